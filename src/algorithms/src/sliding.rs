@@ -1,0 +1,258 @@
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+
+use crate::state::MAX_USED;
+use crate::{Algorithm, Cost, Decision, Now, Outcome, Retry, Span, State, Timestamp, Window};
+
+/// Sliding window: at most `quota` units in *any* span of the window's length, whatever the pattern.
+///
+/// A log of what was admitted when. Up to a quota of 64 it is exact. Above that, units admitted within a 64th of the length
+/// are kept as one entry that counts from the latest of them: a unit may count for up to `length / 64` longer than it should,
+/// never shorter, and the log has no more than 65 entries, however large the quota.
+///
+/// Where the length changes from call to call, the entries may have to be wider than that to be so few, up to twice.
+#[derive(Debug, Clone, Copy)]
+pub struct Sliding;
+
+/// What was admitted when, the oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Log {
+    entries: Vec<PackedEntry>,
+    /// The units of all entries.
+    units: u64,
+}
+
+/// An entry as it is encoded, so that encoding a log is one copy. Little-endian, from the highest bits: 54 for the latest
+/// moment, 33 for how long before that the first was, 41 for the units.
+pub type PackedEntry = [u8; 16];
+
+/// Units that were admitted at about the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Entry {
+    /// When the first of the units was admitted, or a little before.
+    first: Timestamp,
+    /// When the latest was.
+    latest: Timestamp,
+    units: u64,
+}
+
+/// The change that an admitted call makes to a [`Log`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Admission {
+    now: Now,
+    expired: usize,
+    units: u64,
+    max_width: Span,
+}
+
+/// The largest quota that is counted exactly.
+const MAX_EXACT_QUOTA: u64 = 64;
+
+/// Into how many parts a window's length is divided above that.
+const PARTS: u64 = 64;
+
+/// A window that begins within a part reaches into one more than it is long.
+const MAX_ENTRIES: usize = 65;
+
+const UNITS_BITS: u32 = 41;
+const WIDTH_BITS: u32 = 33;
+
+impl Entry {
+    /// Marks that the first moment is more than 2³² µs before the latest, and kept in steps of 2¹² µs.
+    const COARSE: u64 = 1 << (WIDTH_BITS - 1);
+    const COARSE_BITS: u32 = 12;
+
+    fn new(at: Timestamp, units: u64) -> Self {
+        Self { first: at, latest: at, units }
+    }
+
+    fn width(self) -> Span {
+        self.latest.since(self.first)
+    }
+
+    /// This one and a later one as one.
+    fn merged(self, later: Self) -> Self {
+        Self { first: self.first, latest: later.latest, units: self.units + later.units }
+    }
+
+    fn pack(self) -> PackedEntry {
+        let (first, latest) = (self.first.as_micros(), self.latest.as_micros());
+        let width = if latest - first < Self::COARSE {
+            latest - first
+        } else {
+            let steps = (latest >> Self::COARSE_BITS) - (first >> Self::COARSE_BITS);
+            Self::COARSE | steps.min(Self::COARSE - 1)
+        };
+        ((u128::from(latest) << (WIDTH_BITS + UNITS_BITS)) | (u128::from(width) << UNITS_BITS) | u128::from(self.units))
+            .to_le_bytes()
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "each part is shorter than 64 bits")]
+    fn unpack(packed: &PackedEntry) -> Self {
+        let packed = u128::from_le_bytes(*packed);
+        let latest = (packed >> (WIDTH_BITS + UNITS_BITS)) as u64;
+        let width = (packed >> UNITS_BITS) as u64 & ((1 << WIDTH_BITS) - 1);
+        let first = if width < Self::COARSE {
+            latest.saturating_sub(width)
+        } else {
+            (latest >> Self::COARSE_BITS).saturating_sub(width - Self::COARSE) << Self::COARSE_BITS
+        };
+        Self {
+            first: Timestamp::from_micros(first),
+            latest: Timestamp::from_micros(latest),
+            units: packed as u64 & ((1 << UNITS_BITS) - 1),
+        }
+    }
+}
+
+impl Algorithm for Sliding {
+    type State = Log;
+    type Limit = Window;
+
+    fn decide(log: &Log, now: Now, limit: &Window, cost: Cost) -> Decision<Admission> {
+        let quota = limit.quota.get();
+        let length = limit.length.get();
+
+        let entries = log.dated(now);
+        let rest = |entry: &Entry| length.saturating_sub(now.at().since(entry.latest));
+        let mut used = log.units;
+        let expired = entries.iter().map(Entry::unpack).take_while(|entry| rest(entry) == Span::ZERO);
+        let expired = expired.inspect(|entry| used -= entry.units).count();
+        let mut live = entries[expired..].iter().map(Entry::unpack);
+        let newest = live.clone().next_back();
+
+        let used_after = used + cost.get();
+        if used_after <= quota {
+            return Decision {
+                outcome: Outcome::Admitted {
+                    wait: Span::ZERO,
+                    change: Admission {
+                        now,
+                        expired,
+                        units: cost.get(),
+                        max_width: if quota <= MAX_EXACT_QUOTA { Span::ZERO } else { length.divided_by(PARTS) },
+                    },
+                },
+                limit: quota,
+                remaining: quota - used_after,
+                reset: length,
+            };
+        }
+        let retry = if cost.get() > quota {
+            Retry::Never
+        } else {
+            // The call fits once the oldest entries that hold as much as is too much have gone.
+            let mut excess = used_after - quota;
+            let last_in_the_way = live.find(|entry| {
+                excess = excess.saturating_sub(entry.units);
+                excess == 0
+            });
+            Retry::After(last_in_the_way.as_ref().map_or(Span::ZERO, rest))
+        };
+        Decision {
+            outcome: Outcome::Limited { retry },
+            limit: quota,
+            remaining: quota.saturating_sub(used),
+            reset: newest.as_ref().map_or(Span::ZERO, rest),
+        }
+    }
+}
+
+impl Log {
+    /// The entries, for whoever has to move them in memory.
+    pub const fn entries_mut(&mut self) -> &mut Vec<PackedEntry> {
+        &mut self.entries
+    }
+
+    fn newest(&self) -> Option<Entry> {
+        self.entries.last().map(Entry::unpack)
+    }
+
+    /// The entries with their stamps as they stand for now, none in the future, the oldest first.
+    fn dated(&self, now: Now) -> Cow<'_, [PackedEntry]> {
+        if self.latest_stamp() <= now.at() {
+            return Cow::Borrowed(&self.entries);
+        }
+        let mut latest = Timestamp::default();
+        let dated = self.entries.iter().map(Entry::unpack).map(|entry| {
+            latest = latest.max(now.date(entry.latest));
+            Entry { first: latest.minus(entry.width()), latest, ..entry }.pack()
+        });
+        Cow::Owned(dated.collect())
+    }
+
+    fn push(&mut self, entry: Entry) {
+        let len = self.entries.len();
+        if len == self.entries.capacity() {
+            // A quarter more at a time: near enough to what allocators hand out anyway.
+            self.entries.reserve_exact(len / 4 + 1);
+        }
+        self.entries.push(entry.pack());
+    }
+
+    /// Makes one entry of two neighbours, those that together are the narrowest.
+    fn merge_narrowest(&mut self) {
+        let entries = self.entries.iter().map(Entry::unpack);
+        let pairs = entries.clone().zip(entries.skip(1)).map(|(earlier, later)| earlier.merged(later));
+        if let Some((index, merged)) = pairs.enumerate().min_by_key(|(_, merged)| merged.width()) {
+            self.entries[index] = merged.pack();
+            self.entries.remove(index + 1);
+        }
+    }
+}
+
+impl State for Log {
+    type Change = Admission;
+
+    const MAX_ENCODED_LEN: usize = MAX_ENTRIES * size_of::<PackedEntry>();
+
+    fn apply(&mut self, admission: Admission) {
+        let Admission { now, expired, units, max_width } = admission;
+        if let Cow::Owned(dated) = self.dated(now) {
+            self.entries = dated;
+        }
+        let expired_units: u64 = self.entries.drain(..expired).map(|entry| Entry::unpack(&entry).units).sum();
+        self.units = self.units - expired_units + units;
+
+        let entry = Entry::new(now.at(), units);
+        match self.newest().map(|newest| newest.merged(entry)) {
+            Some(merged) if merged.width() <= max_width => {
+                self.entries.pop();
+                self.entries.push(merged.pack());
+            }
+            _ => self.push(entry),
+        }
+        if self.entries.len() > MAX_ENTRIES {
+            // Some were made under another limit.
+            self.merge_narrowest();
+        }
+        if self.entries.len() < self.entries.capacity() / 4 {
+            self.entries.shrink_to(self.entries.len() * 2);
+        }
+    }
+
+    fn heap_size(&self) -> usize {
+        self.entries.capacity() * size_of::<PackedEntry>()
+    }
+
+    fn latest_stamp(&self) -> Timestamp {
+        self.newest().map_or(Timestamp::default(), |newest| newest.latest)
+    }
+
+    fn encode(&self, mut write: impl FnMut(&[u8])) {
+        write(self.entries.as_flattened());
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Self> {
+        let (entries, rest) = bytes.as_chunks();
+        if entries.is_empty() || entries.len() > MAX_ENTRIES || !rest.is_empty() {
+            return None;
+        }
+        let unpacked = entries.iter().map(Entry::unpack);
+        if !unpacked.clone().is_sorted_by_key(|entry| entry.latest) || unpacked.clone().any(|entry| entry.units == 0) {
+            return None;
+        }
+        let units = unpacked.map(|entry| entry.units).sum();
+        (units <= MAX_USED).then(|| Self { entries: entries.to_vec(), units })
+    }
+}

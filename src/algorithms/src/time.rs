@@ -1,0 +1,151 @@
+//! Time in whole microseconds, never a bare integer.
+
+use core::fmt;
+
+/// A moment: microseconds since the Unix epoch, up to [`Timestamp::MAX`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(u64);
+
+/// A length of time in microseconds. Longer ones than [`Span::MAX`] are cut to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Span(u64);
+
+const MICROS_PER_MILLI: u64 = 1_000;
+const MICROS_PER_SECOND: u64 = 1_000_000;
+
+/// Units that a time can be written in, the longest first, with their lengths in microseconds.
+const UNITS: [(&str, u64); 6] = [
+    ("d", 24 * 60 * 60 * MICROS_PER_SECOND),
+    ("h", 60 * 60 * MICROS_PER_SECOND),
+    ("m", 60 * MICROS_PER_SECOND),
+    ("s", MICROS_PER_SECOND),
+    ("ms", MICROS_PER_MILLI),
+    ("us", 1),
+];
+
+impl Timestamp {
+    /// The last moment: 2⁵⁴ − 1 µs, in the year 2540. Later ones are cut to it.
+    pub const MAX: Self = Self((1 << 54) - 1);
+
+    /// The moment this many microseconds after the epoch.
+    #[must_use]
+    pub const fn from_micros(micros: u64) -> Self {
+        if micros < Self::MAX.0 { Self(micros) } else { Self::MAX }
+    }
+
+    /// Microseconds since the epoch.
+    #[must_use]
+    pub const fn as_micros(self) -> u64 {
+        self.0
+    }
+
+    /// The moment this much later, [`Timestamp::MAX`] at most.
+    pub(crate) const fn plus(self, span: Span) -> Self {
+        Self::from_micros(self.0.saturating_add(span.0))
+    }
+
+    /// The moment this much earlier, the epoch at the earliest.
+    pub(crate) const fn minus(self, span: Span) -> Self {
+        Self(self.0.saturating_sub(span.0))
+    }
+
+    /// How long after `earlier` this is; nothing if it is not after.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Span {
+        Span(self.0.saturating_sub(earlier.0))
+    }
+
+    /// The first whole millisecond since the epoch at which `span` has gone by.
+    #[must_use]
+    pub const fn millis_after(self, span: Span) -> u64 {
+        Span(self.0.saturating_add(span.0)).as_millis_ceil()
+    }
+}
+
+impl Span {
+    /// No time at all.
+    pub const ZERO: Self = Self(0);
+
+    /// 584,542 years.
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// This many microseconds.
+    #[must_use]
+    pub const fn from_micros(micros: u64) -> Self {
+        Self(micros)
+    }
+
+    /// This many seconds.
+    #[must_use]
+    pub const fn from_secs(seconds: u64) -> Self {
+        Self(seconds.saturating_mul(MICROS_PER_SECOND))
+    }
+
+    /// Whole microseconds.
+    #[must_use]
+    pub const fn as_micros(self) -> u64 {
+        self.0
+    }
+
+    /// Whole milliseconds, rounded up.
+    #[must_use]
+    pub const fn as_millis_ceil(self) -> u64 {
+        self.0.saturating_add(MICROS_PER_MILLI - 1) / MICROS_PER_MILLI
+    }
+
+    /// A part of it, rounded down.
+    pub(crate) const fn divided_by(self, parts: u64) -> Self {
+        Self(self.0 / parts)
+    }
+
+    pub(crate) const fn plus(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    /// What is left of it after `other`; nothing if `other` is longer.
+    #[must_use]
+    pub const fn saturating_sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
+    /// Reads whole seconds (`60`), or an integer with a unit: `us`, `ms`, `s`, `m`, `h`, `d` (`500ms`).
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+        let (number, unit) = split_integer(text)?;
+        let micros_per_unit = match unit {
+            [] => MICROS_PER_SECOND,
+            unit => UNITS.iter().find_map(|(name, micros)| (name.as_bytes() == unit).then_some(*micros))?,
+        };
+        number.checked_mul(micros_per_unit).map(Self)
+    }
+}
+
+/// Prints in the longest unit of which it is a whole number, as [`Span::parse`] reads it.
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match UNITS.iter().find(|(_, micros)| self.0 != 0 && self.0.is_multiple_of(*micros)) {
+            Some((name, micros)) => write!(f, "{}{name}", self.0 / micros),
+            None => write!(f, "0"),
+        }
+    }
+}
+
+/// Reads a decimal integer as Redis does: digits only, without leading zeros. One of 20 digits is beyond all bounds.
+pub(crate) fn parse_integer(text: &[u8]) -> Option<u64> {
+    split_integer(text).and_then(|(number, rest)| rest.is_empty().then_some(number))
+}
+
+/// The decimal integer that the text begins with, and what stands behind it.
+fn split_integer(text: &[u8]) -> Option<(u64, &[u8])> {
+    const MAX_DIGITS: usize = 19;
+    let mut number = 0;
+    let mut rest = text;
+    while let [digit @ b'0'..=b'9', behind @ ..] = rest {
+        let digits_before = text.len() - rest.len();
+        if digits_before == MAX_DIGITS || (digits_before > 0 && number == 0) {
+            return None;
+        }
+        number = number * 10 + u64::from(digit - b'0');
+        rest = behind;
+    }
+    (rest.len() < text.len()).then_some((number, rest))
+}

@@ -1,0 +1,52 @@
+use crate::bucket::{Level, Rate};
+use crate::state::MAX_OWED;
+use crate::{Algorithm, Bucket, BucketState, Cost, Decision, MaxWait, Now, Outcome, Retry, Span};
+
+/// Token bucket: `capacity` tokens, full at first, refilled continuously at `quota` per `period`. A call is admitted when
+/// its cost in tokens is there.
+///
+/// With a `max_wait` it may also borrow: it is admitted when the missing tokens will have come after at most that long. What
+/// it borrowed is gone from the future. No more than 10¹² tokens are ever owed.
+///
+/// Over any time t at most `capacity + t · quota / period` units go ahead.
+#[derive(Debug, Clone, Copy)]
+pub struct Token;
+
+impl Algorithm for Token {
+    type State = BucketState;
+    type Limit = Bucket;
+
+    fn decide(state: &BucketState, now: Now, limit: &Bucket, cost: Cost) -> Decision<BucketState> {
+        let Some(rate) = Rate::new(limit.quota, limit.period) else {
+            return Decision::blocked();
+        };
+        let capacity = limit.limit();
+        let max_wait = limit.max_wait.map_or(Span::ZERO, MaxWait::get);
+
+        // What was used is what is missing to a full bucket.
+        let before = Level::new(*state, now, rate);
+        let after = before.plus(cost);
+        let wait = after.time_until(capacity);
+        let bearable = capacity + MAX_OWED;
+
+        if cost.get() <= capacity && wait <= max_wait && after.used() <= bearable {
+            return Decision {
+                outcome: Outcome::Admitted { wait, change: after.state() },
+                limit: capacity,
+                remaining: capacity.saturating_sub(after.used()),
+                reset: after.time_until(0),
+            };
+        }
+        let retry = if cost.get() > capacity {
+            Retry::Never
+        } else {
+            Retry::After(after.time_until(bearable).max(wait.saturating_sub(max_wait)))
+        };
+        Decision {
+            outcome: Outcome::Limited { retry },
+            limit: capacity,
+            remaining: capacity.saturating_sub(before.used()),
+            reset: before.time_until(0),
+        }
+    }
+}
