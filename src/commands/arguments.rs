@@ -1,0 +1,99 @@
+//! The grammar that the commands of the four algorithms share: `quota duration [option value]…`. What the arguments are
+//! called and may be stands in `premier-algorithms`.
+
+use premier_algorithms::{
+    Argument, CAPACITY, COST, Capacity, Cost, DURATION, MAX_WAIT, MaxWait, Period, QUOTA, Quota, Values,
+};
+
+use crate::server::{Error, Parameter, ParameterKind};
+
+/// An argument that may be left out: its name, then its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum CallOption {
+    Capacity,
+    Cost,
+    MaxWait,
+}
+
+impl CallOption {
+    fn argument(self) -> &'static Argument {
+        match self {
+            Self::Capacity => &CAPACITY,
+            Self::Cost => &COST,
+            Self::MaxWait => &MAX_WAIT,
+        }
+    }
+}
+
+/// The arguments of a call, behind the key.
+#[derive(Debug)]
+pub(crate) struct Arguments {
+    pub(super) quota: Quota,
+    pub(super) duration: Period,
+    pub(super) capacity: Option<Capacity>,
+    pub(super) cost: Cost,
+    pub(super) max_wait: Option<MaxWait>,
+}
+
+impl Arguments {
+    /// Reads what stands behind the key.
+    ///
+    /// # Errors
+    /// When there are too few, or one is not what it may be.
+    #[inline]
+    pub(super) fn parse<'text>(
+        mut words: impl Iterator<Item = &'text [u8]>,
+        options: &[CallOption],
+    ) -> Result<Self, Error> {
+        let (Some(quota), Some(duration)) = (words.next(), words.next()) else {
+            return Err(Error::WrongArity);
+        };
+        let quota = Quota::parse(quota)?;
+        let duration = Period::parse(duration)?;
+
+        let (mut capacity, mut cost, mut max_wait) = (None, None, None);
+        while let Some(name) = words.next() {
+            let option = options
+                .iter()
+                .find(|option| name.eq_ignore_ascii_case(option.argument().name.as_bytes()))
+                .ok_or_else(|| unknown_option(name, options))?;
+            // A missing value is as wrong as an empty one.
+            let value = words.next().unwrap_or_default();
+            let is_first = match option {
+                CallOption::Capacity => capacity.replace(Capacity::parse(value)?).is_none(),
+                CallOption::Cost => cost.replace(Cost::parse(value)?).is_none(),
+                CallOption::MaxWait => max_wait.replace(MaxWait::parse(value)?).is_none(),
+            };
+            if !is_first {
+                return Err(Error::Argument(format!("{} may be given once only", option.argument().name)));
+            }
+        }
+        Ok(Self { quota, duration, capacity, cost: cost.unwrap_or(Cost::ONE), max_wait })
+    }
+
+    /// The arguments as COMMAND DOCS tells them.
+    pub(super) fn parameters(options: &[CallOption]) -> Vec<Parameter> {
+        let required = [&QUOTA, &DURATION].map(|argument| parameter(argument, false));
+        let options = options.iter().map(|option| parameter(option.argument(), true));
+        required.into_iter().chain(options).collect()
+    }
+}
+
+fn unknown_option(name: &[u8], options: &[CallOption]) -> Error {
+    const SHOWN: usize = 32;
+    let name = name.get(..SHOWN).unwrap_or(name).escape_ascii();
+    let options = options.iter().map(|option| option.argument().name).collect::<Vec<_>>().join(", ");
+    Error::Argument(format!("'{name}' is no option of this command, which takes {options}"))
+}
+
+fn parameter(argument: &Argument, is_option: bool) -> Parameter {
+    Parameter {
+        name: argument.name,
+        summary: format!("{}: {}", argument.summary, argument.values),
+        kind: match argument.values {
+            Values::Units { .. } => ParameterKind::Integer,
+            Values::Time { .. } => ParameterKind::String,
+        },
+        is_option,
+    }
+}

@@ -1,0 +1,67 @@
+//! The four algorithms as commands: what each is called, and what its arguments mean to it.
+
+use std::ffi::CStr;
+
+use premier_algorithms::{Bucket, Fixed, Leaky, Sliding, Token, Window};
+
+use super::arguments::{Arguments, CallOption};
+use super::throttle::Limiter;
+
+impl Limiter for Fixed {
+    const COMMAND: &'static CStr = c"PREMIER.FIXED";
+    const SUMMARY: &'static str = "Limits calls by a fixed window, which the first admitted call opens";
+    const COMPLEXITY: &'static str = "O(1)";
+    const OPTIONS: &'static [CallOption] = &[CallOption::Cost];
+
+    fn limit(arguments: &Arguments) -> Window {
+        window(arguments)
+    }
+}
+
+impl Limiter for Sliding {
+    const COMMAND: &'static CStr = c"PREMIER.SLIDING";
+    const SUMMARY: &'static str = "Limits calls in any span of the duration";
+    const COMPLEXITY: &'static str = "O(N) where N is the number of entries in the log of the key, 65 at most";
+    const OPTIONS: &'static [CallOption] = &[CallOption::Cost];
+
+    fn limit(arguments: &Arguments) -> Window {
+        window(arguments)
+    }
+}
+
+impl Limiter for Token {
+    const COMMAND: &'static CStr = c"PREMIER.TOKEN";
+    const SUMMARY: &'static str = "Limits calls by a bucket of tokens, which is refilled continuously";
+    const COMPLEXITY: &'static str = "O(1)";
+    const OPTIONS: &'static [CallOption] = BUCKET_OPTIONS;
+
+    fn limit(arguments: &Arguments) -> Bucket {
+        bucket(arguments)
+    }
+}
+
+impl Limiter for Leaky {
+    const COMMAND: &'static CStr = c"PREMIER.LEAKY";
+    const SUMMARY: &'static str = "Spaces calls evenly by a queue that drains continuously";
+    const COMPLEXITY: &'static str = "O(1)";
+    const OPTIONS: &'static [CallOption] = BUCKET_OPTIONS;
+
+    fn limit(arguments: &Arguments) -> Bucket {
+        bucket(arguments)
+    }
+}
+
+const BUCKET_OPTIONS: &[CallOption] = &[CallOption::Capacity, CallOption::Cost, CallOption::MaxWait];
+
+fn window(arguments: &Arguments) -> Window {
+    Window { quota: arguments.quota, length: arguments.duration }
+}
+
+fn bucket(arguments: &Arguments) -> Bucket {
+    Bucket {
+        quota: arguments.quota,
+        period: arguments.duration,
+        capacity: arguments.capacity,
+        max_wait: arguments.max_wait,
+    }
+}

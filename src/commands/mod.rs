@@ -1,0 +1,11 @@
+//! What a Redis command is: arguments → key → algorithm → reply → replication. Nothing is decided here.
+
+mod apply;
+mod arguments;
+mod effect;
+mod limiters;
+mod throttle;
+
+pub(crate) use apply::Apply;
+pub(crate) use effect::{Effect, Expiry};
+pub(crate) use throttle::Throttle;

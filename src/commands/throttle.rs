@@ -1,0 +1,71 @@
+//! `PREMIER.FIXED`, `PREMIER.SLIDING`, `PREMIER.TOKEN` and `PREMIER.LEAKY`: one grammar, one reply, four algorithms.
+
+use std::ffi::CStr;
+use std::marker::PhantomData;
+
+use premier_algorithms::{Decision, Outcome, Retry};
+
+use super::arguments::{Arguments, CallOption};
+use super::effect::Expiry;
+use crate::server::{self, Call, Command, DataType, Error, Flags, Info};
+
+/// An algorithm with a command of its own.
+pub(crate) trait Limiter: DataType {
+    const COMMAND: &'static CStr;
+    const SUMMARY: &'static str;
+    const COMPLEXITY: &'static str;
+
+    /// The options that the command takes.
+    const OPTIONS: &'static [CallOption];
+
+    /// What the arguments limit a call to.
+    fn limit(arguments: &Arguments) -> Self::Limit;
+}
+
+/// The command that decides whether a call is admitted by the algorithm `L`.
+#[derive(Debug)]
+pub(crate) struct Throttle<L>(PhantomData<L>);
+
+impl<L: Limiter> Command for Throttle<L> {
+    const NAME: &'static CStr = L::COMMAND;
+
+    fn info() -> Info {
+        Info {
+            summary: L::SUMMARY,
+            complexity: L::COMPLEXITY,
+            since: "0.1.0",
+            flags: Flags::Write,
+            parameters: Arguments::parameters(L::OPTIONS),
+        }
+    }
+
+    fn run(call: &Call) -> Result<(), Error> {
+        let arguments = Arguments::parse(call.arguments(), L::OPTIONS)?;
+        let key = call.open_key::<L>()?;
+        let now = server::now();
+        let decision = L::decide(key.state(), now, &L::limit(&arguments), arguments.cost);
+        let reply = reply(&decision);
+        if let Outcome::Admitted { change, .. } = decision.outcome {
+            key.change(change, Expiry::after(now, decision.reset));
+        }
+        call.reply_integers(reply);
+        Ok(())
+    }
+}
+
+/// `limited`, `limit`, `remaining`, `wait`, `reset`; times in milliseconds, rounded up.
+fn reply<Change>(decision: &Decision<Change>) -> [i64; 5] {
+    const NEVER: i64 = -1;
+    let (limited, wait) = match decision.outcome {
+        Outcome::Admitted { wait, .. } => (0, wait.as_millis_ceil().cast_signed()),
+        Outcome::Limited { retry: Retry::After(wait) } => (1, wait.as_millis_ceil().cast_signed()),
+        Outcome::Limited { retry: Retry::Never } => (1, NEVER),
+    };
+    [
+        limited,
+        decision.limit.cast_signed(),
+        decision.remaining.cast_signed(),
+        wait,
+        decision.reset.as_millis_ceil().cast_signed(),
+    ]
+}

@@ -1,0 +1,246 @@
+//! A native data type: the callbacks by which the server saves, loads, copies, moves and frees the state of a key.
+
+use std::ffi::{CStr, c_int, c_void};
+use std::mem;
+use std::ptr;
+use std::slice;
+use std::sync::atomic::{AtomicPtr, Ordering};
+
+use premier_algorithms::{Algorithm, State};
+use redis_module::raw;
+
+use super::entry::LoadError;
+use super::log::log_load_error;
+use super::{clock, panics};
+use crate::commands::{Effect, Expiry};
+
+/// The version of the encoding in RDB files and DUMP payloads: the bytes of [`State::encode`].
+const ENCODING_VERSION: c_int = 0;
+
+/// An algorithm whose state is a native data type. The value of a key is a boxed [`State`].
+pub(crate) trait DataType: Algorithm {
+    /// What `TYPE` answers: nine characters, by which RDB files know it for good.
+    const NAME: &'static CStr;
+
+    /// What stands for it in an effect.
+    const LETTER: u8;
+
+    /// What the server gave when it was registered.
+    fn handle() -> &'static Handle;
+
+    /// Lets the server move what the state has on the heap.
+    fn defrag_parts(_state: &mut Self::State, _defrag: &Defrag) {}
+}
+
+/// The server's handle of a data type.
+#[derive(Debug)]
+pub(crate) struct Handle(AtomicPtr<raw::RedisModuleType>);
+
+impl Handle {
+    pub(crate) const fn new() -> Self {
+        Self(AtomicPtr::new(ptr::null_mut()))
+    }
+
+    pub(super) fn get(&self) -> *mut raw::RedisModuleType {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+pub(super) fn register<T: DataType>(context: *mut raw::RedisModuleCtx) -> Result<(), LoadError> {
+    let mut methods = raw::RedisModuleTypeMethods {
+        // The version that `defrag`, the newest of these, came with.
+        version: 3,
+        rdb_load: Some(rdb_load::<T>),
+        rdb_save: Some(rdb_save::<T>),
+        aof_rewrite: Some(aof_rewrite::<T>),
+        mem_usage: Some(mem_usage::<T>),
+        digest: Some(digest::<T>),
+        free: Some(free::<T>),
+        free_effort: Some(free_effort),
+        copy: Some(copy::<T>),
+        defrag: Some(defrag::<T>),
+        aux_load: None,
+        aux_save: None,
+        aux_save_triggers: 0,
+        unlink: None,
+        mem_usage2: None,
+        free_effort2: None,
+        unlink2: None,
+        copy2: None,
+        aux_save2: None,
+    };
+    // SAFETY: the module is being loaded; the server copies the methods.
+    let handle =
+        unsafe { api!(RedisModule_CreateDataType(context, T::NAME.as_ptr(), ENCODING_VERSION, &raw mut methods)) };
+    if handle.is_null() {
+        return Err(LoadError::DataType(T::NAME));
+    }
+    T::handle().0.store(handle, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Hands a state over to the server.
+pub(super) fn into_value<T: DataType>(state: T::State) -> *mut c_void {
+    Box::into_raw(Box::new(state)).cast()
+}
+
+/// The state that a value is.
+///
+/// # Safety
+/// `value` came from [`into_value`] with the same type, has not been freed, and nothing else refers to it for as long as the
+/// answer is in use.
+pub(super) unsafe fn state_of<'value, T: DataType>(value: *mut c_void) -> &'value mut T::State {
+    // SAFETY: as above.
+    unsafe { &mut *value.cast() }
+}
+
+fn encoded(state: &impl State) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    state.encode(|part| bytes.extend_from_slice(part));
+    bytes
+}
+
+unsafe extern "C" fn rdb_load<T: DataType>(rdb: *mut raw::RedisModuleIO, encoding_version: c_int) -> *mut c_void {
+    panics::catch(|| {
+        if encoding_version != ENCODING_VERSION {
+            let name = T::NAME.to_string_lossy();
+            log_load_error(rdb, &format!("a newer premier wrote this {name}: encoding version {encoding_version}"));
+            return ptr::null_mut();
+        }
+        let mut len = 0;
+        // SAFETY: `rdb` is what the server handed to this callback. The answer is null when the data ends too early.
+        let buffer = unsafe { api!(RedisModule_LoadStringBuffer(rdb, &raw mut len)) };
+        if buffer.is_null() {
+            return ptr::null_mut();
+        }
+        // SAFETY: the server allocated `len` bytes for us.
+        let state = T::State::decode(unsafe { slice::from_raw_parts(buffer.cast(), len) });
+        // SAFETY: it is ours to free, and `state` does not refer to it.
+        unsafe { api!(RedisModule_Free(buffer.cast())) };
+        let Some(state) = state else {
+            log_load_error(rdb, &format!("this is no {}", T::NAME.to_string_lossy()));
+            return ptr::null_mut();
+        };
+        clock::see(state.latest_stamp());
+        into_value::<T>(state)
+    })
+    .unwrap_or(ptr::null_mut())
+}
+
+unsafe extern "C" fn rdb_save<T: DataType>(rdb: *mut raw::RedisModuleIO, value: *mut c_void) {
+    panics::catch(|| {
+        // SAFETY: the server hands us a value of this type.
+        let bytes = encoded(unsafe { state_of::<T>(value) });
+        // SAFETY: `rdb` is what the server handed to this callback; it copies the bytes.
+        unsafe { api!(RedisModule_SaveStringBuffer(rdb, bytes.as_ptr().cast(), bytes.len())) };
+    });
+}
+
+unsafe extern "C" fn aof_rewrite<T: DataType>(
+    aof: *mut raw::RedisModuleIO,
+    key: *mut raw::RedisModuleString,
+    value: *mut c_void,
+) {
+    panics::catch(|| {
+        // SAFETY: the server hands us a value of this type.
+        let state = unsafe { state_of::<T>(value) };
+        // The server writes the expiry itself, as a command behind this one.
+        let effect = Effect::new::<T>(state, Expiry::NEVER);
+        let bytes = effect.as_bytes();
+        let command = Effect::COMMAND.as_ptr();
+        // SAFETY: `aof` and `key` are what the server handed to this callback. The format is a string and a buffer with its
+        // length; they live until the call returns.
+        unsafe { api!(RedisModule_EmitAOF(aof, command, c"sb".as_ptr(), key, bytes.as_ptr(), bytes.len())) };
+    });
+}
+
+unsafe extern "C" fn mem_usage<T: DataType>(value: *const c_void) -> usize {
+    panics::catch(|| {
+        // SAFETY: the server hands us a value of this type.
+        let state = unsafe { state_of::<T>(value.cast_mut()) };
+        size_of::<T::State>() + state.heap_size()
+    })
+    .unwrap_or(0)
+}
+
+unsafe extern "C" fn digest<T: DataType>(digest: *mut raw::RedisModuleDigest, value: *mut c_void) {
+    panics::catch(|| {
+        // SAFETY: the server hands us a value of this type.
+        let bytes = encoded(unsafe { state_of::<T>(value) });
+        // SAFETY: `digest` is what the server handed to this callback; it only reads the bytes.
+        unsafe { api!(RedisModule_DigestAddStringBuffer(digest, bytes.as_ptr().cast(), bytes.len())) };
+        // SAFETY: as above.
+        unsafe { api!(RedisModule_DigestEndSequence(digest)) };
+    });
+}
+
+unsafe extern "C" fn free<T: DataType>(value: *mut c_void) {
+    panics::catch(|| {
+        // SAFETY: `into_value` made it, and the server frees it once.
+        drop(unsafe { Box::<T::State>::from_raw(value.cast()) });
+    });
+}
+
+/// How many allocations freeing a value takes, more or less: never worth a thread of its own.
+unsafe extern "C" fn free_effort(_key: *mut raw::RedisModuleString, _value: *const c_void) -> usize {
+    1
+}
+
+unsafe extern "C" fn copy<T: DataType>(
+    _from: *mut raw::RedisModuleString,
+    _to: *mut raw::RedisModuleString,
+    value: *const c_void,
+) -> *mut c_void {
+    panics::catch(|| {
+        // SAFETY: the server hands us a value of this type.
+        let state = unsafe { state_of::<T>(value.cast_mut()) };
+        into_value::<T>(state.clone())
+    })
+    .unwrap_or(ptr::null_mut())
+}
+
+unsafe extern "C" fn defrag<T: DataType>(
+    context: *mut raw::RedisModuleDefragCtx,
+    _key: *mut raw::RedisModuleString,
+    value: *mut *mut c_void,
+) -> c_int {
+    panics::catch(|| {
+        let defrag = Defrag(context);
+        // SAFETY: the server hands us where it keeps the pointer to a value of this type.
+        let value = unsafe { &mut *value };
+        if let Some(moved) = defrag.moved(*value) {
+            *value = moved;
+        }
+        // SAFETY: the value is of this type, wherever it is now.
+        T::defrag_parts(unsafe { state_of::<T>(*value) }, &defrag);
+    });
+    // Nothing is left for later.
+    0
+}
+
+/// Moves allocations to where there is less fragmentation.
+#[derive(Debug)]
+pub(crate) struct Defrag(*mut raw::RedisModuleDefragCtx);
+
+impl Defrag {
+    /// Where an allocation is now, if the server moved it.
+    fn moved(&self, allocation: *mut c_void) -> Option<*mut c_void> {
+        // SAFETY: this lives within the callback that the context was handed to; the allocation is a live one of ours, made by
+        // the server's allocator, as all of this module are. The old one is gone when another is answered.
+        let moved = unsafe { api!(RedisModule_DefragAlloc(self.0, allocation)) };
+        (!moved.is_null()).then_some(moved)
+    }
+
+    /// Moves what a vector has on the heap.
+    pub(crate) fn vec<T>(&self, vec: &mut Vec<T>) {
+        if vec.capacity() == 0 {
+            return;
+        }
+        let mut parts = mem::ManuallyDrop::new(mem::take(vec));
+        let (len, capacity) = (parts.len(), parts.capacity());
+        let items = parts.as_mut_ptr();
+        let items = self.moved(items.cast()).map_or(items, <*mut c_void>::cast);
+        // SAFETY: `items` is the vector's allocation, or what the server put in its place: as large, with the same content.
+        *vec = unsafe { Vec::from_raw_parts(items, len, capacity) };
+    }
+}

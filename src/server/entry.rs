@@ -1,0 +1,108 @@
+//! Where the server enters: loading the module.
+
+use std::ffi::{CStr, c_char, c_int};
+use std::fmt;
+
+use redis_module::alloc::RedisAlloc;
+use redis_module::raw;
+
+use super::command::{self, Command};
+use super::data_type::{self, DataType};
+use super::log::{Level, log};
+use super::panics;
+
+/// All memory of the module is the server's, so that INFO, maxmemory and active defragmentation know of it.
+#[global_allocator]
+static ALLOCATOR: RedisAlloc = RedisAlloc;
+
+const NAME: &CStr = c"premier";
+
+/// What functions of the interface answer.
+#[expect(clippy::cast_possible_truncation, reason = "they are 0 and 1")]
+pub(super) const OK: c_int = raw::REDISMODULE_OK as c_int;
+#[expect(clippy::cast_possible_truncation, reason = "they are 0 and 1")]
+const ERR: c_int = raw::REDISMODULE_ERR as c_int;
+
+/// The module while it is being loaded.
+#[derive(Debug)]
+pub(crate) struct Module(*mut raw::RedisModuleCtx);
+
+/// Why the module cannot be loaded.
+#[derive(Debug)]
+pub(crate) enum LoadError {
+    /// The server refuses a data type.
+    DataType(&'static CStr),
+    /// The server refuses a command.
+    Command(&'static CStr),
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DataType(name) => write!(f, "the server refuses the data type {}", name.to_string_lossy()),
+            Self::Command(name) => write!(f, "the server refuses the command {}", name.to_string_lossy()),
+        }
+    }
+}
+
+impl Module {
+    pub(crate) fn data_type<T: DataType>(&self) -> Result<(), LoadError> {
+        data_type::register::<T>(self.0)
+    }
+
+    pub(crate) fn command<C: Command>(&self) -> Result<(), LoadError> {
+        command::register::<C>(self.0)
+    }
+}
+
+/// Called by the server to load the module.
+///
+/// # Safety
+/// Only the server may call it.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn RedisModule_OnLoad(
+    context: *mut raw::RedisModuleCtx,
+    _argv: *mut *mut raw::RedisModuleString,
+    _argc: c_int,
+) -> c_int {
+    // SAFETY: this is the first thing to do with the context that the server hands over; it fills in the interface.
+    let status = unsafe {
+        raw::Export_RedisModule_Init(
+            context,
+            NAME.as_ptr().cast::<c_char>(),
+            version(),
+            raw::REDISMODULE_APIVER_1.cast_signed(),
+        )
+    };
+    if status != OK {
+        return status;
+    }
+    panics::log_them();
+    panics::catch(|| load(&Module(context))).unwrap_or(ERR)
+}
+
+fn load(module: &Module) -> c_int {
+    // A corrupt RDB file or RESTORE payload is refused, and a key counts as modified only when we say so.
+    let options = raw::REDISMODULE_OPTIONS_HANDLE_IO_ERRORS | raw::REDISMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED;
+    // SAFETY: the module is being loaded.
+    unsafe { api!(RedisModule_SetModuleOptions(module.0, options.cast_signed())) };
+    command::add_category(module.0);
+    match crate::register(module) {
+        Ok(()) => {
+            log(Level::Notice, concat!("premier ", env!("CARGO_PKG_VERSION"), " is loaded"));
+            OK
+        }
+        Err(error) => {
+            log(Level::Warning, &format!("premier cannot be loaded: {error}"));
+            ERR
+        }
+    }
+}
+
+/// The version as MODULE LIST shows it: 10203 is 1.2.3.
+fn version() -> c_int {
+    let part = |text: &str| text.parse::<c_int>().expect("cargo's versions are numbers");
+    part(env!("CARGO_PKG_VERSION_MAJOR")) * 10_000
+        + part(env!("CARGO_PKG_VERSION_MINOR")) * 100
+        + part(env!("CARGO_PKG_VERSION_PATCH"))
+}

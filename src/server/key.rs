@@ -1,0 +1,117 @@
+//! A key, opened for one call.
+
+use std::ffi::{c_int, c_void};
+use std::ptr;
+
+use premier_algorithms::State;
+use redis_module::raw;
+
+use super::call::{Call, Error};
+use super::clock;
+use super::data_type::{DataType, into_value, state_of};
+use crate::commands::{Effect, Expiry};
+
+const MODE: c_int = (raw::REDISMODULE_READ | raw::REDISMODULE_WRITE).cast_signed();
+
+#[expect(clippy::cast_possible_truncation, reason = "it is 0")]
+const EMPTY: c_int = raw::REDISMODULE_KEYTYPE_EMPTY as c_int;
+
+/// An open key that is empty or holds the state of the algorithm `T`. Closed when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Key<'call, T: DataType> {
+    open: OpenKey<'call>,
+    /// Null when the key is empty.
+    value: *mut c_void,
+    fresh: T::State,
+}
+
+impl<'call, T: DataType> Key<'call, T> {
+    /// Opens the key that is the call's first argument.
+    ///
+    /// # Errors
+    /// When it is of another type.
+    pub(super) fn open(call: &'call Call<'call>) -> Result<Self, Error> {
+        let open = OpenKey::new(call);
+        Ok(Self { value: open.value_of::<T>()?, open, fresh: T::State::default() })
+    }
+
+    /// The state that is kept there, or that of a fresh key.
+    pub(crate) fn state(&self) -> &T::State {
+        if self.value.is_null() {
+            &self.fresh
+        } else {
+            // SAFETY: `value_of` answered it for this type, the key is open, and nothing else runs meanwhile.
+            unsafe { state_of::<T>(self.value) }
+        }
+    }
+
+    /// Changes the state, lets the key expire then, and tells replicas and the AOF what has come of it.
+    pub(crate) fn change(mut self, change: <T::State as State>::Change, expiry: Expiry) {
+        if self.value.is_null() {
+            self.fresh.apply(change);
+            self.value = self.open.put::<T>(std::mem::take(&mut self.fresh));
+        } else {
+            // SAFETY: as in `state`.
+            unsafe { state_of::<T>(self.value) }.apply(change);
+        }
+        self.open.expire(expiry);
+        self.open.call.replicate(&Effect::new::<T>(self.state(), expiry));
+    }
+}
+
+/// Puts an effect that another server decided in the place of whatever the key holds, and passes it on.
+pub(super) fn overwrite<T: DataType>(call: &Call, state: T::State, expiry: Expiry) {
+    clock::see(state.latest_stamp());
+    let open = OpenKey::new(call);
+    open.put::<T>(state);
+    open.expire(expiry);
+    call.replicate_verbatim();
+}
+
+#[derive(Debug)]
+struct OpenKey<'call> {
+    call: &'call Call<'call>,
+    key: *mut raw::RedisModuleKey,
+}
+
+impl<'call> OpenKey<'call> {
+    fn new(call: &'call Call<'call>) -> Self {
+        // SAFETY: the context and the name are those of the running command.
+        let key = unsafe { api!(RedisModule_OpenKey(call.context(), call.key_name(), MODE)) };
+        Self { call, key }
+    }
+
+    /// The value of this type that the key holds; null when it is empty.
+    fn value_of<T: DataType>(&self) -> Result<*mut c_void, Error> {
+        // SAFETY: the key is open. The answer is null when it is empty or of one of the server's own types.
+        let data_type = unsafe { api!(RedisModule_ModuleTypeGetType(self.key)) };
+        if data_type == T::handle().get() {
+            // SAFETY: the key is open, and holds a module's value.
+            return Ok(unsafe { api!(RedisModule_ModuleTypeGetValue(self.key)) });
+        }
+        // SAFETY: the key is open.
+        let key_type = unsafe { api!(RedisModule_KeyType(self.key)) };
+        if key_type == EMPTY { Ok(ptr::null_mut()) } else { Err(Error::WrongType) }
+    }
+
+    /// Puts a new value in the place of what the key holds.
+    fn put<T: DataType>(&self, state: T::State) -> *mut c_void {
+        let value = into_value::<T>(state);
+        // SAFETY: the key is open for writing; the value is of that type, and the server's from now on.
+        unsafe { api!(RedisModule_ModuleTypeSetValue(self.key, T::handle().get(), value)) };
+        value
+    }
+
+    fn expire(&self, expiry: Expiry) {
+        // Asking first whether it is so already would cost as much.
+        // SAFETY: the key is open for writing, and not empty.
+        unsafe { api!(RedisModule_SetAbsExpire(self.key, expiry.to_wire())) };
+    }
+}
+
+impl Drop for OpenKey<'_> {
+    fn drop(&mut self) {
+        // SAFETY: the key was opened in `new` and is closed here, once.
+        unsafe { api!(RedisModule_CloseKey(self.key)) };
+    }
+}

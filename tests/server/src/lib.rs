@@ -1,0 +1,262 @@
+//! Real redis-servers for tests and benches: each on a free loopback port, in a fresh folder of its own, with the module
+//! loaded, gone when the test ends, however it ends.
+//!
+//! ```no_run
+//! let server = premier_test_server::Server::start();
+//! let reply: [i64; 5] = redis::cmd("PREMIER.TOKEN")
+//!     .arg(&["user:42", "5", "10s"])
+//!     .query(&mut server.connection())?;
+//! # Ok::<(), redis::RedisError>(())
+//! ```
+//!
+//! The server is `redis-server` from the `PATH`, or what `PREMIER_REDIS_SERVER` names. The module is the one cargo built
+//! for the running test, or what `PREMIER_MODULE` names (see [`module_path`]).
+
+mod module;
+mod process;
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use process::Process;
+use tempfile::TempDir;
+
+pub use module::module_path;
+
+/// How long a connection waits for a reply. Generous: a loaded machine must not fail a test.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a server may take to start or to stop.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Under valgrind everything takes some fifty times as long.
+const WRAPPED_PATIENCE: Duration = Duration::from_secs(120);
+
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+
+/// How often another process may take the free port before the server does.
+const PORT_ATTEMPTS: u32 = 5;
+
+/// A running redis-server. Dropping it kills the server and removes its folder.
+///
+/// On Linux the server also dies with the *thread* that started it, so that none survives an aborted test. A server that
+/// several threads use is started by the one that outlives them.
+#[derive(Debug)]
+pub struct Server {
+    // Before `dir`, as fields are dropped in order: the process goes first, then its folder.
+    process: Process,
+    dir: TempDir,
+    port: u16,
+    wrapper: Vec<String>,
+}
+
+impl Server {
+    /// Starts a server with the module and waits until it answers.
+    ///
+    /// # Panics
+    /// When it does not start, with its log.
+    #[must_use]
+    pub fn start() -> Self {
+        Self::builder().start()
+    }
+
+    /// For a server that is not like [`Server::start`] makes it.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder { config: String::new(), with_module: true, wrapper: Vec::new() }
+    }
+
+    /// A new connection.
+    ///
+    /// # Panics
+    /// When the server does not accept it.
+    #[must_use]
+    pub fn connection(&self) -> redis::Connection {
+        self.try_connection().unwrap_or_else(|error| panic!("no connection: {error}\n{}", self.log()))
+    }
+
+    /// The TCP port on 127.0.0.1; the same over restarts.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The server's working folder: its RDB and AOF files, its log, and what a wrapper writes.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// What the server has logged so far, over all its restarts.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(log_file(self.dir())).unwrap_or_default()
+    }
+
+    /// Stops the server as an operator would (it saves if it has save points) and starts it again on its data.
+    ///
+    /// # Panics
+    /// When it does not stop or not start, with its log.
+    pub fn restart(&mut self) {
+        self.stop();
+        self.start_again();
+    }
+
+    /// Sends SIGTERM and waits for the exit; the folder stays.
+    ///
+    /// # Panics
+    /// When the server does not exit, with its log.
+    pub fn stop(&mut self) {
+        self.process.terminate();
+        let deadline = Instant::now() + self.patience();
+        while self.process.is_running() {
+            assert!(Instant::now() < deadline, "redis-server does not stop:\n{}", self.log());
+            sleep(POLL_INTERVAL);
+        }
+    }
+
+    /// Ends the server as a crash would; the folder stays.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Starts a stopped or killed server with the same port, folder and configuration.
+    ///
+    /// # Panics
+    /// When it does not start, with its log.
+    pub fn start_again(&mut self) {
+        assert!(!self.process.is_running(), "the server still runs");
+        self.process = Process::spawn(&self.wrapper, self.dir());
+        assert!(self.wait_until_ready(), "redis-server does not start again:\n{}", self.log());
+    }
+
+    /// False when the process ended before it answered.
+    fn wait_until_ready(&mut self) -> bool {
+        let deadline = Instant::now() + self.patience();
+        while self.process.is_running() {
+            if self.answers() {
+                return true;
+            }
+            assert!(Instant::now() < deadline, "redis-server does not answer:\n{}", self.log());
+            sleep(POLL_INTERVAL);
+        }
+        false
+    }
+
+    /// Whether this very server, not another one that took the port first, has loaded its data and answers.
+    fn answers(&self) -> bool {
+        let answer = || -> redis::RedisResult<String> {
+            let mut connection = self.try_connection()?;
+            redis::cmd("PING").exec(&mut connection)?;
+            redis::cmd("INFO").arg("server").query(&mut connection)
+        };
+        let own_config = config_file(self.dir()).display().to_string();
+        answer().is_ok_and(|info| info.contains(&own_config))
+    }
+
+    fn try_connection(&self) -> redis::RedisResult<redis::Connection> {
+        let client = redis::Client::open((Ipv4Addr::LOCALHOST.to_string(), self.port))?;
+        let connection = client.get_connection_with_timeout(RESPONSE_TIMEOUT)?;
+        connection.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
+        connection.set_write_timeout(Some(RESPONSE_TIMEOUT))?;
+        Ok(connection)
+    }
+
+    fn patience(&self) -> Duration {
+        if self.wrapper.is_empty() { PATIENCE } else { WRAPPED_PATIENCE }
+    }
+}
+
+/// What is to be different from a plain [`Server::start`].
+#[derive(Debug)]
+pub struct Builder {
+    config: String,
+    with_module: bool,
+    wrapper: Vec<String>,
+}
+
+impl Builder {
+    /// Adds a line to the configuration, written as in a redis.conf: `.config("save", "3600 1")`. May be repeated, and
+    /// overrides what the harness sets itself.
+    #[must_use]
+    pub fn config(mut self, name: &str, value: &str) -> Self {
+        writeln!(self.config, "{name} {value}").expect("a String takes everything");
+        self
+    }
+
+    /// Starts the server without the module.
+    #[must_use]
+    pub fn without_module(mut self) -> Self {
+        self.with_module = false;
+        self
+    }
+
+    /// Prefixes the server's command line: `.wrapper(&["valgrind", "--tool=callgrind"])`. The wrapper runs in
+    /// [`Server::dir`] and has to become the server by `exec`, as valgrind does, since signals go to its process.
+    #[must_use]
+    pub fn wrapper(mut self, command: &[&str]) -> Self {
+        self.wrapper = command.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// Starts the server and waits until it answers.
+    ///
+    /// # Panics
+    /// When it does not start, with its log.
+    #[must_use]
+    pub fn start(self) -> Server {
+        for _ in 0..PORT_ATTEMPTS {
+            let mut server = self.spawn();
+            if server.wait_until_ready() {
+                return server;
+            }
+            let log = server.log();
+            assert!(log.contains("Address already in use"), "redis-server ended before it answered:\n{log}");
+        }
+        panic!("{PORT_ATTEMPTS} free ports in a row were taken by others");
+    }
+
+    fn spawn(&self) -> Server {
+        let dir = tempfile::Builder::new().prefix("premier-test-server-").tempdir().expect("a temporary folder");
+        let port = free_port();
+        fs::write(config_file(dir.path()), self.configuration(dir.path(), port))
+            .expect("the temporary folder is writable");
+        Server { process: Process::spawn(&self.wrapper, dir.path()), dir, port, wrapper: self.wrapper.clone() }
+    }
+
+    fn configuration(&self, dir: &Path, port: u16) -> String {
+        let module =
+            if self.with_module { format!("loadmodule \"{}\"\n", module_path().display()) } else { String::new() };
+        format!(
+            "bind 127.0.0.1\n\
+             port {port}\n\
+             dir \"{dir}\"\n\
+             daemonize no\n\
+             save \"\"\n\
+             appendonly no\n\
+             enable-debug-command yes\n\
+             {module}{own}",
+            dir = dir.display(),
+            own = self.config,
+        )
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port on 127.0.0.1")
+        .port()
+}
+
+fn config_file(dir: &Path) -> PathBuf {
+    dir.join("redis.conf")
+}
+
+fn log_file(dir: &Path) -> PathBuf {
+    dir.join("redis.log")
+}

@@ -1,0 +1,40 @@
+//! Where the module under test is.
+
+use std::env;
+use std::path::{Path, PathBuf, absolute};
+use std::process::Command;
+use std::sync::LazyLock;
+
+/// The libpremier that [`Server`](crate::Server) loads: what `PREMIER_MODULE` names, or else that of this tree, built as the
+/// running test or bench is, with or without optimizations.
+///
+/// It is built here, as cargo builds no cdylib for the tests and benches of its package: they would find none, or, worse, the
+/// one of before the last change.
+///
+/// # Panics
+/// When it cannot be built.
+#[must_use]
+pub fn module_path() -> PathBuf {
+    static MODULE: LazyLock<PathBuf> = LazyLock::new(|| match env::var_os("PREMIER_MODULE") {
+        Some(path) => absolute(path).expect("PREMIER_MODULE is a path"),
+        None => build(),
+    });
+    MODULE.clone()
+}
+
+fn build() -> PathBuf {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
+    let status = Command::new(cargo)
+        .args(["build", "--quiet", "--package", "premier", "--lib", "--profile", profile])
+        .current_dir(workspace)
+        .status()
+        .expect("cargo runs");
+    assert!(status.success(), "the module does not build");
+
+    // The running test is in target/<profile>/deps.
+    let test = env::current_exe().expect("the running test is a file");
+    let profile_dir = test.ancestors().nth(2).expect("it is in a folder of cargo's");
+    profile_dir.join(format!("{}premier{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX))
+}

@@ -1,0 +1,95 @@
+//! The operating system's side of a server: a child process that cannot outlive its test.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs::File;
+use std::path::{Path, absolute};
+use std::process::{Child, Command, Stdio};
+
+use crate::{config_file, log_file};
+
+#[derive(Debug)]
+pub(crate) struct Process(Child);
+
+impl Process {
+    /// Runs redis-server in `dir` with the configuration that lies there.
+    pub(crate) fn spawn(wrapper: &[String], dir: &Path) -> Self {
+        // By way of the output, not `logfile`: what the server says before it has read its configuration counts too.
+        let log =
+            File::options().create(true).append(true).open(log_file(dir)).expect("the server's folder is writable");
+        let mut words: Vec<OsString> = wrapper.iter().map(OsString::from).collect();
+        words.push(redis_server());
+        let mut command = Command::new(&words[0]);
+        command
+            .args(&words[1..])
+            .arg(config_file(dir))
+            .current_dir(dir)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a file handle can be cloned"))
+            .stderr(log);
+        die_with_this_thread(&mut command);
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot run {words:?}: {error}; `make setup` installs redis-server"));
+        Self(child)
+    }
+
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.0.try_wait().expect("a child can be waited for").is_none()
+    }
+
+    /// Sends SIGTERM.
+    pub(crate) fn terminate(&mut self) {
+        // An ended process is not signalled: by now its id may belong to another one.
+        if self.is_running() {
+            let id = libc::pid_t::try_from(self.0.id()).expect("a process id fits its type");
+            // SAFETY: kill(2) touches no memory of ours, and the id is that of our child, which has not been waited for.
+            unsafe { libc::kill(id, libc::SIGTERM) };
+        }
+    }
+
+    /// Sends SIGKILL and waits for the end.
+    pub(crate) fn kill(&mut self) {
+        // Both fail only when the process has already ended, which is what is wanted.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A path is made absolute, as the server runs in another folder; a bare name is left to the `PATH`.
+fn redis_server() -> OsString {
+    let Some(server) = env::var_os("PREMIER_REDIS_SERVER") else {
+        return "redis-server".into();
+    };
+    if Path::new(&server).components().count() == 1 {
+        return server;
+    }
+    absolute(server).expect("PREMIER_REDIS_SERVER is a path").into()
+}
+
+#[cfg(target_os = "linux")]
+fn die_with_this_thread(command: &mut Command) {
+    use std::io;
+    use std::os::unix::process::CommandExt;
+
+    // SAFETY: between fork and exec only async-signal-safe calls are allowed; prctl(2) is a bare system call, and
+    // last_os_error only reads errno.
+    unsafe {
+        command.pre_exec(|| {
+            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == -1 {
+                return Err(io::Error::last_os_error());
+            }
+            Ok(())
+        });
+    }
+}
+
+/// Other systems have no such signal: there only dropping the server ends it.
+#[cfg(not(target_os = "linux"))]
+fn die_with_this_thread(_command: &mut Command) {}
