@@ -5,6 +5,7 @@
 
 mod commands;
 mod data_types;
+mod effect;
 mod server;
 
 use premier_algorithms::{Fixed, Leaky, Sliding, Token};

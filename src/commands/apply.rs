@@ -4,7 +4,7 @@ use std::ffi::CStr;
 
 use premier_algorithms::{Fixed, Leaky, Sliding, Token};
 
-use super::effect::{Effect, Received};
+use crate::effect::{Effect, Received};
 use crate::server::{Call, Command, DataType, Error, Flags, Info, Parameter, ParameterKind};
 
 /// Puts the state of an effect into its key. It was decided elsewhere and is not judged again, whatever the key holds.

@@ -2,10 +2,8 @@
 
 mod apply;
 mod arguments;
-mod effect;
 mod limiters;
 mod throttle;
 
 pub(crate) use apply::Apply;
-pub(crate) use effect::{Effect, Expiry};
 pub(crate) use throttle::Throttle;

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 use premier_algorithms::{Decision, Outcome, Retry};
 
 use super::arguments::{Arguments, CallOption};
-use super::effect::Expiry;
+use crate::effect::Expiry;
 use crate::server::{self, Call, Command, DataType, Error, Flags, Info};
 
 /// An algorithm with a command of its own.

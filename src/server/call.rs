@@ -9,7 +9,7 @@ use redis_module::raw;
 use super::data_type::DataType;
 use super::key::{self, Key};
 use super::log;
-use crate::commands::{Effect, Expiry};
+use crate::effect::{Effect, Expiry};
 
 /// A running command.
 #[derive(Debug)]

@@ -12,7 +12,7 @@ use redis_module::raw;
 use super::entry::LoadError;
 use super::log::log_load_error;
 use super::{clock, panics};
-use crate::commands::{Effect, Expiry};
+use crate::effect::{Effect, Expiry};
 
 /// The version of the encoding in RDB files and DUMP payloads: the bytes of [`State::encode`].
 const ENCODING_VERSION: c_int = 0;

@@ -9,7 +9,7 @@ use redis_module::raw;
 use super::call::{Call, Error};
 use super::clock;
 use super::data_type::{DataType, into_value, state_of};
-use crate::commands::{Effect, Expiry};
+use crate::effect::{Effect, Expiry};
 
 const MODE: c_int = (raw::REDISMODULE_READ | raw::REDISMODULE_WRITE).cast_signed();
 

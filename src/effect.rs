@@ -22,7 +22,7 @@ impl Expiry {
     pub(crate) const NEVER: Self = Self(None);
 
     /// Once `span` has gone by. Rounded up to the server's milliseconds, as a key that went early would be admitted anew.
-    pub(super) fn after(now: Now, span: Span) -> Self {
+    pub(crate) fn after(now: Now, span: Span) -> Self {
         Self(Some(now.millis_after(span)))
     }
 
@@ -73,21 +73,21 @@ impl Effect {
 
 /// An effect that was received: whose state is still to be decoded.
 #[derive(Debug)]
-pub(super) struct Received<'bytes> {
-    pub(super) letter: u8,
-    pub(super) expiry: Expiry,
+pub(crate) struct Received<'bytes> {
+    pub(crate) letter: u8,
+    pub(crate) expiry: Expiry,
     state: &'bytes [u8],
 }
 
 impl<'bytes> Received<'bytes> {
-    pub(super) fn read(bytes: &'bytes [u8]) -> Option<Self> {
+    pub(crate) fn read(bytes: &'bytes [u8]) -> Option<Self> {
         let ([VERSION, letter, expiry @ ..], state) = bytes.split_first_chunk::<HEADER_LEN>()? else {
             return None;
         };
         Some(Self { letter: *letter, expiry: Expiry::from_wire(i64::from_le_bytes(*expiry))?, state })
     }
 
-    pub(super) fn state<S: State>(&self) -> Option<S> {
+    pub(crate) fn state<S: State>(&self) -> Option<S> {
         S::decode(self.state)
     }
 }
