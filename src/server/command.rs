@@ -110,9 +110,7 @@ pub(super) fn register<C: Command>(context: *mut raw::RedisModuleCtx) -> Result<
         // SAFETY: the module is being loaded, and the command has just been created.
         let command = unsafe { get(context, C::NAME.as_ptr()) };
         Description::new(&info).give(command, describe);
-        if info.flags == Flags::Write {
-            put_into_category(command);
-        }
+        categorize(command, info.flags);
     }
     Ok(())
 }
@@ -126,12 +124,19 @@ pub(super) fn add_category(context: *mut raw::RedisModuleCtx) {
     }
 }
 
-fn put_into_category(command: *mut raw::RedisModuleCommand) {
-    // SAFETY: the pointers were filled in before. Without a category of that name, putting the command there would fail.
+/// Puts a command into ACL categories. Servers put those of modules into none by themselves, and before Redis 7.2 they cannot.
+fn categorize(command: *mut raw::RedisModuleCommand, flags: Flags) {
+    // SAFETY: the pointers were filled in before; they are none on older servers.
     let (add, put) = unsafe { (raw::RedisModule_AddACLCategory, raw::RedisModule_SetCommandACLCategories) };
-    if let (Some(_), Some(put)) = (add, put) {
+    let categories = match flags {
+        // Naming a category that could not be added would fail.
+        Flags::Write if add.is_some() => c"write fast premier",
+        Flags::Write => c"write fast",
+        Flags::Internal => c"admin dangerous",
+    };
+    if let Some(put) = put {
         // SAFETY: the module is being loaded, and the command is one of its own.
-        unsafe { put(command, ACL_CATEGORY.as_ptr()) };
+        unsafe { put(command, categories.as_ptr()) };
     }
 }
 

@@ -9,8 +9,8 @@
 //! # Ok::<(), redis::RedisError>(())
 //! ```
 //!
-//! The server is `redis-server` from the `PATH`, or what `PREMIER_REDIS_SERVER` names. The module is the one cargo built
-//! for the running test, or what `PREMIER_MODULE` names (see [`module_path`]).
+//! The server is `redis-server` from the `PATH`, or what `PREMIER_REDIS_SERVER` names. The module is that of this tree, or what
+//! `PREMIER_MODULE` names (see [`module_path`]).
 
 mod module;
 mod process;
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use process::Process;
 use tempfile::TempDir;
 
-pub use module::module_path;
+pub use module::{module_path, panicking_module_path};
 
 /// How long a connection waits for a reply. Generous: a loaded machine must not fail a test.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -67,7 +67,7 @@ impl Server {
     /// For a server that is not like [`Server::start`] makes it.
     #[must_use]
     pub fn builder() -> Builder {
-        Builder { config: String::new(), with_module: true, wrapper: Vec::new() }
+        Builder { config: String::new(), module: Some(module_path()), wrapper: Vec::new() }
     }
 
     /// A new connection.
@@ -175,7 +175,7 @@ impl Server {
 #[derive(Debug)]
 pub struct Builder {
     config: String,
-    with_module: bool,
+    module: Option<PathBuf>,
     wrapper: Vec<String>,
 }
 
@@ -191,7 +191,14 @@ impl Builder {
     /// Starts the server without the module.
     #[must_use]
     pub fn without_module(mut self) -> Self {
-        self.with_module = false;
+        self.module = None;
+        self
+    }
+
+    /// Starts the server with another module.
+    #[must_use]
+    pub fn module(mut self, path: PathBuf) -> Self {
+        self.module = Some(path);
         self
     }
 
@@ -229,8 +236,8 @@ impl Builder {
     }
 
     fn configuration(&self, dir: &Path, port: u16) -> String {
-        let module =
-            if self.with_module { format!("loadmodule \"{}\"\n", module_path().display()) } else { String::new() };
+        let load = self.module.as_ref().map(|path| format!("loadmodule \"{}\"\n", path.display()));
+        let module = load.unwrap_or_default();
         format!(
             "bind 127.0.0.1\n\
              port {port}\n\

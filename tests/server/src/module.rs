@@ -17,17 +17,27 @@ use std::sync::LazyLock;
 pub fn module_path() -> PathBuf {
     static MODULE: LazyLock<PathBuf> = LazyLock::new(|| match env::var_os("PREMIER_MODULE") {
         Some(path) => absolute(path).expect("PREMIER_MODULE is a path"),
-        None => build(),
+        None => build(&["--lib"], "premier"),
     });
     MODULE.clone()
 }
 
-fn build() -> PathBuf {
+/// A module whose command `PREMIER.PANIC key` panics.
+///
+/// # Panics
+/// When it cannot be built.
+#[must_use]
+pub fn panicking_module_path() -> PathBuf {
+    build(&["--example", "panicking"], "examples/panicking")
+}
+
+fn build(target: &[&str], path: &str) -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
     let status = Command::new(cargo)
-        .args(["build", "--quiet", "--package", "premier", "--lib", "--profile", profile])
+        .args(["build", "--quiet", "--package", "premier", "--profile", profile])
+        .args(target)
         .current_dir(workspace)
         .status()
         .expect("cargo runs");
@@ -36,5 +46,6 @@ fn build() -> PathBuf {
     // The running test is in target/<profile>/deps.
     let test = env::current_exe().expect("the running test is a file");
     let profile_dir = test.ancestors().nth(2).expect("it is in a folder of cargo's");
-    profile_dir.join(format!("{}premier{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX))
+    let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
+    profile_dir.join(dir).join(format!("{}{name}{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX))
 }
