@@ -9,7 +9,7 @@ use core::num::NonZeroU64;
 use crate::state::{MAX_USED, decode_pair, encode_pair};
 use crate::{Cost, Now, Period, Quota, Span, State, Timestamp};
 
-/// The units in a bucket at a moment. Packed into 128 bits, from the highest:
+/// The units in a bucket at a moment. 128 bits, encoded little-endian, from the highest:
 ///
 /// | bits | what |
 /// | --- | --- |
@@ -42,7 +42,7 @@ struct Parts {
 
 impl BucketState {
     fn parts(self) -> Parts {
-        let packed = (u128::from(self.0[0]) << 64) | u128::from(self.0[1]);
+        let packed = u128::from(self.0[0]) | (u128::from(self.0[1]) << 64);
         let fraction_bits = if packed & MANY == 0 { FRACTION_BITS } else { FRACTION_BITS_IF_MANY };
         let level = packed & (MANY - 1);
         #[expect(clippy::cast_possible_truncation, reason = "each part is shorter than 64 bits")]
@@ -60,7 +60,7 @@ impl BucketState {
         let level = (u128::from(parts.used) << parts.fraction_bits) | u128::from(parts.fraction);
         let packed = (u128::from(parts.at.as_micros()) << (LEVEL_BITS + 1)) | many | level;
         #[expect(clippy::cast_possible_truncation, reason = "these are the two halves")]
-        Self([(packed >> 64) as u64, packed as u64])
+        Self([packed as u64, (packed >> 64) as u64])
     }
 }
 

@@ -20,35 +20,32 @@ impl Algorithm for Leaky {
         };
         let capacity = limit.limit();
         let max_wait = limit.max_wait.map_or(Span::MAX, MaxWait::get);
-
-        let before = Level::new(*state, now, rate);
-        let after = before.plus(cost);
-        let turn = before.time_until(0);
         // Whoever calls next waits until the bucket is empty.
         let remaining = |queue: Level, next_turn| {
             if next_turn <= max_wait { capacity.saturating_sub(queue.used()) } else { 0 }
         };
 
-        if after.used() <= capacity && turn <= max_wait {
-            let reset = after.time_until(0);
-            return Decision {
-                outcome: Outcome::Admitted { wait: turn, change: after.state() },
-                limit: capacity,
-                remaining: remaining(after, reset),
-                reset,
-            };
-        }
-        let retry = if cost.get() > capacity {
-            Retry::Never
-        } else {
-            let until_it_fits = after.time_until(capacity);
-            Retry::After(until_it_fits.max(turn.saturating_sub(max_wait)))
-        };
-        Decision {
+        let before = Level::new(*state, now, rate);
+        let turn = before.time_until(0);
+        let limited = |retry| Decision {
             outcome: Outcome::Limited { retry },
             limit: capacity,
             remaining: remaining(before, turn),
             reset: turn,
+        };
+        let Some(room) = capacity.checked_sub(cost.get()) else {
+            return limited(Retry::Never);
+        };
+        if before.used() > room || turn > max_wait {
+            return limited(Retry::After(turn.saturating_sub(max_wait).max(before.time_until(room))));
+        }
+        let after = before.plus(cost);
+        let reset = after.time_until(0);
+        Decision {
+            outcome: Outcome::Admitted { wait: turn, change: after.state() },
+            limit: capacity,
+            remaining: remaining(after, reset),
+            reset,
         }
     }
 }

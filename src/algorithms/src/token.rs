@@ -25,28 +25,25 @@ impl Algorithm for Token {
 
         // What was used is what is missing to a full bucket.
         let before = Level::new(*state, now, rate);
-        let after = before.plus(cost);
-        let wait = after.time_until(capacity);
-        let bearable = capacity + MAX_OWED;
-
-        if cost.get() <= capacity && wait <= max_wait && after.used() <= bearable {
-            return Decision {
-                outcome: Outcome::Admitted { wait, change: after.state() },
-                limit: capacity,
-                remaining: capacity.saturating_sub(after.used()),
-                reset: after.time_until(0),
-            };
-        }
-        let retry = if cost.get() > capacity {
-            Retry::Never
-        } else {
-            Retry::After(after.time_until(bearable).max(wait.saturating_sub(max_wait)))
-        };
-        Decision {
+        let limited = |retry| Decision {
             outcome: Outcome::Limited { retry },
             limit: capacity,
             remaining: capacity.saturating_sub(before.used()),
             reset: before.time_until(0),
+        };
+        let Some(room) = capacity.checked_sub(cost.get()) else {
+            return limited(Retry::Never);
+        };
+        let wait = before.time_until(room);
+        if wait > max_wait || before.used() > room + MAX_OWED {
+            return limited(Retry::After(wait.saturating_sub(max_wait).max(before.time_until(room + MAX_OWED))));
+        }
+        let after = before.plus(cost);
+        Decision {
+            outcome: Outcome::Admitted { wait, change: after.state() },
+            limit: capacity,
+            remaining: capacity.saturating_sub(after.used()),
+            reset: after.time_until(0),
         }
     }
 }

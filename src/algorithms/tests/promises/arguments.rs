@@ -1,0 +1,187 @@
+//! Arguments are read as they are documented, are always in bounds, and an error says which is wrong and what it may be.
+
+use core::fmt::Debug;
+
+use premier_algorithms::{
+    Argument, CAPACITY, COST, Capacity, Cost, DURATION, InvalidArgument, MAX_WAIT, MaxWait, Period, QUOTA, Quota, Span,
+    Values,
+};
+use proptest::prelude::*;
+
+const MAX_UNITS: u64 = 1_000_000_000_000;
+const MAX_TIME: u64 = 3650 * 24 * 60 * 60 * 1_000_000;
+
+fn micros<E>(time: Result<Period, E>) -> Option<u64> {
+    time.ok().map(|time| time.get().as_micros())
+}
+
+/// What no argument may be, whatever it is.
+const NONSENSE: [&[u8]; 23] = [
+    b"",
+    b" ",
+    b"+1",
+    b"-1",
+    b"-0",
+    b" 1",
+    b"1 ",
+    b"1\n",
+    b"01",
+    b"00",
+    b"1.0",
+    b"1,000",
+    b"1_000",
+    b"1e3",
+    b"0x10",
+    b"one",
+    b"1\0",
+    b"\xff",
+    "١".as_bytes(),
+    "１".as_bytes(),
+    b"18446744073709551616",
+    b"18446744073709551621", // 5 in 64 bits
+    b"99999999999999999999999999999999999999999",
+];
+
+fn accepts_no_nonsense<T: Debug>(parse: impl Fn(&[u8]) -> Result<T, InvalidArgument>, argument: &Argument) {
+    for text in NONSENSE {
+        let error = parse(text).expect_err(&String::from_utf8_lossy(text));
+        assert_eq!(error.argument(), argument);
+    }
+}
+
+#[test]
+fn nonsense_is_an_error_that_names_the_argument() {
+    accepts_no_nonsense(Quota::parse, &QUOTA);
+    accepts_no_nonsense(Capacity::parse, &CAPACITY);
+    accepts_no_nonsense(Cost::parse, &COST);
+    accepts_no_nonsense(Period::parse, &DURATION);
+    accepts_no_nonsense(MaxWait::parse, &MAX_WAIT);
+}
+
+#[test]
+fn a_time_needs_a_number_and_a_unit_that_exists_and_nothing_else() {
+    for text in
+        ["s", "ms", "d", "1000S", "1000Ms", "1min", "1w", "1y", "1 s", "1s ", "1ss", "1s1", "1.5s", "01s", "1000µs"]
+    {
+        assert_eq!(micros(Period::parse(text.as_bytes())), None, "{text}");
+    }
+}
+
+#[test]
+fn units_may_be_what_is_documented_and_no_more() {
+    for (units, is_quota, is_count) in [
+        (0, true, false),
+        (1, true, true),
+        (MAX_UNITS, true, true),
+        (MAX_UNITS + 1, false, false),
+        (u64::MAX, false, false),
+    ] {
+        let text = units.to_string();
+        assert_eq!(Quota::new(units).map(Quota::get).ok(), is_quota.then_some(units));
+        assert_eq!(Quota::parse(text.as_bytes()), Quota::new(units));
+        assert_eq!(Capacity::new(units).map(Capacity::get).ok(), is_count.then_some(units));
+        assert_eq!(Capacity::parse(text.as_bytes()), Capacity::new(units));
+        assert_eq!(Cost::new(units).map(Cost::get).ok(), is_count.then_some(units));
+        assert_eq!(Cost::parse(text.as_bytes()), Cost::new(units));
+    }
+    assert_eq!(Cost::ONE.get(), 1);
+}
+
+#[test]
+fn times_may_be_what_is_documented_and_no_more() {
+    for (time, is_period, is_wait) in [
+        (0, false, true),
+        (1, false, true),
+        (999, false, true),
+        (1_000, true, true),
+        (MAX_TIME, true, true),
+        (MAX_TIME + 1, false, false),
+        (u64::MAX, false, false),
+    ] {
+        let text = format!("{time}us");
+        let span = Span::from_micros(time);
+        assert_eq!(Period::new(span).map(Period::get).ok(), is_period.then_some(span));
+        assert_eq!(Period::parse(text.as_bytes()), Period::new(span));
+        assert_eq!(MaxWait::new(span).map(MaxWait::get).ok(), is_wait.then_some(span));
+        assert_eq!(MaxWait::parse(text.as_bytes()), MaxWait::new(span));
+    }
+}
+
+#[test]
+fn a_time_is_whole_seconds_or_has_a_unit() {
+    for (text, expected) in [
+        ("60", 60_000_000),
+        ("1000us", 1_000),
+        ("1ms", 1_000),
+        ("500ms", 500_000),
+        ("1s", 1_000_000),
+        ("2m", 120_000_000),
+        ("1h", 3_600_000_000),
+        ("1d", 86_400_000_000),
+        ("3650d", MAX_TIME),
+        ("87600h", MAX_TIME),
+        ("315360000", MAX_TIME),
+    ] {
+        assert_eq!(micros(Period::parse(text.as_bytes())), Some(expected), "{text}");
+    }
+    for text in ["3651d", "87601h", "315360001", "0", "0s", "0d", "999us"] {
+        assert_eq!(micros(Period::parse(text.as_bytes())), None, "{text}");
+    }
+    for text in ["0", "0us", "0ms", "0s", "0m", "0h", "0d"] {
+        assert_eq!(MaxWait::parse(text.as_bytes()).map(MaxWait::get), Ok(Span::ZERO), "{text}");
+    }
+}
+
+#[test]
+fn a_time_that_overflows_is_too_long() {
+    // Each would be in bounds if it were cut to 64 bits.
+    for text in ["18446744073710", "18446744073709552s", "5124095576030432h", "213503982334602d"] {
+        assert_eq!(micros(Period::parse(text.as_bytes())), None, "{text}");
+        assert!(MaxWait::parse(text.as_bytes()).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn errors_name_the_argument_and_say_what_it_may_be() {
+    let time = "whole seconds, or an integer with a unit (us, ms, s, m, h, d), from";
+    for (error, expected) in [
+        (Quota::parse(b"x").unwrap_err(), "quota must be an integer from 0 to 1000000000000".to_owned()),
+        (Capacity::parse(b"0").unwrap_err(), "CAPACITY must be an integer from 1 to 1000000000000".to_owned()),
+        (Cost::new(0).unwrap_err(), "COST must be an integer from 1 to 1000000000000".to_owned()),
+        (Period::parse(b"0").unwrap_err(), format!("duration must be {time} 1ms to 3650d")),
+        (MaxWait::parse(b"-1").unwrap_err(), format!("MAXWAIT must be {time} 0 to 3650d")),
+    ] {
+        assert_eq!(error.to_string(), expected);
+    }
+}
+
+#[test]
+fn each_argument_says_what_it_is_and_may_be() {
+    for argument in [&QUOTA, &DURATION, &CAPACITY, &COST, &MAX_WAIT] {
+        assert!(!argument.summary.is_empty());
+    }
+    assert_eq!(QUOTA.values, Values::Units { min: 0, max: MAX_UNITS });
+    assert_eq!(CAPACITY.values, Values::Units { min: 1, max: MAX_UNITS });
+    assert_eq!(COST.values, CAPACITY.values);
+    let max = Span::from_micros(MAX_TIME);
+    assert_eq!(DURATION.values, Values::Time { min: Span::from_micros(1_000), max });
+    assert_eq!(MAX_WAIT.values, Values::Time { min: Span::ZERO, max });
+}
+
+proptest! {
+    #[test]
+    fn what_a_time_prints_as_reads_as_the_same_time(
+        time in prop_oneof![0..=MAX_TIME, (0..=3650_u64).prop_map(|days| days * 86_400_000_000)]
+    ) {
+        let span = Span::from_micros(time);
+        prop_assert_eq!(MaxWait::parse(span.to_string().as_bytes()).map(MaxWait::get), Ok(span));
+    }
+
+    #[test]
+    fn any_bytes_are_read_or_refused(text in "[0-9]{0,25}(us|ms|s|m|h|d|\\PC)?|.*") {
+        let number = |text: &str| (text == "0" || !text.starts_with('0')).then(|| text.parse::<u64>().ok()).flatten();
+        let digits_only = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let units = Some(text.as_str()).filter(|text| digits_only(text)).and_then(number);
+        prop_assert_eq!(Quota::parse(text.as_bytes()).ok().map(Quota::get), units.filter(|units| *units <= MAX_UNITS));
+    }
+}

@@ -1,0 +1,187 @@
+//! Limits travel with the call: the next call already obeys them, in both directions, and nothing is forgotten.
+
+use premier_algorithms::{Fixed, Leaky, Sliding, Token};
+use proptest::collection;
+use proptest::prelude::*;
+
+use crate::model::{FixedWindow, LeakyQueue, Limits, Model, SlidingLog, TokenBucket};
+use crate::scenario::{Key, Subject, any_limits, start};
+
+const NOW: u64 = 1_800_000_000_000_000;
+const SECOND: u64 = 1_000_000;
+
+/// After six units of ten were used.
+fn a_quota_is_obeyed_at_once<A: Subject>() {
+    let ten = Limits::new(10, 10 * SECOND);
+    let mut key = Key::<A>::fresh();
+    assert!(key.call(NOW, &ten, 6).is_admitted());
+    for (quota, remaining) in [(6, 0), (5, 0), (1, 0), (7, 1), (1_000, 994), (10, 4)] {
+        let limits = Limits { quota, ..ten };
+        assert_eq!(key.ask(NOW, &limits, remaining + 1).remaining, remaining, "of {quota}");
+        assert!(!key.ask(NOW, &limits, remaining + 1).is_admitted());
+        assert_eq!(remaining == 0, !key.ask(NOW, &limits, remaining.max(1)).is_admitted());
+    }
+}
+
+#[test]
+fn a_raised_quota_admits_at_once_and_a_lowered_one_limits_at_once() {
+    a_quota_is_obeyed_at_once::<Fixed>();
+    a_quota_is_obeyed_at_once::<Sliding>();
+    a_quota_is_obeyed_at_once::<Token>();
+    a_quota_is_obeyed_at_once::<Leaky>();
+}
+
+fn a_capacity_is_obeyed_at_once<A: Subject>() {
+    let ten = Limits::new(1, SECOND).with_capacity(10);
+    let mut key = Key::<A>::fresh();
+    assert!(key.call(NOW, &ten, 6).is_admitted());
+    for (capacity, remaining) in [(6, 0), (1, 0), (7, 1), (1_000, 994), (10, 4)] {
+        let limits = ten.with_capacity(capacity);
+        let reply = key.ask(NOW, &limits, remaining + 1);
+        assert_eq!((reply.limit, reply.remaining), (capacity, remaining));
+        assert!(!reply.is_admitted());
+    }
+    assert_eq!(key.ask(NOW, &ten.with_capacity(2), 1).retry(), Some(5 * SECOND));
+    assert_eq!(key.ask(NOW, &ten.with_capacity(2), 3).retry(), None);
+}
+
+#[test]
+fn a_raised_capacity_admits_at_once_and_a_lowered_one_limits_at_once() {
+    a_capacity_is_obeyed_at_once::<Token>();
+    a_capacity_is_obeyed_at_once::<Leaky>();
+}
+
+/// Five seconds after ten units of ten in ten seconds were used: what is told of a call for one, and of the rest.
+fn after_five_seconds<A: Subject>(period: u64) -> (u64, Option<u64>, u64) {
+    let mut key = Key::<A>::fresh();
+    let ten = Limits::new(10, 10 * SECOND);
+    assert!(key.call(NOW, &ten, 10).is_admitted());
+    let reply = key.ask(NOW + 5 * SECOND, &Limits { period, ..ten }, 10);
+    (reply.remaining, reply.retry(), reply.reset)
+}
+
+#[test]
+fn a_longer_duration_limits_at_once_and_a_shorter_one_admits_at_once() {
+    let rest = (0, Some(55 * SECOND), 55 * SECOND);
+    assert_eq!(after_five_seconds::<Fixed>(60 * SECOND), rest);
+    assert_eq!(after_five_seconds::<Sliding>(60 * SECOND), rest);
+    assert_eq!(after_five_seconds::<Token>(60 * SECOND), rest);
+    assert_eq!(after_five_seconds::<Leaky>(60 * SECOND), rest);
+    let anew = (0, None, 5 * SECOND);
+    assert_eq!(after_five_seconds::<Fixed>(5 * SECOND), anew);
+    assert_eq!(after_five_seconds::<Sliding>(5 * SECOND), anew);
+    assert_eq!(after_five_seconds::<Token>(5 * SECOND), anew);
+    assert_eq!(after_five_seconds::<Leaky>(5 * SECOND), anew);
+}
+
+/// Calls at one moment, each with limits of its own, then one with others again.
+fn only_what_was_used_counts<M: Model, A: Subject>(
+    start: u64,
+    burst: &[(Limits, u64)],
+    pause: u64,
+    limits: &Limits,
+    cost: u64,
+) -> Result<(), TestCaseError> {
+    let (mut key, mut model) = (Key::<A>::fresh(), M::default());
+    for (limits, cost) in burst {
+        let reply = key.call(start, limits, *cost);
+        prop_assert_eq!(reply, model.reply(start, limits, *cost));
+        if reply.is_admitted() {
+            model.admit(start, limits, *cost);
+        }
+    }
+    let now = start + pause;
+    prop_assert_eq!(key.call(now, limits, cost), model.reply(now, limits, cost));
+    Ok(())
+}
+
+fn cost() -> impl Strategy<Value = u64> {
+    prop_oneof![4 => 1..=5_u64, 1 => 1..=1_000_000_000_000_u64]
+}
+
+proptest! {
+    #[test]
+    fn only_what_was_used_counts_not_the_limits_it_was_used_under(
+        start in start(),
+        burst in collection::vec((any_limits(), cost()), 1..8),
+        pause in prop_oneof![0..=10_u64, 0..=10_000_u64, 0..=1_000_000_000_000_u64],
+        limits in any_limits(),
+        cost in cost(),
+    ) {
+        only_what_was_used_counts::<FixedWindow, Fixed>(start, &burst, pause, &limits, cost)?;
+        only_what_was_used_counts::<TokenBucket, Token>(start, &burst, pause, &limits, cost)?;
+        only_what_was_used_counts::<LeakyQueue, Leaky>(start, &burst, pause, &limits, cost)?;
+        // All was admitted at one moment: no two calls can be counted as one.
+        only_what_was_used_counts::<SlidingLog, Sliding>(start, &burst, pause, &limits, cost)?;
+    }
+}
+
+/// Of 1000 units two were admitted half a day ago and 998 just now, at a rate of two a day.
+fn what_was_admitted_just_now_is_not_forgotten<A: Subject>() {
+    const DAY: u64 = 86_400 * SECOND;
+    let slow = Limits::new(1, DAY).with_capacity(1_000);
+    let fast = Limits::new(1_000, DAY / 24).with_capacity(1_000);
+    let now = NOW + DAY / 2;
+    let mut key = Key::<A>::fresh();
+    assert!(key.call(NOW, &slow, 1).is_admitted());
+    assert!(key.call(now, &slow, 999).is_admitted());
+    assert!(!key.ask(now, &fast, 2).is_admitted(), "{:?}", key.ask(now, &fast, 2));
+}
+
+#[test]
+fn what_was_admitted_just_now_is_not_forgotten_when_a_token_bucket_refills_faster() {
+    what_was_admitted_just_now_is_not_forgotten::<Token>();
+}
+
+#[test]
+fn what_was_admitted_just_now_is_not_forgotten_when_a_leaky_bucket_drains_faster() {
+    what_was_admitted_just_now_is_not_forgotten::<Leaky>();
+}
+
+/// Two callers with windows of 60 and 59 s, together fifty calls a second: what the log keeps as one entry must not go on for
+/// ever, handed from the cells of the one window to those of the other.
+#[test]
+fn what_was_admitted_long_ago_is_forgotten_although_windows_of_two_lengths_share_a_key() {
+    let windows = [60, 59].map(|seconds| Limits::new(1_000_000, seconds * SECOND));
+    let mut key = Key::<Sliding>::fresh();
+    let mut now = NOW;
+    while now < NOW + 180 * SECOND {
+        let next = now + SECOND / 50;
+        // Whichever window has no 64th that ends in between.
+        let ends = windows.map(|window| now * 64 / window.period < next * 64 / window.period);
+        now = next;
+        let reply = key.call(now, &windows[usize::from(ends[0] && !ends[1])], 1);
+        let counted = reply.limit - reply.remaining;
+        assert!(counted <= 50 * 61, "{counted} calls count after {} s", (now - NOW) / SECOND);
+    }
+}
+
+/// The rate of before counts up to the last admitted call: half a unit had drained then, not a thousand.
+fn a_raised_rate_counts_from_the_last_admitted_call_on<A: Subject>() {
+    const DAY: u64 = 86_400_000_000;
+    let slow = Limits { capacity: Some(1_000), ..Limits::new(1, DAY) };
+    let fast = Limits::new(1_000, 3_600_000_000);
+    let mut key = Key::<A>::fresh();
+    assert!(key.call(0, &slow, 1).is_admitted());
+    assert!(key.call(DAY / 2, &slow, 999).is_admitted());
+    // Half a unit less than 1,000 are used: 1.5 units must drain at 3.6 s each.
+    assert_eq!(key.call(DAY / 2, &fast, 2).retry(), Some(5_400_000));
+}
+
+#[test]
+fn a_raised_rate_forgets_nothing_of_what_was_just_used() {
+    a_raised_rate_counts_from_the_last_admitted_call_on::<Token>();
+    a_raised_rate_counts_from_the_last_admitted_call_on::<Leaky>();
+}
+
+/// Were units handed on from one window's entries to the other's, they would never go.
+#[test]
+fn alternating_lengths_let_go_of_units() {
+    let lengths = [60_000_000, 59_000_000].map(|length| Limits::new(1_000_000, length));
+    let mut key = Key::<Sliding>::fresh();
+    for (call, limits) in (0..6_000_u64).zip(lengths.iter().cycle()) {
+        let reply = key.call(call * 20_000, limits, 1);
+        // 50 calls a second, and those of two 64ths of the longest length at most.
+        assert!(reply.limit - reply.remaining <= 3_000 + 2 * 3_000 / 64 + 1);
+    }
+}

@@ -1,0 +1,21 @@
+//! What the four algorithms promise, each promise tested by its name.
+//!
+//! `model` says in rational numbers what the contract says, independently of the source; `scenario` makes up keys and calls.
+
+mod model;
+mod scenario;
+
+mod arguments;
+mod changing_limits;
+mod clock_steps;
+mod encoding;
+mod exactness;
+mod expiry;
+mod fresh_key;
+mod limited_calls;
+mod never_too_much;
+mod overflow;
+mod sliding_memory;
+mod strictness;
+mod time_units;
+mod true_wait;

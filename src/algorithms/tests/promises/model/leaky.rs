@@ -1,0 +1,52 @@
+//! LEAKY: a queue that units leave one by one. The level is what is in it.
+
+use super::{Exact, Level, Limits, Model, Outcome, Reply, exact, rounded_down, rounded_up};
+
+#[derive(Debug, Default)]
+pub(crate) struct LeakyQueue {
+    pub(crate) queue: Level,
+}
+
+/// The answer when so much is in the queue.
+pub(crate) fn reply(queue: &Exact, limits: &Limits, cost: u64) -> Reply {
+    if limits.quota == 0 {
+        return Reply::blocked();
+    }
+    let capacity = limits.bucket();
+    let time_to_leave = |units: &Exact| units / limits.rate();
+    // How long until whoever comes behind so much has his turn near enough.
+    let until_turn_is_near = |queue: &Exact| {
+        let too_long = |max_wait| rounded_up(&(time_to_leave(queue) - exact(max_wait)));
+        limits.max_wait.map_or(0, too_long)
+    };
+
+    let after = queue + exact(cost);
+    let until_it_fits = rounded_up(&time_to_leave(&(&after - exact(capacity))));
+
+    let retry = until_it_fits.max(until_turn_is_near(queue));
+    let admitted = retry == 0;
+    let outcome = if admitted {
+        Outcome::Admitted { wait: rounded_up(&time_to_leave(queue)) }
+    } else if cost > capacity {
+        Outcome::Limited { retry: None }
+    } else {
+        Outcome::Limited { retry: Some(retry) }
+    };
+    let queue = if admitted { &after } else { queue };
+    Reply {
+        outcome,
+        limit: capacity,
+        remaining: if until_turn_is_near(queue) > 0 { 0 } else { rounded_down(&(exact(capacity) - queue)) },
+        reset: rounded_up(&time_to_leave(queue)),
+    }
+}
+
+impl Model for LeakyQueue {
+    fn reply(&self, now: u64, limits: &Limits, cost: u64) -> Reply {
+        reply(&self.queue.units(now, limits), limits, cost)
+    }
+
+    fn admit(&mut self, now: u64, limits: &Limits, cost: u64) {
+        self.queue.add(now, limits, cost);
+    }
+}

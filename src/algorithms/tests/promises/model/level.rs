@@ -1,0 +1,27 @@
+//! What is in a bucket: it falls at the rate of the call that asks, from the last admitted call on, never below 0.
+
+use super::{Exact, Limits, exact};
+
+#[derive(Debug)]
+pub(crate) struct Level {
+    units: Exact,
+    at: u64,
+}
+
+impl Default for Level {
+    fn default() -> Self {
+        Self { units: exact(0), at: 0 }
+    }
+}
+
+impl Level {
+    pub(crate) fn units(&self, now: u64, limits: &Limits) -> Exact {
+        let drained = exact(now - self.at) * limits.rate();
+        (&self.units - drained).max(exact(0))
+    }
+
+    pub(crate) fn add(&mut self, now: u64, limits: &Limits, cost: u64) {
+        self.units = self.units(now, limits) + exact(cost);
+        self.at = now;
+    }
+}

@@ -1,0 +1,60 @@
+//! SLIDING: at most a quota in any span of the period's length, from a log of every call.
+
+use super::{Limits, Model, Outcome, Reply};
+
+#[derive(Debug, Default)]
+pub(crate) struct SlidingLog {
+    /// When what was admitted, the oldest first.
+    calls: Vec<(u64, u64)>,
+}
+
+impl SlidingLog {
+    /// The answer if each unit counted for so many 64ths of a microsecond longer than it should. The key is as good as new
+    /// when its latest call no longer counts: that call is never counted longer.
+    pub(crate) fn reply_when_counting_longer(&self, longer: u64, now: u64, limits: &Limits, cost: u64) -> Reply {
+        // How long each call counts from now on, in 64ths of a microsecond.
+        let rest = |at: u64, longer: u64| (64 * (at + limits.period) + longer).saturating_sub(64 * now);
+        let counted = |later: u64| -> u64 {
+            let calls = self.calls.iter().filter(|(at, _)| rest(*at, longer) > later);
+            calls.map(|(_, units)| units).sum()
+        };
+        let used = counted(0);
+        let admitted = used + cost <= limits.quota;
+        let remaining = limits.quota.saturating_sub(used + if admitted { cost } else { 0 });
+        let outcome = if admitted {
+            Outcome::Admitted { wait: 0 }
+        } else if cost > limits.quota {
+            Outcome::Limited { retry: None }
+        } else {
+            let moments = self.calls.iter().map(|(at, _)| rest(*at, longer));
+            let fits = moments.filter(|later| counted(*later) + cost <= limits.quota);
+            let retry = fits.min().map(|later| later.div_ceil(64));
+            Outcome::Limited { retry }
+        };
+        Reply {
+            outcome,
+            limit: limits.quota,
+            remaining,
+            reset: match self.calls.last() {
+                _ if admitted => limits.period,
+                Some((at, _)) => rest(*at, 0) / 64,
+                None => 0,
+            },
+        }
+    }
+
+    /// Forgets what does not count any more.
+    pub(crate) fn forget(&mut self, now: u64, limits: &Limits) {
+        self.calls.retain(|(at, _)| at + limits.period > now);
+    }
+}
+
+impl Model for SlidingLog {
+    fn reply(&self, now: u64, limits: &Limits, cost: u64) -> Reply {
+        self.reply_when_counting_longer(0, now, limits, cost)
+    }
+
+    fn admit(&mut self, now: u64, _limits: &Limits, cost: u64) {
+        self.calls.push((now, cost));
+    }
+}

@@ -1,0 +1,113 @@
+//! When a call comes, and what it costs.
+
+use proptest::collection;
+use proptest::prelude::*;
+
+use super::limits::MAX_UNITS;
+use crate::model::{Limits, Outcome, Reply};
+
+const LAST_MOMENT: u64 = (1 << 54) - 1;
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Call {
+    pub(crate) pause: Pause,
+    cost: Load,
+}
+
+/// The time between two calls.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Pause {
+    Micros(u64),
+    /// What the last caller was told to wait, give or take a moment.
+    Told(i64),
+    /// Until the key is as good as new, give or take a moment.
+    Reset(i64),
+    /// So many 64ths of a period.
+    Share(u64),
+    /// The time that so many units take, rounded down.
+    Units(u64),
+    ToTheEnd,
+}
+
+/// What a call costs.
+#[derive(Debug, Clone, Copy)]
+enum Load {
+    Units(u64),
+    /// So many 64ths of the limit.
+    Share(u64),
+    /// More than the limit by this.
+    TooMuch(u64),
+}
+
+impl Call {
+    /// The moment of the call, after a call at `now` that was answered `last`.
+    pub(crate) fn moment(&self, now: u64, last: Option<&Reply>, limits: &Limits) -> u64 {
+        let nearly = |micros: u64, more: i64| micros.saturating_add_signed(more);
+        let pause = match (self.pause, last) {
+            (Pause::Micros(micros), _) => micros,
+            (Pause::Told(more), Some(last)) => match last.outcome {
+                Outcome::Admitted { wait } => nearly(wait, more),
+                Outcome::Limited { retry } => retry.map_or(0, |retry| nearly(retry, more)),
+            },
+            (Pause::Reset(more), Some(last)) => nearly(last.reset, more),
+            (Pause::Told(_) | Pause::Reset(_), None) => 0,
+            (Pause::Share(share), _) => limits.period.saturating_mul(share) / 64,
+            (Pause::Units(units), _) => limits.period.saturating_mul(units) / limits.quota.max(1),
+            (Pause::ToTheEnd, _) => LAST_MOMENT,
+        };
+        // Nothing is left to try once the clock stands at its end: what is told from too far away is not waited for.
+        match now.saturating_add(pause) {
+            moment if moment <= LAST_MOMENT => moment,
+            _ if matches!(self.pause, Pause::ToTheEnd) => LAST_MOMENT,
+            _ => now,
+        }
+    }
+
+    pub(crate) fn cost(&self, limit: u64) -> u64 {
+        let units = match self.cost {
+            Load::Units(units) => units,
+            Load::Share(share) => limit * share / 64,
+            Load::TooMuch(more) => limit + more,
+        };
+        units.clamp(1, MAX_UNITS)
+    }
+}
+
+/// When the first call comes.
+pub(crate) fn start() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        1 => Just(0),
+        1 => 1..=1_000_000_u64,
+        4 => 1_800_000_000_000_000..=1_900_000_000_000_000_u64,
+    ]
+}
+
+fn pause() -> impl Strategy<Value = Pause> {
+    prop_oneof![
+        40 => Just(Pause::Micros(0)),
+        20 => (1..=3_u64).prop_map(Pause::Micros),
+        10 => (1..=100_000_u64).prop_map(Pause::Micros),
+        30 => (-1..=1_i64).prop_map(Pause::Told),
+        10 => (-1..=1_i64).prop_map(Pause::Reset),
+        30 => (0..=80_u64).prop_map(Pause::Share),
+        30 => (0..=8_u64).prop_map(Pause::Units),
+        1 => (0..=LAST_MOMENT / 8).prop_map(Pause::Micros),
+        1 => Just(Pause::ToTheEnd),
+    ]
+}
+
+fn load() -> impl Strategy<Value = Load> {
+    prop_oneof![
+        20 => Just(Load::Units(1)),
+        10 => (1..=5_u64).prop_map(Load::Units),
+        20 => (1..=64_u64).prop_map(Load::Share),
+        2 => Just(Load::Share(64)),
+        2 => (1..=2_u64).prop_map(Load::TooMuch),
+        2 => (1..=MAX_UNITS).prop_map(Load::Units),
+    ]
+}
+
+pub(crate) fn calls(most: usize) -> impl Strategy<Value = Vec<Call>> {
+    let call = (pause(), load()).prop_map(|(pause, cost)| Call { pause, cost });
+    collection::vec(call, 1..=most)
+}

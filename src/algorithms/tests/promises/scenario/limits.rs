@@ -1,0 +1,110 @@
+//! Limits worth trying: small ones, those on either side of a change of method, the largest, and odd ones.
+
+use proptest::option;
+use proptest::prelude::*;
+
+use crate::model::Limits;
+
+pub(crate) const MAX_UNITS: u64 = 1_000_000_000_000;
+const MAX_TIME: u64 = 3650 * 24 * 60 * 60 * 1_000_000;
+
+/// With this many units in a bucket, the fraction that has drained of the first may be rounded.
+const MANY_UNITS: u64 = 1 << 24;
+
+/// Up to this period it is not.
+const MAX_EXACT_PERIOD: u64 = 1 << 32;
+
+fn power_of_ten(most: u32) -> impl Strategy<Value = u64> {
+    (0..=most).prop_map(|power| 10_u64.pow(power))
+}
+
+pub(crate) fn any_quota() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        6 => 1..=10_u64,
+        1 => Just(0),
+        2 => 60..=70_u64,
+        3 => power_of_ten(12),
+        2 => 1..=MAX_UNITS,
+        1 => MANY_UNITS - 5..=MANY_UNITS + 5,
+        1 => MAX_UNITS - 5..=MAX_UNITS,
+    ]
+}
+
+/// A bucket that is exact, whatever it holds, as its period is short.
+fn short_bucket() -> impl Strategy<Value = Limits> {
+    (any_quota(), period().prop_map(|micros| micros.min(MAX_EXACT_PERIOD)), capacity(), max_wait())
+        .prop_map(|(quota, period, capacity, max_wait)| Limits { quota, period, capacity, max_wait })
+}
+
+/// A bucket that is exact, whatever its period, as it never holds many units.
+fn small_bucket() -> impl Strategy<Value = Limits> {
+    (1..MANY_UNITS, period(), option::of(1..MANY_UNITS)).prop_map(|(quota, period, capacity)| Limits {
+        quota,
+        period,
+        capacity,
+        max_wait: None,
+    })
+}
+
+pub(crate) fn exact_bucket() -> impl Strategy<Value = Limits> {
+    prop_oneof![2 => short_bucket(), 1 => small_bucket()]
+}
+
+/// A bucket that may hold so much for so long that it is rounded.
+pub(crate) fn huge_bucket() -> impl Strategy<Value = Limits> {
+    let period = prop_oneof![MAX_EXACT_PERIOD + 1..=MAX_TIME, Just(MAX_TIME), MAX_EXACT_PERIOD..=MAX_EXACT_PERIOD + 5];
+    (prop_oneof![any_quota(), MANY_UNITS..=MAX_UNITS], period, capacity(), max_wait())
+        .prop_map(|(quota, period, capacity, max_wait)| Limits { quota, period, capacity, max_wait })
+}
+
+pub(crate) fn period() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        Just(1_000),
+        Just(1_001),
+        Just(1_000_000),
+        Just(60_000_000),
+        Just(MAX_TIME),
+        1_000..=2_000_u64,
+        1_000..=10_000_000_u64,
+        1_000..=MAX_TIME,
+    ]
+}
+
+fn capacity() -> impl Strategy<Value = Option<u64>> {
+    option::of(prop_oneof![
+        4 => 1..=10_u64,
+        2 => 60..=70_u64,
+        2 => power_of_ten(12),
+        1 => 1..=MAX_UNITS,
+    ])
+}
+
+fn max_wait() -> impl Strategy<Value = Option<u64>> {
+    option::of(prop_oneof![
+        1 => Just(0),
+        1 => 0..=3_u64,
+        2 => 0..=10_000_u64,
+        2 => 0..=100_000_000_u64,
+        1 => 0..=MAX_TIME,
+        1 => Just(MAX_TIME),
+    ])
+}
+
+pub(crate) fn any_limits() -> impl Strategy<Value = Limits> {
+    (any_quota(), period(), capacity(), max_wait()).prop_map(|(quota, period, capacity, max_wait)| Limits {
+        quota,
+        period,
+        capacity,
+        max_wait,
+    })
+}
+
+/// Limits that a test can use up call by call.
+pub(crate) fn small_limits() -> impl Strategy<Value = Limits> {
+    (1..=130_u64, period(), option::of(1..=130_u64)).prop_map(|(quota, period, capacity)| Limits {
+        quota,
+        period,
+        capacity,
+        max_wait: None,
+    })
+}

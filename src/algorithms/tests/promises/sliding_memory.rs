@@ -1,0 +1,114 @@
+//! A sliding window takes at most 65 entries of 16 bytes a key, whatever happens to it.
+
+use premier_algorithms::{Sliding, State};
+use proptest::collection;
+use proptest::prelude::*;
+
+use crate::model::Limits;
+use crate::scenario::{Key, any_quota, encoded, period};
+
+const NOW: u64 = 1_800_000_000_000_000;
+const MAX_ENTRIES: usize = 65;
+
+fn entries(key: &Key<Sliding>) -> usize {
+    encoded(&key.state).len() / 16
+}
+
+#[test]
+fn calls_ten_times_as_dense_as_entries_take_no_more_than_65() {
+    for period in [1_000, 1_001, 64_000, 1_000_000] {
+        let limits = Limits::new(1_000_000_000_000, period);
+        let mut key = Key::<Sliding>::fresh();
+        for call in 0..2_000 {
+            assert!(key.call(NOW + call * period / 640, &limits, 1).is_admitted());
+            assert!(entries(&key) <= MAX_ENTRIES);
+        }
+        // Eleven calls fit into a 64th of the period, both ends included.
+        assert!(entries(&key) >= MAX_ENTRIES * 10 / 11 - 1);
+    }
+}
+
+/// 64 entries that were made exactly, then one more under a larger quota, then more than there is room for.
+#[test]
+fn a_log_that_was_exact_loses_no_unit_when_it_no_longer_fits() {
+    let (exact, large) = (Limits::new(64, 64_000), Limits::new(1_000, 64_000));
+    let mut key = Key::<Sliding>::fresh();
+    for call in 0..64 {
+        assert!(key.call(NOW + call * 250, &exact, 1).is_admitted());
+    }
+    for call in 64..80 {
+        assert_eq!(key.call(NOW + call * 250, &large, 1).remaining, 1_000 - call - 1);
+    }
+    assert!(entries(&key) <= MAX_ENTRIES);
+    // None counts a microsecond less than the window, none a 64th of it longer.
+    for call in 0..80 {
+        let end = NOW + call * 250 + large.period;
+        assert!(key.ask(end - 1, &large, 1_001).remaining <= 1_000 - 80 + call);
+        assert!(key.ask(end + large.period / 64, &large, 1_001).remaining > 1_000 - 80 + call);
+    }
+}
+
+/// About 1 KiB, and what was reserved for a while is given back.
+#[test]
+fn a_log_has_little_more_on_the_heap_than_its_entries() {
+    let limits = Limits::new(1_000_000, 64_000);
+    let mut key = Key::<Sliding>::fresh();
+    for call in 0..200 {
+        assert!(key.call(NOW + call * 1_000, &limits, 1).is_admitted());
+        assert!(key.state.heap_size() <= (entries(&key) + entries(&key) / 4 + 1) * 16 + 64);
+    }
+    assert!(key.call(NOW + 1_000_000, &limits, 1).is_admitted());
+    assert_eq!(entries(&key), 1);
+    assert!(key.state.heap_size() <= 4 * 16, "{} bytes", key.state.heap_size());
+}
+
+#[test]
+fn an_exact_log_takes_an_entry_for_each_moment() {
+    let limits = Limits::new(64, 1_000_000);
+    let mut key = Key::<Sliding>::fresh();
+    for call in 0..64 {
+        assert!(key.call(NOW + call, &limits, 1).is_admitted());
+    }
+    assert_eq!(entries(&key), 64);
+    assert!(!key.call(NOW + 64, &limits, 1).is_admitted());
+    // What comes at the same moment takes no entry of its own.
+    let mut key = Key::<Sliding>::fresh();
+    for _ in 0..64 {
+        assert!(key.call(NOW, &limits, 1).is_admitted());
+    }
+    assert_eq!(entries(&key), 1);
+}
+
+proptest! {
+    #[test]
+    fn a_log_never_takes_more_than_65_entries(
+        limits in collection::vec((any_quota(), period()), 1..4),
+        calls in collection::vec((0..4_u64, 0..640_u64, 1..=3_u64, 1..=40_u64), 1..20),
+    ) {
+        let mut key = Key::<Sliding>::fresh();
+        let mut now = NOW;
+        for (window, step, units, repeated) in calls {
+            let (quota, period) = limits[usize::try_from(window).unwrap() % limits.len()];
+            let window = Limits::new(quota, period);
+            for _ in 0..repeated {
+                now += step * period / 64 / 100;
+                key.call(now, &window, units);
+                prop_assert!(entries(&key) <= MAX_ENTRIES);
+            }
+        }
+    }
+
+    /// Moments that a clock which steps back makes one are many entries of one moment.
+    #[test]
+    fn a_log_never_takes_more_than_65_entries_when_the_clock_steps_back(
+        steps in collection::vec((-100_i64..=100, 65..=1_000_u64), 100..300)
+    ) {
+        let mut key = Key::<Sliding>::fresh();
+        let mut now = NOW;
+        for (step, quota) in steps {
+            now = now.saturating_add_signed(step);
+            key.call(now, &Limits::new(quota, 1_000), 1);
+            prop_assert!(entries(&key) <= MAX_ENTRIES);
+        }
+    }
+}
