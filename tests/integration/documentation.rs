@@ -1,0 +1,120 @@
+//! The documentation tells the truth.
+
+use std::fs;
+use std::path::Path;
+
+use premier_algorithms::{Argument, CAPACITY, COST, DURATION, MAX_WAIT, QUOTA};
+use premier_test_server::Server;
+use redis::{Connection, Value};
+
+/// How much less the times in a reply may be than in an example, as time goes by between the calls.
+const MAX_MILLIS_GONE_BY: i64 = 5_000;
+
+fn read(file: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).expect("the file is there")
+}
+
+/// A command, and what redis-cli prints for its reply.
+struct Example {
+    command: String,
+    reply: Vec<String>,
+}
+
+fn examples(page: &str) -> Vec<Example> {
+    let mut examples: Vec<Example> = Vec::new();
+    let blocks = page.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("redis\n"));
+    for line in blocks.flat_map(str::lines) {
+        match (line.strip_prefix("> "), examples.last_mut()) {
+            (Some(command), _) => examples.push(Example { command: command.to_owned(), reply: Vec::new() }),
+            (None, Some(example)) => example.reply.push(line.to_owned()),
+            (None, None) => panic!("a reply without a command: {line}"),
+        }
+    }
+    examples
+}
+
+fn run(connection: &mut Connection, command: &str) -> Result<Value, redis::RedisError> {
+    let mut words = command.split(' ');
+    redis::cmd(words.next().expect("a command has a name")).arg(words.collect::<Vec<_>>()).query(connection)
+}
+
+fn integer(line: &str) -> i64 {
+    let (_, number) = line.split_once("(integer) ").expect("a field of a reply");
+    number.parse().expect("an integer")
+}
+
+#[test]
+fn every_example_of_the_reference_answers_as_printed() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let examples = examples(&read("docs/commands.md"));
+    assert!(examples.len() > 10, "the examples were not found");
+
+    for Example { command, reply } in examples {
+        match run(&mut connection, &command) {
+            Err(error) => {
+                let printed = reply[0].strip_prefix("(error) ").expect("an error is expected");
+                let answered = format!("{} {}", error.code().unwrap_or_default(), error.detail().unwrap_or_default());
+                assert_eq!(answered, printed, "{command}");
+            }
+            Ok(Value::Array(fields)) => {
+                let fields: Vec<i64> = redis::from_redis_value(Value::Array(fields)).expect("five integers");
+                let printed: Vec<i64> = reply.iter().map(|line| integer(line)).collect();
+                assert_eq!(fields[..3], printed[..3], "{command}");
+                for (field, printed) in fields[3..].iter().zip(&printed[3..]) {
+                    let gone_by = if *printed > 0 { MAX_MILLIS_GONE_BY } else { 0 };
+                    assert!((printed - gone_by..=*printed).contains(field), "{command}: {fields:?}, not {printed}");
+                }
+            }
+            Ok(value) => assert_eq!(value, Value::Okay, "{command}"),
+        }
+    }
+}
+
+#[test]
+fn the_reference_says_of_each_argument_what_the_parser_goes_by() {
+    let page = read("docs/commands.md");
+    let arguments: [&Argument; 5] = [&QUOTA, &DURATION, &CAPACITY, &COST, &MAX_WAIT];
+    for argument in arguments {
+        let row = format!("| `{}` | {} | {} |", argument.name, argument.summary, argument.values);
+        assert!(page.contains(&row), "docs/commands.md lacks: {row}");
+    }
+}
+
+#[test]
+fn the_reference_has_the_syntax_that_command_docs_tells() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let page = read("docs/commands.md");
+    for name in ["PREMIER.FIXED", "PREMIER.SLIDING", "PREMIER.TOKEN", "PREMIER.LEAKY"] {
+        let docs: Value = redis::cmd("COMMAND").arg("DOCS").arg(name).query(&mut connection).expect("COMMAND DOCS");
+        let syntax = format!("    {}\n", syntax(&docs));
+        assert!(page.contains(&syntax), "docs/commands.md lacks: {syntax}");
+    }
+}
+
+/// A command and its arguments as redis-cli hints at them.
+fn syntax(docs: &Value) -> String {
+    let [(name, docs)] = &pairs(docs)[..] else { panic!("one command: {docs:?}") };
+    let (_, arguments) = pairs(docs).into_iter().find(|(field, _)| field == "arguments").expect("arguments");
+    let Value::Array(arguments) = arguments else { panic!("a list: {arguments:?}") };
+    let hints = arguments.iter().map(|argument| {
+        let fields = pairs(argument);
+        let text = |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, value)| string(value));
+        let name = text("name").expect("an argument has a name");
+        let hint = text("token").map_or(name.clone(), |token| format!("{token} {name}"));
+        let is_optional = fields.iter().any(|(field, _)| field == "flags");
+        if is_optional { format!("[{hint}]") } else { hint }
+    });
+    [name.to_uppercase()].into_iter().chain(hints).collect::<Vec<_>>().join(" ")
+}
+
+/// A map in RESP2: names and values in turn.
+fn pairs(value: &Value) -> Vec<(String, Value)> {
+    let Value::Array(items) = value else { panic!("a map: {value:?}") };
+    items.chunks(2).map(|pair| (string(&pair[0]), pair[1].clone())).collect()
+}
+
+fn string(value: &Value) -> String {
+    redis::from_redis_value(value.clone()).expect("a string")
+}

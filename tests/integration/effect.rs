@@ -1,0 +1,90 @@
+//! The effects of admitted calls, as they stand in the AOF.
+
+use std::fs;
+
+use premier_test_server::{Builder, Server};
+use redis::{Connection, Value};
+
+/// A server whose AOF has everything as soon as it is answered.
+pub(crate) fn server_with_aof() -> Builder {
+    Server::builder()
+        .config("appendonly", "yes")
+        .config("appendfsync", "always")
+        .config("auto-aof-rewrite-percentage", "0")
+}
+
+/// The commands that the AOF has gathered since it was started or rewritten.
+pub(crate) fn commands_in_aof(server: &Server) -> Vec<Vec<Vec<u8>>> {
+    let dir = server.dir().join("appendonlydir");
+    let mut increments: Vec<_> = fs::read_dir(dir)
+        .expect("the AOF has a folder")
+        .map(|entry| entry.expect("a folder can be read").path())
+        .filter(|path| path.to_string_lossy().ends_with(".incr.aof"))
+        .collect();
+    increments.sort();
+    let bytes: Vec<u8> = increments.iter().flat_map(|path| fs::read(path).expect("the AOF can be read")).collect();
+
+    let mut rest = &bytes[..];
+    let mut commands = Vec::new();
+    while !rest.is_empty() {
+        let count = read_number(&mut rest, b'*');
+        commands.push((0..count).map(|_| read_word(&mut rest)).collect());
+    }
+    commands
+}
+
+/// A line that consists of this mark and a number.
+fn read_number(rest: &mut &[u8], mark: u8) -> usize {
+    let end = rest.windows(2).position(|pair| pair == b"\r\n").expect("a line has an end");
+    let number = rest[..end].strip_prefix(&[mark]).expect("the AOF is made of commands");
+    *rest = &rest[end + 2..];
+    std::str::from_utf8(number).expect("ASCII").parse().expect("a number")
+}
+
+fn read_word(rest: &mut &[u8]) -> Vec<u8> {
+    let len = read_number(rest, b'$');
+    let word = rest[..len].to_vec();
+    *rest = &rest[len + 2..];
+    word
+}
+
+/// Key and effect of each PREM in the AOF.
+pub(crate) fn effects_in_aof(server: &Server) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let commands = commands_in_aof(server).into_iter();
+    commands
+        .filter(|words| words[0].eq_ignore_ascii_case(b"PREM"))
+        .map(|words| {
+            let [_, key, effect] = <[Vec<u8>; 3]>::try_from(words).expect("PREM key effect");
+            (key, effect)
+        })
+        .collect()
+}
+
+pub(crate) fn apply(connection: &mut Connection, key: &[u8], effect: &[u8]) -> redis::RedisResult<Value> {
+    redis::cmd("PREM").arg(key).arg(effect).query(connection)
+}
+
+/// An effect after which the key never expires.
+pub(crate) fn lasting_effect(letter: u8, state: &[u8]) -> Vec<u8> {
+    effect(letter, -1, state)
+}
+
+pub(crate) fn effect(letter: u8, expires_at: i64, state: &[u8]) -> Vec<u8> {
+    [&[0, letter], &expires_at.to_le_bytes()[..], state].concat()
+}
+
+/// The state of a fixed window: when it opened and what was used in it.
+pub(crate) fn fixed_state(opened_micros: u64, used: u64) -> Vec<u8> {
+    [opened_micros.to_le_bytes(), used.to_le_bytes()].concat()
+}
+
+/// An entry of a sliding window's log, all of whose units were admitted at one moment.
+pub(crate) fn entry(at_micros: u64, units: u64) -> Vec<u8> {
+    ((u128::from(at_micros) << 74) | u128::from(units)).to_le_bytes().to_vec()
+}
+
+/// The state of a bucket with whole units in it, fewer than 2²⁴ unless `many`.
+pub(crate) fn bucket_state(at_micros: u64, many: bool, used: u64) -> Vec<u8> {
+    let level = if many { (1 << 73) | (u128::from(used) << 32) } else { u128::from(used) << 49 };
+    ((u128::from(at_micros) << 74) | level).to_le_bytes().to_vec()
+}

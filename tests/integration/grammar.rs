@@ -1,0 +1,293 @@
+//! What is said of arguments that are wrong, and that nothing is done then.
+
+use premier_test_server::Server;
+use redis::Cmd;
+
+use crate::call::{LIMITERS, Limiter, call, command, error};
+use crate::snapshot::snapshot;
+
+const UNITS_FROM_0: &str = "an integer from 0 to 1000000000000";
+const UNITS_FROM_1: &str = "an integer from 1 to 1000000000000";
+const TIME_FROM_1_MS: &str = "whole seconds, or an integer with a unit (us, ms, s, m, h, d), from 1ms to 3650d";
+const TIME_FROM_0: &str = "whole seconds, or an integer with a unit (us, ms, s, m, h, d), from 0 to 3650d";
+
+/// No integer from 0 to 10¹².
+const NO_UNITS: &[&[u8]] = &[
+    b"",
+    b" ",
+    b"-1",
+    b"-0",
+    b"+1",
+    b"01",
+    b"00",
+    b"1e3",
+    b"1.0",
+    b"1_000",
+    b"1,000",
+    b"0x10",
+    b" 1",
+    b"1 ",
+    b"1\n",
+    b"1\0",
+    b"\x001",
+    b"ten",
+    b"1s",
+    b"\xff",
+    b"1\xff",
+    "１".as_bytes(),
+    "∞".as_bytes(),
+    b"1000000000001",
+    b"9223372036854775807",
+    b"9223372036854775808",
+    b"18446744073709551615",
+    b"18446744073709551616",
+    b"18446744073709551617",
+    b"99999999999999999999",
+    b"340282366920938463463374607431768211457",
+];
+
+/// No length of time from 0 to 3650 days.
+const NO_TIME: &[&[u8]] = &[
+    b"",
+    b" ",
+    b"-1",
+    b"-1s",
+    b"+1",
+    b"01",
+    b"01s",
+    b"00",
+    b"1e3",
+    b"1.5s",
+    b" 1s",
+    b"1s ",
+    b"1 s",
+    b"1s\0",
+    b"1\0s",
+    b"s",
+    b"ms",
+    b"d",
+    b"forever",
+    b"1w",
+    b"1y",
+    b"1ns",
+    b"1S",
+    b"1M",
+    b"1MS",
+    b"1Ms",
+    b"1US",
+    b"1H",
+    b"1D",
+    b"1ss",
+    b"1m30s",
+    b"1min",
+    b"1h1",
+    b"1\xff",
+    b"\xff",
+    "1µs".as_bytes(),
+    b"315360001",
+    b"315360001s",
+    b"315360000001ms",
+    b"315360000000001us",
+    b"5256001m",
+    b"87601h",
+    b"3651d",
+    b"9223372036854775807",
+    b"18446744073709551615d",
+    b"18446744073709551616us",
+    b"213503982334602d",
+    b"99999999999999999999",
+];
+
+/// A call that is refused, and what is said of it.
+struct Refused {
+    /// Behind the key.
+    words: Vec<Vec<u8>>,
+    sentence: String,
+}
+
+fn refused(words: &[&[u8]], sentence: impl Into<String>) -> Refused {
+    Refused { words: words.iter().map(|word| word.to_vec()).collect(), sentence: sentence.into() }
+}
+
+/// Every option that the command takes, with what its value may be and what it may not be.
+fn options(limiter: &Limiter) -> Vec<(&'static str, &'static str, Vec<&'static [u8]>)> {
+    let no_units = [NO_UNITS, &[b"0"]].concat();
+    let cost = ("COST", UNITS_FROM_1, no_units.clone());
+    if limiter.has_bucket {
+        vec![cost, ("CAPACITY", UNITS_FROM_1, no_units), ("MAXWAIT", TIME_FROM_0, NO_TIME.to_vec())]
+    } else {
+        vec![cost]
+    }
+}
+
+fn everything_refused(limiter: &Limiter) -> Vec<Refused> {
+    let mut all = Vec::new();
+    for value in NO_UNITS {
+        all.push(refused(&[value, b"1m"], format!("quota must be {UNITS_FROM_0}")));
+    }
+    let too_short: [&[u8]; 5] = [b"0", b"0s", b"0ms", b"0d", b"999us"];
+    for value in NO_TIME.iter().chain(&too_short) {
+        all.push(refused(&[b"5", value], format!("duration must be {TIME_FROM_1_MS}")));
+    }
+    for (name, values, wrong) in options(limiter) {
+        let sentence = format!("{name} must be {values}");
+        for value in wrong {
+            all.push(refused(&[b"5", b"1m", name.as_bytes(), value], &sentence));
+        }
+        // Without its value, in whatever case and place.
+        all.push(refused(&[b"5", b"1m", name.as_bytes()], &sentence));
+        all.push(refused(&[b"5", b"1m", name.to_lowercase().as_bytes()], &sentence));
+        if name != "COST" {
+            all.push(refused(&[b"5", b"1m", b"COST", b"1", name.as_bytes()], &sentence));
+        }
+        let twice = format!("{name} may be given once only");
+        all.push(refused(&[b"5", b"1m", name.as_bytes(), b"1", name.as_bytes(), b"1"], &twice));
+        all.push(refused(&[b"5", b"1m", name.as_bytes(), b"1", name.to_lowercase().as_bytes(), b"2"], &twice));
+    }
+
+    let takes = if limiter.has_bucket { "CAPACITY, COST, MAXWAIT" } else { "COST" };
+    let mut unknown: Vec<(&[u8], &str)> = vec![
+        (b"", ""),
+        (b"1", "1"),
+        (b"COSTS", "COSTS"),
+        (b"COS", "COS"),
+        (b"COST ", "COST "),
+        (b"COST\0", "COST\\x00"),
+        (b"\xff\r\n'", "\\xff\\r\\n\\'"),
+        (b"quota", "quota"),
+        (b"0123456789abcdef0123456789abcdefgh", "0123456789abcdef0123456789abcdef"),
+    ];
+    if !limiter.has_bucket {
+        unknown.extend([(&b"CAPACITY"[..], "CAPACITY"), (b"capacity", "capacity"), (b"MAXWAIT", "MAXWAIT")]);
+    }
+    for (name, shown) in unknown {
+        let sentence = format!("'{shown}' is no option of this command, which takes {takes}");
+        all.push(refused(&[b"5", b"1m", name], &sentence));
+        all.push(refused(&[b"5", b"1m", name, b"1"], &sentence));
+        all.push(refused(&[b"5", b"1m", b"COST", b"1", name, b"1"], &sentence));
+    }
+    // The first that is wrong is named.
+    all.push(refused(&[b"x", b"y", b"COST", b"z"], format!("quota must be {UNITS_FROM_0}")));
+    all.push(refused(&[b"5", b"y", b"COST", b"z"], format!("duration must be {TIME_FROM_1_MS}")));
+    all
+}
+
+fn on_key(limiter: &Limiter, key: &str, words: &[Vec<u8>]) -> Cmd {
+    let mut command = redis::cmd(limiter.command);
+    command.arg(key).arg(words);
+    command
+}
+
+#[test]
+fn a_wrong_argument_is_named_with_what_it_may_be_and_the_key_stays_as_it_was() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    for limiter in &LIMITERS {
+        call(&mut connection, &format!("{} used 5 1h", limiter.command));
+        let before = snapshot(&server);
+        assert_eq!(before.len(), 1);
+        for Refused { words, sentence } in everything_refused(limiter) {
+            for key in ["used", "fresh"] {
+                let command = on_key(limiter, key, &words);
+                let shown = command.get_packed_command();
+                assert_eq!(error(&mut connection, &command), format!("ERR {sentence}"), "{}", shown.escape_ascii());
+            }
+            assert_eq!(snapshot(&server), before, "{} {words:?}", limiter.command);
+        }
+        let () = redis::cmd("DEL").arg("used").query(&mut connection).expect("DEL");
+    }
+}
+
+#[test]
+fn too_few_arguments_are_too_few_for_every_command() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    for limiter in LIMITERS {
+        for arguments in ["", " key", " key 5"] {
+            let line = error(&mut connection, &command(&format!("{}{arguments}", limiter.command)));
+            // Servers write the name of the command as it was registered or as it was called.
+            let expected = format!("ERR wrong number of arguments for '{}' command", limiter.command);
+            assert!(line.eq_ignore_ascii_case(&expected), "{line}");
+        }
+    }
+    for arguments in ["", " key", " key effect more"] {
+        let line = error(&mut connection, &command(&format!("PREM{arguments}")));
+        assert!(line.eq_ignore_ascii_case("ERR wrong number of arguments for 'PREM' command"), "{line}");
+    }
+    assert!(snapshot(&server).is_empty());
+}
+
+#[test]
+fn arguments_at_the_ends_of_their_bounds_and_in_every_unit_are_taken() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let durations = [
+        ("1", 1_000),
+        ("315360000", 315_360_000_000),
+        ("1000us", 1),
+        ("1001us", 2),
+        ("315360000000000us", 315_360_000_000),
+        ("1ms", 1),
+        ("315360000000ms", 315_360_000_000),
+        ("1s", 1_000),
+        ("315360000s", 315_360_000_000),
+        ("1m", 60_000),
+        ("5256000m", 315_360_000_000),
+        ("1h", 3_600_000),
+        ("87600h", 315_360_000_000),
+        ("1d", 86_400_000),
+        ("3650d", 315_360_000_000),
+    ];
+    for limiter in LIMITERS {
+        let name = limiter.command;
+        for (duration, millis) in durations {
+            let () = redis::cmd("DEL").arg(name).query(&mut connection).expect("DEL");
+            let reply = call(&mut connection, &format!("{name} {name} 1 {duration}"));
+            assert_eq!((reply.limited, reply.limit, reply.reset), (false, 1, millis), "{name} {duration}");
+        }
+        for values in ["0 1h", "1000000000000 1h COST 1", "1000000000000 1h COST 1000000000000"] {
+            call(&mut connection, &format!("{name} {name} {values}"));
+        }
+        if limiter.has_bucket {
+            for options in [
+                "CAPACITY 1",
+                "CAPACITY 1000000000000",
+                "MAXWAIT 0",
+                "MAXWAIT 0ms",
+                "MAXWAIT 1us",
+                "MAXWAIT 3650d",
+                "MAXWAIT 315360000",
+            ] {
+                call(&mut connection, &format!("{name} {name} 5 1h {options}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn options_come_in_any_order_and_case() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let mut fields = |line: &str| {
+        let reply = call(&mut connection, line);
+        let () = redis::cmd("DEL").arg("key").query(&mut connection).expect("DEL");
+        [i64::from(reply.limited), reply.limit, reply.remaining, reply.wait, reply.reset]
+    };
+    for name in ["PREMIER.FIXED", "premier.sliding"] {
+        for option in ["COST 3", "cost 3", "CoSt 3"] {
+            assert_eq!(fields(&format!("{name} key 10 1h {option}")), [0, 10, 7, 0, 3_600_000], "{name} {option}");
+        }
+    }
+    for name in ["PREMIER.TOKEN", "premier.leaky"] {
+        for options in [
+            "CAPACITY 8 COST 3 MAXWAIT 2h",
+            "CAPACITY 8 MAXWAIT 2h COST 3",
+            "COST 3 CAPACITY 8 MAXWAIT 2h",
+            "cost 3 maxwait 2h capacity 8",
+            "MaxWait 2h cApacity 8 Cost 3",
+            "maxwait 2h COST 3 capacity 8",
+        ] {
+            assert_eq!(fields(&format!("{name} key 10 1h {options}")), [0, 8, 5, 0, 1_080_000], "{name} {options}");
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! `PREM key effect`: takes what a PREMIER command has replicated and nothing else, from those who may.
+
+use std::thread::sleep;
+use std::time::{Duration, SystemTime};
+
+use premier_test_server::Server;
+use redis::{Connection, Value};
+
+use crate::call::{LIMITERS, call, command, error, run};
+use crate::effect::{apply, bucket_state, effect, effects_in_aof, entry, fixed_state, lasting_effect, server_with_aof};
+use crate::snapshot::{content, snapshot};
+use crate::states::{MAX_ENTRIES, fill};
+
+const REFUSAL: &str = "ERR effect must be what a PREMIER command replicated";
+
+const LETTERS: [u8; 4] = *b"FSTL";
+
+/// A moment in 2024, in microseconds.
+const MOMENT: u64 = 1_720_000_000_000_000;
+
+/// The latest moment that a state can say.
+const LAST_MOMENT: u64 = (1 << 54) - 1;
+
+/// The most units that a state can say.
+const MOST_UNITS: u64 = 2_000_000_000_000;
+
+/// The latest expiry in an effect: 2⁶⁴ µs, in milliseconds.
+const LATEST_EXPIRY: i64 = 18_446_744_073_709_551;
+
+fn valid_state(letter: u8) -> Vec<u8> {
+    match letter {
+        b'F' => fixed_state(MOMENT, 3),
+        b'S' => entry(MOMENT, 3),
+        _ => bucket_state(MOMENT, false, 3),
+    }
+}
+
+fn assert_taken(connection: &mut Connection, effect: &[u8]) {
+    let answer = apply(connection, b"taken", effect);
+    assert_eq!(answer.unwrap_or_else(|error| panic!("{error}: {}", effect.escape_ascii())), Value::Okay);
+    let () = run(connection, "DEL taken");
+}
+
+/// Refused on a fresh key and on a used one, which stays as it was.
+struct Target {
+    server: Server,
+    connection: Connection,
+    before: crate::snapshot::Snapshot,
+}
+
+impl Target {
+    fn new() -> Self {
+        let server = Server::start();
+        let mut connection = server.connection();
+        call(&mut connection, "PREMIER.SLIDING used 5 1h");
+        let before = snapshot(&server);
+        Self { server, connection, before }
+    }
+
+    #[track_caller]
+    fn assert_refuses(&mut self, effect: &[u8]) {
+        for key in ["used", "fresh"] {
+            let line = error(&mut self.connection, redis::cmd("PREM").arg(key).arg(effect));
+            assert_eq!(line, REFUSAL, "{}", effect.escape_ascii());
+        }
+    }
+
+    #[track_caller]
+    fn assert_unchanged(&self) {
+        assert_eq!(snapshot(&self.server), self.before);
+    }
+}
+
+#[test]
+fn an_effect_that_is_cut_short_or_goes_on_is_refused() {
+    let mut target = Target::new();
+    for letter in LETTERS {
+        let valid = lasting_effect(letter, &valid_state(letter));
+        assert_taken(&mut target.connection, &valid);
+        for len in 0..valid.len() {
+            target.assert_refuses(&valid[..len]);
+        }
+        for more in 1..=40 {
+            target.assert_refuses(&[&valid[..], &vec![0; more]].concat());
+        }
+        target.assert_refuses(&[&[0], &valid[..]].concat());
+        target.assert_refuses(&valid.iter().rev().copied().collect::<Vec<_>>());
+    }
+    target.assert_unchanged();
+}
+
+#[test]
+fn an_effect_of_another_version_is_refused() {
+    let mut target = Target::new();
+    for letter in LETTERS {
+        let mut effect = lasting_effect(letter, &valid_state(letter));
+        for version in 1..=u8::MAX {
+            effect[0] = version;
+            target.assert_refuses(&effect);
+        }
+    }
+    target.assert_unchanged();
+}
+
+#[test]
+fn an_effect_with_the_letter_of_no_data_type_is_refused() {
+    let mut target = Target::new();
+    for state in LETTERS.map(valid_state) {
+        for letter in (0..=u8::MAX).filter(|letter| !LETTERS.contains(letter)) {
+            target.assert_refuses(&lasting_effect(letter, &state));
+        }
+    }
+    target.assert_unchanged();
+}
+
+#[test]
+fn an_effect_that_expires_at_no_moment_is_refused() {
+    let mut target = Target::new();
+    for letter in LETTERS {
+        for expires_at in [-2, -1_000, i64::MIN, i64::MIN + 1, LATEST_EXPIRY + 1, i64::MAX] {
+            target.assert_refuses(&effect(letter, expires_at, &valid_state(letter)));
+        }
+        for expires_at in [-1, LATEST_EXPIRY] {
+            let effect = effect(letter, expires_at, &valid_state(letter));
+            assert_eq!(apply(&mut target.connection, b"taken", &effect), Ok(Value::Okay));
+            assert_eq!(run::<i64>(&mut target.connection, "PEXPIRETIME taken"), expires_at);
+            let () = run(&mut target.connection, "DEL taken");
+        }
+    }
+    target.assert_unchanged();
+}
+
+#[test]
+fn an_effect_whose_state_is_out_of_range_is_refused() {
+    let mut target = Target::new();
+    let entries =
+        |entries: &[(u64, u64)]| entries.iter().flat_map(|(at, units)| entry(*at, *units)).collect::<Vec<u8>>();
+
+    for state in [
+        fixed_state(MOMENT, 0),
+        fixed_state(MOMENT, MOST_UNITS + 1),
+        fixed_state(MOMENT, u64::MAX),
+        fixed_state(LAST_MOMENT + 1, 1),
+        fixed_state(u64::MAX, 1),
+    ] {
+        target.assert_refuses(&lasting_effect(b'F', &state));
+    }
+    assert_taken(&mut target.connection, &lasting_effect(b'F', &fixed_state(0, 1)));
+    assert_taken(&mut target.connection, &lasting_effect(b'F', &fixed_state(LAST_MOMENT, MOST_UNITS)));
+
+    for state in [
+        vec![],
+        entries(&[(MOMENT, 0)]),
+        entries(&[(MOMENT, 1), (MOMENT, 0)]),
+        entries(&[(MOMENT + 1, 1), (MOMENT, 1)]),
+        entries(&[(MOMENT, MOST_UNITS + 1)]),
+        entries(&[(MOMENT, MOST_UNITS), (MOMENT, 1)]),
+        entries(&vec![(MOMENT, (1 << 41) - 1); MAX_ENTRIES]),
+        entries(&vec![(MOMENT, 1); MAX_ENTRIES + 1]),
+        entries(&vec![(MOMENT, 1); 10_000]),
+    ] {
+        target.assert_refuses(&lasting_effect(b'S', &state));
+    }
+    assert_taken(&mut target.connection, &lasting_effect(b'S', &entries(&[(0, 1), (LAST_MOMENT, 1)])));
+    assert_taken(&mut target.connection, &lasting_effect(b'S', &entries(&[(MOMENT, MOST_UNITS - 1), (MOMENT, 1)])));
+    assert_taken(&mut target.connection, &lasting_effect(b'S', &entries(&vec![(MOMENT, 1); MAX_ENTRIES])));
+
+    for letter in *b"TL" {
+        for state in [
+            bucket_state(MOMENT, false, 0),
+            bucket_state(MOMENT, true, 0),
+            bucket_state(MOMENT, true, MOST_UNITS + 1),
+            bucket_state(MOMENT, true, (1 << 41) - 1),
+        ] {
+            target.assert_refuses(&lasting_effect(letter, &state));
+        }
+        for state in [
+            bucket_state(0, false, 1),
+            bucket_state(LAST_MOMENT, false, (1 << 24) - 1),
+            bucket_state(LAST_MOMENT, true, MOST_UNITS),
+        ] {
+            assert_taken(&mut target.connection, &lasting_effect(letter, &state));
+        }
+    }
+    target.assert_unchanged();
+}
+
+/// Numbers without a pattern, the same at each run (xorshift).
+fn random_bytes(len: usize, seed: &mut u64) -> Vec<u8> {
+    let mut byte = || {
+        *seed ^= *seed << 13;
+        *seed ^= *seed >> 7;
+        *seed ^= *seed << 17;
+        seed.to_le_bytes()[4]
+    };
+    (0..len).map(|_| byte()).collect()
+}
+
+#[test]
+fn random_bytes_are_refused() {
+    let mut target = Target::new();
+    let mut seed = 0x5eed;
+    for len in 0..500 {
+        let mut bytes = random_bytes(len, &mut seed);
+        // The version of no effect.
+        if let Some(version) = bytes.first_mut() {
+            *version |= 1;
+        }
+        target.assert_refuses(&bytes);
+    }
+    target.assert_unchanged();
+}
+
+#[test]
+fn whatever_state_is_taken_later_calls_answer_sanely() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let mut seed = 0xface;
+    let (mut taken, mut refused) = (0, 0);
+    for round in 0..2_000 {
+        let index = round % 4;
+        let letter = LETTERS[index];
+        let state_len = if letter == b'S' { 16 * (1 + round / 4 % 3) } else { 16 };
+        let mut state = random_bytes(state_len, &mut seed);
+        // Plausible units are rare among random ones.
+        if round % 3 > 0 {
+            match letter {
+                b'F' => state[13..].fill(0),
+                b'S' => state.chunks_mut(16).for_each(|entry| entry[4..10].fill(0)),
+                _ => state[0..2].fill(0),
+            }
+        }
+        if apply(&mut connection, b"key", &lasting_effect(letter, &state)).is_err() {
+            refused += 1;
+            continue;
+        }
+        taken += 1;
+        for arguments in ["5 1h", "5 1ms COST 5", "1000000000000 3650d COST 1000000000000", "1 3650d", "0 1s"] {
+            let reply = call(&mut connection, &format!("{} key {arguments}", LIMITERS[index].command));
+            reply.assert_sane();
+        }
+        let () = run(&mut connection, "DEL key");
+    }
+    assert!(taken > 200 && refused > 200, "{taken} taken, {refused} refused");
+}
+
+#[test]
+fn an_effect_from_the_aof_makes_the_same_key_on_another_server() {
+    let (source, target) = (server_with_aof().start(), Server::start());
+    fill(&source);
+    let mut connection = target.connection();
+    let effects = effects_in_aof(&source);
+    for (key, effect) in &effects {
+        assert_eq!(apply(&mut connection, key, effect), Ok(Value::Okay));
+    }
+    // Both databases of the source have the same keys, and the calls on the second come later.
+    let mut source = source.connection();
+    let () = run(&mut source, "SELECT 3");
+    let mut with_expiry = 0;
+    for (key, _) in effects {
+        let expected = content(&mut source, &key);
+        if key.ends_with(b":persisted") {
+            let () = redis::cmd("PERSIST").arg(&key).query(&mut connection).expect("PERSIST");
+        }
+        let mut actual = content(&mut connection, &key);
+        if key.ends_with(b":expire") {
+            actual.expires_at = expected.expires_at;
+        } else {
+            with_expiry += 1;
+        }
+        assert_eq!(actual, expected, "{}", key.escape_ascii());
+    }
+    assert!(with_expiry > 100, "{with_expiry} compared");
+}
+
+#[test]
+fn each_digest_is_that_of_one_state() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    // States as near to each other as can be.
+    let effects = [
+        lasting_effect(b'F', &fixed_state(MOMENT, 1)),
+        lasting_effect(b'F', &fixed_state(MOMENT, 2)),
+        lasting_effect(b'F', &fixed_state(MOMENT + 1, 1)),
+        lasting_effect(b'S', &entry(MOMENT, 1)),
+        lasting_effect(b'S', &entry(MOMENT, 2)),
+        lasting_effect(b'S', &entry(MOMENT + 1, 1)),
+        lasting_effect(b'S', &[entry(MOMENT, 1), entry(MOMENT, 1)].concat()),
+        lasting_effect(b'T', &bucket_state(MOMENT, false, 1)),
+        lasting_effect(b'T', &bucket_state(MOMENT, false, 2)),
+        lasting_effect(b'T', &bucket_state(MOMENT + 1, false, 1)),
+        lasting_effect(b'T', &bucket_state(MOMENT, true, 1)),
+    ];
+    let mut digests: Vec<String> = Vec::new();
+    for effect in &effects {
+        assert_eq!(apply(&mut connection, b"key", effect), Ok(Value::Okay));
+        let digest = content(&mut connection, b"key").digest;
+        assert!(!digests.contains(&digest), "{}", effect.escape_ascii());
+        digests.push(digest);
+    }
+}
+
+fn now_micros() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is later than 1970");
+    u64::try_from(since_epoch.as_micros()).expect("it is earlier than 2540")
+}
+
+/// A full key of each algorithm, whose state was made an hour from now: by a server whose clock is ahead.
+fn states_from_the_future() -> [(&'static str, Vec<u8>); 4] {
+    let hour_ahead = now_micros() + 3_600_000_000;
+    [
+        ("PREMIER.FIXED", lasting_effect(b'F', &fixed_state(hour_ahead, 2))),
+        ("PREMIER.SLIDING", lasting_effect(b'S', &entry(hour_ahead, 2))),
+        ("PREMIER.TOKEN", lasting_effect(b'T', &bucket_state(hour_ahead, false, 2))),
+        ("PREMIER.LEAKY", lasting_effect(b'L', &bucket_state(hour_ahead, false, 2))),
+    ]
+}
+
+/// `arrive` brings the state into the key.
+fn assert_used_up_and_no_more(arrive: impl Fn(&mut Connection, &[u8])) {
+    const SECOND: Duration = Duration::from_secs(1);
+    let server = Server::start();
+    let mut connection = server.connection();
+    // The server's clock has run for longer than the window when the first of the states arrives.
+    call(&mut connection, "PREMIER.FIXED first 1 1s");
+    let told = call(&mut connection, "PREMIER.FIXED first 1 1s");
+    sleep(told.wait().max(SECOND));
+
+    for (name, effect) in states_from_the_future() {
+        arrive(&mut connection, &effect);
+        let told = call(&mut connection, &format!("{name} key 2 1s COST 2"));
+        assert!(told.limited, "{name} forgets what was used: {told:?}");
+        assert!(told.wait() <= SECOND, "{name} waits longer than for a used up key: {told:?}");
+        sleep(told.wait());
+        let reply = call(&mut connection, &format!("{name} key 2 1s COST 2"));
+        assert!(!reply.limited, "{name}: told {told:?}, then {reply:?}");
+        let () = run(&mut connection, "DEL key");
+    }
+}
+
+#[test]
+fn a_state_from_a_clock_that_is_ahead_counts_as_used_up_just_now() {
+    assert_used_up_and_no_more(|connection, effect| {
+        assert_eq!(apply(connection, b"key", effect), Ok(Value::Okay));
+    });
+}
+
+#[test]
+fn a_restored_state_from_a_clock_that_is_ahead_counts_as_used_up_just_now() {
+    let other = Server::start();
+    assert_used_up_and_no_more(|connection, effect| {
+        let mut other = other.connection();
+        assert_eq!(apply(&mut other, b"key", effect), Ok(Value::Okay));
+        let payload: Vec<u8> = run(&mut other, "DUMP key");
+        let () = redis::cmd("RESTORE").arg("key").arg(0).arg(payload).query(connection).expect("RESTORE");
+    });
+}
+
+#[test]
+fn who_may_write_may_not_call_it() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let () = run(&mut connection, "ACL SETUSER writer on nopass ~* +@write +@read +@fast -@dangerous");
+    let allowed: String = run(&mut connection, "ACL DRYRUN writer SET key 1");
+    assert_eq!(allowed, "OK");
+    let refused: String = run(&mut connection, "ACL DRYRUN writer PREM key effect");
+    assert!(refused.contains("no permissions"), "{refused}");
+    assert!(run::<Value>(&mut connection, "AUTH writer any") == Value::Okay);
+    let line = error(&mut connection, &command("PREM key effect"));
+    assert!(line.starts_with("NOPERM "), "{line}");
+}
+
+#[test]
+fn who_may_do_all_but_administrate_may_not_call_it_where_modules_have_categories() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let () = run(&mut connection, "ACL SETUSER user on nopass ~* +@all -@admin");
+    let answer: String = run(&mut connection, "ACL DRYRUN user PREM key effect");
+    // Redis 7.0 puts the commands of modules into no category: there nothing but +@all or its name brings it.
+    let in_admin: Vec<String> = run(&mut connection, "ACL CAT admin");
+    if in_admin.iter().any(|name| name.eq_ignore_ascii_case("prem")) {
+        assert!(answer.contains("no permissions"), "{answer}");
+    } else {
+        assert!(!crate::info::is_at_least(&mut connection, (7, 2)), "PREM is not in @admin");
+        assert_eq!(answer, "OK");
+    }
+}

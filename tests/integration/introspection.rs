@@ -1,0 +1,210 @@
+//! What the server tells of the module and its commands.
+
+use std::collections::HashMap;
+
+use premier_test_server::Server;
+use redis::{Connection, RedisResult, Value};
+
+use crate::call::{LIMITERS, command, run};
+
+type Map = HashMap<String, Value>;
+
+fn parse<T: redis::FromRedisValue>(value: &Value) -> T {
+    redis::from_redis_value(value.clone()).unwrap_or_else(|error| panic!("{error}: {value:?}"))
+}
+
+fn text(map: &Map, field: &str) -> String {
+    parse(map.get(field).unwrap_or_else(|| panic!("there is no {field}: {map:?}")))
+}
+
+fn docs(connection: &mut Connection, name: &str) -> Map {
+    let answer: HashMap<String, Map> = run(connection, &format!("COMMAND DOCS {name}"));
+    let [(answered, docs)] = answer.into_iter().collect::<Vec<_>>().try_into().expect("one command");
+    assert!(answered.eq_ignore_ascii_case(name), "{answered}");
+    docs
+}
+
+/// Name, type, token, whether it is optional, and how its summary ends.
+type Argument = (&'static str, &'static str, Option<&'static str>, bool, &'static str);
+
+const TIME: &str = "whole seconds, or an integer with a unit (us, ms, s, m, h, d)";
+
+fn arguments(connection: &mut Connection, name: &str) -> Vec<Map> {
+    parse(&docs(connection, name)["arguments"])
+}
+
+fn assert_argument(map: &Map, (name, kind, token, is_optional, summary): Argument) {
+    assert_eq!(text(map, "name"), name);
+    assert_eq!(text(map, "type"), kind, "{name}");
+    assert_eq!(map.get("token").map(parse::<String>).as_deref(), token, "{name}");
+    let flags: Vec<String> = map.get("flags").map(parse).unwrap_or_default();
+    assert_eq!(flags.contains(&"optional".to_owned()), is_optional, "{name}: {flags:?}");
+    assert!(text(map, "summary").contains(summary), "{name}: {map:?}");
+}
+
+#[test]
+fn command_docs_tells_every_argument() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let key: Argument = ("key", "key", None, false, "Any bytes");
+    let quota = ("quota", "integer", None, false, "an integer from 0 to 1000000000000");
+    let duration = ("duration", "string", None, false, TIME);
+    let capacity = ("capacity", "integer", Some("CAPACITY"), true, "an integer from 1 to 1000000000000");
+    let cost = ("cost", "integer", Some("COST"), true, "an integer from 1 to 1000000000000");
+    let max_wait = ("maxwait", "string", Some("MAXWAIT"), true, TIME);
+    for limiter in LIMITERS {
+        let expected = if limiter.has_bucket {
+            vec![key, quota, duration, capacity, cost, max_wait]
+        } else {
+            vec![key, quota, duration, cost]
+        };
+        let arguments = arguments(&mut connection, limiter.command);
+        assert_eq!(arguments.len(), expected.len(), "{}", limiter.command);
+        for (map, expected) in arguments.iter().zip(expected) {
+            assert_argument(map, expected);
+        }
+    }
+    let arguments = arguments(&mut connection, "PREM");
+    assert_eq!(arguments.len(), 2);
+    assert_argument(&arguments[0], key);
+    assert_argument(&arguments[1], ("effect", "string", None, false, "What PREMIER commands replicate"));
+}
+
+#[test]
+fn command_docs_tells_summary_since_complexity_and_group() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let expected = [
+        ("PREMIER.FIXED", "fixed window", "O(1)"),
+        ("PREMIER.SLIDING", "any span", "O(N)"),
+        ("PREMIER.TOKEN", "bucket of tokens", "O(1)"),
+        ("PREMIER.LEAKY", "queue", "O(1)"),
+        ("PREM", "Internal", "O(1)"),
+    ];
+    for (name, summary, complexity) in expected {
+        let docs = docs(&mut connection, name);
+        assert!(text(&docs, "summary").contains(summary), "{docs:?}");
+        assert!(text(&docs, "complexity").starts_with(complexity), "{docs:?}");
+        assert_eq!(text(&docs, "since"), "0.1.0");
+        assert_eq!(text(&docs, "group"), "module");
+        assert_eq!(text(&docs, "module"), "premier");
+    }
+}
+
+struct CommandInfo {
+    arity: i64,
+    flags: Vec<String>,
+    /// First, last and step.
+    keys: [i64; 3],
+    key_specs: Vec<Map>,
+}
+
+fn command_info(connection: &mut Connection, name: &str) -> CommandInfo {
+    let answer: Vec<Vec<Value>> = run(connection, &format!("COMMAND INFO {name}"));
+    let fields = &answer[0];
+    CommandInfo {
+        arity: parse(&fields[1]),
+        flags: parse(&fields[2]),
+        keys: [parse(&fields[3]), parse(&fields[4]), parse(&fields[5])],
+        key_specs: parse(&fields[8]),
+    }
+}
+
+#[test]
+fn command_info_tells_arity_flags_and_keys() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let limiters = LIMITERS.map(|limiter| (limiter.command, -4, vec!["denyoom", "fast", "module", "write"]));
+    // Servers tell nobody that a command may replicate.
+    let internal = ("PREM", 3, vec!["admin", "fast", "module"]);
+    for (name, arity, expected) in limiters.into_iter().chain([internal]) {
+        let info = command_info(&mut connection, name);
+        assert_eq!(info.arity, arity, "{name}");
+        assert_eq!(info.keys, [1, 1, 1], "{name}");
+        let mut flags = info.flags;
+        flags.sort();
+        assert_eq!(flags, expected, "{name}");
+
+        let [spec] = &info.key_specs[..] else { panic!("one key: {:?}", info.key_specs) };
+        let mut flags: Vec<String> = parse(&spec["flags"]);
+        flags.sort();
+        assert_eq!(flags, ["RW", "access", "update"], "{name}");
+        let begin: Map = parse(&spec["begin_search"]);
+        assert_eq!(text(&begin, "type"), "index");
+        assert_eq!(parse::<Map>(&begin["spec"]).get("index"), Some(&Value::Int(1)));
+        let find: Map = parse(&spec["find_keys"]);
+        assert_eq!(text(&find, "type"), "range");
+        let range: Map = parse(&find["spec"]);
+        for (field, value) in [("lastkey", 0), ("keystep", 1), ("limit", 0)] {
+            assert_eq!(range.get(field), Some(&Value::Int(value)), "{name} {field}");
+        }
+    }
+}
+
+#[test]
+fn command_getkeys_finds_the_key() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    for limiter in LIMITERS {
+        let keys: Vec<String> =
+            run(&mut connection, &format!("COMMAND GETKEYS {} the-key 5 1h COST 3", limiter.command));
+        assert_eq!(keys, ["the-key"]);
+    }
+    assert_eq!(run::<Vec<String>>(&mut connection, "COMMAND GETKEYS PREM the-key effect"), ["the-key"]);
+}
+
+#[test]
+fn the_module_brings_these_commands_and_no_others() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let names: Vec<String> = run(&mut connection, "COMMAND LIST FILTERBY MODULE premier");
+    let mut names: Vec<String> = names.iter().map(|name| name.to_uppercase()).collect();
+    names.sort();
+    assert_eq!(names, ["PREM", "PREMIER.FIXED", "PREMIER.LEAKY", "PREMIER.SLIDING", "PREMIER.TOKEN"]);
+}
+
+#[test]
+fn the_module_has_a_name_a_version_and_says_so_in_the_log() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let modules: Vec<Map> = run(&mut connection, "MODULE LIST");
+    let module = modules.iter().find(|module| text(module, "name") == "premier").expect("it is loaded");
+    let version = env!("CARGO_PKG_VERSION");
+    let number = version.split('.').fold(0, |number, part| number * 100 + part.parse::<i64>().expect("a number"));
+    assert_eq!(module.get("ver"), Some(&Value::Int(number)));
+    let log = server.log();
+    assert_eq!(log.matches(&format!("premier {version} is loaded")).count(), 1, "{log}");
+    assert!(!log.contains("will lack"), "{log}");
+}
+
+#[test]
+fn the_commands_are_in_acl_categories_where_modules_have_them() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let mut has = |category: &str, name: &str| {
+        let members: RedisResult<Vec<String>> = command(&format!("ACL CAT {category}")).query(&mut connection);
+        members.is_ok_and(|members| members.iter().any(|member| member.eq_ignore_ascii_case(name)))
+    };
+    // The interface came with Redis 7.2 (categories that are there) and 7.4 (own categories); Valkey has both.
+    let (in_categories, in_own) = (has("write", "premier.fixed"), has("premier", "premier.fixed"));
+    for limiter in LIMITERS {
+        for (category, is_in) in [("write", in_categories), ("fast", in_categories), ("premier", in_own)] {
+            assert_eq!(has(category, limiter.command), is_in, "{} in @{category}", limiter.command);
+        }
+        assert!(!has("admin", limiter.command) && !has("dangerous", limiter.command), "{}", limiter.command);
+    }
+    for category in ["admin", "dangerous"] {
+        assert_eq!(has(category, "prem"), in_categories, "PREM in @{category}");
+    }
+    for category in ["write", "premier"] {
+        assert!(!has(category, "prem"), "PREM in @{category}");
+    }
+
+    let version_has_them = crate::info::is_at_least(&mut server.connection(), (7, 2));
+    assert_eq!(in_categories, version_has_them);
+    let may: String = {
+        let () = run(&mut connection, "ACL SETUSER writer on nopass ~* +@write");
+        run(&mut connection, "ACL DRYRUN writer PREMIER.FIXED key 5 1h")
+    };
+    assert_eq!(may == "OK", in_categories, "{may}");
+}

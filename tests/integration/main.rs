@@ -1,0 +1,31 @@
+//! The promises of the wire contract, kept by a real server with the module loaded: `cargo test --test integration`.
+//!
+//! The suite holds on Redis 7.0 and newer and on Valkey. Where a server lacks an interface, a test finds that out by itself
+//! and says so.
+
+// What the tests share.
+mod call;
+mod effect;
+mod info;
+mod patience;
+mod replica;
+mod snapshot;
+mod states;
+
+// The tests.
+mod changing_limits;
+mod concurrency;
+mod documentation;
+mod grammar;
+mod internal_command;
+mod introspection;
+mod keys;
+mod limited_calls;
+mod out_of_memory;
+mod panics;
+mod persistence;
+mod replication;
+mod replies;
+mod server_commands;
+mod time;
+mod transactions;

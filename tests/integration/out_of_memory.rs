@@ -1,0 +1,31 @@
+//! A server without memory refuses, and lives.
+
+use premier_test_server::Server;
+
+use crate::call::{LIMITERS, call, command, error, run};
+use crate::snapshot::snapshot;
+
+#[test]
+fn out_of_memory_calls_answer_oom_and_change_nothing_and_the_server_lives() {
+    let server = Server::builder().config("maxmemory-policy", "noeviction").start();
+    let mut connection = server.connection();
+    for limiter in LIMITERS {
+        call(&mut connection, &format!("{} {} 5 1h", limiter.command, limiter.data_type));
+    }
+    let before = snapshot(&server);
+
+    let () = run(&mut connection, "CONFIG SET maxmemory 1");
+    for limiter in LIMITERS {
+        for key in [limiter.data_type, "fresh"] {
+            let line = error(&mut connection, &command(&format!("{} {key} 5 1h", limiter.command)));
+            assert!(line.starts_with("OOM "), "{line}");
+        }
+    }
+    assert_eq!(snapshot(&server), before);
+
+    let () = run(&mut connection, "CONFIG SET maxmemory 0");
+    for limiter in LIMITERS {
+        let reply = call(&mut connection, &format!("{} {} 5 1h", limiter.command, limiter.data_type));
+        assert_eq!((reply.limited, reply.remaining), (false, 3));
+    }
+}

@@ -1,0 +1,104 @@
+//! Keys in many different states.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use premier_test_server::Server;
+use redis::Connection;
+
+use crate::call::{LIMITERS, call, command, run};
+use crate::snapshot::{Content, snapshot};
+
+/// The most entries that a sliding window keeps.
+pub(crate) const MAX_ENTRIES: usize = 65;
+
+/// What an entry takes in a payload that is not compressed.
+pub(crate) const ENTRY_LEN: usize = 16;
+
+/// Quotas, durations and costs that keep a key of any type for minutes.
+const LASTING: [(u64, &str, u64); 15] = [
+    (1, "10m", 1),
+    (5, "1h", 1),
+    (5, "1h", 3),
+    (7, "3600000001us", 2),
+    (64, "3599s", 7),
+    (64, "3599s", 31),
+    (65, "36000000001us", 1),
+    (65, "36000000001us", 29),
+    (1_000_000, "1d", 3_001),
+    (1_000_000, "1d", 999_999),
+    (1_000_000, "3650d", 1),
+    (16_777_217, "3650d", 16_777_215),
+    (33_554_433, "3649d", 16_777_216),
+    (1_000_000_000_000, "3650d", 999_999),
+    (1_000_000_000_000, "3650d", 499_999_999_999),
+];
+
+/// Fills two databases with keys of all four types that live for minutes at least.
+pub(crate) fn fill(server: &Server) {
+    let mut connection = server.connection();
+    for database in [0, 3] {
+        let () = run(&mut connection, &format!("SELECT {database}"));
+        fill_database(&mut connection);
+    }
+
+    let states = snapshot(server);
+    for limiter in LIMITERS {
+        for database in [0, 3] {
+            let alike =
+                |((db, _), state): &(&(u32, _), &Content)| *db == database && state.data_type == limiter.data_type;
+            let count = states.iter().filter(alike).count();
+            assert!(count > LASTING.len(), "{count} of {} in db {database}", limiter.data_type);
+        }
+    }
+    assert!(states.values().any(|state| state.expires_at == -1), "no key is persisted");
+}
+
+fn fill_database(connection: &mut Connection) {
+    for limiter in LIMITERS {
+        let (name, data_type) = (limiter.command, limiter.data_type);
+        for (quota, duration, cost) in LASTING {
+            // The second call meets a state, in which some time has gone by.
+            for _ in 0..2 {
+                call(connection, &format!("{name} {data_type}:{quota}:{cost} {quota} {duration} COST {cost}"));
+            }
+        }
+        call(connection, &format!("{name} {data_type}:persisted 7 1h"));
+        let () = run(connection, &format!("PERSIST {data_type}:persisted"));
+        call(connection, &format!("{name} {data_type}:expire 7 1h"));
+        let () = run(connection, &format!("EXPIRE {data_type}:expire 1800"));
+        let binary: &[u8] = b"\x00\xff\r\n*1\r\n";
+        let key = [data_type.as_bytes(), binary].concat();
+        let () = redis::cmd(name).arg(key).arg(&["7", "1h"]).query(connection).expect("any bytes are a key");
+        if limiter.has_bucket {
+            call(connection, &format!("{name} {data_type}:capacity 10 1h CAPACITY 1000 COST 800"));
+            call(
+                connection,
+                &format!("{name} {data_type}:many 999999999999 3650d CAPACITY 1000000000000 COST 999999999"),
+            );
+        }
+    }
+    call(connection, "PREMIER.TOKEN premtoken:borrowed 10 1h COST 9 MAXWAIT 3h");
+    call(connection, "PREMIER.TOKEN premtoken:borrowed 10 1h COST 9 MAXWAIT 3h");
+    fill_log(connection, "premslide:full");
+}
+
+/// Makes a sliding window keep as many entries as it ever does.
+pub(crate) fn fill_log(connection: &mut Connection, key: &str) {
+    let mut calls = redis::pipe();
+    for _ in 1..MAX_ENTRIES {
+        calls.add_command(command(&format!("PREMIER.SLIDING {key} 64 1h"))).ignore();
+    }
+    let () = calls.query(connection).expect("a quota of 64 admits 64 calls");
+
+    // Above a quota of 64, what is no further apart than a 64th of the duration is one entry: this is further.
+    let duration = Duration::from_secs(10);
+    sleep(duration / 64 + Duration::from_millis(1));
+    call(connection, &format!("PREMIER.SLIDING {key} 1000 {}s", duration.as_secs()));
+    // This is one with the last.
+    call(connection, &format!("PREMIER.SLIDING {key} 1000 1h"));
+
+    let () = run(connection, "CONFIG SET rdbcompression no");
+    let payload: Vec<u8> = run(connection, &format!("DUMP {key}"));
+    assert!(payload.len() > MAX_ENTRIES * ENTRY_LEN, "the log is not full: {} bytes", payload.len());
+}
