@@ -93,6 +93,19 @@ fn a_replica_that_writes_an_aof_has_every_state_after_its_restart() {
 }
 
 #[test]
+fn a_replica_that_restarts_without_its_primary_has_every_state_of_its_aof() {
+    let primary = primary().start();
+    let mut replica = server_with_aof().config("replicaof", &format!("127.0.0.1 {}", primary.port())).start();
+    fill(&primary);
+    assert_alike(&primary, &replica);
+    let expected = snapshot(&primary);
+    drop(primary);
+    // It is a replica while it loads, and takes from its AOF what it refuses its clients.
+    replica.restart();
+    assert_eq!(snapshot(&replica), expected);
+}
+
+#[test]
 fn a_promoted_replica_goes_on_with_what_was_used() {
     let primary = primary().start();
     let replica = replica_of(&primary);
