@@ -9,7 +9,7 @@ use redis_module::raw;
 use super::command::{self, Command};
 use super::data_type::{self, DataType};
 use super::log::{Level, log};
-use super::panics;
+use super::{missing_function, panics};
 
 /// All memory of the module is the server's, so that INFO, maxmemory and active defragmentation know of it.
 #[global_allocator]
@@ -30,6 +30,8 @@ pub(crate) struct Module(*mut raw::RedisModuleCtx);
 /// Why the module cannot be loaded.
 #[derive(Debug)]
 pub(crate) enum LoadError {
+    /// The server is too old: it lacks this function of the interface.
+    Interface(&'static str),
     /// The server refuses a data type.
     DataType(&'static CStr),
     /// The server refuses a command.
@@ -39,6 +41,7 @@ pub(crate) enum LoadError {
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Interface(name) => write!(f, "this server is too old, it lacks {name}"),
             Self::DataType(name) => write!(f, "the server refuses the data type {}", name.to_string_lossy()),
             Self::Command(name) => write!(f, "the server refuses the command {}", name.to_string_lossy()),
         }
@@ -78,25 +81,28 @@ unsafe extern "C" fn RedisModule_OnLoad(
         return status;
     }
     panics::log_them();
-    panics::catch(|| load(&Module(context))).unwrap_or(ERR)
+    match panics::catch(|| load(&Module(context))) {
+        Some(Ok(())) => OK,
+        Some(Err(error)) => {
+            log(Level::Warning, &format!("premier cannot be loaded: {error}"));
+            ERR
+        }
+        None => ERR,
+    }
 }
 
-fn load(module: &Module) -> c_int {
+fn load(module: &Module) -> Result<(), LoadError> {
+    if let Some(name) = missing_function() {
+        return Err(LoadError::Interface(name));
+    }
     // A corrupt RDB file or RESTORE payload is refused, and a key counts as modified only when we say so.
     let options = raw::REDISMODULE_OPTIONS_HANDLE_IO_ERRORS | raw::REDISMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED;
     // SAFETY: the module is being loaded.
     unsafe { api!(RedisModule_SetModuleOptions(module.0, options.cast_signed())) };
     command::add_category(module.0);
-    match crate::register(module) {
-        Ok(()) => {
-            log(Level::Notice, concat!("premier ", env!("CARGO_PKG_VERSION"), " is loaded"));
-            OK
-        }
-        Err(error) => {
-            log(Level::Warning, &format!("premier cannot be loaded: {error}"));
-            ERR
-        }
-    }
+    crate::register(module)?;
+    log(Level::Notice, concat!("premier ", env!("CARGO_PKG_VERSION"), " is loaded"));
+    Ok(())
 }
 
 /// The version as MODULE LIST shows it: 10203 is 1.2.3.

@@ -2,18 +2,71 @@
 //! and the types of `premier-algorithms`.
 //!
 //! What every unsafe block here relies on:
-//! - The functions of the interface are pointers that the server fills in before anything else runs. Those that every
-//!   supported server has are called through [`api!`]; the few that are newer are looked for first.
+//! - The functions of the interface are pointers that the server fills in before anything else runs. Those that
+//!   every supported server has are called through [`api!`]; the few that are newer are looked for first.
 //! - Commands and callbacks run on the server's main thread, one at a time. Only freeing a value may happen on another.
 //! - No panic leaves a function that the server calls: see [`panics`].
 
 #![expect(unsafe_code, reason = "this is its home")]
 
-/// Calls a function of the interface that every supported server has: [`entry`] has seen to that.
-macro_rules! api {
-    ($function:ident($($argument:expr),* $(,)?)) => {
-        (redis_module::raw::$function.unwrap_unchecked())($($argument),*)
+/// Names the functions of the interface that the module cannot do without.
+macro_rules! interface {
+    ($($function:ident),* $(,)?) => {
+        /// What [`api!`] may call.
+        #[allow(non_upper_case_globals, reason = "they are named as the functions are")]
+        mod required {
+            $(pub(super) const $function: () = ();)*
+        }
+
+        /// The first that this server lacks.
+        fn missing_function() -> Option<&'static str> {
+            // SAFETY: the pointers are filled in before this is called, and not changed afterwards.
+            $(if unsafe { redis_module::raw::$function }.is_none() {
+                return Some(stringify!($function));
+            })*
+            None
+        }
     };
+}
+
+interface!(
+    RedisModule_CloseKey,
+    RedisModule_CreateCommand,
+    RedisModule_CreateDataType,
+    RedisModule_DefragAlloc,
+    RedisModule_DigestAddStringBuffer,
+    RedisModule_DigestEndSequence,
+    RedisModule_EmitAOF,
+    RedisModule_Free,
+    RedisModule_GetContextFlags,
+    RedisModule_KeyType,
+    RedisModule_LoadStringBuffer,
+    RedisModule_Log,
+    RedisModule_LogIOError,
+    RedisModule_ModuleTypeGetType,
+    RedisModule_ModuleTypeGetValue,
+    RedisModule_ModuleTypeSetValue,
+    RedisModule_OpenKey,
+    RedisModule_Replicate,
+    RedisModule_ReplicateVerbatim,
+    RedisModule_ReplyWithArray,
+    RedisModule_ReplyWithError,
+    RedisModule_ReplyWithLongLong,
+    RedisModule_ReplyWithSimpleString,
+    RedisModule_SaveStringBuffer,
+    RedisModule_SetAbsExpire,
+    RedisModule_SetModuleOptions,
+    RedisModule_SignalModifiedKey,
+    RedisModule_StringPtrLen,
+    RedisModule_WrongArity,
+);
+
+/// Calls one of them. The module is not loaded where one is missing.
+macro_rules! api {
+    ($function:ident($($argument:expr),* $(,)?)) => {{
+        let () = super::required::$function;
+        (redis_module::raw::$function.unwrap_unchecked())($($argument),*)
+    }};
 }
 
 mod call;
