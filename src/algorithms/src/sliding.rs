@@ -184,8 +184,9 @@ impl Log {
     fn push(&mut self, entry: Entry) {
         let len = self.entries.len();
         if len == self.entries.capacity() {
-            // A quarter more at a time: near enough to what allocators hand out anyway.
-            self.entries.reserve_exact(len / 4 + 1);
+            // A quarter more at a time: near enough to what allocators hand out anyway. All but the last fit into 1 KiB.
+            let room_in_a_kib = (MAX_ENTRIES - 1).saturating_sub(len);
+            self.entries.reserve_exact((len / 4 + 1).min(room_in_a_kib).max(1));
         }
         self.entries.push(entry.pack());
     }
