@@ -19,7 +19,8 @@ use crate::{Cost, Now, Period, Quota, Span, State, Timestamp};
 /// | 49, or 32 if many | how much of the first unit has drained: a binary fraction |
 ///
 /// 49 bits tell the multiples of 1/period of a unit apart, whatever the period, and 32 bits do up to a period of 71 minutes.
-/// Only beyond that the fraction is rounded down, by less than 2⁻³² of a unit at each admitted call.
+/// Only beyond that the fraction is rounded down at each admitted call, by less than 2⁻³² + 1/period of
+/// a unit. Where another period comes with a call, the fraction is as exact as its bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BucketState([u64; 2]);
 

@@ -10,7 +10,8 @@ use crate::{Algorithm, Cost, Decision, Now, Outcome, Retry, Span, State, Timesta
 /// are kept as one entry that counts from the latest of them: a unit may count for up to `length / 64` longer than it should,
 /// never shorter, and the log has no more than 65 entries, however large the quota.
 ///
-/// Where the length changes from call to call, the entries may have to be wider than that to be so few, up to twice.
+/// Where the length changes from call to call, the entries may have to be wider than that to be so few, up to twice. With a
+/// length of more than 3 days their widths are rounded, which may add up to 262 ms.
 #[derive(Debug, Clone, Copy)]
 pub struct Sliding;
 

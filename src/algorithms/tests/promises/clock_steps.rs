@@ -118,6 +118,27 @@ proptest! {
     }
 
     #[test]
+    fn the_wait_told_before_a_clock_stepped_back_is_true(
+        on in 0..=64_u64, back in 1..=300_u64, limits in small_limits()
+    ) {
+        the_wait_told_before_a_step_back_is_true::<Fixed>(on, back, &limits)?;
+        the_wait_told_before_a_step_back_is_true::<Sliding>(on, back, &limits)?;
+        the_wait_told_before_a_step_back_is_true::<Token>(on, back, &limits)?;
+        the_wait_told_before_a_step_back_is_true::<Leaky>(on, back, &limits)?;
+    }
+
+    #[test]
+    fn a_key_expires_on_the_clock_that_was_read_however_often_it_steps(
+        readings in collection::vec(NOW - HOUR..=NOW + HOUR, 1..20), span in 0..=HOUR
+    ) {
+        let mut clock = Clock::new();
+        for reading in readings {
+            let now = clock.read(Timestamp::from_micros(reading));
+            prop_assert_eq!(now.millis_after(Span::from_micros(span)), (reading + span).div_ceil(1_000));
+        }
+    }
+
+    #[test]
     fn a_key_from_a_server_whose_clock_is_ahead_makes_wait_that_much_longer_at_most(
         ahead in 0..=300_u64, on in 0..=64_u64, limits in small_limits()
     ) {
@@ -163,9 +184,16 @@ fn waits_as_long_as_the_clock_was_ahead_at_most<A: Subject>(
     ahead: u64,
 ) -> Result<(), TestCaseError> {
     let full = wait_of_a_full_key::<A>(reading, limits, 1);
-    let Some(first) = key.call(reading, limits, 1).retry() else { return Ok(()) };
+    // It may have been filled just now in truth: no earlier is anything left of it.
+    let Some(first) = key.call(reading, limits, 1).retry() else {
+        prop_assert!(reading >= NOW + full, "is admitted {} µs early", NOW + full - reading);
+        return Ok(());
+    };
     prop_assert!(first <= full);
-    let Some(second) = key.call(reading + first, limits, 1).retry() else { return Ok(()) };
+    let Some(second) = key.call(reading + first, limits, 1).retry() else {
+        prop_assert!(reading + first >= NOW + full, "is admitted {} µs early", NOW + full - reading - first);
+        return Ok(());
+    };
     prop_assert!(first + second <= full + ahead, "waits {first} µs, then {second} µs more");
     prop_assert!(key.call(reading + first + second, limits, 1).is_admitted());
     Ok(())
@@ -190,6 +218,27 @@ fn the_wait_is_true_after_a_step_back<A: Subject>(
     key.clock.read(Timestamp::from_micros(reading));
     reading += share(on);
     is_admitted_after_the_wait(&mut key, reading, limits, 1)
+}
+
+/// A full key tells a wait, of which so many 64ths have gone by when the clock steps back so many 64ths of a period.
+fn the_wait_told_before_a_step_back_is_true<A: Subject>(
+    on: u64,
+    back: u64,
+    limits: &Limits,
+) -> Result<(), TestCaseError> {
+    let mut key = Key::<A>::fresh();
+    prop_assert!(key.call(NOW, limits, A::full(limits)).is_admitted());
+    let wait = key.call(NOW, limits, 1).retry().unwrap();
+    let waited = wait * on / 64;
+    let back = (limits.period * back / 64).min(NOW);
+    key.clock.read(Timestamp::from_micros(NOW + waited));
+    key.clock.read(Timestamp::from_micros(NOW + waited - back));
+    let end = NOW + wait - back;
+    if waited < wait {
+        prop_assert!(!key.ask(end - 1, limits, 1).is_admitted(), "is admitted before {wait} µs have gone by");
+    }
+    prop_assert!(key.ask(end, limits, 1).is_admitted(), "is limited when {wait} µs have gone by");
+    Ok(())
 }
 
 /// Takes a key as it comes from another server, by replication or at a restart.

@@ -75,3 +75,32 @@ proptest! {
         answers_as::<LeakyQueue, Leaky>(start, &calls, &limits, |_, _, _| {})?;
     }
 }
+
+/// Where the rounding of one call would add to that of the next.
+fn a_bucket_that_is_never_empty_stays_exact<A: Subject>(limits: &Limits, pause: u64, at_first: u64) {
+    let mut key = Key::<A>::fresh();
+    assert!(key.call(0, limits, at_first).is_admitted());
+    for call in 1..=5_000 {
+        let reply = key.call(call * pause, limits, 1);
+        assert!(reply.is_admitted());
+        let [used, drained] = [(at_first + call, limits.period), (call * pause, limits.quota)]
+            .map(|(one, other)| u128::from(one) * u128::from(other));
+        assert_eq!(u128::from(reply.reset), (used - drained).div_ceil(limits.quota.into()), "after {call} calls");
+    }
+}
+
+#[test]
+fn a_bucket_that_is_never_empty_does_not_drift() {
+    const TEN_YEARS: u64 = 3650 * 24 * 60 * 60 * 1_000_000;
+    for (quota, period, capacity, at_first, pause) in [
+        // Few units over a long period, then many over the longest that is exact.
+        (999_999_999_989, TEN_YEARS - 1, 1 << 23, 1 << 22, 315),
+        (7, TEN_YEARS - 3, 1 << 23, 1_000, 1_000_000_007),
+        (999_999_937, (1 << 32) - 5, 1_000_000_000, 900_000_000, 4),
+        (7, 1 << 32, 1_000_000_000, 900_000_000, 600_000_001),
+    ] {
+        let limits = Limits::new(quota, period).with_capacity(capacity);
+        a_bucket_that_is_never_empty_stays_exact::<Token>(&limits, pause, at_first);
+        a_bucket_that_is_never_empty_stays_exact::<Leaky>(&limits, pause, at_first);
+    }
+}

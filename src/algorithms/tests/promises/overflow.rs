@@ -52,6 +52,22 @@ fn no_arithmetic_overflows_at_the_extremes_of_everything() {
 }
 
 #[test]
+fn no_more_than_10_12_tokens_are_owed_beyond_the_capacity() {
+    const TENTH: u64 = MAX_UNITS / 10;
+    let limits = Limits::new(MAX_UNITS, 1_000).with_capacity(TENTH).with_max_wait(MAX_TIME);
+    let mut key = Key::<Token>::fresh();
+    for call in 0..=10 {
+        assert_eq!(key.call(0, &limits, TENTH).wait(), Some(call * 100));
+    }
+    assert_eq!(key.ask(0, &limits, 1).retry(), Some(1));
+    assert_eq!(key.ask(0, &limits, TENTH).retry(), Some(100));
+    // Who may borrow so much from a larger bucket owes too much for a smaller one.
+    let one = limits.with_capacity(1);
+    assert_eq!(key.ask(0, &one, 1).retry(), Some(100));
+    assert_eq!(key.ask(100, &one, 1).wait(), Some(1_000));
+}
+
+#[test]
 fn no_more_is_ever_owed_than_a_state_can_say() {
     let limits = Limits::new(MAX_UNITS, 1_000).with_max_wait(MAX_TIME);
     let mut key = Key::<Token>::fresh();

@@ -6,9 +6,11 @@ use proptest::collection;
 use proptest::prelude::*;
 
 use crate::model::{
-    Exact, LeakyQueue, Level, Limits, Model, Outcome, Reply, SlidingLog, TokenBucket, exact, leaky, token,
+    Exact, LeakyQueue, Level, Limits, Model, Outcome, Reply, SlidingLog, TokenBucket, exact, leaky, rounded_up, token,
 };
-use crate::scenario::{Call, Key, Subject, any_limits, calls, huge_bucket, period, start};
+use crate::scenario::{
+    Call, Key, MANY_UNITS, MAX_EXACT_PERIOD, Subject, any_limits, calls, huge_bucket, period, start,
+};
 
 /// Nobody is better off than with the lenient answer.
 fn no_more_lenient(reply: &Reply, lenient: &Reply) -> Result<(), TestCaseError> {
@@ -76,34 +78,46 @@ impl Bucket for Leaky {
     }
 }
 
-/// 2⁻³² of a unit.
-fn rounding() -> Exact {
-    Exact::new(1.into(), (1_u64 << 32).into())
+/// 2 to the power of minus this.
+fn half_to_the(power: u32) -> Exact {
+    Exact::new(1.into(), (1_u64 << power).into())
 }
 
-/// Runs calls, each with the next of the limits, and checks each answer against the exact level. How many calls were
-/// admitted before, and how many of those came with another rate than the one before, is told too.
-fn runs<A: Bucket>(
-    start: u64,
-    calls: &[Call],
-    limits: &[Limits],
-    check: impl Fn(&Reply, &Exact, &Limits, u64, [u64; 2]) -> Result<(), TestCaseError>,
-) -> Result<(), TestCaseError> {
+/// A tick, to which a level is rounded in any case, in units.
+fn tick(limits: &Limits) -> Exact {
+    Exact::new(1.into(), limits.period.into())
+}
+
+/// Runs calls, each with the next of the limits: each answer is between those for the exact level less and more what may
+/// have been rounded on the way.
+fn rounds_no_more_than_it_must<A: Bucket>(start: u64, calls: &[Call], limits: &[Limits]) -> Result<(), TestCaseError> {
     let (mut key, mut model) = (Key::<A>::fresh(), A::Model::default());
     let (mut now, mut last) = (start, None);
-    let (mut admitted, mut changes, mut rate) = (0, 0, None);
+    // How much too low and too high the level may be that is kept; for which period, and how finely.
+    let (mut low, mut high) = (exact(0), exact(0));
+    let mut kept: Option<(u64, Exact)> = None;
     for (call, limits) in calls.iter().zip(limits.iter().cycle()) {
         now = call.moment(now, last.as_ref(), limits);
         let cost = call.cost(A::full(limits));
-        let is_new = u64::from(rate.is_some_and(|rate| rate != (limits.quota, limits.period)));
         let level = A::level(&model).units(now, limits);
+        let (mut less, mut more) = (low.clone(), high.clone());
+        if let Some((_, fineness)) = kept.as_ref().filter(|(period, _)| *period != limits.period) {
+            // Kept rounded up, and read rounded down to a tick.
+            less += fineness;
+            more += tick(limits);
+        }
+        let are_few = rounded_up(&(&level + &more)) + cost < MANY_UNITS;
+        // An admitted call is answered what is kept of it.
+        let is_exact = are_few || limits.period <= MAX_EXACT_PERIOD;
+        let after = if is_exact { more.clone() } else { &more + half_to_the(32) + tick(limits) };
         let reply = key.call(now, limits, cost);
-        check(&reply, &level, limits, cost, [admitted, changes + is_new])?;
+        let most = if reply.is_admitted() { &after } else { &more };
+        no_more_lenient(&reply, &A::reply(&(&level - &less).max(exact(0)), limits, cost))?;
+        no_stricter(&reply, &A::reply(&(&level + most), limits, cost))?;
         if reply.is_admitted() {
             model.admit(now, limits, cost);
-            admitted += 1;
-            changes += is_new;
-            rate = Some((limits.quota, limits.period));
+            (low, high) = (less, after);
+            kept = Some((limits.period, half_to_the(if are_few { 49 } else { 32 })));
         }
         last = Some(reply);
     }
@@ -111,39 +125,18 @@ fn runs<A: Bucket>(
 }
 
 fn changing_limits() -> impl Strategy<Value = Vec<Limits>> {
-    collection::vec(any_limits(), 2..4)
+    collection::vec(prop_oneof![any_limits(), huge_bucket()], 2..4)
 }
 
-/// Each admitted call may lose so much of what had drained, and the answer tells what is kept.
-fn rounds_little<A: Bucket>(start: u64, calls: &[Call], limits: Limits) -> Result<(), TestCaseError> {
-    runs::<A>(start, calls, &[limits], |reply, level, limits, cost, [admitted, _]| {
-        no_more_lenient(reply, &A::reply(level, limits, cost))?;
-        no_stricter(reply, &A::reply(&(level + rounding() * exact(admitted + 1)), limits, cost))
-    })
-}
-
-/// How far the first unit has drained is read anew at another rate: to a tick, which is 1/period of a unit.
-fn rate_changes_cost_a_tick_at_most<A: Bucket>(
-    start: u64,
-    calls: &[Call],
-    limits: &[Limits],
-) -> Result<(), TestCaseError> {
-    let shortest = limits.iter().map(|limits| limits.period).min().unwrap();
-    runs::<A>(start, calls, limits, |reply, level, limits, cost, [admitted, changes]| {
-        no_more_lenient(reply, &A::reply(&(level - rounding() * exact(changes)).max(exact(0)), limits, cost))?;
-        let ticks = Exact::new(1.into(), shortest.into()) * exact(changes);
-        no_stricter(reply, &A::reply(&(level + ticks + rounding() * exact(admitted + 1)), limits, cost))
-    })
-}
-
-/// Runs calls, each with the next of the windows: none counts for more than a 64th of the longest too long.
+/// Runs calls, each with the next of the windows: none counts for more than so many 64ths of the longest too long.
 fn sliding_counts_long_enough_and_little_longer(
     start: u64,
     calls: &[Call],
     windows: &[Limits],
+    parts: u64,
 ) -> Result<(), TestCaseError> {
     // A 64th of it is as many 64ths of a microsecond as it has microseconds.
-    let longer = windows.iter().map(|window| window.period).max().unwrap();
+    let longer = parts * windows.iter().map(|window| window.period).max().unwrap();
     let (mut key, mut shortest_log, mut longest_log) =
         (Key::<Sliding>::fresh(), SlidingLog::default(), SlidingLog::default());
     let (mut now, mut last) = (start, None);
@@ -174,44 +167,133 @@ fn any_window() -> impl Strategy<Value = Limits> {
 
 proptest! {
     #[test]
-    fn many_tokens_for_long_are_rounded_by_2_32nds_of_a_token_a_call(
-        start in start(), calls in calls(40), limits in huge_bucket()
+    fn many_tokens_for_long_are_rounded_by_a_2_32nd_of_a_token_and_a_tick_at_most_a_call(
+        start in start(), calls in calls(20), limits in huge_bucket()
     ) {
-        rounds_little::<Token>(start, &calls, limits)?;
+        rounds_no_more_than_it_must::<Token>(start, &calls, &[limits])?;
     }
 
     #[test]
-    fn a_long_queue_for_long_is_rounded_by_2_32nds_of_a_unit_a_call(
-        start in start(), calls in calls(40), limits in huge_bucket()
+    fn a_long_queue_for_long_is_rounded_by_a_2_32nd_of_a_unit_and_a_tick_at_most_a_call(
+        start in start(), calls in calls(20), limits in huge_bucket()
     ) {
-        rounds_little::<Leaky>(start, &calls, limits)?;
+        rounds_no_more_than_it_must::<Leaky>(start, &calls, &[limits])?;
     }
 
     #[test]
     fn a_changed_rate_makes_a_token_bucket_forget_nothing_and_lose_a_tick_at_most(
-        start in start(), calls in calls(40), limits in changing_limits()
+        start in start(), calls in calls(20), limits in changing_limits()
     ) {
-        rate_changes_cost_a_tick_at_most::<Token>(start, &calls, &limits)?;
+        rounds_no_more_than_it_must::<Token>(start, &calls, &limits)?;
     }
 
     #[test]
     fn a_changed_rate_makes_a_leaky_bucket_forget_nothing_and_lose_a_tick_at_most(
-        start in start(), calls in calls(40), limits in changing_limits()
+        start in start(), calls in calls(20), limits in changing_limits()
     ) {
-        rate_changes_cost_a_tick_at_most::<Leaky>(start, &calls, &limits)?;
+        rounds_no_more_than_it_must::<Leaky>(start, &calls, &limits)?;
     }
 
     #[test]
     fn sliding_above_a_quota_of_64_counts_a_64th_of_a_period_too_long_at_most(
         start in start(), calls in calls(60), window in window_above_64()
     ) {
-        sliding_counts_long_enough_and_little_longer(start, &calls, &[window])?;
+        sliding_counts_long_enough_and_little_longer(start, &calls, &[window], 1)?;
     }
 
     #[test]
-    fn sliding_through_changing_limits_counts_a_64th_of_the_longest_period_too_long_at_most(
+    fn sliding_through_changing_limits_counts_two_64ths_of_the_longest_period_too_long_at_most(
         start in start(), calls in calls(60), windows in collection::vec(any_window(), 2..4)
     ) {
-        sliding_counts_long_enough_and_little_longer(start, &calls, &windows)?;
+        sliding_counts_long_enough_and_little_longer(start, &calls, &windows, 2)?;
     }
+}
+
+/// How long before the call that was just answered the oldest was that still counts. `calls` are for one unit each.
+fn oldest_counted(calls: &[u64], reply: &Reply) -> u64 {
+    let counted = usize::try_from(reply.limit - reply.remaining).unwrap();
+    calls[calls.len() - 1] - calls[calls.len() - counted]
+}
+
+/// Calls with the shorter length start an entry each time it may, those with the longer fill it up: 65 wide ones, side by
+/// side, are more than there is room for once only the longer length counts.
+#[test]
+fn sliding_counts_two_64ths_of_the_longest_period_too_long_at_most_when_two_lengths_meet_at_their_worst() {
+    const PART: u64 = 1 << 20;
+    const LENGTH: u64 = 65 * (PART + 1);
+    let [long, short] = [LENGTH, 64 * PART].map(|length| Limits::new(1_000_000_000_000, length));
+    let mut key = Key::<Sliding>::fresh();
+    let mut calls = Vec::new();
+    let mut call = |at, limits: &Limits| {
+        calls.push(at);
+        let oldest = oldest_counted(&calls, &key.call(at, limits, 1));
+        assert!(oldest < limits.period + 2 * LENGTH / 64, "one of {oldest} µs ago counts");
+    };
+    let mut at = 1_800_000_000_000_000;
+    for _ in 0..65 {
+        at += PART + 1;
+        call(at, &short);
+        call(at + PART, &long);
+    }
+    at += 2 * PART;
+    for quarter in 0..300 {
+        call(at + quarter * PART / 4, &long);
+    }
+}
+
+/// How much too long a unit counts at most, with calls each millisecond around each 64th of a window of this length.
+fn the_most_counted_too_long(length: u64) -> u64 {
+    let limits = Limits::new(1_000_000_000_000, length);
+    let mut key = Key::<Sliding>::fresh();
+    let mut calls = Vec::new();
+    let mut most = 0;
+    for part in 0..140 {
+        for milli in if part == 0 { 300..305 } else { 0..305 } {
+            let at = 1_800_000_000_000_000 + part * (length / 64) + milli * 1_000;
+            calls.push(at);
+            let reply = key.call(at, &limits, 1);
+            let used = calls.len() - calls.partition_point(|call| call + length <= at);
+            assert!(reply.limit - reply.remaining >= u64::try_from(used).unwrap(), "less counts than was used");
+            most = most.max(oldest_counted(&calls, &reply).saturating_sub(length));
+        }
+    }
+    most
+}
+
+#[test]
+fn sliding_counts_a_64th_too_long_at_most_however_dense_the_calls_are() {
+    // The longest for which a 64th is kept to the microsecond.
+    for length in [1_000_000_000, 1 << 38] {
+        assert!(the_most_counted_too_long(length) <= length / 64);
+    }
+}
+
+#[test]
+fn sliding_counts_a_64th_and_64_steps_too_long_at_most_over_very_long_windows() {
+    const DAY: u64 = 86_400_000_000;
+    for days in [4, 7, 30, 365, 3650] {
+        let late = the_most_counted_too_long(days * DAY).saturating_sub(days * DAY / 64);
+        // Each entry begins up to a step early where its width is kept in steps of 4096 µs.
+        assert!(late < 64 * 4096, "{late} µs more than a 64th of {days} days");
+    }
+}
+
+fn an_admitted_call_is_told_what_is_kept<A: Subject>() {
+    // A fraction in 2³² parts tells every second or third tick of this period from the next.
+    let limits = Limits::new(1, 3 << 31).with_capacity(2 * MANY_UNITS);
+    for used in MANY_UNITS - 2..=MANY_UNITS + 1 {
+        for at in 1..8 {
+            let mut key = Key::<A>::fresh();
+            assert!(key.call(0, &limits, used - 1).is_admitted());
+            let told = key.call(at, &limits, 1).reset;
+            assert_eq!(key.ask(at, &limits, 2 * MANY_UNITS).reset, told, "{used} units at {at}");
+            assert!(told >= used * limits.period - at, "{used} units at {at} forget something");
+        }
+    }
+}
+
+#[test]
+fn an_admitted_call_is_told_what_is_kept_where_the_level_is_rounded() {
+    an_admitted_call_is_told_what_is_kept::<Token>();
+    an_admitted_call_is_told_what_is_kept::<Leaky>();
 }

@@ -9,10 +9,10 @@ pub(crate) const MAX_UNITS: u64 = 1_000_000_000_000;
 const MAX_TIME: u64 = 3650 * 24 * 60 * 60 * 1_000_000;
 
 /// With this many units in a bucket, the fraction that has drained of the first may be rounded.
-const MANY_UNITS: u64 = 1 << 24;
+pub(crate) const MANY_UNITS: u64 = 1 << 24;
 
 /// Up to this period it is not.
-const MAX_EXACT_PERIOD: u64 = 1 << 32;
+pub(crate) const MAX_EXACT_PERIOD: u64 = 1 << 32;
 
 fn power_of_ten(most: u32) -> impl Strategy<Value = u64> {
     (0..=most).prop_map(|power| 10_u64.pow(power))

@@ -6,4 +6,6 @@ mod limits;
 
 pub(crate) use call::{Call, calls, start};
 pub(crate) use key::{Key, Subject, encoded};
-pub(crate) use limits::{any_limits, any_quota, exact_bucket, huge_bucket, period, small_limits};
+pub(crate) use limits::{
+    MANY_UNITS, MAX_EXACT_PERIOD, any_limits, any_quota, exact_bucket, huge_bucket, period, small_limits,
+};
