@@ -21,7 +21,7 @@ impl Limiter for Fixed {
 impl Limiter for Sliding {
     const COMMAND: &'static CStr = c"PREMIER.SLIDING";
     const SUMMARY: &'static str = "Limits calls in any span of the duration";
-    const COMPLEXITY: &'static str = "O(N) where N is the number of entries in the log of the key, 65 at most";
+    const COMPLEXITY: &'static str = "O(N) where N is the number of entries in the log of the key, 66 at most";
     const OPTIONS: &'static [CallOption] = &[CallOption::Cost];
 
     fn limit(arguments: &Arguments) -> Window {

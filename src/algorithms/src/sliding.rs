@@ -8,10 +8,9 @@ use crate::{Algorithm, Cost, Decision, Now, Outcome, Retry, Span, State, Timesta
 ///
 /// A log of what was admitted when. Up to a quota of 64 it is exact. Above that, units admitted within a 64th of the length
 /// are kept as one entry that counts from the latest of them: a unit may count for up to `length / 64` longer than it should,
-/// never shorter, and the log has no more than 65 entries, however large the quota.
+/// never shorter, and the log has no more than 66 entries, however large the quota.
 ///
-/// Where the length changes from call to call, the entries may have to be wider than that to be so few, up to twice. With a
-/// length of more than 3 days their widths are rounded, which may add up to 262 ms.
+/// Where the length changes from call to call, the entries may have to be wider than that to be so few, up to twice.
 #[derive(Debug, Clone, Copy)]
 pub struct Sliding;
 
@@ -52,8 +51,9 @@ const MAX_EXACT_QUOTA: u64 = 64;
 /// Into how many parts a window's length is divided above that.
 const PARTS: u64 = 64;
 
-/// A window that begins within a part reaches into one more than it is long.
-const MAX_ENTRIES: usize = 65;
+/// A window that begins within a part reaches into one more than it is long, and entries whose first moment is kept in steps
+/// begin a little early, so that there may be one more still.
+const MAX_ENTRIES: usize = 66;
 
 const UNITS_BITS: u32 = 41;
 const WIDTH_BITS: u32 = 33;
@@ -185,8 +185,8 @@ impl Log {
     fn push(&mut self, entry: Entry) {
         let len = self.entries.len();
         if len == self.entries.capacity() {
-            // A quarter more at a time: near enough to what allocators hand out anyway. All but the last fit into 1 KiB.
-            let room_in_a_kib = (MAX_ENTRIES - 1).saturating_sub(len);
+            // A quarter more at a time: near enough to what allocators hand out anyway. 64 fit into 1 KiB.
+            let room_in_a_kib = 64_usize.saturating_sub(len);
             self.entries.reserve_exact((len / 4 + 1).min(room_in_a_kib).max(1));
         }
         self.entries.push(entry.pack());

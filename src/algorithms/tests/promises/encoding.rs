@@ -175,7 +175,7 @@ fn the_encoding_is_the_one_that_servers_have_stored() {
         assert!(sliding.call(at, &limits, 1).is_admitted());
     }
     assert_eq!(encoded(&sliding.state), entry(NOW + (1 << 33), 1 << 32 | 1 << 21, 2));
-    assert_eq!([FixedState::MAX_ENCODED_LEN, Log::MAX_ENCODED_LEN, BucketState::MAX_ENCODED_LEN], [16, 65 * 16, 16]);
+    assert_eq!([FixedState::MAX_ENCODED_LEN, Log::MAX_ENCODED_LEN, BucketState::MAX_ENCODED_LEN], [16, 66 * 16, 16]);
 }
 
 #[test]
@@ -225,8 +225,8 @@ fn a_log_out_of_range_is_refused() {
         (vec![(NOW, 1), (NOW, 2), (LAST_MOMENT, 3)], true),
         (vec![(NOW, MAX_USED)], true),
         (vec![(NOW, MAX_USED - 1), (NOW, 1)], true),
-        (vec![(NOW, 1); 65], true),
-        (vec![(NOW, 1); 66], false),
+        (vec![(NOW, 1); 66], true),
+        (vec![(NOW, 1); 67], false),
         (vec![(NOW + 1, 1), (NOW, 1)], false),
         (vec![(NOW, 0)], false),
         (vec![(NOW, 1), (NOW, 0)], false),

@@ -1,4 +1,4 @@
-//! A sliding window takes at most 65 entries of 16 bytes a key, whatever happens to it.
+//! A sliding window takes at most 66 entries of 16 bytes a key, whatever happens to it.
 
 use premier_algorithms::{Sliding, State};
 use proptest::collection;
@@ -8,14 +8,14 @@ use crate::model::Limits;
 use crate::scenario::{Key, any_quota, encoded, period};
 
 const NOW: u64 = 1_800_000_000_000_000;
-const MAX_ENTRIES: usize = 65;
+const MAX_ENTRIES: usize = 66;
 
 fn entries(key: &Key<Sliding>) -> usize {
     encoded(&key.state).len() / 16
 }
 
 #[test]
-fn calls_ten_times_as_dense_as_entries_take_no_more_than_65() {
+fn calls_ten_times_as_dense_as_entries_take_no_more_than_66() {
     for period in [1_000, 1_001, 64_000, 1_000_000] {
         let limits = Limits::new(1_000_000_000_000, period);
         let mut key = Key::<Sliding>::fresh();
@@ -81,7 +81,7 @@ fn an_exact_log_takes_an_entry_for_each_moment() {
 
 proptest! {
     #[test]
-    fn a_log_never_takes_more_than_65_entries(
+    fn a_log_never_takes_more_than_66_entries(
         limits in collection::vec((any_quota(), period()), 1..4),
         calls in collection::vec((0..4_u64, 0..640_u64, 1..=3_u64, 1..=40_u64), 1..20),
     ) {
@@ -100,7 +100,7 @@ proptest! {
 
     /// Moments that a clock which steps back makes one are many entries of one moment.
     #[test]
-    fn a_log_never_takes_more_than_65_entries_when_the_clock_steps_back(
+    fn a_log_never_takes_more_than_66_entries_when_the_clock_steps_back(
         steps in collection::vec((-100_i64..=100, 65..=1_000_u64), 100..300)
     ) {
         let mut key = Key::<Sliding>::fresh();
