@@ -89,7 +89,7 @@ fn unknown_option(name: &[u8], options: &[CallOption]) -> Error {
 fn parameter(argument: &Argument, is_option: bool) -> Parameter {
     Parameter {
         name: argument.name,
-        summary: format!("{}: {}", argument.summary, argument.values),
+        summary: format!("{}: {}", argument.summary, argument.allowed),
         kind: match argument.values {
             Values::Units { .. } => ParameterKind::Integer,
             Values::Time { .. } => ParameterKind::String,

@@ -76,7 +76,7 @@ fn the_reference_says_of_each_argument_what_the_parser_goes_by() {
     let page = read("docs/commands.md");
     let arguments: [&Argument; 5] = [&QUOTA, &DURATION, &CAPACITY, &COST, &MAX_WAIT];
     for argument in arguments {
-        let row = format!("| `{}` | {} | {} |", argument.name, argument.summary, argument.values);
+        let row = format!("| `{}` | {} | {} |", argument.name, argument.summary, argument.allowed);
         assert!(page.contains(&row), "docs/commands.md lacks: {row}");
     }
 }

@@ -15,9 +15,13 @@ pub struct Argument {
     pub summary: &'static str,
     /// What it may be.
     pub values: Values,
+    /// What it may be, in words.
+    pub allowed: &'static str,
+    /// The sentence that says so: "quota must be an integer from …".
+    pub rule: &'static str,
 }
 
-/// What an [`Argument`] may be, both ends included. Prints as the end of a sentence: "quota must be …".
+/// What an [`Argument`] may be, both ends included.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Values {
     /// A number of units.
@@ -36,46 +40,51 @@ pub enum Values {
     },
 }
 
-/// The most units that a quota, a capacity or a cost may be: 10¹².
-const MAX_UNITS: u64 = 1_000_000_000_000;
-
-/// The longest time that can be given: ten years.
-const MAX_TIME: Span = Span::from_secs(3650 * 24 * 60 * 60);
+/// Makes the texts from the numbers, at compile time, as a constant that is out of bounds panics with them.
+macro_rules! argument {
+    ($name:literal, $summary:literal, units from $min:literal to $max:literal) => {
+        argument!(
+            $name, $summary, Values::Units { min: $min, max: $max },
+            "an integer from ", $min, " to ", $max
+        )
+    };
+    ($name:literal, $summary:literal, time from $min:literal $($ms:literal)? to $max:literal "d") => {
+        argument!(
+            $name, $summary,
+            Values::Time { min: Span::from_micros($min * 1_000), max: Span::from_secs($max * 24 * 60 * 60) },
+            "whole seconds, or an integer with a unit (us, ms, s, m, h, d), from ",
+            $min $(, $ms)?, " to ", $max, "d"
+        )
+    };
+    ($name:literal, $summary:literal, $values:expr, $($allowed:expr),+) => {
+        Argument {
+            name: $name,
+            summary: $summary,
+            values: $values,
+            allowed: concat!($($allowed),+),
+            rule: concat!($name, " must be ", $($allowed),+),
+        }
+    };
+}
 
 /// Units admitted per duration.
-pub static QUOTA: Argument = Argument {
-    name: "quota",
-    summary: "Units admitted per duration; 0 blocks every call",
-    values: Values::Units { min: 0, max: MAX_UNITS },
-};
+pub static QUOTA: Argument =
+    argument!("quota", "Units admitted per duration; 0 blocks every call", units from 0 to 1_000_000_000_000);
 
 /// The time in which `quota` units are admitted.
-pub static DURATION: Argument = Argument {
-    name: "duration",
-    summary: "The time in which quota units are admitted",
-    values: Values::Time { min: Span::from_micros(1_000), max: MAX_TIME },
-};
+pub static DURATION: Argument =
+    argument!("duration", "The time in which quota units are admitted", time from 1 "ms" to 3650 "d");
 
 /// Units that a bucket holds.
-pub static CAPACITY: Argument = Argument {
-    name: "CAPACITY",
-    summary: "Units the bucket holds; quota by default",
-    values: Values::Units { min: 1, max: MAX_UNITS },
-};
+pub static CAPACITY: Argument =
+    argument!("CAPACITY", "Units the bucket holds; quota by default", units from 1 to 1_000_000_000_000);
 
 /// Units that a call takes.
-pub static COST: Argument = Argument {
-    name: "COST",
-    summary: "Units this call takes; 1 by default",
-    values: Values::Units { min: 1, max: MAX_UNITS },
-};
+pub static COST: Argument = argument!("COST", "Units this call takes; 1 by default", units from 1 to 1_000_000_000_000);
 
 /// How long a caller is ready to wait.
-pub static MAX_WAIT: Argument = Argument {
-    name: "MAXWAIT",
-    summary: "How long the caller is ready to wait for its turn",
-    values: Values::Time { min: Span::ZERO, max: MAX_TIME },
-};
+pub static MAX_WAIT: Argument =
+    argument!("MAXWAIT", "How long the caller is ready to wait for its turn", time from 0 to 3650 "d");
 
 impl Values {
     pub(crate) const fn allow_units(&self, units: u64) -> bool {
@@ -85,17 +94,6 @@ impl Values {
     pub(crate) const fn allow_time(&self, time: Span) -> bool {
         let time = time.as_micros();
         matches!(*self, Self::Time { min, max } if min.as_micros() <= time && time <= max.as_micros())
-    }
-}
-
-impl fmt::Display for Values {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Units { min, max } => write!(f, "an integer from {min} to {max}"),
-            Self::Time { min, max } => {
-                write!(f, "whole seconds, or an integer with a unit (us, ms, s, m, h, d), from {min} to {max}")
-            }
-        }
     }
 }
 
@@ -109,11 +107,17 @@ impl InvalidArgument {
     pub const fn argument(&self) -> &'static Argument {
         self.0
     }
+
+    /// The sentence that it prints as.
+    #[must_use]
+    pub const fn rule(&self) -> &'static str {
+        self.0.rule
+    }
 }
 
 impl fmt::Display for InvalidArgument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} must be {}", self.0.name, self.0.values)
+        f.write_str(self.rule())
     }
 }
 

@@ -40,7 +40,8 @@ impl Timestamp {
     }
 
     /// The moment this much later, [`Timestamp::MAX`] at most.
-    pub(crate) const fn plus(self, span: Span) -> Self {
+    #[must_use]
+    pub const fn plus(self, span: Span) -> Self {
         Self::from_micros(self.0.saturating_add(span.0))
     }
 
