@@ -1,0 +1,88 @@
+//! A cluster, async. Redirections are followed here for the reason that [`cluster`](super::cluster) gives.
+
+use std::time::Duration;
+
+use redis::aio::ConnectionLike;
+use redis::cluster_async::ClusterConnection;
+use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
+use redis::{Cmd, FromRedisValue, IntoConnectionInfo, Pipeline, RedisResult, Value};
+use tokio::sync::OnceCell;
+
+use super::clear::{Walk, unlink};
+use super::cluster::{Clients, MAX_REDIRECTIONS, Redirection, by_node, every_master};
+use super::server::STEP_TIMEOUT;
+use super::within;
+use crate::commands::command;
+use crate::limit::with_limit;
+use crate::{AnyLimit, Decision, Error, Keyspace};
+
+pub(super) struct Cluster {
+    clients: Clients,
+    charging: OnceCell<ClusterConnection>,
+    clearing: OnceCell<ClusterConnection>,
+}
+
+impl Cluster {
+    pub(super) fn new<T: IntoConnectionInfo>(addresses: impl IntoIterator<Item = T>) -> Result<Self, Error> {
+        Ok(Self { clients: Clients::new(addresses)?, charging: OnceCell::new(), clearing: OnceCell::new() })
+    }
+
+    pub(super) async fn decide(&self, key: &str, limit: &AnyLimit, deadline: Duration) -> Result<Decision, Error> {
+        let command = with_limit!(limit, limit => command(key, limit));
+        let connection = self.charging.get_or_try_init(|| self.clients.charging.get_async_connection());
+        within(deadline, async {
+            let mut connection = connection.await?.clone();
+            Ok(Decision::from_redis_value(send(&mut connection, &command).await?)?)
+        })
+        .await
+    }
+
+    /// Returns how many keys there were.
+    pub(super) async fn clear(&self, keyspace: &Keyspace) -> Result<u64, Error> {
+        let connection = self.clearing.get_or_try_init(|| self.clients.clearing.get_async_connection());
+        let mut connection = within(STEP_TIMEOUT, async { Ok(connection.await?.clone()) }).await?;
+
+        let first = Walk::over(keyspace).step();
+        let replies = within(STEP_TIMEOUT, connection.route_command(first, every_master())).await?;
+        let mut cleared = 0;
+        for (node, mut reply) in by_node(replies).map_err(Error::answered)? {
+            let mut walk = Walk::over(keyspace);
+            loop {
+                let keys = walk.take(reply).map_err(Error::answered)?;
+                let unlink = connection.route_pipeline(unlink(&keys), 0, keys.len(), node.clone());
+                let unlinked = within(STEP_TIMEOUT, unlink).await?;
+                cleared += unlinked.into_iter().filter(|unlinked| *unlinked == Value::Int(1)).count() as u64;
+                if walk.is_over() {
+                    break;
+                }
+                let step = connection.route_command(walk.step(), RoutingInfo::SingleNode(node.clone()));
+                reply = within(STEP_TIMEOUT, step).await?;
+            }
+        }
+        Ok(cleared)
+    }
+}
+
+/// Sends a command that must not be charged twice.
+async fn send(connection: &mut ClusterConnection, command: &Cmd) -> RedisResult<Value> {
+    let mut reply = connection.req_packed_command(command).await;
+    for _ in 0..MAX_REDIRECTIONS {
+        let Some(redirection) = reply.as_ref().err().and_then(Redirection::of) else {
+            break;
+        };
+        reply = match redirection.node {
+            Some(node) if !redirection.is_for_good => ask(connection, command, node).await,
+            // By now the connection learns where the slot has gone, and the command waits for that.
+            _ => connection.req_packed_command(command).await,
+        };
+    }
+    reply
+}
+
+/// Sends a command to a node that does not have the slot yet.
+async fn ask(connection: &mut ClusterConnection, command: &Cmd, node: SingleNodeRoutingInfo) -> RedisResult<Value> {
+    let mut pipeline = Pipeline::with_capacity(2);
+    pipeline.cmd("ASKING").add_command(command.clone());
+    let replies = connection.route_pipeline(pipeline, 1, 1, node).await?;
+    Value::Array(replies).extract_error().and_then(|replies| Ok(<(Value,)>::from_redis_value(replies)?.0))
+}

@@ -1,0 +1,213 @@
+//! Where the limits are kept.
+
+#[cfg(feature = "cluster")]
+mod async_cluster;
+#[cfg(feature = "tokio")]
+mod async_server;
+mod clear;
+#[cfg(feature = "cluster")]
+mod cluster;
+#[cfg(feature = "memory")]
+mod memory;
+mod pool;
+mod server;
+
+use std::fmt;
+#[cfg(feature = "tokio")]
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::IntoConnectionInfo;
+#[cfg(feature = "tokio")]
+use redis::aio::ConnectionManager;
+
+use crate::{AnyLimit, Decision, Error, Keyspace};
+
+#[cfg(feature = "memory")]
+pub use memory::MemoryBackend;
+
+/// Where a [`Throttler`](crate::Throttler) keeps its limits: a server, a cluster, or this process. Cheap to clone.
+#[derive(Clone)]
+pub struct Backend(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Server(pool::Pool<redis::Client>),
+    #[cfg(feature = "cluster")]
+    Cluster(cluster::Cluster),
+    #[cfg(feature = "memory")]
+    Memory(MemoryBackend),
+}
+
+impl Backend {
+    /// A Redis or Valkey server with the module, by way of a pool of up to 10 connections, which are made when they are needed.
+    ///
+    /// # Errors
+    /// When the address is none. Whether a server is there shows at the first call.
+    pub fn redis(address: impl IntoConnectionInfo) -> Result<Self, Error> {
+        let client = server::client(address)?;
+        Ok(Self(Kind::Server(pool::Pool::new(client))))
+    }
+
+    /// A cluster of Redis or Valkey servers with the module, by way of a pool of up to 10 connections to the cluster.
+    ///
+    /// # Errors
+    /// When there is no address, or one is none. Whether the cluster is there shows at the first call.
+    #[cfg(feature = "cluster")]
+    pub fn cluster<T: IntoConnectionInfo>(addresses: impl IntoIterator<Item = T>) -> Result<Self, Error> {
+        Ok(Self(Kind::Cluster(cluster::Cluster::new(addresses)?)))
+    }
+
+    /// The memory of this process: a new [`MemoryBackend`].
+    #[cfg(feature = "memory")]
+    #[must_use]
+    pub fn memory() -> Self {
+        MemoryBackend::new().into()
+    }
+
+    pub(crate) fn decide(&self, key: &str, limit: &AnyLimit, deadline: Duration) -> Result<Decision, Error> {
+        match &self.0 {
+            Kind::Server(pool) => server::decide(pool, key, limit, deadline),
+            #[cfg(feature = "cluster")]
+            Kind::Cluster(cluster) => cluster.decide(key, limit, deadline),
+            #[cfg(feature = "memory")]
+            Kind::Memory(memory) => Ok(memory.decide(key, *limit)),
+        }
+    }
+
+    pub(crate) fn clear(&self, keyspace: &Keyspace) -> Result<u64, Error> {
+        match &self.0 {
+            Kind::Server(pool) => server::clear(pool, keyspace),
+            #[cfg(feature = "cluster")]
+            Kind::Cluster(cluster) => cluster.clear(keyspace),
+            #[cfg(feature = "memory")]
+            Kind::Memory(memory) => Ok(memory.clear(keyspace)),
+        }
+    }
+}
+
+#[cfg(feature = "memory")]
+impl From<MemoryBackend> for Backend {
+    fn from(memory: MemoryBackend) -> Self {
+        Self(Kind::Memory(memory))
+    }
+}
+
+impl fmt::Debug for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.0 {
+            Kind::Server(_) => "Backend::redis",
+            #[cfg(feature = "cluster")]
+            Kind::Cluster(_) => "Backend::cluster",
+            #[cfg(feature = "memory")]
+            Kind::Memory(_) => "Backend::memory",
+        })
+    }
+}
+
+/// Where an [`AsyncThrottler`](crate::AsyncThrottler) keeps its limits: a server, a cluster, or this process. Cheap to clone.
+///
+/// The connections belong to the tokio runtime in which the first call is made.
+#[cfg(feature = "tokio")]
+#[derive(Clone)]
+pub struct AsyncBackend(AsyncKind);
+
+#[cfg(feature = "tokio")]
+#[derive(Clone)]
+enum AsyncKind {
+    Server(Arc<async_server::Server>),
+    Manager(ConnectionManager),
+    #[cfg(feature = "cluster")]
+    Cluster(Arc<async_cluster::Cluster>),
+    #[cfg(feature = "memory")]
+    Memory(MemoryBackend),
+}
+
+#[cfg(feature = "tokio")]
+impl AsyncBackend {
+    /// A Redis or Valkey server with the module, by way of one connection that all calls share and that is made anew when it
+    /// breaks: a [`ConnectionManager`] of redis-rs.
+    ///
+    /// # Errors
+    /// When the address is none. Whether a server is there shows at the first call.
+    pub fn redis(address: impl IntoConnectionInfo) -> Result<Self, Error> {
+        Ok(Self(AsyncKind::Server(Arc::new(async_server::Server::new(address)?))))
+    }
+
+    /// A cluster of Redis or Valkey servers with the module, by way of one connection to each.
+    ///
+    /// # Errors
+    /// When there is no address, or one is none. Whether the cluster is there shows at the first call.
+    #[cfg(feature = "cluster")]
+    pub fn cluster<T: IntoConnectionInfo>(addresses: impl IntoIterator<Item = T>) -> Result<Self, Error> {
+        Ok(Self(AsyncKind::Cluster(Arc::new(async_cluster::Cluster::new(addresses)?))))
+    }
+
+    /// The memory of this process: a new [`MemoryBackend`].
+    #[cfg(feature = "memory")]
+    #[must_use]
+    pub fn memory() -> Self {
+        MemoryBackend::new().into()
+    }
+
+    pub(crate) async fn decide(&self, key: &str, limit: &AnyLimit, deadline: Duration) -> Result<Decision, Error> {
+        match &self.0 {
+            AsyncKind::Server(server) => async_server::decide(server.manager().await?, key, limit, deadline).await,
+            AsyncKind::Manager(manager) => async_server::decide(manager.clone(), key, limit, deadline).await,
+            #[cfg(feature = "cluster")]
+            AsyncKind::Cluster(cluster) => cluster.decide(key, limit, deadline).await,
+            #[cfg(feature = "memory")]
+            AsyncKind::Memory(memory) => Ok(memory.decide(key, *limit)),
+        }
+    }
+
+    pub(crate) async fn clear(&self, keyspace: &Keyspace) -> Result<u64, Error> {
+        match &self.0 {
+            AsyncKind::Server(server) => async_server::clear(server.manager().await?, keyspace).await,
+            AsyncKind::Manager(manager) => async_server::clear(manager.clone(), keyspace).await,
+            #[cfg(feature = "cluster")]
+            AsyncKind::Cluster(cluster) => cluster.clear(keyspace).await,
+            #[cfg(feature = "memory")]
+            AsyncKind::Memory(memory) => Ok(memory.clear(keyspace)),
+        }
+    }
+}
+
+/// What comes of a command, or that no reply came in time.
+#[cfg(feature = "tokio")]
+async fn within<T>(deadline: Duration, reply: impl Future<Output = redis::RedisResult<T>>) -> Result<T, Error> {
+    match tokio::time::timeout(deadline, reply).await {
+        Ok(reply) => reply.map_err(Error::answered),
+        Err(_) => Err(Error::no_reply(deadline)),
+    }
+}
+
+/// A connection that others may use too.
+///
+/// Its own retries and timeouts hold: the manager retries to connect, but no command that it has sent.
+#[cfg(feature = "tokio")]
+impl From<ConnectionManager> for AsyncBackend {
+    fn from(manager: ConnectionManager) -> Self {
+        Self(AsyncKind::Manager(manager))
+    }
+}
+
+#[cfg(all(feature = "memory", feature = "tokio"))]
+impl From<MemoryBackend> for AsyncBackend {
+    fn from(memory: MemoryBackend) -> Self {
+        Self(AsyncKind::Memory(memory))
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl fmt::Debug for AsyncBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match &self.0 {
+            AsyncKind::Server(_) | AsyncKind::Manager(_) => "AsyncBackend::redis",
+            #[cfg(feature = "cluster")]
+            AsyncKind::Cluster(_) => "AsyncBackend::cluster",
+            #[cfg(feature = "memory")]
+            AsyncKind::Memory(_) => "AsyncBackend::memory",
+        })
+    }
+}

@@ -1,0 +1,198 @@
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use premier_algorithms::InvalidArgument;
+use redis::{RedisError, ServerErrorKind};
+
+use crate::{Decision, RetryAfter};
+
+/// Why a call was not admitted, or not decided.
+///
+/// Prints as a sentence; [`source`](StdError::source) has what redis-rs said, where it said something.
+#[derive(Debug)]
+pub struct Error(Box<Reason>);
+
+/// What kind of [`Error`] it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The quota is exceeded. The error has the key and the [`Decision`].
+    QuotaExceeded,
+    /// The store can't be reached, or can't decide now (it loads its data, has no memory left, is a replica). Nothing was
+    /// charged.
+    Unavailable,
+    /// The call may have reached the store, but no reply came back. It may have been charged, or not.
+    ReplyLost,
+    /// The server has not loaded the module.
+    ModuleNotLoaded,
+    /// A limit, a keyspace, an address or a setting that can't be.
+    Configuration,
+    /// The store understood the call and refuses it: a key of another type, no permission. Nothing was charged.
+    Refused,
+}
+
+#[derive(Debug)]
+enum Reason {
+    QuotaExceeded { key: String, decision: Decision },
+    Unavailable(Source),
+    ReplyLost(Source),
+    NoReply { deadline: Duration },
+    ModuleNotLoaded(RedisError),
+    InvalidArgument(InvalidArgument),
+    InvalidAddress(RedisError),
+    InvalidKeyspace(String),
+    Refused(RedisError),
+}
+
+type Source = Box<dyn StdError + Send + Sync>;
+
+impl Error {
+    /// What kind of error it is.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match *self.0 {
+            Reason::QuotaExceeded { .. } => ErrorKind::QuotaExceeded,
+            Reason::Unavailable(_) => ErrorKind::Unavailable,
+            Reason::ReplyLost(_) | Reason::NoReply { .. } => ErrorKind::ReplyLost,
+            Reason::ModuleNotLoaded(_) => ErrorKind::ModuleNotLoaded,
+            Reason::InvalidArgument(_) | Reason::InvalidAddress(_) | Reason::InvalidKeyspace(_) => {
+                ErrorKind::Configuration
+            }
+            Reason::Refused(_) => ErrorKind::Refused,
+        }
+    }
+
+    /// The key whose quota is exceeded, as it is in the store.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        match &*self.0 {
+            Reason::QuotaExceeded { key, .. } => Some(key),
+            _ => None,
+        }
+    }
+
+    /// The decision by which the quota is exceeded: when to come back, and the rest.
+    #[must_use]
+    pub fn decision(&self) -> Option<Decision> {
+        match *self.0 {
+            Reason::QuotaExceeded { decision, .. } => Some(decision),
+            _ => None,
+        }
+    }
+
+    /// Whether the store did not answer, so that [`OnError`](crate::OnError) applies.
+    pub(crate) fn is_outage(&self) -> bool {
+        matches!(self.kind(), ErrorKind::Unavailable | ErrorKind::ReplyLost)
+    }
+
+    pub(crate) fn quota_exceeded(key: String, decision: Decision) -> Self {
+        Reason::QuotaExceeded { key, decision }.into()
+    }
+
+    pub(crate) fn unavailable(source: impl Into<Source>) -> Self {
+        Reason::Unavailable(source.into()).into()
+    }
+
+    pub(crate) fn no_reply(deadline: Duration) -> Self {
+        Reason::NoReply { deadline }.into()
+    }
+
+    pub(crate) fn invalid_address(error: RedisError) -> Self {
+        Reason::InvalidAddress(error).into()
+    }
+
+    pub(crate) fn invalid_keyspace(name: String) -> Self {
+        Reason::InvalidKeyspace(name).into()
+    }
+
+    /// What it means that redis-rs answered this to a command.
+    pub(crate) fn answered(error: RedisError) -> Self {
+        use ServerErrorKind as Server;
+        use redis::ErrorKind as Kind;
+
+        let reason = match error.kind() {
+            Kind::Server(
+                Server::BusyLoading
+                | Server::ClusterDown
+                | Server::MasterDown
+                | Server::Moved
+                | Server::Ask
+                | Server::TryAgain
+                | Server::ReadOnly,
+            )
+            | Kind::ClusterConnectionNotFound
+            | Kind::AuthenticationFailed => Reason::Unavailable(error.into()),
+            Kind::Extension if matches!(error.code(), Some("OOM" | "MISCONF" | "NOREPLICAS" | "BUSY")) => {
+                Reason::Unavailable(error.into())
+            }
+            Kind::Server(Server::ResponseError)
+                if error.detail().is_some_and(|detail| detail.starts_with("unknown command")) =>
+            {
+                Reason::ModuleNotLoaded(error)
+            }
+            Kind::Io if error.is_connection_refusal() => Reason::Unavailable(error.into()),
+            Kind::Io | Kind::Parse => Reason::ReplyLost(error.into()),
+            _ => Reason::Refused(error),
+        };
+        reason.into()
+    }
+}
+
+impl From<Reason> for Error {
+    fn from(reason: Reason) -> Self {
+        Self(Box::new(reason))
+    }
+}
+
+impl From<InvalidArgument> for Error {
+    fn from(invalid: InvalidArgument) -> Self {
+        Reason::InvalidArgument(invalid).into()
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.0 {
+            Reason::QuotaExceeded { key, decision } => match decision.retry_after() {
+                Some(RetryAfter::Never) => {
+                    write!(
+                        f,
+                        "the quota of {key} is exceeded: the call costs more than the limit of {}",
+                        decision.limit()
+                    )
+                }
+                Some(RetryAfter::After(after)) => write!(f, "the quota of {key} is exceeded: come back in {after:?}"),
+                None => write!(f, "the quota of {key} is exceeded"),
+            },
+            Reason::Unavailable(source) => write!(f, "the store is unavailable, nothing was charged: {source}"),
+            Reason::ReplyLost(source) => {
+                write!(f, "the reply of the store was lost, so the call may have been charged or not: {source}")
+            }
+            Reason::NoReply { deadline } => {
+                write!(f, "the store did not reply within {deadline:?}, so the call may have been charged or not")
+            }
+            Reason::ModuleNotLoaded(_) => f.write_str(
+                "the server has not loaded the premier module: add `loadmodule /path/to/libpremier.so` to its \
+                     redis.conf and restart it, or try `MODULE LOAD /path/to/libpremier.so`",
+            ),
+            Reason::InvalidArgument(invalid) => invalid.fmt(f),
+            Reason::InvalidAddress(error) => write!(f, "the address of the store is not valid: {error}"),
+            Reason::InvalidKeyspace(name) => {
+                write!(f, "the keyspace {name:?} is not valid: it must not be empty, and have no colon in it")
+            }
+            Reason::Refused(error) => write!(f, "the store refuses the call: {error}"),
+        }
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match &*self.0 {
+            Reason::Unavailable(source) | Reason::ReplyLost(source) => Some(&**source),
+            Reason::ModuleNotLoaded(error) | Reason::InvalidAddress(error) | Reason::Refused(error) => Some(error),
+            Reason::InvalidArgument(invalid) => Some(invalid),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,122 @@
+use std::fmt;
+
+use crate::{Algorithm, Error};
+
+/// Whose calls are counted together: those of a function, or, with a custom part, those of it that have this part in common.
+///
+/// [`key!`](crate::key) makes one in the module where it is written.
+///
+/// ```
+/// use premier_client::{Key, key};
+///
+/// let user = 42;
+/// let login = key!("login", user);
+/// assert_eq!(login, Key::new(module_path!(), "login").custom(user));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Key<'a> {
+    module: &'a str,
+    function: &'a str,
+    custom: Option<String>,
+}
+
+/// A [`Key`] of the module where this is written: `key!("login")`, or `key!("login", user.id)` to count each user's calls.
+#[macro_export]
+macro_rules! key {
+    ($function:expr) => {
+        $crate::Key::new(::core::module_path!(), $function)
+    };
+    ($function:expr, $custom:expr) => {
+        $crate::Key::new(::core::module_path!(), $function).custom($custom)
+    };
+}
+
+impl<'a> Key<'a> {
+    /// All calls of a function.
+    #[must_use]
+    pub const fn new(module: &'a str, function: &'a str) -> Self {
+        Self { module, function, custom: None }
+    }
+
+    /// Only those calls that have this in common: the id of a user, an address.
+    #[must_use]
+    pub fn custom(self, custom: impl fmt::Display) -> Self {
+        Self { custom: Some(custom.to_string()), ..self }
+    }
+}
+
+/// The first part of every key: what is in one keyspace is cleared together.
+///
+/// The keys in the store are `{keyspace}:{module}:{function}:{algorithm}`, with `:{custom}` behind where there is a custom part.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Keyspace(String);
+
+impl Keyspace {
+    /// A keyspace of this name.
+    ///
+    /// # Errors
+    /// When the name is empty or has a colon in it, which would make it a part of another keyspace.
+    pub fn new(name: impl Into<String>) -> Result<Self, Error> {
+        let name = name.into();
+        if name.is_empty() || name.contains(':') {
+            return Err(Error::invalid_keyspace(name));
+        }
+        Ok(Self(name))
+    }
+
+    /// The key as it is in the store.
+    ///
+    /// ```
+    /// use premier_client::{Algorithm, Key, Keyspace};
+    ///
+    /// let key = Keyspace::default().key(&Key::new("shop::cart", "pay").custom(42), Algorithm::TokenBucket);
+    /// assert_eq!(key, "premier:shop::cart:pay:token:42");
+    /// ```
+    #[must_use]
+    pub fn key(&self, key: &Key<'_>, algorithm: Algorithm) -> String {
+        let Key { module, function, custom } = key;
+        let parts = [&self.0, *module, *function, algorithm.name()];
+        let custom_len = custom.as_ref().map_or(0, String::len);
+        let mut name = String::with_capacity(parts.iter().map(|part| part.len() + 1).sum::<usize>() + custom_len);
+        for part in parts {
+            name.push_str(part);
+            name.push(':');
+        }
+        match custom {
+            Some(custom) => name.push_str(custom),
+            None => _ = name.pop(),
+        }
+        name
+    }
+
+    /// What all its keys begin with.
+    pub(crate) fn prefix(&self) -> String {
+        format!("{}:", self.0)
+    }
+
+    /// A glob that matches its keys and no others.
+    pub(crate) fn glob(&self) -> String {
+        let mut glob = String::new();
+        for character in self.prefix().chars() {
+            if matches!(character, '*' | '?' | '[' | ']' | '\\') {
+                glob.push('\\');
+            }
+            glob.push(character);
+        }
+        glob.push('*');
+        glob
+    }
+}
+
+/// `premier`.
+impl Default for Keyspace {
+    fn default() -> Self {
+        Self("premier".to_owned())
+    }
+}
+
+impl fmt::Display for Keyspace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

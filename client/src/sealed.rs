@@ -1,0 +1,50 @@
+//! What the four algorithms are to this crate. Public in private, so that nobody else implements it.
+
+use std::fmt;
+
+use premier_algorithms::{Bucket, Fixed, Leaky, Sliding, Token, Window};
+use redis::Cmd;
+
+/// An algorithm that has a command.
+pub trait Limiter: premier_algorithms::Algorithm<Limit: Arguments> {
+    const COMMAND: &'static str;
+}
+
+/// The arguments of a limit, as a command takes them.
+pub trait Arguments: Copy + fmt::Debug {
+    fn write_to(&self, command: &mut Cmd);
+}
+
+impl Limiter for Fixed {
+    const COMMAND: &'static str = "PREMIER.FIXED";
+}
+
+impl Limiter for Sliding {
+    const COMMAND: &'static str = "PREMIER.SLIDING";
+}
+
+impl Limiter for Token {
+    const COMMAND: &'static str = "PREMIER.TOKEN";
+}
+
+impl Limiter for Leaky {
+    const COMMAND: &'static str = "PREMIER.LEAKY";
+}
+
+impl Arguments for Window {
+    fn write_to(&self, command: &mut Cmd) {
+        command.arg(self.quota.get()).arg(self.length.get().to_string());
+    }
+}
+
+impl Arguments for Bucket {
+    fn write_to(&self, command: &mut Cmd) {
+        command.arg(self.quota.get()).arg(self.period.get().to_string());
+        if let Some(capacity) = self.capacity {
+            command.arg(premier_algorithms::CAPACITY.name).arg(capacity.get());
+        }
+        if let Some(max_wait) = self.max_wait {
+            command.arg(premier_algorithms::MAX_WAIT.name).arg(max_wait.get().to_string());
+        }
+    }
+}

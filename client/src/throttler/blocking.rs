@@ -1,0 +1,112 @@
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use super::acquire::{Patience, Step};
+use super::builder::{Builder, Settings};
+use crate::{AnyLimit, Backend, Decision, Error, Key, Keyspace};
+
+/// Limits calls of sync code. Cheap to clone, and clones share what was used.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use premier_client::{Backend, Limit, Throttler, key};
+///
+/// let throttler = Throttler::builder(Backend::memory()).build();
+/// let limit = Limit::fixed_window(1, Duration::from_secs(60));
+///
+/// assert!(throttler.check(&key!("login", "ada"), limit)?.is_admitted());
+/// assert!(!throttler.check(&key!("login", "ada"), limit)?.is_admitted());
+/// assert!(throttler.check(&key!("login", "bob"), limit)?.is_admitted());
+/// # Ok::<(), premier_client::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Throttler {
+    pub(super) backend: Backend,
+    pub(super) settings: Arc<Settings>,
+}
+
+impl Throttler {
+    /// A throttler on this backend.
+    pub fn builder(backend: impl Into<Backend>) -> Builder<Backend> {
+        Builder::new(backend.into())
+    }
+
+    /// Whether a call is admitted. It is charged if so, and does not wait.
+    ///
+    /// # Errors
+    /// When the store does not decide: see [`ErrorKind`](crate::ErrorKind). A limited call is none.
+    pub fn check(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Decision, Error> {
+        let limit = limit.into();
+        self.decide(&self.settings.keyspace.key(key, limit.algorithm()), &limit)
+    }
+
+    /// [`check`](Self::check) for a call that takes `cost` units, whatever cost the limit has: 1 to 10¹².
+    ///
+    /// # Errors
+    /// Those of [`check`](Self::check), and when the cost is out of bounds.
+    pub fn check_n(&self, key: &Key<'_>, limit: impl Into<AnyLimit>, cost: u64) -> Result<Decision, Error> {
+        self.check(key, limit.into().try_cost(cost)?)
+    }
+
+    /// Waits until the call is admitted, and until it is its turn, but for `at_most` this long.
+    ///
+    /// It sleeps as long as the store says and asks again, so that no caller is woken in vain. When it would have to wait for
+    /// longer it returns at once, and nothing is charged.
+    ///
+    /// # Errors
+    /// [`QuotaExceeded`](crate::ErrorKind::QuotaExceeded) when it would have to wait for longer, and those of
+    /// [`check`](Self::check).
+    pub fn acquire(&self, key: &Key<'_>, limit: impl Into<AnyLimit>, at_most: Duration) -> Result<Decision, Error> {
+        let limit = limit.into();
+        let key = self.settings.keyspace.key(key, limit.algorithm());
+        let patience = Patience::new(at_most);
+        loop {
+            let decision = self.decide(&key, &limit.with_patience(patience.left()))?;
+            match patience.step(&decision) {
+                Step::GoAfter(wait) => {
+                    thread::sleep(wait);
+                    return Ok(decision);
+                }
+                Step::AskAfter(wait) => thread::sleep(wait),
+                Step::GiveUp => return Err(Error::quota_exceeded(key, decision)),
+            }
+        }
+    }
+
+    /// Forgets all keys of a keyspace, and no others. Returns how many there were.
+    ///
+    /// It goes through all keys of the server, or of every master of the cluster, in steps of about a thousand. Keys that are
+    /// made meanwhile may stay.
+    ///
+    /// # Errors
+    /// When the store does not answer. Some keys may be forgotten by then.
+    pub fn clear(&self, keyspace: &Keyspace) -> Result<u64, Error> {
+        #[cfg(feature = "memory")]
+        self.settings.fallback.clear(keyspace);
+        self.backend.clear(keyspace)
+    }
+
+    /// `quota` units per `duration` by this throttler's [`algorithm`](Builder::algorithm).
+    ///
+    /// # Errors
+    /// When the quota is more than 10¹², or the duration not from 1 ms to 3650 days.
+    pub fn limit(&self, quota: u64, duration: Duration) -> Result<AnyLimit, Error> {
+        Ok(self.settings.algorithm.limit(quota, duration)?)
+    }
+
+    /// The keyspace of its keys.
+    #[must_use]
+    pub fn keyspace(&self) -> &Keyspace {
+        &self.settings.keyspace
+    }
+
+    fn decide(&self, key: &str, limit: &AnyLimit) -> Result<Decision, Error> {
+        let Settings { fallback, deadline, .. } = &*self.settings;
+        match fallback.instead(key, limit) {
+            Some(decision) => Ok(decision),
+            None => fallback.settle(self.backend.decide(key, limit, *deadline), key, limit),
+        }
+    }
+}

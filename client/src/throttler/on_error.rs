@@ -1,0 +1,136 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use crate::{AnyLimit, Decision, Error};
+#[cfg(feature = "memory")]
+use crate::{Keyspace, MemoryBackend};
+
+/// What happens to a call when the store does not answer: when it can't be reached, can't decide now, or lets the deadline
+/// pass.
+///
+/// A store that answers is never overruled: not when it limits, and not when it refuses a call. While it does not answer, only
+/// one call per deadline asks it; all others are decided at once (with [`OnError::Fail`] each call asks). Such a decision says
+/// so: [`Decision::decided_by`].
+///
+/// A call whose reply was lost may have been charged in the store all the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum OnError {
+    /// The call returns the error.
+    #[default]
+    Fail,
+    /// The call is admitted.
+    Admit,
+    /// The call is limited, and may come back when the store is asked again.
+    Limit,
+    /// The call is decided in the memory of this process, by the same limits. What was used in the store before, or in other
+    /// processes, is not known there; what is used there is not told to the store.
+    #[cfg(feature = "memory")]
+    Local,
+}
+
+/// Goes on without the store, as [`OnError`] says.
+#[derive(Debug)]
+pub(super) struct Fallback {
+    on_error: OnError,
+    outage: Outage,
+    #[cfg(feature = "memory")]
+    local: MemoryBackend,
+}
+
+impl Fallback {
+    pub(super) fn new(on_error: OnError, deadline: Duration) -> Self {
+        Self {
+            on_error,
+            outage: Outage::new(deadline),
+            #[cfg(feature = "memory")]
+            local: MemoryBackend::new(),
+        }
+    }
+
+    /// The decision of a call that is not to ask the store.
+    pub(super) fn instead(&self, key: &str, limit: &AnyLimit) -> Option<Decision> {
+        if self.outage.may_ask() { None } else { self.decide(key, limit) }
+    }
+
+    /// Takes what came of asking the store.
+    pub(super) fn settle(
+        &self,
+        answer: Result<Decision, Error>,
+        key: &str,
+        limit: &AnyLimit,
+    ) -> Result<Decision, Error> {
+        match answer {
+            Err(error) if error.is_outage() => {
+                self.outage.goes_on();
+                self.decide(key, limit).ok_or(error)
+            }
+            answer => {
+                self.outage.is_over();
+                answer
+            }
+        }
+    }
+
+    /// Decides in the place of the store, if there is something to decide by.
+    #[cfg_attr(not(feature = "memory"), expect(unused_variables, reason = "only the memory goes by keys"))]
+    fn decide(&self, key: &str, limit: &AnyLimit) -> Option<Decision> {
+        match self.on_error {
+            OnError::Fail => None,
+            OnError::Admit => Some(Decision::admitted_unasked(limit.units())),
+            OnError::Limit => Some(Decision::limited_unasked(limit.units(), self.outage.pause)),
+            #[cfg(feature = "memory")]
+            OnError::Local => Some(self.local.decide(key, *limit).locally()),
+        }
+    }
+
+    #[cfg(feature = "memory")]
+    pub(super) fn clear(&self, keyspace: &Keyspace) {
+        self.local.clear(keyspace);
+    }
+}
+
+/// Whether the store answers, and when to ask it again if it does not.
+#[derive(Debug)]
+struct Outage {
+    start: Instant,
+    /// How long the store is left alone after it did not answer.
+    pause: Duration,
+    /// Microseconds after the start; [`ANSWERS`] while the store answers.
+    ask_at: AtomicU64,
+}
+
+const ANSWERS: u64 = 0;
+
+impl Outage {
+    fn new(pause: Duration) -> Self {
+        Self { start: Instant::now(), pause, ask_at: AtomicU64::new(ANSWERS) }
+    }
+
+    /// True for every call while the store answers, and for one call in each pause while it does not.
+    fn may_ask(&self) -> bool {
+        let ask_at = self.ask_at.load(Ordering::Relaxed);
+        ask_at == ANSWERS
+            || self.micros_after(Duration::ZERO) >= ask_at
+                && self
+                    .ask_at
+                    .compare_exchange(ask_at, self.after_pause(), Ordering::Relaxed, Ordering::Relaxed)
+                    .is_ok()
+    }
+
+    fn goes_on(&self) {
+        self.ask_at.store(self.after_pause(), Ordering::Relaxed);
+    }
+
+    fn is_over(&self) {
+        self.ask_at.store(ANSWERS, Ordering::Relaxed);
+    }
+
+    fn after_pause(&self) -> u64 {
+        self.micros_after(self.pause).max(ANSWERS + 1)
+    }
+
+    fn micros_after(&self, later: Duration) -> u64 {
+        u64::try_from(self.start.elapsed().saturating_add(later).as_micros()).unwrap_or(u64::MAX)
+    }
+}
