@@ -12,8 +12,10 @@
 //! The server is `redis-server` from the `PATH`, or what `PREMIER_REDIS_SERVER` names. The module is that of this tree, or what
 //! `PREMIER_MODULE` names (see [`module_path`]).
 
+mod cluster;
 mod module;
 mod process;
+mod proxy;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -25,7 +27,9 @@ use std::time::{Duration, Instant};
 use process::Process;
 use tempfile::TempDir;
 
+pub use cluster::Cluster;
 pub use module::{module_path, panicking_module_path};
+pub use proxy::Proxy;
 
 /// How long a connection waits for a reply. Generous: a loaded machine must not fail a test.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -67,7 +71,7 @@ impl Server {
     /// For a server that is not like [`Server::start`] makes it.
     #[must_use]
     pub fn builder() -> Builder {
-        Builder { config: String::new(), module: Some(module_path()), wrapper: Vec::new() }
+        Builder { config: String::new(), cluster: false, module: Some(module_path()), wrapper: Vec::new() }
     }
 
     /// A new connection.
@@ -175,6 +179,7 @@ impl Server {
 #[derive(Debug)]
 pub struct Builder {
     config: String,
+    cluster: bool,
     module: Option<PathBuf>,
     wrapper: Vec<String>,
 }
@@ -185,6 +190,12 @@ impl Builder {
     #[must_use]
     pub fn config(mut self, name: &str, value: &str) -> Self {
         writeln!(self.config, "{name} {value}").expect("a String takes everything");
+        self
+    }
+
+    /// Makes the server a cluster's node, which for now knows no other and has no slots.
+    pub(crate) fn cluster(mut self) -> Self {
+        self.cluster = true;
         self
     }
 
@@ -238,6 +249,7 @@ impl Builder {
     fn configuration(&self, dir: &Path, port: u16) -> String {
         let load = self.module.as_ref().map(|path| format!("loadmodule \"{}\"\n", path.display()));
         let module = load.unwrap_or_default();
+        let cluster = if self.cluster { cluster_configuration() } else { String::new() };
         format!(
             "bind 127.0.0.1\n\
              port {port}\n\
@@ -246,11 +258,17 @@ impl Builder {
              save \"\"\n\
              appendonly no\n\
              enable-debug-command yes\n\
-             {module}{own}",
+             {module}{cluster}{own}",
             dir = dir.display(),
             own = self.config,
         )
     }
+}
+
+/// The bus gets a free port of its own, as ten thousand above the server's, where it is by default, may be none. The address
+/// is told, as a node that has met no other does not know it.
+fn cluster_configuration() -> String {
+    format!("cluster-enabled yes\ncluster-port {}\ncluster-announce-ip 127.0.0.1\n", free_port())
 }
 
 fn free_port() -> u16 {

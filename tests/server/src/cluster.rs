@@ -1,0 +1,193 @@
+//! A Redis Cluster of real servers.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::thread::sleep;
+use std::time::Instant;
+
+use redis::{Cmd, Connection, FromRedisValue, cmd};
+
+use crate::{PATIENCE, POLL_INTERVAL, Server};
+
+const SLOTS: usize = 16384;
+
+/// A running Redis Cluster of masters with the module, on loopback. As with [`Server`], dropping it ends it.
+///
+/// No master answers for its slots in the first two seconds of its process: so long Redis lets it look for news.
+#[derive(Debug)]
+pub struct Cluster {
+    nodes: Vec<Server>,
+}
+
+impl Cluster {
+    /// Starts the masters, deals the slots out to them evenly and in order, and waits until every one knows all others and
+    /// answers for its slots.
+    ///
+    /// # Panics
+    /// When they do not start, or do not become a cluster.
+    #[must_use]
+    pub fn start(masters: usize) -> Self {
+        Self::start_with(masters, &[])
+    }
+
+    /// [`Cluster::start`] with more lines in the configuration of each node, as in [`Builder::config`](crate::Builder::config).
+    ///
+    /// # Panics
+    /// When they do not start, or do not become a cluster.
+    #[must_use]
+    pub fn start_with(masters: usize, config: &[(&str, &str)]) -> Self {
+        let builder =
+            || config.iter().fold(Server::builder().cluster(), |node, (name, value)| node.config(name, value));
+        let nodes: Vec<Server> = (0..masters).map(|_| builder().start()).collect();
+        for (index, node) in nodes.iter().enumerate() {
+            let (first, end) = (index * SLOTS / masters, (index + 1) * SLOTS / masters);
+            run(node, cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(first).arg(end - 1));
+            // Before they meet, as only a node that knows no other takes one.
+            run(node, cmd("CLUSTER").arg("SET-CONFIG-EPOCH").arg(index + 1));
+        }
+        for node in &nodes[1..] {
+            let [_, bus_port]: [String; 2] = query(node, cmd("CONFIG").arg("GET").arg("cluster-port"));
+            run(&nodes[0], cmd("CLUSTER").arg("MEET").arg(loopback()).arg(node.port()).arg(bus_port));
+        }
+        let cluster = Self { nodes };
+        cluster.wait_until_agreed();
+        cluster
+    }
+
+    /// The masters; their order never changes.
+    #[must_use]
+    pub fn nodes(&self) -> &[Server] {
+        &self.nodes
+    }
+
+    /// The masters, to be stopped, killed and started again.
+    #[must_use]
+    pub fn nodes_mut(&mut self) -> &mut [Server] {
+        &mut self.nodes
+    }
+
+    /// `redis://127.0.0.1:port` of each node, with the port it has, not the one it announces.
+    #[must_use]
+    pub fn urls(&self) -> Vec<String> {
+        self.nodes.iter().map(|node| format!("redis://{}:{}", loopback(), node.port())).collect()
+    }
+
+    /// Lets a node tell clients that it is on another port than its own, that of a [`Proxy`](crate::Proxy) before it, and
+    /// waits until all nodes tell it. It outlasts restarts.
+    ///
+    /// # Panics
+    /// When a node does not answer, or does not learn it.
+    pub fn announce_port(&self, node: usize, port: u16) {
+        run(&self.nodes[node], cmd("CONFIG").arg("SET").arg("cluster-announce-port").arg(port));
+        run(&self.nodes[node], cmd("CONFIG").arg("REWRITE"));
+        self.wait_until_agreed();
+    }
+
+    /// The slot of a key, and the node that serves it.
+    ///
+    /// # Panics
+    /// When no node does, as for a missing key of a slot that is being moved.
+    #[must_use]
+    pub fn locate(&self, key: &str) -> (u16, usize) {
+        let slot = query(&self.nodes[0], cmd("CLUSTER").arg("KEYSLOT").arg(key));
+        let serves = |node: &Server| cmd("EXISTS").arg(key).exec(&mut node.connection()).is_ok();
+        (slot, self.nodes.iter().position(serves).expect("a node that serves the key"))
+    }
+
+    /// Moves a slot and its keys, and waits until all nodes know. May follow [`Cluster::begin_slot_move`].
+    ///
+    /// # Panics
+    /// When a node refuses its part.
+    pub fn move_slot(&self, slot: u16, from: usize, to: usize) {
+        self.begin_slot_move(slot, from, to);
+        let (source, target) = (&self.nodes[from], &self.nodes[to]);
+        let keys: Vec<Vec<u8>> = query(source, cmd("CLUSTER").arg("GETKEYSINSLOT").arg(slot).arg(i32::MAX));
+        if !keys.is_empty() {
+            let (any_key, database) = ("", 0);
+            run(
+                source,
+                cmd("MIGRATE")
+                    .arg(loopback())
+                    .arg(target.port())
+                    .arg(any_key)
+                    .arg(database)
+                    .arg(PATIENCE.as_millis())
+                    .arg("KEYS")
+                    .arg(keys),
+            );
+        }
+        // The target first: were it the source, nobody would have the slot until the target is told.
+        let others = self.nodes.iter().enumerate().filter(|&(index, _)| index != to).map(|(_, node)| node);
+        for node in [target].into_iter().chain(others) {
+            run(node, cmd("CLUSTER").arg("SETSLOT").arg(slot).arg("NODE").arg(id(target)));
+        }
+        self.wait_until_agreed();
+    }
+
+    /// Opens a slot to be moved, and moves nothing: the source serves the keys it has, and answers ASK for the others.
+    ///
+    /// # Panics
+    /// When a node refuses its part.
+    pub fn begin_slot_move(&self, slot: u16, from: usize, to: usize) {
+        let (source, target) = (&self.nodes[from], &self.nodes[to]);
+        // The target first, so that it already takes the calls that the source sends over.
+        run(target, cmd("CLUSTER").arg("SETSLOT").arg(slot).arg("IMPORTING").arg(id(source)));
+        run(source, cmd("CLUSTER").arg("SETSLOT").arg(slot).arg("MIGRATING").arg(id(target)));
+    }
+
+    /// Waits until all nodes see one and the same complete cluster, and each answers for its slots.
+    fn wait_until_agreed(&self) {
+        let mut connections: Vec<Connection> = self.nodes.iter().map(Server::connection).collect();
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let views: Vec<View> = connections.iter_mut().map(View::of).collect();
+            let agreed = views.iter().all(|view| view.ok && view.nodes == views[0].nodes);
+            if agreed && views[0].nodes.len() == self.nodes.len() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "the nodes do not agree on their cluster: {views:#?}");
+            sleep(POLL_INTERVAL);
+        }
+    }
+}
+
+/// What a node knows of its cluster.
+#[derive(Debug)]
+struct View {
+    ok: bool,
+    /// Id, address, epoch and slots of each node. With the epoch, as a late message of an older one no longer changes the
+    /// slots where the newer one is known.
+    nodes: BTreeSet<Vec<String>>,
+}
+
+impl View {
+    fn of(node: &mut Connection) -> Self {
+        let info: String = cmd("CLUSTER").arg("INFO").query(node).expect("a node answers");
+        let nodes: String = cmd("CLUSTER").arg("NODES").query(node).expect("a node answers");
+        Self { ok: info.contains("cluster_state:ok"), nodes: nodes.lines().map(common_fields).collect() }
+    }
+}
+
+/// A line of CLUSTER NODES is `id address flags primary ping pong epoch link slots...`, of which flags, times and links are
+/// each node's own, as are slots that are being moved, in brackets.
+fn common_fields(line: &str) -> Vec<String> {
+    let fields = line.split(' ').enumerate();
+    let common = fields.filter(|(index, field)| !matches!(index, 2..=5 | 7) && !field.starts_with('['));
+    common.map(|(_, field)| field.to_owned()).collect()
+}
+
+fn loopback() -> String {
+    Ipv4Addr::LOCALHOST.to_string()
+}
+
+fn id(node: &Server) -> String {
+    query(node, cmd("CLUSTER").arg("MYID"))
+}
+
+fn run(node: &Server, command: &Cmd) {
+    query::<()>(node, command);
+}
+
+fn query<T: FromRedisValue>(node: &Server, command: &Cmd) -> T {
+    command.query(&mut node.connection()).unwrap_or_else(|error| panic!("a node fails: {error}\n{}", node.log()))
+}

@@ -1,0 +1,206 @@
+//! A TCP proxy that loses replies, as a breaking connection does.
+
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
+use std::thread::{self, JoinHandle};
+
+use crate::PATIENCE;
+
+/// What a request contains whose reply can be lost. Handshakes, PING and CLUSTER SLOTS do not.
+const MARK: &[u8] = b"PREMIER.";
+
+const BUFFER_SIZE: usize = 64 * 1024;
+
+/// A running proxy on a free loopback port. Dropping it closes its connections and ends its threads.
+#[derive(Debug)]
+pub struct Proxy {
+    port: u16,
+    shared: Arc<Shared>,
+    acceptor: Option<JoinHandle<()>>,
+}
+
+impl Proxy {
+    /// Starts a proxy before the server on a port of 127.0.0.1. While none is there, it closes what clients open.
+    ///
+    /// # Panics
+    /// When there is no free port.
+    #[must_use]
+    pub fn start(target_port: u16) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port on 127.0.0.1");
+        let port = listener.local_addr().expect("a bound socket has an address").port();
+        let shared =
+            Arc::new(Shared { target_port, state: Mutex::new(State::default()), reply_is_lost: Condvar::new() });
+        let acceptor = thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || shared.accept(&listener)
+        });
+        Self { port, shared, acceptor: Some(acceptor) }
+    }
+
+    /// Where clients reach the server.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// From now on, the first request that contains `PREMIER.` goes to the server, but its reply does not come back: when the
+    /// server has answered, both sides of the connection are closed.
+    ///
+    /// The reply is not told from those to earlier requests that are still awaited on the same connection.
+    pub fn lose_next_reply(&self) {
+        let mut state = self.shared.state();
+        state.armed = true;
+        state.lost = false;
+    }
+
+    /// Waits until the reply is lost.
+    ///
+    /// # Panics
+    /// When that takes too long.
+    pub fn wait_until_lost(&self) {
+        let state = self.shared.state();
+        let waited = self.shared.reply_is_lost.wait_timeout_while(state, PATIENCE, |state| !state.lost);
+        let (state, _) = waited.expect("no thread panics while it holds the state");
+        assert!(state.lost, "no reply was lost");
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let connections = {
+            let mut state = self.shared.state();
+            state.closed = true;
+            std::mem::take(&mut state.connections)
+        };
+        connections.iter().filter_map(Weak::upgrade).for_each(|connection| connection.close());
+        // Wakes the acceptor.
+        let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
+        if let Some(acceptor) = self.acceptor.take() {
+            // A panic of its own has been reported when it happened.
+            let _ = acceptor.join();
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Shared {
+    target_port: u16,
+    state: Mutex<State>,
+    reply_is_lost: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    armed: bool,
+    lost: bool,
+    closed: bool,
+    connections: Vec<Weak<Connection>>,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no thread panics while it holds the state")
+    }
+
+    /// Ends when the proxy is closed and all its connections have ended.
+    fn accept(&self, listener: &TcpListener) {
+        thread::scope(|scope| {
+            loop {
+                let (client, _) = listener.accept().expect("a listening socket accepts");
+                if self.state().closed {
+                    return;
+                }
+                scope.spawn(|| self.serve(client));
+            }
+        });
+    }
+
+    fn serve(&self, client: TcpStream) {
+        // Returning closes the client's connection.
+        let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.target_port)) else { return };
+        for socket in [&client, &server] {
+            socket.set_nodelay(true).expect("a TCP socket has this option");
+        }
+        let connection = Arc::new(Connection { client, server, loses_reply: AtomicBool::new(false) });
+        if !self.register(&connection) {
+            return;
+        }
+        // An error is the end of a connection like any other. Whichever side ends first ends the other.
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let _ = self.pass_replies(&connection);
+                connection.close();
+            });
+            let _ = self.pass_requests(&connection);
+            connection.close();
+        });
+    }
+
+    /// False when the proxy was closed meanwhile.
+    fn register(&self, connection: &Arc<Connection>) -> bool {
+        let mut state = self.state();
+        state.connections.retain(|other| other.strong_count() > 0);
+        state.connections.push(Arc::downgrade(connection));
+        !state.closed
+    }
+
+    fn pass_requests(&self, connection: &Connection) -> io::Result<()> {
+        let mut buffer = vec![0; BUFFER_SIZE];
+        // What may be the start of a mark, and what follows it.
+        let mut recent = Vec::new();
+        loop {
+            let received = match (&connection.client).read(&mut buffer)? {
+                0 => return Ok(()),
+                length => &buffer[..length],
+            };
+            recent.extend_from_slice(received);
+            if recent.windows(MARK.len()).any(|bytes| bytes == MARK) && self.disarm() {
+                // Before the server can answer.
+                connection.loses_reply.store(true, Ordering::SeqCst);
+            }
+            recent.drain(..recent.len().saturating_sub(MARK.len() - 1));
+            (&connection.server).write_all(received)?;
+        }
+    }
+
+    fn pass_replies(&self, connection: &Connection) -> io::Result<()> {
+        let mut buffer = vec![0; BUFFER_SIZE];
+        loop {
+            let received = match (&connection.server).read(&mut buffer)? {
+                0 => return Ok(()),
+                length => &buffer[..length],
+            };
+            if connection.loses_reply.load(Ordering::SeqCst) {
+                connection.close();
+                self.state().lost = true;
+                self.reply_is_lost.notify_all();
+                return Ok(());
+            }
+            (&connection.client).write_all(received)?;
+        }
+    }
+
+    /// Whether it was armed.
+    fn disarm(&self) -> bool {
+        std::mem::take(&mut self.state().armed)
+    }
+}
+
+#[derive(Debug)]
+struct Connection {
+    client: TcpStream,
+    server: TcpStream,
+    loses_reply: AtomicBool,
+}
+
+impl Connection {
+    /// Also ends the reads and writes under way.
+    fn close(&self) {
+        for socket in [&self.client, &self.server] {
+            // It fails only when the socket is closed already.
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+}
