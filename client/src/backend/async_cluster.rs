@@ -49,9 +49,11 @@ impl Cluster {
             let mut walk = Walk::over(keyspace);
             loop {
                 let keys = walk.take(reply).map_err(Error::answered)?;
-                let unlink = connection.route_pipeline(unlink(&keys), 0, keys.len(), node.clone());
-                let unlinked = within(STEP_TIMEOUT, unlink).await?;
-                cleared += unlinked.into_iter().filter(|unlinked| *unlinked == Value::Int(1)).count() as u64;
+                if !keys.is_empty() {
+                    let unlink = connection.route_pipeline(unlink(&keys), 0, keys.len(), node.clone());
+                    let unlinked = within(STEP_TIMEOUT, unlink).await?;
+                    cleared += unlinked.into_iter().filter(|unlinked| *unlinked == Value::Int(1)).count() as u64;
+                }
                 if walk.is_over() {
                     break;
                 }

@@ -105,7 +105,7 @@ fn unlink(connection: &mut ClusterConnection, keys: &[Vec<u8>]) -> RedisResult<u
     for key in keys {
         pipeline.cmd("UNLINK").arg(key);
     }
-    let unlinked: Vec<u64> = pipeline.query(connection)?;
+    let unlinked: Vec<u64> = if keys.is_empty() { Vec::new() } else { pipeline.query(connection)? };
     Ok(unlinked.iter().sum())
 }
 
@@ -129,7 +129,7 @@ fn send(pooled: &mut Pooled<ClusterConnection>, command: &Cmd) -> RedisResult<Va
     reply
 }
 
-/// The word of a node that another one has a key.
+/// That a call was not charged, since another node has the key, or none was asked.
 pub(super) struct Redirection {
     /// Whether the slot has moved. Otherwise it is just moving, and only this key is to be asked for there.
     pub(super) is_for_good: bool,
@@ -140,7 +140,8 @@ pub(super) struct Redirection {
 impl Redirection {
     pub(super) fn of(error: &RedisError) -> Option<Self> {
         let is_for_good = match error.kind() {
-            redis::ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::ReadOnly) => true,
+            redis::ErrorKind::Server(ServerErrorKind::Moved | ServerErrorKind::ReadOnly)
+            | redis::ErrorKind::ClusterConnectionNotFound => true,
             redis::ErrorKind::Server(ServerErrorKind::Ask) => false,
             _ => return None,
         };

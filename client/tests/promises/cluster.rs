@@ -1,0 +1,48 @@
+//! Calls find their key while the slots of a cluster move.
+
+use std::time::Duration;
+
+use premier_client::{Algorithm, Keyspace, Limit, Token, key};
+use premier_test_server::Cluster;
+
+use crate::stores::Setup;
+
+const LIMIT: Limit<Token> = Limit::token_bucket(10, Duration::from_secs(60 * 60));
+
+#[test]
+fn a_call_follows_its_key_to_another_node() {
+    let cluster = Cluster::start(3);
+    for (index, subject) in Setup::default().on_cluster(&cluster.urls()).iter().enumerate() {
+        let key = key!("moved", index);
+        let remaining = || subject.check(&key, LIMIT).map(|decision| decision.remaining());
+        assert_eq!(remaining().expect("the cluster answers"), 9, "{subject}");
+
+        let (slot, from) = cluster.locate(&Keyspace::default().key(&key, Algorithm::TokenBucket));
+        let to = (from + 1) % 3;
+        cluster.move_slot(slot, from, to);
+        for left in [8, 7, 6] {
+            assert_eq!(remaining().expect("the call is redirected"), left, "{subject}");
+        }
+
+        // And back, half way: a fresh key is only at the importing node, which takes it when asked.
+        cluster.move_slot(slot, to, from);
+        assert_eq!(remaining().expect("the call is redirected"), 5, "{subject}");
+    }
+}
+
+#[test]
+fn a_fresh_key_of_a_moving_slot_is_asked_for_at_its_new_node() {
+    let cluster = Cluster::start(3);
+    for (index, subject) in Setup::default().on_cluster(&cluster.urls()).iter().enumerate() {
+        let key = key!("moving", index);
+        let (slot, from) = cluster.locate(&Keyspace::default().key(&key, Algorithm::TokenBucket));
+        let to = (from + 1) % 3;
+        cluster.begin_slot_move(slot, from, to);
+        for left in [9, 8] {
+            let decision = subject.check(&key, LIMIT).expect("the call is redirected");
+            assert_eq!(decision.remaining(), left, "{subject}");
+        }
+        cluster.move_slot(slot, from, to);
+        assert_eq!(subject.check(&key, LIMIT).expect("the call is redirected").remaining(), 7, "{subject}");
+    }
+}

@@ -1,0 +1,143 @@
+//! The typed commands, on each kind of connection.
+
+use std::time::Duration;
+
+use premier_client::{AsyncPremierCommands, Decision, Limit, PremierCommands, PremierPipelineCommands, RetryAfter};
+use premier_test_server::{Cluster, Server};
+use redis::cluster::{ClusterClient, cluster_pipe};
+use redis::{Client, ErrorKind, ServerErrorKind};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+fn sync_commands(connection: &mut impl PremierCommands, key: &str) {
+    let limited = |decision: Decision| (decision.is_admitted(), decision.limit(), decision.remaining());
+    let fixed = connection.premier_fixed(format!("{key}:fixed"), Limit::fixed_window(5, HOUR).cost(2));
+    assert_eq!(fixed.map(limited), Ok((true, 5, 3)));
+    let sliding = connection.premier_sliding(format!("{key}:sliding"), Limit::sliding_window(5, HOUR));
+    assert_eq!(sliding.map(limited), Ok((true, 5, 4)));
+    let token = connection.premier_token(format!("{key}:token"), Limit::token_bucket(5, HOUR).capacity(7).cost(7));
+    assert_eq!(token.map(limited), Ok((true, 7, 0)));
+    // Borrowed, and to be waited for.
+    let lends = Limit::token_bucket(5, HOUR).capacity(7).max_wait(HOUR);
+    let borrowed = connection.premier_token(format!("{key}:token"), lends).expect("it is lent");
+    assert!(borrowed.wait().is_some_and(|wait| wait > HOUR / 6 && wait <= HOUR / 5), "{borrowed:?}");
+    let leaky = Limit::leaky_bucket(5, HOUR).capacity(2).max_wait(Duration::from_micros(1_500));
+    assert_eq!(connection.premier_leaky(format!("{key}:leaky"), leaky).map(limited), Ok((true, 2, 0)));
+    let second = connection.premier_leaky(format!("{key}:leaky"), leaky).expect("the server answers");
+    assert!(!second.is_admitted(), "its turn comes after more than 1.5 ms");
+    let blocked = connection.premier_fixed("blocked", Limit::fixed_window(0, HOUR)).expect("the server answers");
+    assert_eq!(blocked.retry_after(), Some(RetryAfter::Never));
+}
+
+async fn async_commands(connection: &mut impl AsyncPremierCommands, key: &str) {
+    let remaining = |decision: Decision| decision.remaining();
+    let fixed = connection.premier_fixed(format!("{key}:fixed"), Limit::fixed_window(5, HOUR)).await;
+    assert_eq!(fixed.map(remaining), Ok(4));
+    let sliding = connection.premier_sliding(format!("{key}:sliding"), Limit::sliding_window(6, HOUR)).await;
+    assert_eq!(sliding.map(remaining), Ok(5));
+    let token = connection.premier_token(format!("{key}:token"), Limit::token_bucket(7, HOUR)).await;
+    assert_eq!(token.map(remaining), Ok(6));
+    let leaky = connection.premier_leaky(format!("{key}:leaky"), Limit::leaky_bucket(8, HOUR)).await;
+    assert_eq!(leaky.map(remaining), Ok(7));
+}
+
+#[test]
+fn on_sync_connections_by_both_protocols() {
+    let server = Server::start();
+    for protocol in ["resp2", "resp3"] {
+        let client = Client::open(format!("redis://127.0.0.1:{}/?protocol={protocol}", server.port()));
+        let mut connection = client.and_then(|client| client.get_connection()).expect("the server answers");
+        sync_commands(&mut connection, protocol);
+    }
+}
+
+#[tokio::test]
+async fn on_async_connections_by_both_protocols() {
+    let server = Server::start();
+    for protocol in ["resp2", "resp3"] {
+        let client = Client::open(format!("redis://127.0.0.1:{}/?protocol={protocol}", server.port()));
+        let client = client.expect("a valid address");
+        let mut multiplexed = client.get_multiplexed_async_connection().await.expect("the server answers");
+        async_commands(&mut multiplexed, &format!("{protocol}:multiplexed")).await;
+        let mut manager = client.get_connection_manager().await.expect("the server answers");
+        async_commands(&mut manager, &format!("{protocol}:manager")).await;
+    }
+}
+
+#[tokio::test]
+async fn on_cluster_connections() {
+    let cluster = Cluster::start(3);
+    let client = ClusterClient::new(cluster.urls()).expect("valid addresses");
+    let mut connection = client.get_async_connection().await.expect("the cluster answers");
+    async_commands(&mut connection, "async").await;
+    let sync = tokio::task::spawn_blocking(move || {
+        sync_commands(&mut client.get_connection().expect("the cluster answers"), "sync");
+    });
+    sync.await.expect("it does not panic");
+}
+
+#[tokio::test]
+async fn in_pipelines() {
+    let server = Server::start();
+    let client = Client::open(("127.0.0.1", server.port())).expect("a valid address");
+    let mut pipeline = redis::pipe();
+    pipeline
+        .atomic()
+        .premier_fixed("a", Limit::fixed_window(1, HOUR))
+        .premier_sliding("b", Limit::sliding_window(2, HOUR))
+        .set("c", 1)
+        .ignore()
+        .premier_token("d", Limit::token_bucket(3, HOUR))
+        .premier_leaky("e", Limit::leaky_bucket(4, HOUR));
+    let expected = [(true, 0), (true, 1), (true, 2), (true, 3)];
+    let read = |decisions: [Decision; 4]| decisions.map(|decision| (decision.is_admitted(), decision.remaining()));
+    let mut connection = client.get_connection().expect("the server answers");
+    assert_eq!(pipeline.query(&mut connection).map(read), Ok(expected));
+
+    let again = [(false, 0), (true, 0), (true, 1), (true, 2)];
+    let mut connection = client.get_multiplexed_async_connection().await.expect("the server answers");
+    assert_eq!(pipeline.query_async(&mut connection).await.map(read), Ok(again));
+}
+
+#[test]
+fn in_pipelines_over_a_cluster() {
+    let cluster = Cluster::start(3);
+    let client = ClusterClient::new(cluster.urls()).expect("valid addresses");
+    let mut pipeline = cluster_pipe();
+    for user in 0..20 {
+        pipeline.premier_token(format!("user:{user}"), Limit::token_bucket(3, HOUR));
+    }
+    let mut connection = client.get_connection().expect("the cluster answers");
+    let decisions: Vec<Decision> = pipeline.query(&mut connection).expect("the cluster answers");
+    assert!(decisions.len() == 20 && decisions.iter().all(|decision| decision.remaining() == 2), "{decisions:?}");
+}
+
+#[test]
+fn on_keys_of_any_bytes() {
+    let server = Server::start();
+    let connection = &mut server.connection();
+    for key in [&b""[..], b"\0\xFF\r\n"] {
+        let decision = connection.premier_token(key, Limit::token_bucket(2, HOUR)).expect("the server answers");
+        assert_eq!(decision.remaining(), 1, "{key:?}");
+    }
+}
+
+#[test]
+fn a_key_of_another_type_is_an_error() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    redis::cmd("SET").arg("taken").arg(1).exec(&mut connection).expect("the server answers");
+    let error = connection.premier_token("taken", Limit::token_bucket(2, HOUR)).expect_err("it is a string");
+    assert_eq!(error.code(), Some("WRONGTYPE"));
+    assert_ne!(error.kind(), ErrorKind::Server(ServerErrorKind::ResponseError));
+}
+
+#[test]
+fn a_reply_of_another_kind_is_an_error() {
+    let server = Server::start();
+    let connection = &mut server.connection();
+    for reply in ["return {0, 1, 2}", "return {0, 1, 2, -1, 0}", "return {2, 1, 1, 0, 0}", "return {0, -1, 1, 0, 0}"] {
+        let decision = redis::cmd("EVAL").arg(reply).arg(0).query::<Decision>(connection);
+        assert!(decision.is_err(), "{reply} was read as {decision:?}");
+    }
+}

@@ -1,0 +1,158 @@
+//! All backends answer alike.
+
+use std::time::{Duration, Instant};
+
+use premier_client::{Algorithm, AnyLimit, DecidedBy, Decision, Key, Limit, RetryAfter, key};
+use premier_test_server::{Cluster, Server};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
+use crate::stores::{Setup, Subject};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// By how much times may differ between stores that are asked one after the other.
+const TOLERANCE: Duration = Duration::from_secs(20);
+
+fn with_all(try_them: impl FnOnce(&[Subject])) {
+    let (server, cluster) = (Server::start(), Cluster::start(3));
+    let setup = Setup::default();
+    let mut subjects = setup.on_server(server.port());
+    subjects.extend(setup.on_cluster(&cluster.urls()));
+    subjects.extend(setup.in_memory());
+    try_them(&subjects);
+}
+
+#[test]
+fn a_fresh_key_admits_its_limit_and_then_limits() {
+    let limits: [AnyLimit; 4] = [
+        Limit::fixed_window(3, HOUR).into(),
+        Limit::sliding_window(3, HOUR).into(),
+        Limit::token_bucket(3, HOUR).into(),
+        Limit::leaky_bucket(3, HOUR).into(),
+    ];
+    with_all(|subjects| {
+        for (index, subject) in subjects.iter().enumerate() {
+            for limit in limits {
+                // Those on the same server must not share keys.
+                let key = key!("fresh", index);
+                let third = HOUR / 3;
+                let (first_unit, every_unit) = match limit.algorithm() {
+                    Algorithm::FixedWindow | Algorithm::SlidingWindow => (HOUR, HOUR),
+                    Algorithm::TokenBucket | Algorithm::LeakyBucket => (third, 3 * third),
+                };
+                for used in 1..=3 {
+                    let decision = subject.check(&key, limit).expect("the store answers");
+                    let told = format!("{subject}, {limit:?}: {decision:?}");
+                    assert!(decision.is_admitted(), "{told}");
+                    assert_eq!((decision.limit(), decision.remaining()), (3, 3 - u64::from(used)), "{told}");
+                    let turn =
+                        if limit.algorithm() == Algorithm::LeakyBucket { third * (used - 1) } else { Duration::ZERO };
+                    assert!(is_about(decision.wait(), Some(turn)), "{told}");
+                    assert_eq!(decision.retry_after(), None, "{told}");
+                    assert_eq!(decision.decided_by(), DecidedBy::Store, "{told}");
+                }
+                let decision = subject.check(&key, limit).expect("the store answers");
+                let told = format!("{subject}, {limit:?}: {decision:?}");
+                assert!(!decision.is_admitted(), "{told}");
+                assert_eq!((decision.limit(), decision.remaining()), (3, 0), "{told}");
+                assert_eq!(decision.wait(), None, "{told}");
+                assert!(is_about(retry_after(&decision), Some(first_unit)), "{told}");
+                assert!(is_about(Some(decision.reset_after()), Some(every_unit)), "{told}");
+            }
+        }
+    });
+}
+
+#[test]
+fn what_costs_more_than_the_limit_is_never_admitted() {
+    with_all(|subjects| {
+        for (index, subject) in subjects.iter().enumerate() {
+            for limit in [Limit::token_bucket(3, HOUR), Limit::token_bucket(0, HOUR).capacity(5)] {
+                let decision = subject.check_n(&key!("never", index), limit, 4).expect("the store answers");
+                assert_eq!(decision.retry_after(), Some(RetryAfter::Never), "{subject}");
+                assert_eq!(decision.wait(), None, "{subject}");
+            }
+        }
+    });
+}
+
+/// Any calls on two keys, by limits that change from call to call.
+#[test]
+fn all_answer_alike() {
+    let server = Server::start();
+    let cluster = Cluster::start(3);
+    let setup = Setup::default();
+    let memory = setup.in_memory();
+    let mut stores = setup.on_server(server.port());
+    stores.extend(setup.on_cluster(&cluster.urls()));
+    stores.extend(setup.in_memory());
+
+    let mut runner =
+        TestRunner::new(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() });
+    let case = std::cell::Cell::new(0);
+    let result = runner.run(&vec((any_limit(), 0..2_u8), 1..12), |calls| {
+        case.set(case.get() + 1);
+        let start = Instant::now();
+        for (index, (limit, key)) in calls.into_iter().enumerate() {
+            let key = |subject: usize| Key::new("alike", "call").custom(format_args!("{}:{subject}:{key}", case.get()));
+            let expected = memory[0].check(&key(usize::MAX), limit).expect("memory answers");
+            for (number, subject) in stores.iter().enumerate() {
+                let decision = subject.check(&key(number), limit).expect("the store answers");
+                prop_assert!(is_alike(&decision, &expected), "{subject}, call {index}: {decision:?}, not {expected:?}");
+            }
+        }
+        prop_assert!(start.elapsed() < TOLERANCE, "the machine is too slow to compare times");
+        Ok(())
+    });
+    result.unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+/// Limits whose answers stay the same for as long as it takes to ask all stores.
+fn any_limit() -> impl Strategy<Value = AnyLimit> {
+    let options = (prop::option::of(1..=6_u64), prop::option::of(prop::sample::select(vec![0, 25, 200])), 1..=4_u64);
+    (0..4_u8, 0..=6_u64, prop::sample::select(vec![1_u32, 2, 3]), options).prop_map(
+        |(algorithm, quota, hours, (capacity, max_wait, cost))| {
+            let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
+            match algorithm {
+                0 => Limit::fixed_window(quota, HOUR * hours).cost(cost).into(),
+                1 => Limit::sliding_window(quota, HOUR * hours).cost(cost).into(),
+                2 => {
+                    let limit = Limit::token_bucket(quota, HOUR * hours).cost(cost);
+                    let limit = capacity.map_or(limit, |capacity| limit.capacity(capacity));
+                    max_wait.map_or(limit, |max_wait| limit.max_wait(minutes(max_wait))).into()
+                }
+                _ => {
+                    let limit = Limit::leaky_bucket(quota, HOUR * hours).cost(cost);
+                    let limit = capacity.map_or(limit, |capacity| limit.capacity(capacity));
+                    max_wait.map_or(limit, |max_wait| limit.max_wait(minutes(max_wait))).into()
+                }
+            }
+        },
+    )
+}
+
+fn is_alike(one: &Decision, other: &Decision) -> bool {
+    one.is_admitted() == other.is_admitted()
+        && one.limit() == other.limit()
+        && one.remaining() == other.remaining()
+        && is_about(one.wait(), other.wait())
+        && is_about(retry_after(one), retry_after(other))
+        && is_about(Some(one.reset_after()), Some(other.reset_after()))
+}
+
+/// Never is longer than any duration.
+fn retry_after(decision: &Decision) -> Option<Duration> {
+    decision.retry_after().map(|retry| match retry {
+        RetryAfter::After(after) => after,
+        RetryAfter::Never => Duration::MAX,
+    })
+}
+
+fn is_about(one: Option<Duration>, other: Option<Duration>) -> bool {
+    match (one, other) {
+        (Some(one), Some(other)) => one.abs_diff(other) < TOLERANCE,
+        (one, other) => one == other,
+    }
+}

@@ -1,0 +1,135 @@
+//! What an error says, and that it is told from a limited call.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use premier_client::{
+    Algorithm, AsyncBackend, Backend, DecidedBy, Error, ErrorKind, Key, Keyspace, Limit, OnError, Throttler, Token, key,
+};
+use premier_test_server::Server;
+
+use crate::stores::Setup;
+
+const LIMIT: Limit<Token> = Limit::token_bucket(2, Duration::from_secs(60 * 60));
+
+/// No policy hides these: the store does answer.
+const POLICIES: [OnError; 4] = [OnError::Fail, OnError::Admit, OnError::Limit, OnError::Local];
+
+#[test]
+fn a_missing_module_is_said_with_how_to_load_it() {
+    let server = Server::builder().without_module().start();
+    for on_error in POLICIES {
+        for subject in (Setup { on_error, ..Setup::default() }).on_server(server.port()) {
+            let error = subject.check(&key!("f"), LIMIT).expect_err("there is no module");
+            assert_eq!(error.kind(), ErrorKind::ModuleNotLoaded, "{subject}: {error}");
+            assert!(error.to_string().contains("loadmodule /path/to/libpremier.so"), "{error}");
+            assert!(error.source().is_some_and(|source| source.to_string().contains("unknown command")), "{error:?}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_is_unavailable() {
+    let server = Server::start();
+    let port = server.port();
+    drop(server);
+    for subject in (Setup { deadline: Duration::from_millis(300), ..Setup::default() }).on_server(port) {
+        let error = subject.check(&key!("f"), LIMIT).expect_err("there is no server");
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{subject}: {error}");
+        assert!(error.to_string().starts_with("the store is unavailable, nothing was charged: "), "{error}");
+        assert!(error.key().is_none() && error.decision().is_none());
+    }
+}
+
+#[test]
+fn a_key_of_another_type_is_refused() {
+    let server = Server::start();
+    let name = Keyspace::default().key(&key!("taken"), Algorithm::TokenBucket);
+    redis::cmd("SET").arg(name).arg(1).exec(&mut server.connection()).expect("the server answers");
+    for on_error in POLICIES {
+        for subject in (Setup { on_error, ..Setup::default() }).on_server(server.port()) {
+            let error = subject.check(&key!("taken"), LIMIT).expect_err("it is a string");
+            assert_eq!(error.kind(), ErrorKind::Refused, "{subject}: {error}");
+            assert!(error.to_string().contains("WRONGTYPE"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_server_that_has_no_memory_left_is_unavailable() {
+    let server = Server::builder().config("maxmemory", "1").start();
+    for subject in Setup::default().on_server(server.port()) {
+        let error = subject.check(&key!("f"), LIMIT).expect_err("there is no memory");
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{subject}: {error}");
+    }
+    for subject in (Setup { on_error: OnError::Admit, ..Setup::default() }).on_server(server.port()) {
+        let decision = subject.check(&key!("f"), LIMIT).expect("it is admitted all the same");
+        assert_eq!(decision.decided_by(), DecidedBy::OnError, "{subject}");
+    }
+}
+
+#[test]
+fn a_wrong_password_and_a_missing_permission_are_no_limits() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    for rules in ["reader on >r ~* +get +hello", "default >secret"] {
+        let command = redis::cmd("ACL").arg("SETUSER").arg(rules.split(' ').collect::<Vec<_>>()).exec(&mut connection);
+        command.expect("the server answers");
+    }
+    let throttler = |user: &str| {
+        let url = format!("redis://{user}127.0.0.1:{}", server.port());
+        let setup = Throttler::builder(Backend::redis(url).expect("a valid address"));
+        setup.deadline(Duration::from_millis(500)).build()
+    };
+    assert!(throttler(":secret@").check(&key!("f"), LIMIT).expect("the password is right").is_admitted());
+    let error = throttler("").check(&key!("f"), LIMIT).expect_err("there is no password");
+    assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+    let error = throttler(":wrong@").check(&key!("f"), LIMIT).expect_err("the password is wrong");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    let error = throttler("reader:r@").check(&key!("f"), LIMIT).expect_err("it may only read");
+    assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+}
+
+#[test]
+fn a_wrong_configuration_is_said() {
+    let wrong = [
+        Backend::redis("http://127.0.0.1").expect_err("no address of a Redis"),
+        AsyncBackend::redis("nowhere").expect_err("no address"),
+        Backend::cluster(Vec::<String>::new()).expect_err("no address at all"),
+        AsyncBackend::cluster(["redis://127.0.0.1", "http://127.0.0.1"]).expect_err("one is none"),
+        Keyspace::new("").expect_err("no name"),
+        Keyspace::new("a:b").expect_err("a part of the keyspace a"),
+        Throttler::builder(Backend::memory()).build().check_n(&key!("f"), LIMIT, 0).expect_err("no cost"),
+        Throttler::builder(Backend::memory()).build().limit(1, Duration::ZERO).expect_err("no duration"),
+    ];
+    for error in wrong {
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
+    }
+}
+
+#[test]
+fn an_error_goes_wherever_errors_go() {
+    fn goes<E: std::error::Error + Send + Sync + 'static>() {}
+    goes::<Error>();
+}
+
+#[test]
+fn throttlers_go_to_other_threads() {
+    fn goes<T: Clone + Send + Sync + 'static>() {}
+    goes::<Throttler>();
+    goes::<premier_client::AsyncThrottler>();
+}
+
+/// Two functions, algorithms or keyspaces never share a count by accident.
+#[test]
+fn keys_are_what_they_are_made_of() {
+    let key = |module, function, custom: Option<&str>, algorithm| {
+        let key = Key::new(module, function);
+        let key = custom.map_or(key.clone(), |custom| key.custom(custom));
+        Keyspace::new("space").expect("a valid keyspace").key(&key, algorithm)
+    };
+    assert_eq!(key("shop::cart", "pay", None, Algorithm::FixedWindow), "space:shop::cart:pay:fixed");
+    assert_eq!(key("shop", "pay", Some("7"), Algorithm::SlidingWindow), "space:shop:pay:sliding:7");
+    assert_eq!(key("shop", "pay", Some(""), Algorithm::TokenBucket), "space:shop:pay:token:");
+    assert_eq!(key("shop", "pay", Some("a:b c"), Algorithm::LeakyBucket), "space:shop:pay:leaky:a:b c");
+}

@@ -1,0 +1,81 @@
+//! Limits are in bounds, always, and those are the server's.
+
+use std::time::Duration;
+
+use premier_client::{Algorithm, AnyLimit, InvalidArgument, Limit, PremierCommands};
+use premier_test_server::Server;
+
+const SECOND: Duration = Duration::from_secs(1);
+const TEN_YEARS: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+const MAX: u64 = 1_000_000_000_000;
+
+/// What a call with wrong arguments gets from the server.
+fn server_says(server: &Server, arguments: &str) -> String {
+    let mut command = redis::cmd("PREMIER.LEAKY");
+    command.arg("key").arg(arguments.split(' ').collect::<Vec<_>>());
+    let error = command.exec(&mut server.connection()).expect_err("the arguments are wrong");
+    error.detail().expect("it says what is wrong").to_owned()
+}
+
+#[test]
+fn the_client_refuses_what_the_server_refuses_in_the_same_words() {
+    let server = Server::start();
+    let bucket = Limit::leaky_bucket(1, SECOND);
+    let wrong: [(Option<InvalidArgument>, &str); 7] = [
+        (Limit::try_leaky_bucket(MAX + 1, SECOND).err(), "1000000000001 1s"),
+        (Limit::try_leaky_bucket(1, Duration::from_micros(999)).err(), "1 999us"),
+        (Limit::try_leaky_bucket(1, TEN_YEARS + Duration::from_micros(1)).err(), "1 315360000000001us"),
+        (bucket.try_capacity(0).err(), "1 1s CAPACITY 0"),
+        (bucket.try_cost(0).err(), "1 1s COST 0"),
+        (bucket.try_cost(MAX + 1).err(), "1 1s COST 1000000000001"),
+        (bucket.try_max_wait(Duration::MAX).err(), "1 1s MAXWAIT 3651d"),
+    ];
+    for (invalid, arguments) in wrong {
+        let invalid = invalid.unwrap_or_else(|| panic!("the client takes {arguments}"));
+        assert_eq!(invalid.to_string(), server_says(&server, arguments));
+    }
+}
+
+#[test]
+fn the_client_takes_what_the_server_takes() {
+    let server = Server::start();
+    let connection = &mut server.connection();
+    for quota in [0, 1, MAX] {
+        for duration in [Duration::from_millis(1), Duration::from_micros(1_001), SECOND, TEN_YEARS] {
+            let limits = [Limit::token_bucket(quota, duration), Limit::token_bucket(quota, duration).capacity(1)];
+            for limit in limits.into_iter().flat_map(|limit| [limit, limit.capacity(MAX).cost(MAX).max_wait(TEN_YEARS)])
+            {
+                let decision = connection.premier_token("key", limit);
+                assert!(decision.is_ok(), "{limit:?}: {decision:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_constructor_has_the_bounds() {
+    for algorithm in [Algorithm::FixedWindow, Algorithm::SlidingWindow, Algorithm::TokenBucket, Algorithm::LeakyBucket]
+    {
+        assert_eq!(algorithm.limit(1, SECOND).map(|limit| limit.algorithm()), Ok(algorithm));
+        assert!(algorithm.limit(MAX + 1, SECOND).is_err());
+        assert!(algorithm.limit(1, Duration::ZERO).is_err());
+    }
+    assert!(Limit::try_fixed_window(MAX + 1, SECOND).is_err());
+    assert!(Limit::try_sliding_window(1, Duration::ZERO).is_err());
+    assert!(Limit::try_token_bucket(1, Duration::ZERO).is_err());
+    assert!(AnyLimit::from(Limit::fixed_window(1, SECOND)).try_cost(0).is_err());
+}
+
+#[test]
+#[should_panic(expected = "COST must be an integer from 1 to 1000000000000")]
+fn a_wrong_constant_says_what_it_may_be() {
+    let _ = Limit::fixed_window(1, SECOND).cost(0);
+}
+
+/// A window that is cut to whole microseconds must not become shorter.
+#[test]
+fn fractions_of_a_microsecond_count_as_a_whole_one() {
+    assert!(Limit::try_fixed_window(1, Duration::from_nanos(999_001)).is_ok(), "it is rounded up to a millisecond");
+    assert!(Limit::try_fixed_window(1, TEN_YEARS + Duration::from_nanos(1)).is_err(), "it is rounded up");
+    assert!(Limit::leaky_bucket(1, SECOND).try_max_wait(TEN_YEARS + Duration::from_nanos(1)).is_ok(), "rounded down");
+}

@@ -1,0 +1,77 @@
+//! A call whose reply is lost is never sent again.
+
+use std::time::{Duration, Instant};
+
+use premier_client::{Algorithm, ErrorKind, Keyspace, Limit, PremierCommands, Token, key};
+use premier_test_server::{Cluster, Proxy, Server};
+
+use crate::stores::{Setup, Subject};
+
+const LIMIT: Limit<Token> = Limit::token_bucket(10, Duration::from_secs(60 * 60));
+
+/// Loses the reply to one call of each, after `before` has been asked through the same connection.
+fn lose_a_reply_of_each(subjects: &[Subject], proxy: &Proxy, server: &Server) {
+    for (index, subject) in subjects.iter().enumerate() {
+        let key = key!("lost", index);
+        assert_eq!(subject.check(&key, LIMIT).expect("the store answers").remaining(), 9, "{subject}");
+
+        proxy.lose_next_reply();
+        let error = subject.check(&key, LIMIT).expect_err("the reply is lost");
+        proxy.wait_until_lost();
+        assert_eq!(error.kind(), ErrorKind::ReplyLost, "{subject}: {error}");
+        assert!(error.to_string().contains("the call may have been charged or not"), "{error}");
+
+        let name = Keyspace::default().key(&key, Algorithm::TokenBucket);
+        let charged = server.connection().premier_token(name, LIMIT).expect("the server answers");
+        assert_eq!(charged.remaining(), 7, "{subject}: the lost call was not charged once");
+        let next = subject.check(&key, LIMIT).expect("the store answers again");
+        assert_eq!(next.remaining(), 6, "{subject}");
+    }
+}
+
+#[test]
+fn on_a_server() {
+    let server = Server::start();
+    let proxy = Proxy::start(server.port());
+    lose_a_reply_of_each(&Setup::default().on_server(proxy.port()), &proxy, &server);
+}
+
+#[test]
+fn on_a_cluster() {
+    let cluster = Cluster::start(1);
+    let server = &cluster.nodes()[0];
+    let proxy = Proxy::start(server.port());
+    cluster.announce_port(0, proxy.port());
+    let urls = [format!("redis://127.0.0.1:{}", proxy.port())];
+    lose_a_reply_of_each(&Setup::default().on_cluster(&urls), &proxy, server);
+}
+
+/// A reply that comes after the deadline belongs to nobody.
+#[test]
+fn a_reply_that_is_late_is_not_taken_for_that_of_the_next_call() {
+    let (server, cluster) = (Server::start(), Cluster::start(1));
+    let setup = Setup { deadline: Duration::from_millis(200), ..Setup::default() };
+    let on_server = setup.on_server(server.port()).into_iter().map(|subject| (subject, &server));
+    let on_cluster = setup.on_cluster(&cluster.urls()).into_iter().map(|subject| (subject, &cluster.nodes()[0]));
+    for (index, (subject, server)) in on_server.chain(on_cluster).enumerate() {
+        assert!(subject.check(&key!("before", index), LIMIT).expect("the store answers").is_admitted());
+
+        redis::cmd("CLIENT")
+            .arg("PAUSE")
+            .arg(60_000)
+            .arg("WRITE")
+            .exec(&mut server.connection())
+            .expect("the server answers");
+        let start = Instant::now();
+        let error = subject.check(&key!("late", index), LIMIT).expect_err("the server is paused");
+        assert!(start.elapsed() < Duration::from_secs(5), "{subject} waited for longer than its deadline");
+        assert_eq!(error.kind(), ErrorKind::ReplyLost, "{subject}: {error}");
+        assert!(error.to_string().starts_with("the store did not reply within 200ms"), "{error}");
+        redis::cmd("CLIENT").arg("UNPAUSE").exec(&mut server.connection()).expect("the server answers");
+
+        let other = Limit::token_bucket(3, Duration::from_secs(60 * 60));
+        let decision = (0..10).find_map(|_| subject.check(&key!("after", index), other).ok());
+        let decision = decision.expect("the store answers again");
+        assert_eq!(decision.limit(), 3, "{subject} took the reply of an earlier call");
+    }
+}

@@ -1,0 +1,13 @@
+//! What the client promises, tried on real servers, a real cluster, and in memory.
+
+mod acquiring;
+mod clearing;
+mod cluster;
+mod commands;
+mod conformance;
+mod errors;
+mod limits;
+mod lost_replies;
+mod memory;
+mod outages;
+mod stores;

@@ -1,0 +1,201 @@
+//! The server dies in mid-call, is away for two seconds, and comes back.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use premier_client::{DecidedBy, Decision, Error, ErrorKind, Key, Limit, OnError, RetryAfter, Token, key};
+use premier_test_server::{Cluster, Proxy, Server};
+
+use crate::stores::{Setup, Subject};
+
+const QUOTA: u64 = 20;
+const LIMIT: Limit<Token> = Limit::token_bucket(QUOTA, Duration::from_secs(24 * 60 * 60));
+
+const DEADLINE: Duration = Duration::from_millis(300);
+const AWAY: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A call now and then, as a service that is not busy makes them.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Of a server that forgets no call it has admitted, even when it is killed.
+const DURABLE: [(&str, &str); 2] = [("appendonly", "yes"), ("appendfsync", "always")];
+
+/// What a caller saw while the store was away.
+#[derive(Default)]
+struct Seen {
+    admitted: u64,
+    limited: u64,
+    failed: u64,
+}
+
+/// Each subject makes a call that the dying server does not answer, and others until it is back.
+///
+/// With a proxy, which keeps the reply back, the server has charged that call; without one it has not.
+fn outage(on_error: OnError, subjects: &[Subject], server: &mut Server, proxy: Option<&Proxy>) {
+    let keys: Vec<Key> = (0..subjects.len()).map(|index| key!("outage", index)).collect();
+    let check = |index: usize| subjects[index].check(&keys[index], LIMIT);
+    let each = || 0..subjects.len();
+
+    for index in each() {
+        let before = check(index).expect("the store answers");
+        assert_eq!((before.remaining(), before.decided_by()), (QUOTA - 1, DecidedBy::Store));
+    }
+
+    // It dies in mid-call: after it has charged the call, or before.
+    let in_mid_call: Vec<_> = if let Some(proxy) = proxy {
+        let lost = |index| {
+            proxy.lose_next_reply();
+            let result = check(index);
+            proxy.wait_until_lost();
+            result
+        };
+        let lost = each().map(lost).collect();
+        server.kill();
+        lost
+    } else {
+        redis::cmd("CLIENT").arg("PAUSE").arg(60_000).arg("WRITE").exec(&mut server.connection()).expect("it answers");
+        thread::scope(|scope| {
+            let calls: Vec<_> = each().map(|index| scope.spawn(move || check(index))).collect();
+            // Well within the deadline, so that it is the death that ends the call.
+            thread::sleep(DEADLINE / 3);
+            server.kill();
+            calls.into_iter().map(|call| call.join().expect("no panic")).collect()
+        })
+    };
+    let mut local = vec![0; subjects.len()];
+    for (index, result) in in_mid_call.into_iter().enumerate() {
+        if on_error == OnError::Fail {
+            let error = result.expect_err("there is no reply");
+            assert_eq!(error.kind(), ErrorKind::ReplyLost, "{}: {error}", subjects[index]);
+        } else {
+            local[index] += u64::from(stands_in(on_error, result).is_admitted());
+        }
+    }
+
+    // It is away.
+    let gone = Instant::now();
+    let seen: Vec<Seen> = thread::scope(|scope| {
+        let callers: Vec<_> =
+            each().map(|index| scope.spawn(move || call_while_away(on_error, gone, || check(index)))).collect();
+        callers.into_iter().map(|caller| caller.join().expect("no panic")).collect()
+    });
+    for (index, seen) in seen.iter().enumerate() {
+        let (subject, Seen { admitted, limited, failed }) = (&subjects[index], seen);
+        let told = format!("{subject}, {on_error:?}: {admitted} admitted, {limited} limited, {failed} failed");
+        match on_error {
+            OnError::Fail => assert!(*failed > 0 && admitted + limited == 0, "{told}"),
+            OnError::Admit => assert!(*admitted > QUOTA && limited + failed == 0, "{told}"),
+            OnError::Limit => assert!(*limited > QUOTA && admitted + failed == 0, "{told}"),
+            _ => assert!(admitted + local[index] == QUOTA && *limited > 0 && *failed == 0, "{told}"),
+        }
+    }
+
+    // It is back, and what was charged is what it had admitted.
+    server.start_again();
+    for index in each() {
+        let subject = &subjects[index];
+        let back = Instant::now();
+        let decision = loop {
+            match check(index) {
+                Ok(decision) if decision.decided_by() == DecidedBy::Store => break decision,
+                other => assert!(back.elapsed() < PATIENCE, "{subject} does not come back: {other:?}"),
+            }
+            thread::sleep(PAUSE);
+        };
+        let charged = 1 + u64::from(proxy.is_some());
+        assert_eq!(decision.remaining(), QUOTA - charged - 1, "{subject}, {on_error:?}");
+    }
+}
+
+fn call_while_away(on_error: OnError, gone: Instant, check: impl Fn() -> Result<Decision, Error>) -> Seen {
+    let mut seen = Seen::default();
+    while gone.elapsed() < AWAY {
+        match check() {
+            Err(error) if on_error == OnError::Fail => {
+                assert!(matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::ReplyLost), "{error}");
+                seen.failed += 1;
+            }
+            answer => {
+                let is_admitted = stands_in(on_error, answer).is_admitted();
+                seen.admitted += u64::from(is_admitted);
+                seen.limited += u64::from(!is_admitted);
+            }
+        }
+        thread::sleep(PAUSE);
+    }
+    seen
+}
+
+/// The decision that stands in for that of the store, and says so.
+fn stands_in(on_error: OnError, answer: Result<Decision, Error>) -> Decision {
+    let decision = answer.expect("the policy decides");
+    let by = if on_error == OnError::Local { DecidedBy::Local } else { DecidedBy::OnError };
+    assert_eq!(decision.decided_by(), by);
+    assert_eq!(decision.limit(), QUOTA);
+    if on_error == OnError::Limit {
+        assert_eq!(decision.retry_after(), Some(RetryAfter::After(DEADLINE)));
+    }
+    decision
+}
+
+fn setup(on_error: OnError) -> Setup {
+    Setup { deadline: DEADLINE, on_error, ..Setup::default() }
+}
+
+fn durable_server() -> Server {
+    DURABLE.iter().fold(Server::builder(), |server, (name, value)| server.config(name, value)).start()
+}
+
+/// The reply is lost, and so nobody but the server knows that the call was charged.
+fn server_dies_after_charging(on_error: OnError) {
+    let mut server = durable_server();
+    let proxy = Proxy::start(server.port());
+    let subjects = setup(on_error).on_server(proxy.port());
+    outage(on_error, &subjects, &mut server, Some(&proxy));
+}
+
+fn server_dies_before_charging(on_error: OnError) {
+    let mut server = durable_server();
+    let subjects = setup(on_error).on_server(server.port());
+    outage(on_error, &subjects, &mut server, None);
+}
+
+fn cluster_dies(on_error: OnError) {
+    let mut cluster = Cluster::start_with(1, &DURABLE);
+    let subjects = setup(on_error).on_cluster(&cluster.urls());
+    outage(on_error, &subjects, &mut cluster.nodes_mut()[0], None);
+}
+
+/// A test for each policy.
+macro_rules! under_each_policy {
+    ($($policy:ident: $on_error:expr;)+) => {
+        $(
+            mod $policy {
+                use super::*;
+
+                #[test]
+                fn when_the_server_dies_after_charging() {
+                    server_dies_after_charging($on_error);
+                }
+
+                #[test]
+                fn when_the_server_dies_before_charging() {
+                    server_dies_before_charging($on_error);
+                }
+
+                #[test]
+                fn when_a_node_of_a_cluster_dies() {
+                    cluster_dies($on_error);
+                }
+            }
+        )+
+    };
+}
+
+under_each_policy! {
+    fail: OnError::Fail;
+    admit: OnError::Admit;
+    limit: OnError::Limit;
+    decide_locally: OnError::Local;
+}

@@ -1,0 +1,133 @@
+//! Every backend, sync and async, with the same methods.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use premier_client::{
+    AnyLimit, AsyncBackend, AsyncThrottler, Backend, Builder, Decision, Error, Key, Keyspace, OnError, Throttler,
+};
+use redis::Client;
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use tokio::runtime::{self, Runtime};
+
+/// What the throttlers of a test are to be like.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Setup {
+    pub(crate) keyspace: &'static str,
+    pub(crate) deadline: Duration,
+    pub(crate) on_error: OnError,
+}
+
+impl Default for Setup {
+    /// With a deadline that a loaded machine does not miss.
+    fn default() -> Self {
+        Self { keyspace: "premier", deadline: Duration::from_secs(10), on_error: OnError::Fail }
+    }
+}
+
+impl Setup {
+    fn of<B>(self, builder: Builder<B>) -> Builder<B> {
+        let keyspace = Keyspace::new(self.keyspace).expect("a valid keyspace");
+        builder.keyspace(keyspace).deadline(self.deadline).on_error(self.on_error)
+    }
+
+    /// A throttler of each kind on a server.
+    pub(crate) fn on_server(self, port: u16) -> Vec<Subject> {
+        let url = format!("redis://127.0.0.1:{port}");
+        let runtime = runtime();
+        let manager = runtime.block_on(async {
+            let config = ConnectionManagerConfig::new().set_number_of_retries(0).set_response_timeout(None);
+            let client = Client::open(url.as_str()).expect("a valid address");
+            ConnectionManager::new_lazy_with_config(client, config).expect("a valid configuration")
+        });
+        vec![
+            self.sync("a server, sync", Backend::redis(url.as_str()).expect("a valid address")),
+            self.asynchronous("a server, async", AsyncBackend::redis(url.as_str()).expect("a valid address")),
+            Subject {
+                name: "a server, async, by a manager of the user's",
+                throttler: Either::Async(self.of(AsyncThrottler::builder(manager)).build(), runtime),
+            },
+        ]
+    }
+
+    /// A throttler of each kind on a cluster.
+    pub(crate) fn on_cluster(self, urls: &[String]) -> Vec<Subject> {
+        let addresses = || urls.iter().map(String::as_str);
+        vec![
+            self.sync("a cluster, sync", Backend::cluster(addresses()).expect("valid addresses")),
+            self.asynchronous("a cluster, async", AsyncBackend::cluster(addresses()).expect("valid addresses")),
+        ]
+    }
+
+    /// A throttler of each kind in memory.
+    pub(crate) fn in_memory(self) -> Vec<Subject> {
+        vec![self.sync("memory, sync", Backend::memory()), self.asynchronous("memory, async", AsyncBackend::memory())]
+    }
+
+    fn sync(self, name: &'static str, backend: Backend) -> Subject {
+        Subject { name, throttler: Either::Sync(self.of(Throttler::builder(backend)).build()) }
+    }
+
+    fn asynchronous(self, name: &'static str, backend: AsyncBackend) -> Subject {
+        Subject { name, throttler: Either::Async(self.of(AsyncThrottler::builder(backend)).build(), runtime()) }
+    }
+}
+
+/// A throttler, sync or async.
+pub(crate) struct Subject {
+    name: &'static str,
+    throttler: Either,
+}
+
+enum Either {
+    Sync(Throttler),
+    Async(AsyncThrottler, Arc<Runtime>),
+}
+
+impl Subject {
+    pub(crate) fn check(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Decision, Error> {
+        match &self.throttler {
+            Either::Sync(throttler) => throttler.check(key, limit),
+            Either::Async(throttler, runtime) => runtime.block_on(throttler.check(key, limit)),
+        }
+    }
+
+    pub(crate) fn check_n(&self, key: &Key<'_>, limit: impl Into<AnyLimit>, cost: u64) -> Result<Decision, Error> {
+        match &self.throttler {
+            Either::Sync(throttler) => throttler.check_n(key, limit, cost),
+            Either::Async(throttler, runtime) => runtime.block_on(throttler.check_n(key, limit, cost)),
+        }
+    }
+
+    pub(crate) fn acquire(
+        &self,
+        key: &Key<'_>,
+        limit: impl Into<AnyLimit>,
+        at_most: Duration,
+    ) -> Result<Decision, Error> {
+        match &self.throttler {
+            Either::Sync(throttler) => throttler.acquire(key, limit, at_most),
+            Either::Async(throttler, runtime) => runtime.block_on(throttler.acquire(key, limit, at_most)),
+        }
+    }
+
+    pub(crate) fn clear(&self, keyspace: &Keyspace) -> Result<u64, Error> {
+        match &self.throttler {
+            Either::Sync(throttler) => throttler.clear(keyspace),
+            Either::Async(throttler, runtime) => runtime.block_on(throttler.clear(keyspace)),
+        }
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// With a worker of its own, so that connections live on between calls.
+fn runtime() -> Arc<Runtime> {
+    let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    Arc::new(runtime.expect("a runtime can be made"))
+}
