@@ -1,8 +1,9 @@
 PORT ?= 6379
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 REDIS_CLI := redis-cli$(if $(filter-out 6379,$(PORT)), -p $(PORT))
+MSRV := $(shell sed -n 's/^rust-version *= *"\(.*\)"/\1/p' Cargo.toml)
 
-.PHONY: help setup build run test lint bench instructions clean
+.PHONY: help setup build run test lint msrv bench instructions clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -13,22 +14,34 @@ setup: ## install what is missing to build, run and test
 build: setup ## target/release/libpremier.so
 	cargo build --release
 
-run: build ## a redis-server with the module in the foreground; PORT=7000 for another port
-	@mkdir -p target/run
+run: build ## a redis-server with the module in the foreground; PORT=7000 for another port, CLUSTER=yes for a cluster of one
+	@mkdir -p target/run/cluster
 	@echo "In another terminal, try:"
 	@echo "    $(REDIS_CLI) PREMIER.TOKEN user:42 5 10s"
 	@echo "    $(REDIS_CLI) PREMIER.SLIDING login:203.0.113.7 3 1m"
-	@exec redis-server redis.conf --port $(PORT) --loadmodule $(TARGET)/release/libpremier.so
+	@$(if $(CLUSTER),(for try in $$(seq 100); do redis-cli -p $(PORT) CLUSTER ADDSLOTSRANGE 0 16383 2>&1 | grep -qE 'OK|busy' && break; sleep 0.1; done) &) \
+	exec redis-server redis.conf --port $(PORT) --loadmodule $(TARGET)/release/libpremier.so \
+	    $(if $(CLUSTER),--cluster-enabled yes --dir target/run/cluster)
 
 test: setup ## every test
-	cargo test --workspace
+	cargo test --workspace --all-features
 
-lint: setup ## formatter and clippy, warnings are errors
+lint: setup ## formatter, clippy and rustdoc, warnings are errors; the client with each of its features alone
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets -- -D warnings
+	cargo clippy --workspace --all-targets --all-features -- -D warnings
+	for feature in "" tokio memory cluster tls; do \
+	    cargo clippy --quiet -p premier-client --no-default-features --features "$$feature" -- -D warnings || exit 1; \
+	done
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps --all-features
+
+msrv: setup ## that everything builds with the oldest Rust it is meant for, where rustup can get that
+	@if rustup toolchain install $(MSRV) --profile minimal; then \
+	    cargo +$(MSRV) check --workspace --all-features --all-targets --target-dir $(TARGET)/msrv; \
+	else echo "make msrv: not checked, as there is no Rust $(MSRV) to be had here"; fi
 
 bench: setup ## timings (criterion)
-	cargo bench --bench algorithms --bench commands
+	cargo bench --workspace --bench algorithms --bench commands --bench memory
 
 instructions: ## instructions a call and bytes a key, beside their budgets
 	@scripts/setup valgrind

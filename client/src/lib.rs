@@ -1,4 +1,48 @@
-//! TODO
+//! Rate limiting with premier: fixed and sliding windows, token and leaky buckets, in
+//! Redis, Valkey, a cluster of them, or memory; from sync and async code.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use premier_client::{Backend, Limit, Throttler, Token, key};
+//!
+//! const API: Limit<Token> = Limit::token_bucket(100, Duration::from_secs(60)).capacity(20);
+//!
+//! let throttler = Throttler::builder(Backend::memory()).build(); // or Backend::redis("redis://127.0.0.1/")?
+//! let decision = throttler.check(&key!("api", "user 42"), API)?;
+//! assert!(decision.is_admitted());
+//! assert_eq!(decision.remaining(), 19);
+//! # Ok::<(), premier_client::Error>(())
+//! ```
+//!
+//! # Which to use
+//!
+//! - A [`Throttler`], or for async code on tokio an [`AsyncThrottler`], has a [`Backend`] and a [`Keyspace`], keeps to a
+//!   deadline, and knows what to do when the store does not answer ([`OnError`]). [`check`](Throttler::check) answers whether a
+//!   call is admitted, [`acquire`](Throttler::acquire) waits until it is.
+//! - [`PremierCommands`], [`AsyncPremierCommands`] and [`PremierPipelineCommands`] are the bare commands, on any connection and
+//!   pipeline of [`redis`].
+//!
+//! The server needs the premier module, but for the memory backend, which runs the same algorithms in this process.
+//!
+//! # Limits, decisions, errors
+//!
+//! A [`Limit`] comes with each call and may change at any call; the store keeps what was *used*. The answer is a [`Decision`]:
+//! admitted or limited, what remains, when to come back. A limited call is no error of [`check`](Throttler::check), and an outage
+//! is no limited call: each [`Error`] has a [`kind`](Error::kind).
+//!
+//! No call is charged twice. What may have reached the store is not sent again; if its reply is lost, the error says so
+//! ([`ErrorKind::ReplyLost`]).
+//!
+//! # Features
+//!
+//! | feature | default | brings |
+//! | --- | --- | --- |
+//! | `tokio` | yes | [`AsyncThrottler`], [`AsyncPremierCommands`] |
+//! | `memory` | yes | [`MemoryBackend`], [`OnError::Local`] |
+//! | `cluster` | no | `Backend::cluster`, `AsyncBackend::cluster`; implies `tokio` |
+//! | `tls` | no | addresses like `rediss://…`, by rustls; implies `tokio` |
+
 #![forbid(unsafe_code)]
 
 mod backend;

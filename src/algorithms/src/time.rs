@@ -120,7 +120,7 @@ impl Span {
     }
 }
 
-/// Prints in the longest unit of which it is a whole number, as [`Span::parse`] reads it.
+/// Prints in the longest unit of which it is a whole number, as it is written in a command.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match UNITS.iter().find(|(_, micros)| self.0 != 0 && self.0.is_multiple_of(*micros)) {
