@@ -102,20 +102,19 @@ impl Cluster {
         self.begin_slot_move(slot, from, to);
         let (source, target) = (&self.nodes[from], &self.nodes[to]);
         let keys: Vec<Vec<u8>> = query(source, cmd("CLUSTER").arg("GETKEYSINSLOT").arg(slot).arg(i32::MAX));
-        if !keys.is_empty() {
-            let (any_key, database) = ("", 0);
-            run(
-                source,
-                cmd("MIGRATE")
-                    .arg(loopback())
-                    .arg(target.port())
-                    .arg(any_key)
-                    .arg(database)
-                    .arg(PATIENCE.as_millis())
-                    .arg("KEYS")
-                    .arg(keys),
-            );
-        }
+        let (any_key, database) = ("", 0);
+        // Of no keys it answers that there were none, which is no error.
+        run(
+            source,
+            cmd("MIGRATE")
+                .arg(loopback())
+                .arg(target.port())
+                .arg(any_key)
+                .arg(database)
+                .arg(PATIENCE.as_millis())
+                .arg("KEYS")
+                .arg(keys),
+        );
         // The target first: were it the source, nobody would have the slot until the target is told.
         let others = self.nodes.iter().enumerate().filter(|&(index, _)| index != to).map(|(_, node)| node);
         for node in [target].into_iter().chain(others) {

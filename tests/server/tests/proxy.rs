@@ -2,7 +2,8 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use premier_test_server::{Proxy, Server};
 use redis::{Connection, RedisResult, cmd};
@@ -71,12 +72,38 @@ fn one_reply_is_lost_and_its_call_is_charged() {
 fn replies_can_be_lost_again_and_again() {
     let server = Server::start();
     let proxy = Proxy::start(server.port());
-    for _ in 0..3 {
+    for left in [3, 1] {
         proxy.lose_next_reply();
-        assert!(remaining(&mut connect(&proxy).unwrap(), "key").is_err());
-        proxy.wait_until_lost();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                thread::sleep(Duration::from_millis(100));
+                assert!(remaining(&mut connect(&proxy).unwrap(), "key").is_err());
+            });
+            proxy.wait_until_lost();
+            assert_eq!(remaining(&mut server.connection(), "key"), Ok(left));
+        });
     }
-    assert_eq!(remaining(&mut server.connection(), "key"), Ok(1));
+}
+
+#[test]
+fn a_client_that_leaves_leaves_the_server_too() {
+    let server = Server::start();
+    let proxy = Proxy::start(server.port());
+    let mut observer = server.connection();
+    let mut clients = || {
+        let list: String = cmd("CLIENT").arg("LIST").query(&mut observer).unwrap();
+        list.lines().count()
+    };
+    let mut client = connect(&proxy).unwrap();
+    assert_eq!(remaining(&mut client, "key"), Ok(4));
+    assert_eq!(clients(), 2);
+
+    drop(client);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while clients() > 1 {
+        assert!(Instant::now() < deadline, "the proxy keeps the connection");
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]
@@ -87,7 +114,7 @@ fn a_call_that_comes_in_pieces_is_recognized() {
     let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, proxy.port())).unwrap();
     client.set_nodelay(true).unwrap();
     client.write_all(b"PREM").unwrap();
-    std::thread::sleep(Duration::from_millis(100));
+    thread::sleep(Duration::from_millis(100));
     client.write_all(b"IER.FIXED key 5 1d\r\n").unwrap();
     proxy.wait_until_lost();
     assert!(is_closed(client));
