@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The server is `redis-server` from the `PATH`, or what `PREMIER_REDIS_SERVER` names. The module is that of this tree, or what
-//! `PREMIER_MODULE` names (see [`module_path`]).
+//! `PREMIER_MODULE` names (see [`module_path()`]).
 
 mod cluster;
 mod module;
