@@ -21,7 +21,7 @@ run: build ## a redis-server with the module in the foreground; PORT=7000 for an
 	@echo "    $(REDIS_CLI) PREMIER.SLIDING login:203.0.113.7 3 1m"
 	@$(if $(CLUSTER),(for try in $$(seq 100); do redis-cli -p $(PORT) CLUSTER ADDSLOTSRANGE 0 16383 2>&1 | grep -qE 'OK|busy' && break; sleep 0.1; done) &) \
 	exec redis-server redis.conf --port $(PORT) --loadmodule $(TARGET)/release/libpremier.so \
-	    $(if $(CLUSTER),--cluster-enabled yes --dir target/run/cluster)
+	    $(if $(CLUSTER),--cluster-enabled yes --dir $(CURDIR)/target/run/cluster)
 
 test: setup ## every test
 	cargo test --workspace --all-features

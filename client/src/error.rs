@@ -10,7 +10,6 @@ use crate::{Decision, RetryAfter};
 /// Why a call was not admitted, or not decided.
 ///
 /// Prints as a sentence; [`source`](StdError::source) has what redis-rs said, where it said something.
-#[derive(Debug)]
 pub struct Error(Box<Reason>);
 
 /// What kind of [`Error`] it is.
@@ -32,7 +31,6 @@ pub enum ErrorKind {
     Refused,
 }
 
-#[derive(Debug)]
 enum Reason {
     QuotaExceeded { key: String, decision: Decision },
     Unavailable(Source),
@@ -148,6 +146,13 @@ impl From<Reason> for Error {
 impl From<InvalidArgument> for Error {
     fn from(invalid: InvalidArgument) -> Self {
         Reason::InvalidArgument(invalid).into()
+    }
+}
+
+/// The sentence, as it is this that a `main` prints which returns an error.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

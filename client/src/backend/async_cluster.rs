@@ -1,12 +1,14 @@
 //! A cluster, async. Redirections are followed here for the reason that [`cluster`](super::cluster) gives.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::aio::ConnectionLike;
+use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{RoutingInfo, SingleNodeRoutingInfo};
 use redis::{Cmd, FromRedisValue, IntoConnectionInfo, Pipeline, RedisResult, Value};
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
 
 use super::clear::{Walk, unlink};
 use super::cluster::{Clients, MAX_REDIRECTIONS, Redirection, by_node, every_master};
@@ -29,21 +31,17 @@ impl Cluster {
 
     pub(super) async fn decide(&self, key: &str, limit: &AnyLimit, deadline: Duration) -> Result<Decision, Error> {
         let command = with_limit!(limit, limit => command(key, limit));
-        let connection = self.charging.get_or_try_init(|| self.clients.charging.get_async_connection());
-        within(deadline, async {
-            let mut connection = connection.await?.clone();
-            Ok(Decision::from_redis_value(send(&mut connection, &command).await?)?)
-        })
-        .await
+        let start = Instant::now();
+        let mut connection = connect(&self.charging, &self.clients.charging, deadline).await?;
+        let reply = async { Ok(Decision::from_redis_value(send(&mut connection, &command).await?)?) };
+        within(start, deadline, reply).await
     }
 
     /// Returns how many keys there were.
     pub(super) async fn clear(&self, keyspace: &Keyspace) -> Result<u64, Error> {
-        let connection = self.clearing.get_or_try_init(|| self.clients.clearing.get_async_connection());
-        let mut connection = within(STEP_TIMEOUT, async { Ok(connection.await?.clone()) }).await?;
-
+        let mut connection = connect(&self.clearing, &self.clients.clearing, STEP_TIMEOUT).await?;
         let first = Walk::over(keyspace).step();
-        let replies = within(STEP_TIMEOUT, connection.route_command(first, every_master())).await?;
+        let replies = within(Instant::now(), STEP_TIMEOUT, connection.route_command(first, every_master())).await?;
         let mut cleared = 0;
         for (node, mut reply) in by_node(replies).map_err(Error::answered)? {
             let mut walk = Walk::over(keyspace);
@@ -51,17 +49,29 @@ impl Cluster {
                 let keys = walk.take(reply).map_err(Error::answered)?;
                 if !keys.is_empty() {
                     let unlink = connection.route_pipeline(unlink(&keys), 0, keys.len(), node.clone());
-                    let unlinked = within(STEP_TIMEOUT, unlink).await?;
+                    let unlinked = within(Instant::now(), STEP_TIMEOUT, unlink).await?;
                     cleared += unlinked.into_iter().filter(|unlinked| *unlinked == Value::Int(1)).count() as u64;
                 }
                 if walk.is_over() {
                     break;
                 }
                 let step = connection.route_command(walk.step(), RoutingInfo::SingleNode(node.clone()));
-                reply = within(STEP_TIMEOUT, step).await?;
+                reply = within(Instant::now(), STEP_TIMEOUT, step).await?;
             }
         }
         Ok(cleared)
+    }
+}
+
+/// The connection, which is made by the first call that gets one.
+async fn connect(
+    connection: &OnceCell<ClusterConnection>,
+    client: &ClusterClient,
+    deadline: Duration,
+) -> Result<ClusterConnection, Error> {
+    match timeout(deadline, connection.get_or_try_init(|| client.get_async_connection())).await {
+        Ok(connection) => connection.cloned().map_err(Error::unavailable),
+        Err(late) => Err(Error::unavailable(late)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! One server, async.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
 use redis::{Client, IntoConnectionInfo, ProtocolVersion, RedisResult};
@@ -47,7 +47,7 @@ pub(super) async fn decide(
     deadline: Duration,
 ) -> Result<Decision, Error> {
     let command = with_limit!(limit, limit => command(key, limit));
-    within(deadline, async {
+    within(Instant::now(), deadline, async {
         match command.query_async(&mut manager).await {
             // That may be what came of connecting before this call. Nothing was sent, so it is safe to try again.
             Err(error) if error.is_connection_refusal() => command.query_async(&mut manager).await,
@@ -62,7 +62,7 @@ pub(super) async fn clear(mut manager: ConnectionManager, keyspace: &Keyspace) -
     let mut walk = Walk::over(keyspace);
     let mut cleared = 0;
     loop {
-        cleared += within(STEP_TIMEOUT, step(&mut manager, &mut walk)).await?;
+        cleared += within(Instant::now(), STEP_TIMEOUT, step(&mut manager, &mut walk)).await?;
         if walk.is_over() {
             return Ok(cleared);
         }

@@ -16,6 +16,8 @@ use std::fmt;
 #[cfg(feature = "tokio")]
 use std::sync::Arc;
 use std::time::Duration;
+#[cfg(feature = "tokio")]
+use std::time::Instant;
 
 use redis::IntoConnectionInfo;
 #[cfg(feature = "tokio")]
@@ -173,10 +175,14 @@ impl AsyncBackend {
     }
 }
 
-/// What comes of a command, or that no reply came in time.
+/// What comes of a command, or that no reply came by the deadline, which is counted from the start.
 #[cfg(feature = "tokio")]
-async fn within<T>(deadline: Duration, reply: impl Future<Output = redis::RedisResult<T>>) -> Result<T, Error> {
-    match tokio::time::timeout(deadline, reply).await {
+async fn within<T>(
+    start: Instant,
+    deadline: Duration,
+    reply: impl Future<Output = redis::RedisResult<T>>,
+) -> Result<T, Error> {
+    match tokio::time::timeout(deadline.saturating_sub(start.elapsed()), reply).await {
         Ok(reply) => reply.map_err(Error::answered),
         Err(_) => Err(Error::no_reply(deadline)),
     }

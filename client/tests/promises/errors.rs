@@ -33,7 +33,9 @@ fn a_server_that_is_not_there_is_unavailable() {
     let server = Server::start();
     let port = server.port();
     drop(server);
-    for subject in (Setup { deadline: Duration::from_millis(300), ..Setup::default() }).on_server(port) {
+    let setup = Setup { deadline: Duration::from_millis(300), ..Setup::default() };
+    let on_server = setup.on_server(port);
+    for subject in on_server.iter().chain(&setup.on_cluster(&[format!("redis://127.0.0.1:{port}")])) {
         let error = subject.check(&key!("f"), LIMIT).expect_err("there is no server");
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{subject}: {error}");
         assert!(error.to_string().starts_with("the store is unavailable, nothing was charged: "), "{error}");
