@@ -35,6 +35,8 @@ pub(super) struct Clients {
 
 impl Clients {
     pub(super) fn new<T: IntoConnectionInfo>(addresses: impl IntoIterator<Item = T>) -> Result<Self, Error> {
+        #[cfg(feature = "tls")]
+        super::server::choose_cryptography();
         let addresses: RedisResult<Vec<_>> = addresses.into_iter().map(T::into_connection_info).collect();
         let addresses = addresses.map_err(Error::invalid_address)?;
         let builder = || {

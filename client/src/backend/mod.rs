@@ -47,8 +47,7 @@ impl Backend {
     /// # Errors
     /// When the address is none. Whether a server is there shows at the first call.
     pub fn redis(address: impl IntoConnectionInfo) -> Result<Self, Error> {
-        let client = server::client(address)?;
-        Ok(Self(Kind::Server(pool::Pool::new(client))))
+        Ok(server::client(address)?.into())
     }
 
     /// A cluster of Redis or Valkey servers with the module, by way of a pool of up to 10 connections to the cluster.
@@ -85,6 +84,13 @@ impl Backend {
             #[cfg(feature = "memory")]
             Kind::Memory(memory) => Ok(memory.clear(keyspace)),
         }
+    }
+}
+
+/// A server to be reached as this client does: with certificates of your own, say.
+impl From<redis::Client> for Backend {
+    fn from(client: redis::Client) -> Self {
+        Self(Kind::Server(pool::Pool::new(client)))
     }
 }
 

@@ -22,9 +22,17 @@ const USER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Connects to nobody yet.
 pub(super) fn client(address: impl IntoConnectionInfo) -> Result<Client, Error> {
+    #[cfg(feature = "tls")]
+    choose_cryptography();
     let address = address.into_connection_info().map_err(Error::invalid_address)?;
     let address = address.set_tcp_settings(tcp_settings());
     Client::open(address).map_err(Error::invalid_address)
+}
+
+/// rustls panics at the first connection if nobody has chosen. Whatever the program chose stays.
+#[cfg(feature = "tls")]
+pub(super) fn choose_cryptography() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 pub(super) fn tcp_settings() -> TcpSettings {

@@ -11,3 +11,4 @@ mod lost_replies;
 mod memory;
 mod outages;
 mod stores;
+mod tls;
