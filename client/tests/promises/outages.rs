@@ -199,3 +199,39 @@ under_each_policy! {
     limit: OnError::Limit;
     decide_locally: OnError::Local;
 }
+
+/// Of many connections that broke together, one call finds out for all.
+#[test]
+fn one_lost_call_is_enough_to_notice_a_restart() {
+    const CONNECTIONS: u64 = 6;
+    let mut server = durable_server();
+    for subject in Setup::default().on_server(server.port()) {
+        // So that they are in use at the same time.
+        redis::cmd("CLIENT").arg("PAUSE").arg(300).arg("WRITE").exec(&mut server.connection()).expect("it answers");
+        thread::scope(|scope| {
+            for user in 0..CONNECTIONS {
+                let subject = &subject;
+                scope.spawn(move || subject.check(&key!("many", user), LIMIT).map(|decision| decision.is_admitted()));
+            }
+        });
+        server.kill();
+        server.start_again();
+        let failed = (0..CONNECTIONS).filter(|user| subject.check(&key!("many", user), LIMIT).is_err()).count();
+        assert!(failed <= 1, "{subject}: {failed} calls failed");
+    }
+}
+
+#[test]
+fn a_server_that_is_back_is_used_at_the_next_call() {
+    let mut server = durable_server();
+    for subject in (Setup { deadline: Duration::from_secs(5), ..Setup::default() }).on_server(server.port()) {
+        assert!(subject.check(&key!("back"), LIMIT).is_ok());
+        server.kill();
+        for _ in 0..2 {
+            assert!(subject.check(&key!("back"), LIMIT).is_err(), "{subject}");
+        }
+        server.start_again();
+        let decision = subject.check(&key!("back"), LIMIT);
+        assert!(decision.is_ok(), "{subject}: {decision:?}");
+    }
+}
