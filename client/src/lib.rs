@@ -67,6 +67,8 @@ pub use error::{Error, ErrorKind};
 pub use key::{Key, Keyspace};
 pub use limit::{Algorithm, AnyLimit, Limit, Limiter};
 pub use premier_algorithms::{Fixed, InvalidArgument, Leaky, Sliding, Token};
+/// redis-rs, in the version whose types stand in this crate's signatures.
+pub use redis;
 #[cfg(feature = "tokio")]
 pub use throttler::AsyncThrottler;
 pub use throttler::{Builder, OnError, Throttler};

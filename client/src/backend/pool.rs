@@ -70,7 +70,7 @@ impl<T: Target> Pool<T> {
         let result = send(&mut pooled);
         if let Err(error) = &result {
             // A reply that comes late would be taken for that of the next call.
-            pooled.is_worn |= error.is_io_error();
+            pooled.is_worn |= error.is_io_error() || error.is_unrecoverable_error();
         }
         if pooled.is_worn {
             // Not if another one did already.

@@ -51,7 +51,7 @@ impl<B> Builder<B> {
     }
 
     /// How long a call to the store may take, connecting included; 500 ms if not given. A store that has not answered by then
-    /// does not answer.
+    /// does not answer. A sync call that a cluster redirects to a node without a connection may take a second longer.
     pub fn deadline(self, deadline: Duration) -> Self {
         Self { deadline, ..self }
     }

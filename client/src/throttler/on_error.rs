@@ -29,23 +29,33 @@ pub enum OnError {
     Local,
 }
 
-/// Goes on without the store, as [`OnError`] says.
+/// Goes on without the store.
 #[derive(Debug)]
 pub(super) struct Fallback {
-    on_error: OnError,
+    policy: Policy,
     outage: Outage,
+}
+
+/// [`OnError`], with what it takes.
+#[derive(Debug)]
+enum Policy {
+    Fail,
+    Admit,
+    Limit,
     #[cfg(feature = "memory")]
-    local: MemoryBackend,
+    Local(MemoryBackend),
 }
 
 impl Fallback {
     pub(super) fn new(on_error: OnError, deadline: Duration) -> Self {
-        Self {
-            on_error,
-            outage: Outage::new(deadline),
+        let policy = match on_error {
+            OnError::Fail => Policy::Fail,
+            OnError::Admit => Policy::Admit,
+            OnError::Limit => Policy::Limit,
             #[cfg(feature = "memory")]
-            local: MemoryBackend::new(),
-        }
+            OnError::Local => Policy::Local(MemoryBackend::new()),
+        };
+        Self { policy, outage: Outage::new(deadline) }
     }
 
     /// The decision of a call that is not to ask the store.
@@ -75,18 +85,20 @@ impl Fallback {
     /// Decides in the place of the store, if there is something to decide by.
     #[cfg_attr(not(feature = "memory"), expect(unused_variables, reason = "only the memory goes by keys"))]
     fn decide(&self, key: &str, limit: &AnyLimit) -> Option<Decision> {
-        match self.on_error {
-            OnError::Fail => None,
-            OnError::Admit => Some(Decision::admitted_unasked(limit.units())),
-            OnError::Limit => Some(Decision::limited_unasked(limit.units(), self.outage.pause)),
+        match &self.policy {
+            Policy::Fail => None,
+            Policy::Admit => Some(Decision::admitted_unasked(limit.units())),
+            Policy::Limit => Some(Decision::limited_unasked(limit.units(), self.outage.pause)),
             #[cfg(feature = "memory")]
-            OnError::Local => Some(self.local.decide(key, *limit).locally()),
+            Policy::Local(memory) => Some(memory.decide(key, *limit).locally()),
         }
     }
 
     #[cfg(feature = "memory")]
     pub(super) fn clear(&self, keyspace: &Keyspace) {
-        self.local.clear(keyspace);
+        if let Policy::Local(memory) = &self.policy {
+            memory.clear(keyspace);
+        }
     }
 }
 

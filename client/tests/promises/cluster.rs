@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use premier_client::{Algorithm, Keyspace, Limit, Token, key};
-use premier_test_server::Cluster;
+use premier_test_server::{Cluster, Server};
 
 use crate::stores::Setup;
 
@@ -20,14 +20,25 @@ fn a_call_follows_its_key_to_another_node() {
         let (slot, from) = cluster.locate(&Keyspace::default().key(&key, Algorithm::TokenBucket));
         let to = (from + 1) % 3;
         cluster.move_slot(slot, from, to);
-        for left in [8, 7, 6] {
+        let redirected_before = redirected(&cluster);
+        for left in [8, 7, 6, 5] {
             assert_eq!(remaining().expect("the call is redirected"), left, "{subject}");
         }
+        assert_eq!(redirected(&cluster), redirected_before + 1, "{subject} does not learn where the slot has gone");
 
-        // And back, half way: a fresh key is only at the importing node, which takes it when asked.
         cluster.move_slot(slot, to, from);
-        assert_eq!(remaining().expect("the call is redirected"), 5, "{subject}");
+        assert_eq!(remaining().expect("the call is redirected"), 4, "{subject}");
     }
+}
+
+/// How many calls were sent to another node so far.
+fn redirected(cluster: &Cluster) -> u64 {
+    let redirected = |node: &Server| {
+        let stats: String = redis::cmd("INFO").arg("errorstats").query(&mut node.connection()).expect("it answers");
+        let moved = stats.lines().find_map(|line| line.strip_prefix("errorstat_MOVED:count="));
+        moved.map_or(0, |count| count.parse::<u64>().expect("a number"))
+    };
+    cluster.nodes().iter().map(redirected).sum()
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use premier_client::{Algorithm, AnyLimit, InvalidArgument, Limit, PremierCommands};
+use premier_client::{
+    Algorithm, AnyLimit, AsyncBackend, AsyncThrottler, Backend, InvalidArgument, Limit, PremierCommands, Throttler,
+};
 use premier_test_server::Server;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -78,4 +80,14 @@ fn fractions_of_a_microsecond_count_as_a_whole_one() {
     assert!(Limit::try_fixed_window(1, Duration::from_nanos(999_001)).is_ok(), "it is rounded up to a millisecond");
     assert!(Limit::try_fixed_window(1, TEN_YEARS + Duration::from_nanos(1)).is_err(), "it is rounded up");
     assert!(Limit::leaky_bucket(1, SECOND).try_max_wait(TEN_YEARS + Duration::from_nanos(1)).is_ok(), "rounded down");
+}
+
+#[test]
+fn a_limit_without_an_algorithm_is_by_that_of_its_throttler() {
+    let limit = |throttler: &Throttler| throttler.limit(3, SECOND).expect("it is in bounds");
+    assert_eq!(limit(&Throttler::builder(Backend::memory()).build()).algorithm(), Algorithm::FixedWindow);
+    let throttler = Throttler::builder(Backend::memory()).algorithm(Algorithm::LeakyBucket).build();
+    assert_eq!(limit(&throttler).algorithm(), Algorithm::LeakyBucket);
+    let throttler = AsyncThrottler::builder(AsyncBackend::memory()).algorithm(Algorithm::SlidingWindow).build();
+    assert_eq!(throttler.limit(3, SECOND).map(|limit| limit.algorithm()).ok(), Some(Algorithm::SlidingWindow));
 }
