@@ -29,7 +29,8 @@ pub(super) fn client(address: impl IntoConnectionInfo) -> Result<Client, Error> 
     Client::open(address).map_err(Error::invalid_address)
 }
 
-/// rustls panics at the first connection if nobody has chosen. Whatever the program chose stays.
+/// Where other crates bring rustls a second cryptography, it panics at the first connection if nobody has chosen one. What the
+/// program chose before stays.
 #[cfg(feature = "tls")]
 pub(super) fn choose_cryptography() {
     let _ = rustls::crypto::ring::default_provider().install_default();

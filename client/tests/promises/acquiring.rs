@@ -36,6 +36,23 @@ fn it_waits_as_long_as_told_and_asks_again() {
 }
 
 #[test]
+fn it_asks_no_more_often_than_it_has_to() {
+    let server = Server::start();
+    let limit = Limit::fixed_window(1, Duration::from_millis(500));
+    for (index, subject) in Setup::default().on_server(server.port()).iter().enumerate() {
+        let mut connection = server.connection();
+        redis::cmd("CONFIG").arg("RESETSTAT").exec(&mut connection).expect("the server answers");
+        for _ in 0..2 {
+            assert!(subject.acquire(&key!("seldom", index), limit, LONG).expect("its turn comes").is_admitted());
+        }
+        let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut connection).expect("the server answers");
+        let calls = |calls| stats.contains(&format!("cmdstat_PREMIER.FIXED:calls={calls},"));
+        // Limited once, and perhaps once more on the very edge of a millisecond.
+        assert!(calls(3) || calls(4), "{subject}: {stats}");
+    }
+}
+
+#[test]
 fn it_gives_up_at_once_when_it_would_wait_for_too_long() {
     let limit = Limit::sliding_window(1, LONG);
     with_each(|subject, index| {

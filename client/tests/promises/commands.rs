@@ -48,6 +48,12 @@ fn on_sync_connections_by_both_protocols() {
         let client = Client::open(format!("redis://127.0.0.1:{}/?protocol={protocol}", server.port()));
         let mut connection = client.and_then(|client| client.get_connection()).expect("the server answers");
         sync_commands(&mut connection, protocol);
+        for (algorithm, state) in
+            [("fixed", "premfixed"), ("sliding", "premslide"), ("token", "premtoken"), ("leaky", "premleaky")]
+        {
+            let kind = redis::cmd("TYPE").arg(format!("{protocol}:{algorithm}")).query::<String>(&mut connection);
+            assert_eq!(kind.as_deref(), Ok(state), "of the other algorithm's command");
+        }
     }
 }
 

@@ -105,6 +105,10 @@ fn outage(on_error: OnError, subjects: &[Subject], server: &mut Server, proxy: O
         };
         let charged = 1 + u64::from(proxy.is_some());
         assert_eq!(decision.remaining(), QUOTA - charged - 1, "{subject}, {on_error:?}");
+        for _ in 0..3 {
+            let by = check(index).map(|decision| decision.decided_by());
+            assert!(matches!(by, Ok(DecidedBy::Store)), "{subject}, {on_error:?}: the store is back, but {by:?}");
+        }
     }
 }
 
