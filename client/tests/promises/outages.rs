@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use premier_client::{DecidedBy, Decision, Error, ErrorKind, Key, Limit, OnError, RetryAfter, Token, key};
+use premier_client::{DecidedBy, Decision, Error, ErrorKind, Key, Keyspace, Limit, OnError, RetryAfter, Token, key};
 use premier_test_server::{Cluster, Proxy, Server};
 
 use crate::stores::{Setup, Subject};
@@ -237,5 +237,20 @@ fn a_server_that_is_back_is_used_at_the_next_call() {
         server.start_again();
         let decision = subject.check(&key!("back"), LIMIT);
         assert!(decision.is_ok(), "{subject}: {decision:?}");
+    }
+}
+
+#[test]
+fn what_was_used_locally_is_cleared_too() {
+    let server = Server::start();
+    let port = server.port();
+    drop(server);
+    for subject in setup(OnError::Local).on_server(port) {
+        let limit = Limit::fixed_window(1, AWAY * 100);
+        let is_admitted = || subject.check(&key!("local"), limit).expect("it is decided locally").is_admitted();
+        assert!(is_admitted() && !is_admitted(), "{subject}");
+        let error = subject.clear(&Keyspace::default()).expect_err("the store is away");
+        assert!(matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::ReplyLost), "{error}");
+        assert!(is_admitted(), "{subject}");
     }
 }
