@@ -1,57 +1,77 @@
 //! Encrypted connections.
 
-use std::fs;
+use std::sync::Arc;
 use std::time::Duration;
 
-use premier_client::{AsyncBackend, AsyncThrottler, Backend, ErrorKind, Limit, Throttler, Token, key};
+use premier_client::{AsyncBackend, AsyncThrottler, Backend, Decision, Error, ErrorKind, Limit, Throttler, Token, key};
 use premier_test_server::Server;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use redis::{Client, TlsCertificates};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
 
 const LIMIT: Limit<Token> = Limit::token_bucket(2, Duration::from_secs(60 * 60));
 
-/// A server with a certificate that signs itself, its `rediss` address, and the certificate.
-fn tls_server() -> (Server, String, Vec<u8>) {
+/// Decrypts before a server, as not every build of Redis can. Its `rediss` address, and its certificate, which it has signed
+/// itself.
+async fn decrypt_before(server: &Server) -> (String, String) {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate can be made");
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
-    fs::write(&certificate, cert.pem()).expect("the folder is writable");
-    fs::write(&key, signing_key.serialize_pem()).expect("the folder is writable");
+    let config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], signing_key.into())
+        .expect("the key is that of the certificate");
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+    let url = format!("rediss://localhost:{}", listener.local_addr().expect("it is bound").port());
+    let server = ("127.0.0.1", server.port());
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                // Whichever side ends, and however, ends the other.
+                if let (Ok(mut client), Ok(mut server)) =
+                    (acceptor.accept(client).await, TcpStream::connect(server).await)
+                {
+                    let _ = copy_bidirectional(&mut client, &mut server).await;
+                }
+            });
+        }
+    });
+    (url, cert.pem())
+}
 
-    let server = Server::start();
-    let mut connection = server.connection();
-    let mut set = redis::cmd("CONFIG");
-    set.arg("SET").arg("tls-cert-file").arg(certificate.display().to_string());
-    set.arg("tls-key-file").arg(key.display().to_string()).arg("tls-auth-clients").arg("no");
-    set.arg("tls-ca-cert-file").arg(certificate.display().to_string());
-    // Another port that is free now: that of a server which ends at once.
-    let port = Server::start().port();
-    set.arg("tls-port").arg(port).exec(&mut connection).expect("the server knows TLS");
-    (server, format!("rediss://localhost:{port}"), cert.pem().into_bytes())
+async fn check(throttler: Throttler) -> Result<Decision, Error> {
+    let check = tokio::task::spawn_blocking(move || throttler.check(&key!("f"), LIMIT));
+    check.await.expect("it does not panic")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_certificate_that_nobody_vouches_for_is_refused() {
-    let (_server, url, _) = tls_server();
+    let server = Server::start();
+    let (url, _) = decrypt_before(&server).await;
     let throttler = AsyncThrottler::builder(AsyncBackend::redis(url.as_str()).expect("a valid address")).build();
     let error = throttler.check(&key!("f"), LIMIT).await.expect_err("the server is not to be trusted");
     assert!(error.to_string().contains("invalid peer certificate"), "{error}");
 
-    let throttler = Throttler::builder(Backend::redis(url.as_str()).expect("a valid address")).build();
-    let sync = tokio::task::spawn_blocking(move || throttler.check(&key!("f"), LIMIT));
-    let error = sync.await.expect("it does not panic").expect_err("the server is not to be trusted");
+    let throttler = Throttler::builder(Backend::redis(url).expect("a valid address")).build();
+    let error = check(throttler).await.expect_err("the server is not to be trusted");
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains("invalid peer certificate"), "{error}");
 }
 
-#[test]
-fn a_certificate_of_ones_own_is_taken() {
-    let (_server, url, certificate) = tls_server();
-    // Chooses the cryptography as well.
-    Backend::redis(url.as_str()).expect("a valid address");
-    let certificates = TlsCertificates { client_tls: None, root_cert: Some(certificate) };
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_of_ones_own_is_taken() {
+    let server = Server::start();
+    let (url, certificate) = decrypt_before(&server).await;
+    let certificates = TlsCertificates { client_tls: None, root_cert: Some(certificate.into_bytes()) };
     let client = Client::build_with_tls(url, certificates).expect("a valid certificate");
+    let manager = client.get_connection_manager().await.expect("the server is to be trusted");
+    let throttler = AsyncThrottler::builder(manager).build();
+    assert!(throttler.check(&key!("f"), LIMIT).await.expect("the server answers").is_admitted());
+
     let throttler = Throttler::builder(client).deadline(Duration::from_secs(10)).build();
-    assert!(throttler.check(&key!("f"), LIMIT).expect("the server is to be trusted").is_admitted());
+    assert_eq!(check(throttler).await.expect("the server is to be trusted").remaining(), 0);
 }
