@@ -34,6 +34,7 @@ impl<A: sealed::Limiter> Limiter for A {}
 
 /// One of the four algorithms, as a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
 pub enum Algorithm {
     /// At most `quota` units in a window, which the first admitted call opens.
     #[default]
@@ -277,6 +278,7 @@ const fn span(micros: u128) -> Span {
 
 /// A limit by any of the four algorithms.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub enum AnyLimit {
     /// See [`Limit::fixed_window`].
     FixedWindow(Limit<Fixed>),
