@@ -1,5 +1,7 @@
 //! All backends answer alike.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use premier_client::{Algorithm, AnyLimit, DecidedBy, Decision, Key, Limit, RetryAfter, key};
@@ -60,6 +62,33 @@ fn a_fresh_key_admits_its_limit_and_then_limits() {
                 assert_eq!(decision.wait(), None, "{told}");
                 assert!(is_about(retry_after(&decision), Some(first_unit)), "{told}");
                 assert!(is_about(Some(decision.reset_after()), Some(every_unit)), "{told}");
+            }
+        }
+    });
+}
+
+#[test]
+fn many_at_once_get_no_more_than_the_limit() {
+    const QUOTA: usize = 100;
+    let limits: [AnyLimit; 2] =
+        [Limit::sliding_window(QUOTA as u64, HOUR).into(), Limit::token_bucket(QUOTA as u64, HOUR * 24 * 30).into()];
+    with_all(|subjects| {
+        for (index, subject) in subjects.iter().enumerate() {
+            for limit in limits {
+                let key = key!("many", index);
+                let admitted = AtomicUsize::new(0);
+                thread::scope(|scope| {
+                    // More than there are connections in a pool.
+                    for _ in 0..16 {
+                        scope.spawn(|| {
+                            for _ in 0..QUOTA / 8 {
+                                let decision = subject.check(&key, limit).expect("the store answers");
+                                admitted.fetch_add(decision.is_admitted().into(), Ordering::Relaxed);
+                            }
+                        });
+                    }
+                });
+                assert_eq!(admitted.into_inner(), QUOTA, "{subject}, {limit:?}");
             }
         }
     });
