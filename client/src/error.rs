@@ -32,14 +32,21 @@ pub enum ErrorKind {
 }
 
 enum Reason {
-    QuotaExceeded { key: String, decision: Decision },
+    QuotaExceeded {
+        key: String,
+        decision: Decision,
+    },
     Unavailable(Source),
     ReplyLost(Source),
-    NoReply { deadline: Duration },
+    NoReply {
+        deadline: Duration,
+    },
     ModuleNotLoaded(RedisError),
     InvalidArgument(InvalidArgument),
     InvalidAddress(RedisError),
     InvalidKeyspace(String),
+    #[cfg(feature = "macros")]
+    ConfiguredAlready,
     Refused(RedisError),
 }
 
@@ -57,6 +64,8 @@ impl Error {
             Reason::InvalidArgument(_) | Reason::InvalidAddress(_) | Reason::InvalidKeyspace(_) => {
                 ErrorKind::Configuration
             }
+            #[cfg(feature = "macros")]
+            Reason::ConfiguredAlready => ErrorKind::Configuration,
             Reason::Refused(_) => ErrorKind::Refused,
         }
     }
@@ -102,6 +111,11 @@ impl Error {
 
     pub(crate) fn invalid_keyspace(name: String) -> Self {
         Reason::InvalidKeyspace(name).into()
+    }
+
+    #[cfg(feature = "macros")]
+    pub(crate) fn configured_already() -> Self {
+        Reason::ConfiguredAlready.into()
     }
 
     /// What it means that redis-rs answered this to a command.
@@ -186,6 +200,10 @@ impl fmt::Display for Error {
             Reason::InvalidKeyspace(name) => {
                 write!(f, "the keyspace {name:?} is not valid: it must not be empty, and have no colon in it")
             }
+            #[cfg(feature = "macros")]
+            Reason::ConfiguredAlready => f.write_str(
+                "the throttler of decorated functions is decided already: configure it once, before the first of them is called",
+            ),
             Reason::Refused(error) => write!(f, "the store refuses the call: {error}"),
         }
     }

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::{Algorithm, Error};
@@ -15,6 +16,7 @@ use crate::{Algorithm, Error};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Key<'a> {
+    keyspace: Option<&'a Keyspace>,
     module: &'a str,
     function: &'a str,
     custom: Option<String>,
@@ -35,7 +37,13 @@ impl<'a> Key<'a> {
     /// All calls of a function.
     #[must_use]
     pub const fn new(module: &'a str, function: &'a str) -> Self {
-        Self { module, function, custom: None }
+        Self { keyspace: None, module, function, custom: None }
+    }
+
+    /// In another keyspace than that of the throttler.
+    #[must_use]
+    pub fn keyspace(self, keyspace: &'a Keyspace) -> Self {
+        Self { keyspace: Some(keyspace), ..self }
     }
 
     /// Only those calls that have this in common: the id of a user, an address.
@@ -49,7 +57,7 @@ impl<'a> Key<'a> {
 ///
 /// The keys in the store are `{keyspace}:{module}:{function}:{algorithm}`, with `:{custom}` behind where there is a custom part.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Keyspace(String);
+pub struct Keyspace(Cow<'static, str>);
 
 impl Keyspace {
     /// A keyspace of this name.
@@ -58,10 +66,17 @@ impl Keyspace {
     /// When the name is empty or has a colon in it, which would make it a part of another keyspace.
     pub fn new(name: impl Into<String>) -> Result<Self, Error> {
         let name = name.into();
-        if name.is_empty() || name.contains(':') {
-            return Err(Error::invalid_keyspace(name));
-        }
-        Ok(Self(name))
+        if is_valid(&name) { Ok(Self(name.into())) } else { Err(Error::invalid_keyspace(name)) }
+    }
+
+    /// A keyspace of this name, for constants.
+    ///
+    /// # Panics
+    /// When [`Keyspace::new`] returns an error.
+    #[must_use]
+    pub const fn from_static(name: &'static str) -> Self {
+        assert!(is_valid(name), "a keyspace must not be empty, and have no colon in it");
+        Self(Cow::Borrowed(name))
     }
 
     /// The key as it is in the store.
@@ -74,8 +89,8 @@ impl Keyspace {
     /// ```
     #[must_use]
     pub fn key(&self, key: &Key<'_>, algorithm: Algorithm) -> String {
-        let Key { module, function, custom } = key;
-        let parts = [&self.0, *module, *function, algorithm.name()];
+        let Key { keyspace, module, function, custom } = key;
+        let parts = [&*keyspace.unwrap_or(self).0, *module, *function, algorithm.name()];
         let custom_len = custom.as_ref().map_or(0, String::len);
         let mut name = String::with_capacity(parts.iter().map(|part| part.len() + 1).sum::<usize>() + custom_len);
         for part in parts {
@@ -108,10 +123,22 @@ impl Keyspace {
     }
 }
 
+const fn is_valid(name: &str) -> bool {
+    let name = name.as_bytes();
+    let mut index = 0;
+    while index < name.len() {
+        if name[index] == b':' {
+            return false;
+        }
+        index += 1;
+    }
+    index > 0
+}
+
 /// `premier`.
 impl Default for Keyspace {
     fn default() -> Self {
-        Self("premier".to_owned())
+        Self::from_static("premier")
     }
 }
 

@@ -20,6 +20,7 @@
 //! - A [`Throttler`], or for async code on tokio an [`AsyncThrottler`], has a [`Backend`] and a [`Keyspace`], keeps to a
 //!   deadline, and knows what to do when the store does not answer ([`OnError`]). [`check`](Throttler::check) answers whether a
 //!   call is admitted, [`acquire`](Throttler::acquire) waits until it is.
+//! - The attributes of [`decorate`] limit the calls of a function by one line above it.
 //! - [`PremierCommands`], [`AsyncPremierCommands`] and [`PremierPipelineCommands`] are the bare commands, on any connection and
 //!   pipeline of [`redis`].
 //!
@@ -38,6 +39,7 @@
 //!
 //! | feature | default | brings |
 //! | --- | --- | --- |
+//! | `macros` | yes | the attributes; implies `memory`, by which they limit unless told otherwise |
 //! | `tokio` | yes | [`AsyncThrottler`], [`AsyncPremierCommands`] |
 //! | `memory` | yes | [`MemoryBackend`], [`OnError::Local`] |
 //! | `cluster` | no | `Backend::cluster`, `AsyncBackend::cluster`; implies `tokio` |
@@ -48,6 +50,8 @@
 mod backend;
 mod commands;
 mod decision;
+#[cfg(feature = "macros")]
+pub mod decorate;
 mod error;
 mod key;
 mod limit;
@@ -67,6 +71,8 @@ pub use error::{Error, ErrorKind};
 pub use key::{Key, Keyspace};
 pub use limit::{Algorithm, AnyLimit, Limit, Limiter};
 pub use premier_algorithms::{Fixed, InvalidArgument, Leaky, Sliding, Token};
+#[cfg(feature = "macros")]
+pub use premier_macros::{fixed_window, leaky_bucket, sliding_window, token_bucket};
 /// redis-rs, in the version whose types stand in this crate's signatures.
 pub use redis;
 #[cfg(feature = "tokio")]

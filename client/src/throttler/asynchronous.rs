@@ -56,6 +56,22 @@ impl AsyncThrottler {
         self.check(key, limit.into().try_cost(cost)?).await
     }
 
+    /// A call that goes ahead as soon as this returns, or is an error: a limited call is one here, and a call that is admitted
+    /// waits for its turn, however long that is.
+    ///
+    /// # Errors
+    /// [`QuotaExceeded`](crate::ErrorKind::QuotaExceeded) when it is limited, and those of [`check`](Self::check).
+    pub async fn admit(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Decision, Error> {
+        let limit = limit.into();
+        let key = self.settings.keyspace.key(key, limit.algorithm());
+        let decision = self.decide(&key, &limit).await?;
+        let Some(wait) = decision.wait() else {
+            return Err(Error::quota_exceeded(key, decision));
+        };
+        sleep(wait).await;
+        Ok(decision)
+    }
+
     /// Waits until the call is admitted, and until it is its turn, but for `at_most` this long.
     ///
     /// It sleeps as long as the store says and asks again, so that no caller is woken in vain. When it would have to wait for

@@ -1,0 +1,208 @@
+//! Whatever form a function has.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use premier_client::{
+    AsyncThrottler, Backend, Error, ErrorKind, Throttler, decorate, fixed_window, leaky_bucket, sliding_window,
+    token_bucket,
+};
+
+/// An error of the user's.
+#[derive(Debug)]
+enum PaymentError {
+    Limited(Error),
+    Declined,
+}
+
+impl From<Error> for PaymentError {
+    fn from(error: Error) -> Self {
+        Self::Limited(error)
+    }
+}
+
+type Payment<T> = Result<T, PaymentError>;
+
+struct User {
+    id: u64,
+}
+
+/// Documented, and stays so.
+#[token_bucket(quota = 1, duration = "1h", key = |user, _| user.id)]
+async fn charge(user: &User, cents: u64) -> Payment<u64> {
+    if cents == 0 { Err(PaymentError::Declined) } else { Ok(user.id + cents) }
+}
+
+#[tokio::test]
+async fn the_error_is_the_users_own_by_an_alias_of_result() {
+    assert!(matches!(charge(&User { id: 1 }, 41).await, Ok(42)));
+    assert!(matches!(charge(&User { id: 2 }, 0).await, Err(PaymentError::Declined)));
+    let Err(PaymentError::Limited(error)) = charge(&User { id: 1 }, 41).await else { panic!("it is limited") };
+    assert_eq!(error.key(), Some("premier:decorated::forms:charge:token:1"));
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+const ONE: u64 = 1;
+
+#[sliding_window(quota = ONE, duration = MINUTE, cost = ONE, on_limit = None)]
+fn value_instead() -> Option<u8> {
+    Some(1)
+}
+
+#[sliding_window(quota = 1, duration = "1m", on_limit = format!("not now: {}", error.kind() == ErrorKind::QuotaExceeded))]
+fn told_by_the_error() -> impl Display {
+    "now".to_owned()
+}
+
+#[sliding_window(quota = 1, duration = "1m", key = |key| key, on_limit = key)]
+fn echo(key: &'static str) -> &'static str {
+    let _ = key;
+    "admitted"
+}
+
+#[test]
+fn an_expression_sees_the_arguments() {
+    assert_eq!(echo("ada"), "admitted");
+    assert_eq!(echo("ada"), "ada");
+}
+
+#[test]
+fn an_expression_is_returned_instead() {
+    assert_eq!((value_instead(), value_instead()), (Some(1), None));
+    assert_eq!(told_by_the_error().to_string(), "now");
+    assert_eq!(told_by_the_error().to_string(), "not now: true");
+}
+
+#[fixed_window(quota = 1, duration = "300ms", on_limit = wait("10s"))]
+fn waits() {}
+
+#[fixed_window(quota = 1, duration = "1h", on_limit = wait("1ms"))]
+fn waits_in_vain() -> Payment<()> {
+    Ok(())
+}
+
+#[fixed_window(quota = 1, duration = "1h", on_limit = wait("1ms"))]
+fn waits_in_vain_and_panics() -> u8 {
+    1
+}
+
+#[test]
+fn a_call_can_wait() {
+    let start = std::time::Instant::now();
+    waits();
+    waits();
+    assert!(start.elapsed() >= Duration::from_millis(299));
+
+    assert!(waits_in_vain().is_ok());
+    assert!(matches!(waits_in_vain(), Err(PaymentError::Limited(_))));
+}
+
+#[test]
+#[should_panic(expected = "the quota of premier:decorated::forms:waits_in_vain_and_panics:fixed is exceeded")]
+fn a_call_that_waits_in_vain_panics_if_there_is_no_error_to_return() {
+    waits_in_vain_and_panics();
+    waits_in_vain_and_panics();
+}
+
+#[leaky_bucket(quota = 10, duration = "1s", capacity = 2, max_wait = "1ms")]
+async fn impatient() -> Result<(), Error> {
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_turn_that_comes_too_late_is_limited() {
+    assert!(impatient().await.is_ok());
+    assert!(impatient().await.is_err());
+}
+
+struct Ledger<T> {
+    name: &'static str,
+    entries: Vec<T>,
+}
+
+impl<T: Clone> Ledger<T> {
+    #[fixed_window(quota = 2, duration = "1h", key = |_, note| format!("{}/{note}", self.name))]
+    fn add<'a>(&mut self, entry: T, note: &'a str) -> Result<&'a str, Error>
+    where
+        T: Send,
+    {
+        self.entries.push(entry);
+        Ok(note)
+    }
+
+    #[fixed_window(quota = 1, duration = "1h")]
+    fn new() -> Result<Self, Error> {
+        Ok(Self { name: "main", entries: Vec::new() })
+    }
+
+    #[fixed_window(quota = 1, duration = "1h")]
+    fn both((one, other): (T, T), [first, ..]: [u8; 2], mut count: u8) -> Result<(Vec<T>, u8), Error> {
+        count += first;
+        Ok((vec![one, other], count))
+    }
+}
+
+struct Other;
+
+impl Other {
+    #[fixed_window(quota = 1, duration = "1h")]
+    fn new() -> Result<Self, Error> {
+        Ok(Self)
+    }
+}
+
+#[test]
+fn methods_generics_lifetimes_and_patterns() {
+    let mut ledger = Ledger::new().expect("the first");
+    assert_eq!(ledger.add(1, "note").expect("the first"), "note");
+    assert_eq!(ledger.add(2, "note").expect("the second"), "note");
+    assert!(ledger.add(3, "note").is_err());
+    assert!(ledger.add(4, "other note").is_ok());
+    assert_eq!(ledger.entries, [1, 2, 4]);
+    assert_eq!(Ledger::both((1, 2), [3, 4], 5).expect("the first"), (vec![1, 2], 8));
+}
+
+#[test]
+fn methods_of_different_types_do_not_collide() {
+    assert!(Other::new().is_ok(), "Ledger::new is another function");
+    let error = Other::new().err().expect("the second of the same type");
+    assert_eq!(error.key(), Some("premier:decorated::forms:Other::new:fixed"));
+}
+
+#[async_trait]
+trait Notifier {
+    async fn notify(&self, whom: &str) -> Result<usize, Error>;
+}
+
+#[async_trait]
+impl Notifier for Other {
+    #[fixed_window(quota = 1, duration = "1h", key = |whom| whom)]
+    async fn notify(&self, whom: &str) -> Result<usize, Error> {
+        tokio::task::yield_now().await;
+        Ok(whom.len())
+    }
+}
+
+#[tokio::test]
+async fn within_an_async_trait() {
+    assert_eq!(Other.notify("ada").await.expect("the first"), 3);
+    let error = Other.notify("ada").await.expect_err("the second");
+    assert!(error.key().is_some_and(|key| key.ends_with("notify:fixed:ada")), "{error}");
+    assert!(Other.notify("grace").await.is_ok());
+}
+
+#[fixed_window(quota = 1, duration = "1h")]
+fn settled() -> Result<(), Error> {
+    Ok(())
+}
+
+#[test]
+fn it_is_too_late_to_configure_when_a_function_was_called() {
+    assert!(settled().is_ok());
+    let error = decorate::configure(Throttler::builder(Backend::memory()).build()).expect_err("it is too late");
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.to_string().contains("configure it once"), "{error}");
+    let _: &AsyncThrottler = decorate::async_throttler();
+    assert!(decorate::configure_async(decorate::async_throttler().clone()).is_err());
+}

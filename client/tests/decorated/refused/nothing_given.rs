@@ -1,0 +1,8 @@
+use premier_client::*;
+
+#[fixed_window]
+fn f() -> Result<(), Error> {
+    Ok(())
+}
+
+fn main() {}

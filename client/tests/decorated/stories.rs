@@ -1,0 +1,268 @@
+//! What the attributes are for, told once for each throttler.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{LazyLock, Mutex, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use premier_client::{
+    AsyncBackend, AsyncThrottler, Backend, Error, ErrorKind, Keyspace, RetryAfter, Throttler, fixed_window,
+    leaky_bucket, token_bucket,
+};
+use premier_test_server::Server;
+use tokio::runtime::{self, Runtime};
+
+/// The port of a server that all tests share. It dies with the thread that starts it, and so at the end of all tests.
+static PORT: LazyLock<u16> = LazyLock::new(|| {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        let server = Server::start();
+        tell.send(server.port()).expect("somebody waits for it");
+        loop {
+            thread::park();
+        }
+    });
+    told.recv().expect("the server starts")
+});
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+static MEMORY: LazyLock<Throttler> = LazyLock::new(|| Throttler::builder(Backend::memory()).build());
+
+static SERVER: LazyLock<Throttler> = LazyLock::new(|| {
+    let backend = Backend::redis(("127.0.0.1", *PORT)).expect("a valid address");
+    Throttler::builder(backend).deadline(DEADLINE).build()
+});
+
+static ASYNC_MEMORY: LazyLock<AsyncThrottler> =
+    LazyLock::new(|| AsyncThrottler::builder(AsyncBackend::memory()).build());
+
+static ASYNC_SERVER: LazyLock<AsyncThrottler> = LazyLock::new(|| {
+    let backend = AsyncBackend::redis(("127.0.0.1", *PORT)).expect("a valid address");
+    AsyncThrottler::builder(backend).deadline(DEADLINE).build()
+});
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime can be made")
+});
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    RUNTIME.block_on(future)
+}
+
+fn identity<T>(value: T) -> T {
+    value
+}
+
+/// When a limited call is told to come back.
+fn retry_after(result: Result<(), Error>) -> Duration {
+    let error = result.expect_err("the call is limited");
+    assert_eq!(error.kind(), ErrorKind::QuotaExceeded, "{error}");
+    match error.decision().and_then(|decision| decision.retry_after()) {
+        Some(RetryAfter::After(after)) => after,
+        other => panic!("it has to come back: {other:?}"),
+    }
+}
+
+fn three_pass_and_the_fourth_is_limited(call: impl Fn() -> Result<(), Error>) {
+    for _ in 0..3 {
+        call().expect("three pass");
+    }
+    let after = retry_after(call());
+    assert!(after > Duration::from_secs(50), "{after:?}");
+}
+
+fn after_the_wait_it_passes_again(call: impl Fn() -> Result<(), Error>) {
+    for _ in 0..2 {
+        call().expect("two pass");
+    }
+    thread::sleep(retry_after(call()));
+    for _ in 0..2 {
+        call().expect("in the next window two pass");
+    }
+    retry_after(call());
+}
+
+/// Capacity 3, and one leaves every 200 ms.
+fn of_six_at_once_three_go_one_after_the_other(call: impl Fn() -> Result<(), Error> + Sync) {
+    let start = Instant::now();
+    let mut went: Vec<Option<Duration>> = thread::scope(|scope| {
+        let calls: Vec<_> = (0..6).map(|_| scope.spawn(|| call().ok().map(|()| start.elapsed()))).collect();
+        calls.into_iter().map(|call| call.join().expect("no panic")).collect()
+    });
+    went.sort();
+    assert!(went[..3].iter().all(Option::is_none), "three are limited: {went:?}");
+    for (turn, went) in went[3..].iter().flatten().enumerate() {
+        let turn = Duration::from_millis(200) * u32::try_from(turn).expect("there are three");
+        // Their order is that of the store, and a turn is counted from the first call that came to it.
+        assert!(*went + Duration::from_millis(5) >= turn, "before its turn: {went:?} of {turn:?}");
+    }
+    assert_eq!(went[3..].iter().flatten().count(), 3, "three go: {went:?}");
+}
+
+fn a_token_comes_back_before_the_duration_is_over(call: impl Fn() -> Result<(), Error>) {
+    for _ in 0..3 {
+        call().expect("three pass");
+    }
+    let after = retry_after(call());
+    assert!(after <= Duration::from_millis(500), "a third of the duration: {after:?}");
+    thread::sleep(after);
+    call().expect("one token is back");
+    retry_after(call());
+}
+
+fn a_quota_of_nothing_limits_all(call: impl Fn() -> Result<(), Error>) {
+    let error = call().expect_err("all calls are limited");
+    assert_eq!(error.decision().and_then(|decision| decision.retry_after()), Some(RetryAfter::Never));
+}
+
+fn custom_keys_count_apart(call: impl Fn(&str) -> Result<(), Error>) {
+    call("ada").expect("the first of ada's");
+    call("bob").expect("the first of bob's");
+    retry_after(call("ada"));
+    retry_after(call("bob"));
+}
+
+fn clearing_one_keyspace_leaves_the_other(
+    [one, other]: [&dyn Fn() -> Result<(), Error>; 2],
+    clear: impl FnOnce(&Keyspace) -> Result<u64, Error>,
+) {
+    for call in [one, other] {
+        call().expect("one passes");
+        retry_after(call());
+    }
+    let cleared = clear(&Keyspace::from_static("stories-one")).expect("the store answers");
+    assert!(cleared > 0);
+    one().expect("it is forgotten");
+    retry_after(other());
+}
+
+fn of_fifty_at_once_three_pass(call: impl Fn() -> Result<(), Error> + Sync) {
+    let passed = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..50 {
+            scope.spawn(|| passed.fetch_add(call().is_ok().into(), Ordering::Relaxed));
+        }
+    });
+    assert_eq!(passed.into_inner(), 3);
+}
+
+/// The same functions, sync or async, by this throttler.
+macro_rules! stories {
+    ($name:ident: $throttler:expr, $run:path, [$($async:tt)?]) => {
+        mod $name {
+            use super::*;
+
+            #[fixed_window(quota = 3, duration = "1m", throttler = $throttler)]
+            $($async)? fn three_a_minute() -> Result<(), Error> {
+                Ok(())
+            }
+
+            #[test]
+            fn of_a_function() {
+                three_pass_and_the_fourth_is_limited(|| $run(three_a_minute()));
+            }
+
+            struct Service;
+
+            impl Service {
+                #[fixed_window(quota = 3, duration = "1m", throttler = $throttler)]
+                $($async)? fn three_a_minute(&self) -> Result<(), Error> {
+                    Ok(())
+                }
+            }
+
+            #[test]
+            fn of_a_method() {
+                three_pass_and_the_fourth_is_limited(|| $run(Service.three_a_minute()));
+            }
+
+            #[fixed_window(quota = 2, duration = "400ms", throttler = $throttler)]
+            $($async)? fn two_a_moment() -> Result<(), Error> {
+                Ok(())
+            }
+
+            #[test]
+            fn after_a_wait() {
+                after_the_wait_it_passes_again(|| $run(two_a_moment()));
+            }
+
+            #[leaky_bucket(quota = 1, duration = "200ms", capacity = 3, throttler = $throttler)]
+            $($async)? fn one_after_the_other() -> Result<(), Error> {
+                Ok(())
+            }
+
+            #[test]
+            fn in_a_queue() {
+                of_six_at_once_three_go_one_after_the_other(|| $run(one_after_the_other()));
+            }
+
+            #[token_bucket(quota = 3, duration = "1500ms", throttler = $throttler)]
+            $($async)? fn three_tokens() -> Result<(), Error> {
+                Ok(())
+            }
+
+            #[test]
+            fn by_tokens() {
+                a_token_comes_back_before_the_duration_is_over(|| $run(three_tokens()));
+            }
+
+            #[fixed_window(quota = 0, duration = "5s", throttler = $throttler)]
+            $($async)? fn nobody() -> Result<(), Error> {
+                Ok(())
+            }
+
+            #[test]
+            fn of_nobody() {
+                a_quota_of_nothing_limits_all(|| $run(nobody()));
+            }
+
+            #[token_bucket(quota = 1, duration = "1m", key = |user| user, throttler = $throttler)]
+            $($async)? fn one_each(user: &str) -> Result<(), Error> {
+                let _ = user;
+                Ok(())
+            }
+
+            #[test]
+            fn of_each_user() {
+                custom_keys_count_apart(|user| $run(one_each(user)));
+            }
+
+            #[fixed_window(quota = 1, duration = "1m", keyspace = "stories-one", throttler = $throttler)]
+            $($async)? fn in_one() -> Result<(), Error> {
+                Ok(())
+            }
+
+            #[fixed_window(quota = 1, duration = "1m", keyspace = "stories-one2", throttler = $throttler)]
+            $($async)? fn in_other() -> Result<(), Error> {
+                Ok(())
+            }
+
+            #[test]
+            fn of_two_keyspaces() {
+                let _one_at_a_time = CLEARING.lock().unwrap_or_else(PoisonError::into_inner);
+                let calls: [&dyn Fn() -> Result<(), Error>; 2] = [&|| $run(in_one()), &|| $run(in_other())];
+                clearing_one_keyspace_leaves_the_other(calls, |keyspace| $run($throttler.clear(keyspace)));
+            }
+
+            #[token_bucket(quota = 3, duration = "1h", throttler = $throttler)]
+            $($async)? fn three_an_hour() -> Result<(), Error> {
+                Ok(())
+            }
+
+            #[test]
+            fn of_many_at_once() {
+                of_fifty_at_once_three_pass(|| $run(three_an_hour()));
+            }
+        }
+    };
+}
+
+/// Held while a keyspace is cleared, as it is the same for sync and async functions on the server.
+static CLEARING: Mutex<()> = Mutex::new(());
+
+stories!(sync_in_memory: MEMORY, identity, []);
+stories!(sync_on_a_server: SERVER, identity, []);
+stories!(async_in_memory: ASYNC_MEMORY, block_on, [async]);
+stories!(async_on_a_server: ASYNC_SERVER, block_on, [async]);
