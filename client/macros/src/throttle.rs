@@ -4,8 +4,8 @@ use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 use syn::{
-    Block, Error, Expr, ExprClosure, FnArg, Ident, ItemFn, Pat, Result, ReturnType, Signature, Stmt, Type, parse_quote,
-    parse2,
+    Block, Error, Expr, ExprClosure, FnArg, GenericArgument, Ident, ItemFn, Pat, PathArguments, Result, ReturnType,
+    Stmt, Type, TypeParamBound, parse_quote, parse2,
 };
 
 use crate::arguments::{Arguments, OnLimit};
@@ -57,7 +57,8 @@ fn throttle(algorithm: Algorithm, arguments: TokenStream, function: TokenStream)
         (quote!(::premier_client::decorate::throttler()), quote!())
     };
     let throttler = arguments.throttler.as_ref().map_or(throttler, |throttler| quote!(#throttler));
-    let not_admitted = not_admitted(&arguments.on_limit, &function.sig)?;
+    let returned = if is_async_trait { future_output(&function.sig.output) } else { returned(&function.sig.output) };
+    let not_admitted = not_admitted(&arguments.on_limit, &function.sig.ident, returned)?;
     // Not seen by what the user wrote, who may have an argument of this name.
     let name = Ident::new("key", Span::mixed_site());
     let call = match &arguments.on_limit {
@@ -91,14 +92,38 @@ fn boxed_future(block: &mut Block) -> Option<&mut Block> {
     }
 }
 
-/// What a call that is not admitted returns. The error is called `error`.
-fn not_admitted(on_limit: &OnLimit, signature: &Signature) -> Result<TokenStream> {
-    let returned = match &signature.output {
+fn returned(output: &ReturnType) -> Option<&Type> {
+    match output {
         ReturnType::Default => None,
-        ReturnType::Type(_, returned) => Some(&**returned),
-    };
+        ReturnType::Type(_, returned) => Some(returned),
+    }
+}
+
+/// `R` of `Pin<Box<dyn Future<Output = R>>>`, which is what `#[async_trait]` makes of `R`.
+fn future_output(output: &ReturnType) -> Option<&Type> {
+    let mut future = returned(output)?;
+    loop {
+        let path = match future {
+            Type::Path(path) => &path.path,
+            Type::TraitObject(object) => object.bounds.iter().find_map(|bound| match bound {
+                TypeParamBound::Trait(bound) => Some(&bound.path),
+                _ => None,
+            })?,
+            _ => return None,
+        };
+        let PathArguments::AngleBracketed(inner) = &path.segments.last()?.arguments else { return None };
+        future = match inner.args.first()? {
+            GenericArgument::Type(inner) => inner,
+            GenericArgument::AssocType(output) => return Some(&output.ty),
+            _ => return None,
+        };
+    }
+}
+
+/// What a call that is not admitted returns. The error is called `error`.
+fn not_admitted(on_limit: &OnLimit, function: &Ident, returned: Option<&Type>) -> Result<TokenStream> {
     let is_nothing = returned.is_none_or(|returned| matches!(returned, Type::Tuple(tuple) if tuple.elems.is_empty()));
-    let span = returned.map_or_else(|| signature.ident.span(), Spanned::span);
+    let span = returned.map_or_else(|| function.span(), Spanned::span);
     match on_limit {
         OnLimit::Value(value) => Ok(quote!(let _ = error; return #value;)),
         OnLimit::Wait(_) if is_nothing || matches!(returned, Some(Type::ImplTrait(_))) => Ok(quote!(panic!("{error}"))),

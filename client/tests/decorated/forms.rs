@@ -1,7 +1,7 @@
 //! Whatever form a function has.
 
 use std::fmt::Display;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use premier_client::{
@@ -89,7 +89,7 @@ fn waits_in_vain_and_panics() -> u8 {
 
 #[test]
 fn a_call_can_wait() {
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     waits();
     waits();
     assert!(start.elapsed() >= Duration::from_millis(299));
@@ -173,6 +173,8 @@ fn methods_of_different_types_do_not_collide() {
 #[async_trait]
 trait Notifier {
     async fn notify(&self, whom: &str) -> Result<usize, Error>;
+    async fn remind(&self) -> Payment<()>;
+    async fn forget(&self);
 }
 
 #[async_trait]
@@ -182,6 +184,14 @@ impl Notifier for Other {
         tokio::task::yield_now().await;
         Ok(whom.len())
     }
+
+    #[fixed_window(quota = 1, duration = "1h", on_limit = wait("1ms"))]
+    async fn remind(&self) -> Payment<()> {
+        Ok(())
+    }
+
+    #[fixed_window(quota = 1, duration = "200ms", on_limit = wait("10s"))]
+    async fn forget(&self) {}
 }
 
 #[tokio::test]
@@ -190,6 +200,12 @@ async fn within_an_async_trait() {
     let error = Other.notify("ada").await.expect_err("the second");
     assert!(error.key().is_some_and(|key| key.ends_with("notify:fixed:ada")), "{error}");
     assert!(Other.notify("grace").await.is_ok());
+    assert!(Other.remind().await.is_ok());
+    assert!(matches!(Other.remind().await, Err(PaymentError::Limited(_))));
+    let start = Instant::now();
+    Other.forget().await;
+    Other.forget().await;
+    assert!(start.elapsed() >= Duration::from_millis(199));
 }
 
 #[fixed_window(quota = 1, duration = "1h")]
