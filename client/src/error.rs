@@ -5,7 +5,7 @@ use std::time::Duration;
 use premier_algorithms::InvalidArgument;
 use redis::{RedisError, ServerErrorKind};
 
-use crate::{Decision, RetryAfter};
+use crate::{Decision, Keyspace, RetryAfter};
 
 /// Why a call was not admitted, or not decided.
 ///
@@ -198,7 +198,7 @@ impl fmt::Display for Error {
             Reason::InvalidArgument(invalid) => invalid.fmt(f),
             Reason::InvalidAddress(error) => write!(f, "the address of the store is not valid: {error}"),
             Reason::InvalidKeyspace(name) => {
-                write!(f, "the keyspace {name:?} is not valid: it must not be empty, and have no colon in it")
+                write!(f, "{name:?} is no keyspace: {}", Keyspace::RULE)
             }
             #[cfg(feature = "macros")]
             Reason::ConfiguredAlready => f.write_str(

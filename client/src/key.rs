@@ -60,6 +60,9 @@ impl<'a> Key<'a> {
 pub struct Keyspace(Cow<'static, str>);
 
 impl Keyspace {
+    /// What a name may be.
+    pub(crate) const RULE: &str = "a keyspace must not be empty, and have no colon in it";
+
     /// A keyspace of this name.
     ///
     /// # Errors
@@ -75,7 +78,7 @@ impl Keyspace {
     /// When [`Keyspace::new`] returns an error.
     #[must_use]
     pub const fn from_static(name: &'static str) -> Self {
-        assert!(is_valid(name), "a keyspace must not be empty, and have no colon in it");
+        assert!(is_valid(name), "{}", Self::RULE);
         Self(Cow::Borrowed(name))
     }
 
