@@ -50,7 +50,8 @@ impl Cluster {
                 if !keys.is_empty() {
                     let unlink = connection.route_pipeline(unlink(&keys), 0, keys.len(), node.clone());
                     let unlinked = within(Instant::now(), STEP_TIMEOUT, unlink).await?;
-                    cleared += unlinked.into_iter().filter(|unlinked| *unlinked == Value::Int(1)).count() as u64;
+                    let unlinked: Vec<u64> = read(unlinked).map_err(Error::answered)?;
+                    cleared += unlinked.iter().sum::<u64>();
                 }
                 if walk.is_over() {
                     break;
@@ -95,6 +96,11 @@ async fn send(connection: &mut ClusterConnection, command: &Cmd) -> RedisResult<
 async fn ask(connection: &mut ClusterConnection, command: &Cmd, node: SingleNodeRoutingInfo) -> RedisResult<Value> {
     let mut pipeline = Pipeline::with_capacity(2);
     pipeline.cmd("ASKING").add_command(command.clone());
-    let replies = connection.route_pipeline(pipeline, 1, 1, node).await?;
-    Value::Array(replies).extract_error().and_then(|replies| Ok(<(Value,)>::from_redis_value(replies)?.0))
+    let (reply,) = read(connection.route_pipeline(pipeline, 1, 1, node).await?)?;
+    Ok(reply)
+}
+
+/// The replies to a pipeline, or the first error among them, which redis-rs leaves to us here.
+fn read<T: FromRedisValue>(replies: Vec<Value>) -> RedisResult<T> {
+    Ok(T::from_redis_value(Value::Array(replies).extract_error()?)?)
 }
