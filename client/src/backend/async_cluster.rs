@@ -14,11 +14,9 @@ use super::clear::{Walk, unlink};
 use super::cluster::{Clients, MAX_REDIRECTIONS, Redirection, by_node, every_master};
 use super::server::STEP_TIMEOUT;
 use super::within;
-use crate::commands::command;
-use crate::limit::with_limit;
-use crate::{AnyLimit, Decision, Error, Keyspace};
+use crate::{Error, Keyspace};
 
-pub(super) struct Cluster {
+pub(crate) struct Cluster {
     clients: Clients,
     charging: OnceCell<ClusterConnection>,
     clearing: OnceCell<ClusterConnection>,
@@ -29,11 +27,10 @@ impl Cluster {
         Ok(Self { clients: Clients::new(addresses)?, charging: OnceCell::new(), clearing: OnceCell::new() })
     }
 
-    pub(super) async fn decide(&self, key: &str, limit: &AnyLimit, deadline: Duration) -> Result<Decision, Error> {
-        let command = with_limit!(limit, limit => command(key, limit));
+    pub(super) async fn call<T: FromRedisValue>(&self, command: &Cmd, deadline: Duration) -> Result<T, Error> {
         let start = Instant::now();
         let mut connection = connect(&self.charging, &self.clients.charging, deadline).await?;
-        let reply = async { Ok(Decision::from_redis_value(send(&mut connection, &command).await?)?) };
+        let reply = async { Ok(T::from_redis_value(send(&mut connection, command).await?.extract_error()?)?) };
         within(start, deadline, reply).await
     }
 

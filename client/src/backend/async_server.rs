@@ -3,17 +3,15 @@
 use std::time::{Duration, Instant};
 
 use redis::aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, IntoConnectionInfo, ProtocolVersion, RedisResult};
+use redis::{Client, Cmd, FromRedisValue, IntoConnectionInfo, ProtocolVersion, RedisResult};
 use tokio::sync::OnceCell;
 
 use super::clear::{Walk, unlink};
 use super::server::{self, CONNECT_TIMEOUT, STEP_TIMEOUT};
 use super::within;
-use crate::commands::command;
-use crate::limit::with_limit;
-use crate::{AnyLimit, Decision, Error, Keyspace};
+use crate::{Error, Keyspace};
 
-pub(super) struct Server {
+pub(crate) struct Server {
     client: Client,
     /// Made at the first call, as that happens in a runtime for sure.
     manager: OnceCell<ConnectionManager>,
@@ -40,13 +38,11 @@ impl Server {
     }
 }
 
-pub(super) async fn decide(
+pub(super) async fn call<T: FromRedisValue>(
     mut manager: ConnectionManager,
-    key: &str,
-    limit: &AnyLimit,
+    command: &Cmd,
     deadline: Duration,
-) -> Result<Decision, Error> {
-    let command = with_limit!(limit, limit => command(key, limit));
+) -> Result<T, Error> {
     within(Instant::now(), deadline, async {
         match command.query_async(&mut manager).await {
             // That may be what came of connecting before this call. Nothing was sent, so it is safe to try again.

@@ -12,15 +12,13 @@ use redis::{Cmd, ConnectionLike, FromRedisValue, IntoConnectionInfo, RedisError,
 use super::clear::Walk;
 use super::pool::{Pool, Pooled, Target};
 use super::server::{CONNECT_TIMEOUT, STEP_TIMEOUT, tcp_settings};
-use crate::commands::command;
-use crate::limit::with_limit;
-use crate::{AnyLimit, Decision, Error, Keyspace};
+use crate::{Error, Keyspace};
 
 /// How often a call follows the word of a node that another one has its key.
 pub(super) const MAX_REDIRECTIONS: usize = 5;
 
 #[derive(Clone)]
-pub(super) struct Cluster {
+pub(crate) struct Cluster {
     pool: Pool<ClusterClient>,
     clearing: Pool<ClusterClient>,
 }
@@ -72,9 +70,8 @@ impl Cluster {
         Ok(Self { pool: Pool::new(charging), clearing: Pool::new(clearing) })
     }
 
-    pub(super) fn decide(&self, key: &str, limit: &AnyLimit, deadline: Duration) -> Result<Decision, Error> {
-        let command = with_limit!(limit, limit => command(key, limit));
-        self.pool.call(deadline, |pooled| Ok(Decision::from_redis_value(send(pooled, &command)?)?))
+    pub(super) fn call<T: FromRedisValue>(&self, command: &Cmd, deadline: Duration) -> Result<T, Error> {
+        self.pool.call(deadline, |pooled| Ok(T::from_redis_value(send(pooled, command)?.extract_error()?)?))
     }
 
     /// Returns how many keys there were.

@@ -11,10 +11,9 @@ mod cluster;
 mod memory;
 mod pool;
 mod server;
+mod store;
 
 use std::fmt;
-#[cfg(feature = "tokio")]
-use std::sync::Arc;
 use std::time::Duration;
 #[cfg(feature = "tokio")]
 use std::time::Instant;
@@ -23,10 +22,15 @@ use redis::IntoConnectionInfo;
 #[cfg(feature = "tokio")]
 use redis::aio::ConnectionManager;
 
+use crate::commands::command;
+use crate::limit::with_limit;
 use crate::{AnyLimit, Decision, Error, Keyspace};
 
 #[cfg(feature = "memory")]
 pub use memory::MemoryBackend;
+#[cfg(feature = "tokio")]
+pub(crate) use store::AsyncStore;
+pub(crate) use store::Store;
 
 /// Where a [`Throttler`](crate::Throttler) keeps its limits: a server, a cluster, or this process. Cheap to clone.
 #[derive(Clone)]
@@ -34,9 +38,7 @@ pub struct Backend(Kind);
 
 #[derive(Clone)]
 enum Kind {
-    Server(pool::Pool<redis::Client>),
-    #[cfg(feature = "cluster")]
-    Cluster(cluster::Cluster),
+    Store(Store),
     #[cfg(feature = "memory")]
     Memory(MemoryBackend),
 }
@@ -47,7 +49,7 @@ impl Backend {
     /// # Errors
     /// When the address is none. Whether a server is there shows at the first call.
     pub fn redis(address: impl IntoConnectionInfo) -> Result<Self, Error> {
-        Ok(server::client(address)?.into())
+        Ok(Self(Kind::Store(Store::redis(address)?)))
     }
 
     /// A cluster of Redis or Valkey servers with the module, by way of a pool of up to 10 connections to the cluster.
@@ -56,7 +58,7 @@ impl Backend {
     /// When there is no address, or one is none. Whether the cluster is there shows at the first call.
     #[cfg(feature = "cluster")]
     pub fn cluster<T: IntoConnectionInfo>(addresses: impl IntoIterator<Item = T>) -> Result<Self, Error> {
-        Ok(Self(Kind::Cluster(cluster::Cluster::new(addresses)?)))
+        Ok(Self(Kind::Store(Store::cluster(addresses)?)))
     }
 
     /// The memory of this process: a new [`MemoryBackend`].
@@ -68,9 +70,7 @@ impl Backend {
 
     pub(crate) fn decide(&self, key: &str, limit: &AnyLimit, deadline: Duration) -> Result<Decision, Error> {
         match &self.0 {
-            Kind::Server(pool) => server::decide(pool, key, limit, deadline),
-            #[cfg(feature = "cluster")]
-            Kind::Cluster(cluster) => cluster.decide(key, limit, deadline),
+            Kind::Store(store) => store.call(&with_limit!(limit, limit => command(key, limit)), deadline),
             #[cfg(feature = "memory")]
             Kind::Memory(memory) => Ok(memory.decide(key, *limit)),
         }
@@ -78,9 +78,7 @@ impl Backend {
 
     pub(crate) fn clear(&self, keyspace: &Keyspace) -> Result<u64, Error> {
         match &self.0 {
-            Kind::Server(pool) => server::clear(pool, keyspace),
-            #[cfg(feature = "cluster")]
-            Kind::Cluster(cluster) => cluster.clear(keyspace),
+            Kind::Store(store) => store.clear(keyspace),
             #[cfg(feature = "memory")]
             Kind::Memory(memory) => Ok(memory.clear(keyspace)),
         }
@@ -90,7 +88,7 @@ impl Backend {
 /// A server to be reached as this client does: with certificates of your own, say.
 impl From<redis::Client> for Backend {
     fn from(client: redis::Client) -> Self {
-        Self(Kind::Server(pool::Pool::new(client)))
+        Self(Kind::Store(client.into()))
     }
 }
 
@@ -103,12 +101,11 @@ impl From<MemoryBackend> for Backend {
 
 impl fmt::Debug for Backend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Backend::")?;
         f.write_str(match &self.0 {
-            Kind::Server(_) => "Backend::redis",
-            #[cfg(feature = "cluster")]
-            Kind::Cluster(_) => "Backend::cluster",
+            Kind::Store(store) => store.name(),
             #[cfg(feature = "memory")]
-            Kind::Memory(_) => "Backend::memory",
+            Kind::Memory(_) => "memory",
         })
     }
 }
@@ -123,10 +120,7 @@ pub struct AsyncBackend(AsyncKind);
 #[cfg(feature = "tokio")]
 #[derive(Clone)]
 enum AsyncKind {
-    Server(Arc<async_server::Server>),
-    Manager(ConnectionManager),
-    #[cfg(feature = "cluster")]
-    Cluster(Arc<async_cluster::Cluster>),
+    Store(AsyncStore),
     #[cfg(feature = "memory")]
     Memory(MemoryBackend),
 }
@@ -139,7 +133,7 @@ impl AsyncBackend {
     /// # Errors
     /// When the address is none. Whether a server is there shows at the first call.
     pub fn redis(address: impl IntoConnectionInfo) -> Result<Self, Error> {
-        Ok(Self(AsyncKind::Server(Arc::new(async_server::Server::new(address)?))))
+        Ok(Self(AsyncKind::Store(AsyncStore::redis(address)?)))
     }
 
     /// A cluster of Redis or Valkey servers with the module, by way of one connection to each.
@@ -148,7 +142,7 @@ impl AsyncBackend {
     /// When there is no address, or one is none. Whether the cluster is there shows at the first call.
     #[cfg(feature = "cluster")]
     pub fn cluster<T: IntoConnectionInfo>(addresses: impl IntoIterator<Item = T>) -> Result<Self, Error> {
-        Ok(Self(AsyncKind::Cluster(Arc::new(async_cluster::Cluster::new(addresses)?))))
+        Ok(Self(AsyncKind::Store(AsyncStore::cluster(addresses)?)))
     }
 
     /// The memory of this process: a new [`MemoryBackend`].
@@ -160,10 +154,7 @@ impl AsyncBackend {
 
     pub(crate) async fn decide(&self, key: &str, limit: &AnyLimit, deadline: Duration) -> Result<Decision, Error> {
         match &self.0 {
-            AsyncKind::Server(server) => async_server::decide(server.manager().await?, key, limit, deadline).await,
-            AsyncKind::Manager(manager) => async_server::decide(manager.clone(), key, limit, deadline).await,
-            #[cfg(feature = "cluster")]
-            AsyncKind::Cluster(cluster) => cluster.decide(key, limit, deadline).await,
+            AsyncKind::Store(store) => store.call(&with_limit!(limit, limit => command(key, limit)), deadline).await,
             #[cfg(feature = "memory")]
             AsyncKind::Memory(memory) => Ok(memory.decide(key, *limit)),
         }
@@ -171,10 +162,7 @@ impl AsyncBackend {
 
     pub(crate) async fn clear(&self, keyspace: &Keyspace) -> Result<u64, Error> {
         match &self.0 {
-            AsyncKind::Server(server) => async_server::clear(server.manager().await?, keyspace).await,
-            AsyncKind::Manager(manager) => async_server::clear(manager.clone(), keyspace).await,
-            #[cfg(feature = "cluster")]
-            AsyncKind::Cluster(cluster) => cluster.clear(keyspace).await,
+            AsyncKind::Store(store) => store.clear(keyspace).await,
             #[cfg(feature = "memory")]
             AsyncKind::Memory(memory) => Ok(memory.clear(keyspace)),
         }
@@ -200,7 +188,7 @@ async fn within<T>(
 #[cfg(feature = "tokio")]
 impl From<ConnectionManager> for AsyncBackend {
     fn from(manager: ConnectionManager) -> Self {
-        Self(AsyncKind::Manager(manager))
+        Self(AsyncKind::Store(AsyncStore::Manager(manager)))
     }
 }
 
@@ -214,12 +202,11 @@ impl From<MemoryBackend> for AsyncBackend {
 #[cfg(feature = "tokio")]
 impl fmt::Debug for AsyncBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AsyncBackend::")?;
         f.write_str(match &self.0 {
-            AsyncKind::Server(_) | AsyncKind::Manager(_) => "AsyncBackend::redis",
-            #[cfg(feature = "cluster")]
-            AsyncKind::Cluster(_) => "AsyncBackend::cluster",
+            AsyncKind::Store(store) => store.name(),
             #[cfg(feature = "memory")]
-            AsyncKind::Memory(_) => "AsyncBackend::memory",
+            AsyncKind::Memory(_) => "memory",
         })
     }
 }

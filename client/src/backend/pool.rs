@@ -9,7 +9,7 @@ use redis::{ConnectionLike, RedisError, RedisResult};
 use crate::Error;
 
 /// What a pool connects to.
-pub(super) trait Target: Send + Sync + 'static {
+pub(crate) trait Target: Send + Sync + 'static {
     type Connection: ConnectionLike + Send;
 
     fn connect(&self) -> RedisResult<Self::Connection>;
@@ -19,7 +19,7 @@ pub(super) trait Target: Send + Sync + 'static {
 }
 
 /// A pool of connections. Clones share it.
-pub(super) struct Pool<T: Target> {
+pub(crate) struct Pool<T: Target> {
     connections: r2d2::Pool<Manager<T>>,
     generation: Arc<AtomicU64>,
 }

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use redis::{Client, Connection, ConnectionLike, IntoConnectionInfo, RedisResult, io::tcp::TcpSettings};
+use redis::io::tcp::TcpSettings;
+use redis::{Client, Cmd, Connection, ConnectionLike, FromRedisValue, IntoConnectionInfo, RedisResult};
 
 use super::clear::{Walk, unlink};
 use super::pool::{Pool, Pooled, Target};
-use crate::commands::command;
-use crate::limit::with_limit;
-use crate::{AnyLimit, Decision, Error, Keyspace};
+use crate::{Error, Keyspace};
 
 /// How long a connection may take to be made.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -56,8 +55,7 @@ impl Target for Client {
     }
 }
 
-pub(super) fn decide(pool: &Pool<Client>, key: &str, limit: &AnyLimit, deadline: Duration) -> Result<Decision, Error> {
-    let command = with_limit!(limit, limit => command(key, limit));
+pub(super) fn call<T: FromRedisValue>(pool: &Pool<Client>, command: &Cmd, deadline: Duration) -> Result<T, Error> {
     pool.call(deadline, |pooled| command.query(&mut pooled.connection))
 }
 
