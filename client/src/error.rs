@@ -27,6 +27,9 @@ pub enum ErrorKind {
     ModuleNotLoaded,
     /// A limit, a keyspace, an address or a setting that can't be.
     Configuration,
+    /// The call took longer than its [`timeout`](crate::decorate#timeouts), and was dropped.
+    #[cfg(feature = "macros")]
+    Timeout,
     /// The store understood the call and refuses it: a key of another type, no permission. Nothing was charged.
     Refused,
 }
@@ -47,6 +50,10 @@ enum Reason {
     InvalidKeyspace(String),
     #[cfg(feature = "macros")]
     ConfiguredAlready,
+    #[cfg(all(feature = "macros", feature = "tokio"))]
+    TimedOut {
+        after: Duration,
+    },
     Refused(RedisError),
 }
 
@@ -66,6 +73,8 @@ impl Error {
             }
             #[cfg(feature = "macros")]
             Reason::ConfiguredAlready => ErrorKind::Configuration,
+            #[cfg(all(feature = "macros", feature = "tokio"))]
+            Reason::TimedOut { .. } => ErrorKind::Timeout,
             Reason::Refused(_) => ErrorKind::Refused,
         }
     }
@@ -116,6 +125,11 @@ impl Error {
     #[cfg(feature = "macros")]
     pub(crate) fn configured_already() -> Self {
         Reason::ConfiguredAlready.into()
+    }
+
+    #[cfg(all(feature = "macros", feature = "tokio"))]
+    pub(crate) fn timed_out(after: Duration) -> Self {
+        Reason::TimedOut { after }.into()
     }
 
     /// What it means that redis-rs answered this to a command.
@@ -202,8 +216,11 @@ impl fmt::Display for Error {
             }
             #[cfg(feature = "macros")]
             Reason::ConfiguredAlready => f.write_str(
-                "the throttler of decorated functions is decided already: configure it once, before the first of them is called",
+                "the throttlers of decorated functions are decided already: configure them once, before the first of these is \
+                 called",
             ),
+            #[cfg(all(feature = "macros", feature = "tokio"))]
+            Reason::TimedOut { after } => write!(f, "the call did not end within {after:?}"),
             Reason::Refused(error) => write!(f, "the store refuses the call: {error}"),
         }
     }

@@ -22,14 +22,15 @@ pub struct Key<'a> {
     custom: Option<String>,
 }
 
-/// A [`Key`] of the module where this is written: `key!("login")`, or `key!("login", user.id)` to count each user's calls.
+/// A [`Key`] of the module where this is written: `key!("login")`, or `key!("login", user.id)` to count each user's calls. Several
+/// things may tell calls apart: `key!("price", product, currency)`.
 #[macro_export]
 macro_rules! key {
     ($function:expr) => {
         $crate::Key::new(::core::module_path!(), $function)
     };
-    ($function:expr, $custom:expr) => {
-        $crate::Key::new(::core::module_path!(), $function).custom($custom)
+    ($function:expr, $($custom:expr),+) => {
+        $crate::Key::new(::core::module_path!(), $function).custom_parts(&[$(&$custom),+])
     };
 }
 
@@ -50,6 +51,34 @@ impl<'a> Key<'a> {
     #[must_use]
     pub fn custom(self, custom: impl fmt::Display) -> Self {
         Self { custom: Some(custom.to_string()), ..self }
+    }
+
+    /// Only those calls that have all of these in common. A single one is as [`custom`](Self::custom); several are joined by a
+    /// colon, with a backslash before each colon and backslash that is in one, so that no two lists are the same key.
+    ///
+    /// ```
+    /// use premier_client::key;
+    ///
+    /// assert_eq!(key!("price", "a:b", "c"), key!("price").custom(r"a\:b:c"));
+    /// assert_ne!(key!("price", "a:b", "c"), key!("price", "a", "b:c"));
+    /// ```
+    #[must_use]
+    pub fn custom_parts(self, parts: &[&dyn fmt::Display]) -> Self {
+        if let [one] = parts {
+            return self.custom(one);
+        }
+        let mut custom = String::new();
+        for part in parts {
+            for character in part.to_string().chars() {
+                if matches!(character, ':' | '\\') {
+                    custom.push('\\');
+                }
+                custom.push(character);
+            }
+            custom.push(':');
+        }
+        custom.pop();
+        self.custom(custom)
     }
 }
 
@@ -92,8 +121,13 @@ impl Keyspace {
     /// ```
     #[must_use]
     pub fn key(&self, key: &Key<'_>, algorithm: Algorithm) -> String {
+        self.name(key, algorithm.name())
+    }
+
+    /// A key of this kind, as it is in the store.
+    pub(crate) fn name(&self, key: &Key<'_>, kind: &str) -> String {
         let Key { keyspace, module, function, custom } = key;
-        let parts = [&*keyspace.unwrap_or(self).0, *module, *function, algorithm.name()];
+        let parts = [&*keyspace.unwrap_or(self).0, *module, *function, kind];
         let custom_len = custom.as_ref().map_or(0, String::len);
         let mut name = String::with_capacity(parts.iter().map(|part| part.len() + 1).sum::<usize>() + custom_len);
         for part in parts {

@@ -48,6 +48,8 @@
 #![forbid(unsafe_code)]
 
 mod backend;
+#[cfg(feature = "cache")]
+mod cache;
 mod commands;
 mod decision;
 #[cfg(feature = "macros")]
@@ -63,16 +65,27 @@ pub use backend::AsyncBackend;
 pub use backend::Backend;
 #[cfg(feature = "memory")]
 pub use backend::MemoryBackend;
+#[cfg(all(feature = "cache", feature = "tokio"))]
+pub use cache::{AsyncMemoryCache, AsyncRedisCache};
+#[cfg(feature = "cache")]
+pub use cache::{MemoryCache, RedisCache};
 #[cfg(feature = "tokio")]
 pub use commands::AsyncPremierCommands;
 pub use commands::{Pipe, PremierCommands, PremierPipelineCommands};
 pub use decision::{DecidedBy, Decision, RetryAfter};
+#[cfg(feature = "macros")]
+pub use decorate::configure;
 pub use error::{Error, ErrorKind};
 pub use key::{Key, Keyspace};
 pub use limit::{Algorithm, AnyLimit, Limit, Limiter};
 pub use premier_algorithms::{Fixed, InvalidArgument, Leaky, Sliding, Token};
+#[cfg(all(feature = "cache", feature = "macros"))]
+pub use premier_macros::cache;
+#[doc(hidden)]
 #[cfg(feature = "macros")]
-pub use premier_macros::{fixed_window, leaky_bucket, sliding_window, token_bucket};
+pub use premier_macros::layer;
+#[cfg(feature = "macros")]
+pub use premier_macros::{fixed_window, leaky_bucket, retry, sliding_window, throttle, timeout, token_bucket};
 /// redis-rs, in the version whose types stand in this crate's signatures.
 pub use redis;
 #[cfg(feature = "tokio")]

@@ -1,32 +1,53 @@
 //! Durations as attributes take them: a string with a unit, or any expression of type `Duration`.
 
-use premier_algorithms::MaxWait;
+use premier_algorithms::{MaxWait, Span};
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{ToTokens, quote};
 use syn::{Error, Expr, ExprLit, Lit, LitStr, Result};
 
-pub(crate) fn parse(expression: &Expr) -> Result<TokenStream> {
-    let Expr::Lit(ExprLit { lit, .. }) = expression else {
-        return Ok(quote!(#expression));
-    };
-    match lit {
-        Lit::Str(text) => literal(text),
-        lit => Err(Error::new_spanned(lit, "a duration is a string with a unit, like \"5s\", or a `Duration`")),
+pub(crate) enum Duration {
+    Known { span: Span, literal: LitStr },
+    Computed(Expr),
+}
+
+impl Duration {
+    pub(crate) fn new(expression: Expr) -> Result<Self> {
+        match expression {
+            Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) => Self::parse(literal),
+            Expr::Lit(ExprLit { lit, .. }) => Err(Error::new_spanned(
+                lit,
+                "a duration is a string with a unit, like \"5s\", or an expression of type `Duration`",
+            )),
+            computed => Ok(Self::Computed(computed)),
+        }
+    }
+
+    /// As the commands read it, but for seconds without a unit, which a reader of the code might take for anything.
+    fn parse(literal: LitStr) -> Result<Self> {
+        let text = literal.value();
+        let has_unit = text.ends_with(|last: char| last.is_ascii_alphabetic());
+        match MaxWait::parse(text.as_bytes()) {
+            Ok(duration) if has_unit => Ok(Self::Known { span: duration.get(), literal }),
+            _ => Err(Error::new_spanned(
+                literal,
+                "a duration is an integer with a unit (us, ms, s, m, h, d), like \"5s\" or \"500ms\"",
+            )),
+        }
     }
 }
 
-/// As the commands read it, but for seconds without a unit, which a reader of the code might take for anything.
-fn literal(text: &LitStr) -> Result<TokenStream> {
-    let value = text.value();
-    let has_unit = value.ends_with(|last: char| last.is_ascii_alphabetic());
-    match MaxWait::parse(value.as_bytes()) {
-        Ok(duration) if has_unit => {
-            let micros = duration.get().as_micros();
-            Ok(quote!(::core::time::Duration::from_micros(#micros)))
-        }
-        _ => Err(Error::new_spanned(
-            text,
-            "a duration is an integer with a unit (us, ms, s, m, h, d), like \"5s\" or \"500ms\"",
-        )),
+impl ToTokens for Duration {
+    fn to_tokens(&self, tokens: &mut TokenStream) {
+        let micros = match self {
+            Self::Computed(expression) => return expression.to_tokens(tokens),
+            Self::Known { span, .. } => span.as_micros(),
+        };
+        let (constructor, units) = match micros {
+            whole if whole % 1_000_000 == 0 => (quote!(from_secs), whole / 1_000_000),
+            whole if whole % 1_000 == 0 => (quote!(from_millis), whole / 1_000),
+            micros => (quote!(from_micros), micros),
+        };
+        let units = proc_macro2::Literal::u64_unsuffixed(units);
+        tokens.extend(quote!(::core::time::Duration::#constructor(#units)));
     }
 }

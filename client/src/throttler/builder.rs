@@ -7,13 +7,13 @@ use crate::{Algorithm, Backend, Keyspace, Throttler};
 use crate::{AsyncBackend, AsyncThrottler};
 
 /// How long a call to the store may take if not given otherwise.
-const DEFAULT_DEADLINE: Duration = Duration::from_millis(500);
+pub(crate) const DEFAULT_DEADLINE: Duration = Duration::from_millis(500);
 
 /// Builds a [`Throttler`] or an [`AsyncThrottler`](crate::AsyncThrottler).
 #[derive(Debug, Clone)]
 #[must_use = "it is a throttler only when it is built"]
 pub struct Builder<B> {
-    backend: B,
+    pub(crate) backend: B,
     keyspace: Keyspace,
     algorithm: Algorithm,
     deadline: Duration,
@@ -30,7 +30,7 @@ pub(super) struct Settings {
 }
 
 impl<B> Builder<B> {
-    pub(super) fn new(backend: B) -> Self {
+    pub(crate) fn new(backend: B) -> Self {
         Self {
             backend,
             keyspace: Keyspace::default(),
@@ -59,6 +59,13 @@ impl<B> Builder<B> {
     /// What happens when the store does not answer; [`OnError::Fail`] if not given.
     pub fn on_error(self, on_error: OnError) -> Self {
         Self { on_error, ..self }
+    }
+
+    /// The same on another backend.
+    #[cfg(feature = "macros")]
+    pub(crate) fn on<C>(self, backend: impl FnOnce(B) -> C) -> Builder<C> {
+        let Self { backend: old, keyspace, algorithm, deadline, on_error } = self;
+        Builder { backend: backend(old), keyspace, algorithm, deadline, on_error }
     }
 
     fn settings(self) -> (B, Arc<Settings>) {

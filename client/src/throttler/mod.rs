@@ -11,4 +11,6 @@ mod on_error;
 pub use asynchronous::AsyncThrottler;
 pub use blocking::Throttler;
 pub use builder::Builder;
+#[cfg(feature = "cache")]
+pub(crate) use builder::DEFAULT_DEADLINE;
 pub use on_error::OnError;

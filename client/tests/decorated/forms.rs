@@ -4,10 +4,7 @@ use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use premier_client::{
-    AsyncThrottler, Backend, Error, ErrorKind, Throttler, decorate, fixed_window, leaky_bucket, sliding_window,
-    token_bucket,
-};
+use premier_client::{Error, ErrorKind, configure, fixed_window, leaky_bucket, sliding_window, token_bucket};
 
 /// An error of the user's.
 #[derive(Debug)]
@@ -216,9 +213,7 @@ fn settled() -> Result<(), Error> {
 #[test]
 fn it_is_too_late_to_configure_when_a_function_was_called() {
     assert!(settled().is_ok());
-    let error = decorate::configure(Throttler::builder(Backend::memory()).build()).expect_err("it is too late");
+    let error = configure().install().expect_err("it is too late");
     assert_eq!(error.kind(), ErrorKind::Configuration);
-    assert!(error.to_string().contains("configure it once"), "{error}");
-    let _: &AsyncThrottler = decorate::async_throttler();
-    assert!(decorate::configure_async(decorate::async_throttler().clone()).is_err());
+    assert!(error.to_string().contains("configure them once"), "{error}");
 }

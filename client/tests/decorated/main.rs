@@ -1,5 +1,10 @@
 //! What the attributes promise: in memory and on a server, for sync and async functions.
 
+mod caching;
 mod forms;
+mod order;
 mod refused;
+mod retrying;
+mod server;
 mod stories;
+mod timeouts;

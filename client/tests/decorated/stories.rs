@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{LazyLock, Mutex, PoisonError, mpsc};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,28 +10,16 @@ use premier_client::{
     AsyncBackend, AsyncThrottler, Backend, Error, ErrorKind, Keyspace, RetryAfter, Throttler, fixed_window,
     leaky_bucket, token_bucket,
 };
-use premier_test_server::Server;
 use tokio::runtime::{self, Runtime};
 
-/// The port of a server that all tests share. It dies with the thread that starts it, and so at the end of all tests.
-static PORT: LazyLock<u16> = LazyLock::new(|| {
-    let (tell, told) = mpsc::channel();
-    thread::spawn(move || {
-        let server = Server::start();
-        tell.send(server.port()).expect("somebody waits for it");
-        loop {
-            thread::park();
-        }
-    });
-    told.recv().expect("the server starts")
-});
+use crate::server;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
 static MEMORY: LazyLock<Throttler> = LazyLock::new(|| Throttler::builder(Backend::memory()).build());
 
 static SERVER: LazyLock<Throttler> = LazyLock::new(|| {
-    let backend = Backend::redis(("127.0.0.1", *PORT)).expect("a valid address");
+    let backend = Backend::redis(("127.0.0.1", server::port())).expect("a valid address");
     Throttler::builder(backend).deadline(DEADLINE).build()
 });
 
@@ -39,7 +27,7 @@ static ASYNC_MEMORY: LazyLock<AsyncThrottler> =
     LazyLock::new(|| AsyncThrottler::builder(AsyncBackend::memory()).build());
 
 static ASYNC_SERVER: LazyLock<AsyncThrottler> = LazyLock::new(|| {
-    let backend = AsyncBackend::redis(("127.0.0.1", *PORT)).expect("a valid address");
+    let backend = AsyncBackend::redis(("127.0.0.1", server::port())).expect("a valid address");
     AsyncThrottler::builder(backend).deadline(DEADLINE).build()
 });
 

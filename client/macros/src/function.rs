@@ -1,0 +1,215 @@
+//! The function under the attributes.
+
+use std::mem;
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, format_ident, quote};
+use syn::visit_mut::VisitMut;
+use syn::{
+    Block, Expr, FnArg, GenericArgument, GenericParam, Ident, ItemFn, Pat, PathArguments, ReturnType, Stmt, Type,
+    TypeParamBound, parse_quote, visit_mut,
+};
+
+pub(crate) struct Function {
+    /// Without its body.
+    item: ItemFn,
+    /// What runs, with the layers that have been put around so far.
+    pub(crate) body: Block,
+    runs: Runs,
+    /// Whether there is a layer of retries around the one that is being built.
+    pub(crate) is_retried: bool,
+}
+
+enum Runs {
+    Sync,
+    Async,
+    /// In a future that it makes and returns, as `#[async_trait]` would have it.
+    InFuture,
+}
+
+impl Runs {
+    /// What of a function's block runs when it is called.
+    fn block<'a>(&self, block: &'a mut Block) -> &'a mut Block {
+        match self {
+            Self::InFuture => future(block).expect("it was seen before"),
+            Self::Sync | Self::Async => block,
+        }
+    }
+}
+
+impl Function {
+    pub(crate) fn new(mut item: ItemFn) -> Self {
+        let runs = if item.sig.asyncness.is_some() {
+            Runs::Async
+        } else if future_output(&item.sig.output).is_some() && future(&mut item.block).is_some() {
+            Runs::InFuture
+        } else {
+            Runs::Sync
+        };
+        let body = mem::replace(runs.block(&mut item.block), parse_quote!({}));
+        Self { item, body, runs, is_retried: false }
+    }
+
+    /// The function, whole.
+    pub(crate) fn into_item(mut self) -> ItemFn {
+        *self.runs.block(&mut self.item.block) = self.body;
+        self.item
+    }
+
+    pub(crate) fn is_async(&self) -> bool {
+        !matches!(self.runs, Runs::Sync)
+    }
+
+    /// What stands behind a call that an async function awaits.
+    pub(crate) fn awaits(&self) -> TokenStream {
+        if self.is_async() { quote!(.await) } else { quote!() }
+    }
+
+    /// What is configured for functions that name none of their own: `throttler` or `cache`.
+    pub(crate) fn global(&self, name: &str) -> TokenStream {
+        let name = if self.is_async() { format_ident!("async_{name}") } else { format_ident!("{name}") };
+        quote!(::premier_client::decorate::#name())
+    }
+
+    pub(crate) fn name(&self) -> &Ident {
+        &self.item.sig.ident
+    }
+
+    /// What it comes to in the end; `None` is nothing.
+    pub(crate) fn returned(&self) -> Option<&Type> {
+        let returned = match self.runs {
+            Runs::InFuture => future_output(&self.item.sig.output)?,
+            Runs::Sync | Runs::Async => written_output(&self.item.sig.output)?,
+        };
+        if matches!(returned, Type::Tuple(nothing) if nothing.elems.is_empty()) { None } else { Some(returned) }
+    }
+
+    /// One run of the body, which may return early. A future, if the function is async.
+    pub(crate) fn run(&self) -> TokenStream {
+        let body = &self.body;
+        let asyncness = self.is_async().then(|| quote!(async));
+        let returned = self.returned().map(|returned| {
+            let mut returned = returned.clone();
+            InferImplTrait.visit_type_mut(&mut returned);
+            quote!(-> #returned)
+        });
+        quote!((#asyncness || #returned #body)())
+    }
+
+    /// What has the type of what the function returns, for the compiler to look at.
+    pub(crate) fn phantom(&self) -> TokenStream {
+        let returned = self.returned().map_or_else(|| quote!(()), ToTokens::to_token_stream);
+        quote!(::core::marker::PhantomData::<#returned>)
+    }
+
+    /// The arguments beside `self`.
+    pub(crate) fn arguments(&self) -> impl Iterator<Item = &Pat> {
+        self.item.sig.inputs.iter().filter_map(|argument| match argument {
+            FnArg::Typed(argument) => Some(&*argument.pat),
+            FnArg::Receiver(_) => None,
+        })
+    }
+
+    pub(crate) fn has_receiver(&self) -> bool {
+        self.item.sig.receiver().is_some() || self.arguments().any(|argument| is_named(argument, "__self"))
+    }
+
+    pub(crate) fn has_type_parameters(&self) -> bool {
+        let mut parameters = self.item.sig.generics.params.iter();
+        parameters.any(|parameter| !matches!(parameter, GenericParam::Lifetime(_)))
+    }
+
+    /// Where the last error of this crate's is noted that an attempt has raised.
+    pub(crate) fn raised() -> Ident {
+        Ident::new("raised", Span::mixed_site())
+    }
+
+    /// Notes an `error` for the retries around.
+    pub(crate) fn note(&self, error: &Ident) -> Option<TokenStream> {
+        let raised = Self::raised();
+        self.is_retried.then(|| quote!(#raised = Some(::premier_client::decorate::Raised::by(&#error));))
+    }
+}
+
+/// The names in a pattern.
+pub(crate) fn names(pattern: &Pat) -> Vec<&Ident> {
+    match pattern {
+        Pat::Ident(name) => vec![&name.ident],
+        Pat::TupleStruct(inner) => inner.elems.iter().flat_map(names).collect(),
+        Pat::Tuple(inner) => inner.elems.iter().flat_map(names).collect(),
+        Pat::Slice(inner) => inner.elems.iter().flat_map(names).collect(),
+        Pat::Struct(inner) => inner.fields.iter().flat_map(|field| names(&field.pat)).collect(),
+        Pat::Reference(inner) => names(&inner.pat),
+        Pat::Paren(inner) => names(&inner.pat),
+        _ => Vec::new(),
+    }
+}
+
+fn is_named(pattern: &Pat, name: &str) -> bool {
+    matches!(pattern, Pat::Ident(pattern) if pattern.ident == name)
+}
+
+/// The block of `Box::pin(async move { … })` or of `async move { … }`, if it is that which the function returns.
+fn future(block: &mut Block) -> Option<&mut Block> {
+    let Some(Stmt::Expr(returned, None)) = block.stmts.last_mut() else { return None };
+    match returned {
+        Expr::Async(future) => Some(&mut future.block),
+        Expr::Call(call) if is_box_pin(&call.func) => match call.args.first_mut()? {
+            Expr::Async(future) => Some(&mut future.block),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn is_box_pin(function: &Expr) -> bool {
+    let Expr::Path(function) = function else { return false };
+    let names: Vec<_> = function.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+    names.ends_with(&["Box".to_owned(), "pin".to_owned()])
+}
+
+fn written_output(output: &ReturnType) -> Option<&Type> {
+    match output {
+        ReturnType::Default => None,
+        ReturnType::Type(_, returned) => Some(returned),
+    }
+}
+
+/// `R` of `Pin<Box<dyn Future<Output = R>>>` or of `impl Future<Output = R>`.
+fn future_output(output: &ReturnType) -> Option<&Type> {
+    let mut future = written_output(output)?;
+    loop {
+        let path = match future {
+            Type::Path(path) => &path.path,
+            Type::TraitObject(object) => first_trait(&object.bounds)?,
+            Type::ImplTrait(bounds) => first_trait(&bounds.bounds)?,
+            _ => return None,
+        };
+        let PathArguments::AngleBracketed(inner) = &path.segments.last()?.arguments else { return None };
+        future = match inner.args.first()? {
+            GenericArgument::Type(inner) => inner,
+            GenericArgument::AssocType(output) if output.ident == "Output" => return Some(&output.ty),
+            _ => return None,
+        };
+    }
+}
+
+fn first_trait<'a>(bounds: impl IntoIterator<Item = &'a TypeParamBound>) -> Option<&'a syn::Path> {
+    bounds.into_iter().find_map(|bound| match bound {
+        TypeParamBound::Trait(bound) => Some(&bound.path),
+        _ => None,
+    })
+}
+
+/// A closure cannot return an `impl Trait`, but something that the compiler finds out.
+struct InferImplTrait;
+
+impl VisitMut for InferImplTrait {
+    fn visit_type_mut(&mut self, ty: &mut Type) {
+        if matches!(ty, Type::ImplTrait(_)) {
+            *ty = parse_quote!(_);
+        } else {
+            visit_mut::visit_type_mut(self, ty);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What the attributes that limit calls stand on.
+#![expect(missing_docs, reason = "called by what the attributes write")]
+
+use std::marker::PhantomData;
+
+use crate::Error;
+
+/// What a function can return when a call of it is not admitted.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't be made of the error of a call that is not admitted",
+    label = "a `Result` whose error is `From<premier_client::Error>` can; otherwise add `on_limit = wait(\"10s\")`, which \
+             panics when that is not long enough, or `on_limit = …` with what the function shall return"
+)]
+pub trait NotAdmitted {
+    /// The error, as the function returns it.
+    fn not_admitted(error: Error) -> Self;
+}
+
+impl<T, E: From<Error>> NotAdmitted for Result<T, E> {
+    fn not_admitted(error: Error) -> Self {
+        Err(error.into())
+    }
+}
+
+/// How a call ends that has waited in vain, if its function returns a `Result`. Found before [`OrPanic`].
+pub trait OrError<R> {
+    fn give_up(&self, error: Error) -> R;
+}
+
+impl<T, E: From<Error>> OrError<Result<T, E>> for PhantomData<Result<T, E>> {
+    fn give_up(&self, error: Error) -> Result<T, E> {
+        Err(error.into())
+    }
+}
+
+/// How a call ends that has waited in vain, if its function returns anything else.
+pub trait OrPanic<R> {
+    fn give_up(&self, error: Error) -> R;
+}
+
+impl<R> OrPanic<R> for &PhantomData<R> {
+    fn give_up(&self, error: Error) -> R {
+        panic!("{error}")
+    }
+}
+
+/// The function in which this stands, with the type of which it is a method.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! function_name {
+    () => {{
+        struct Here;
+        $crate::decorate::function_of(::core::any::type_name::<Here>(), ::core::module_path!())
+    }};
+}
+
+/// `module::Type::method::{{closure}}::Here` without what does not belong to the function.
+#[must_use]
+pub fn function_of(here: &'static str, module: &str) -> &'static str {
+    let path = here.strip_suffix("::Here").unwrap_or(here);
+    let path = path.find("::{{").map_or(path, |end| &path[..end]);
+    path.strip_prefix(module).and_then(|path| path.strip_prefix("::")).unwrap_or(path)
+}

@@ -1,0 +1,243 @@
+//! The top attribute is the outermost layer: every pair, both ways round.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use premier_client::{Error, ErrorKind, cache, fixed_window, leaky_bucket, retry, throttle, timeout};
+use tokio::time::sleep;
+
+fn identity<T>(value: T) -> T {
+    value
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made").block_on(future)
+}
+
+fn kind<T>(result: Result<T, Error>) -> Option<ErrorKind> {
+    result.err().map(|error| error.kind())
+}
+
+fn count(counter: &AtomicU32) -> u32 {
+    counter.fetch_add(1, Ordering::Relaxed) + 1
+}
+
+/// An error that is none of ours.
+fn failure() -> Error {
+    premier_client::Keyspace::new("").expect_err("a keyspace has a name")
+}
+
+/// The pairs of layers that a sync function may have, too.
+macro_rules! pairs {
+    ($name:ident: $run:path, [$($async:tt)?]) => {
+        mod $name {
+            use super::*;
+
+            #[cache(ttl = "1h")]
+            #[fixed_window(quota = 1, duration = "1h")]
+            $($async)? fn cache_over_throttle(number: u32) -> Result<u32, Error> {
+                Ok(number)
+            }
+
+            #[test]
+            fn what_is_remembered_costs_nothing() {
+                assert_eq!($run(cache_over_throttle(1)).ok(), Some(1));
+                assert_eq!($run(cache_over_throttle(1)).ok(), Some(1));
+                assert_eq!(kind($run(cache_over_throttle(2))), Some(ErrorKind::QuotaExceeded));
+            }
+
+            #[fixed_window(quota = 1, duration = "1h")]
+            #[cache(ttl = "1h")]
+            $($async)? fn throttle_over_cache(number: u32) -> Result<u32, Error> {
+                Ok(number)
+            }
+
+            #[test]
+            fn what_is_remembered_costs() {
+                assert_eq!($run(throttle_over_cache(1)).ok(), Some(1));
+                assert_eq!(kind($run(throttle_over_cache(1))), Some(ErrorKind::QuotaExceeded));
+            }
+
+            #[retry(max = 3, delay = "1us", on = [Configuration])]
+            #[throttle(quota = 2, duration = "1h")]
+            $($async)? fn retry_over_throttle(runs: &AtomicU32) -> Result<(), Error> {
+                count(runs);
+                Err(failure())
+            }
+
+            #[test]
+            fn each_attempt_costs() {
+                let runs = AtomicU32::new(0);
+                assert_eq!(kind($run(retry_over_throttle(&runs))), Some(ErrorKind::QuotaExceeded));
+                assert_eq!(runs.into_inner(), 2);
+            }
+
+            #[throttle(quota = 1, duration = "1h")]
+            #[retry(max = 3, delay = "1us")]
+            $($async)? fn throttle_over_retry(runs: &AtomicU32) -> Result<(), Error> {
+                count(runs);
+                Err(failure())
+            }
+
+            #[test]
+            fn all_attempts_cost_as_one() {
+                let runs = AtomicU32::new(0);
+                assert_eq!(kind($run(throttle_over_retry(&runs))), Some(ErrorKind::Configuration));
+                assert_eq!(kind($run(throttle_over_retry(&runs))), Some(ErrorKind::QuotaExceeded));
+                assert_eq!(runs.into_inner(), 3);
+            }
+
+            #[cache(ttl = "1h", key = |keys, _| count(keys))]
+            #[retry(max = 3, delay = "1us")]
+            $($async)? fn cache_over_retry(keys: &AtomicU32, runs: &AtomicU32) -> Result<u32, Error> {
+                match count(runs) {
+                    run @ 3 => Ok(run),
+                    _ => Err(failure()),
+                }
+            }
+
+            #[test]
+            fn the_cache_is_asked_once() {
+                let (keys, runs) = (AtomicU32::new(0), AtomicU32::new(0));
+                assert_eq!($run(cache_over_retry(&keys, &runs)).ok(), Some(3));
+                assert_eq!((keys.into_inner(), runs.into_inner()), (1, 3));
+            }
+
+            #[retry(max = 3, delay = "1us")]
+            #[cache(ttl = "1h", key = |keys, _| count(keys))]
+            $($async)? fn retry_over_cache(keys: &AtomicU32, runs: &AtomicU32) -> Result<u32, Error> {
+                match count(runs) {
+                    run @ 3 => Ok(run),
+                    _ => Err(failure()),
+                }
+            }
+
+            #[test]
+            fn the_cache_is_asked_by_each_attempt() {
+                let (keys, runs) = (AtomicU32::new(0), AtomicU32::new(0));
+                assert_eq!($run(retry_over_cache(&keys, &runs)).ok(), Some(3));
+                assert_eq!((keys.into_inner(), runs.into_inner()), (3, 3));
+            }
+
+            #[fixed_window(quota = 3, duration = "1h")]
+            #[fixed_window(quota = 1, duration = "1h", keyspace = "inner")]
+            $($async)? fn throttle_over_throttle() -> Result<(), Error> {
+                Ok(())
+            }
+
+            #[test]
+            fn the_outer_limit_is_asked_first() {
+                assert_eq!(kind($run(throttle_over_throttle())), None);
+                let limited_by = |name| move |error: Error| error.key().is_some_and(|key| key.starts_with(name));
+                assert!($run(throttle_over_throttle()).is_err_and(limited_by("inner:")));
+                assert!($run(throttle_over_throttle()).is_err_and(limited_by("inner:")));
+                assert!($run(throttle_over_throttle()).is_err_and(limited_by("premier:")));
+            }
+        }
+    };
+}
+
+pairs!(sync_functions: identity, []);
+pairs!(async_functions: block_on, [async]);
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+#[timeout("1m")]
+#[leaky_bucket(quota = 1, duration = "1h", capacity = 2)]
+async fn timeout_over_throttle() -> Result<(), Error> {
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_a_turn_counts() {
+    assert_eq!(kind(timeout_over_throttle().await), None);
+    assert_eq!(kind(timeout_over_throttle().await), Some(ErrorKind::Timeout));
+}
+
+#[leaky_bucket(quota = 1, duration = "1h", capacity = 2)]
+#[timeout("1m")]
+async fn throttle_over_timeout() -> Result<(), Error> {
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_a_turn_does_not_count() {
+    let start = tokio::time::Instant::now();
+    assert_eq!(kind(throttle_over_timeout().await), None);
+    assert_eq!(kind(throttle_over_timeout().await), None);
+    assert!(start.elapsed() > HOUR / 2);
+}
+
+#[timeout("150s")]
+#[retry(max = 10, strategy = "fixed", delay = "1m", jitter = false)]
+async fn timeout_over_retry(runs: &AtomicU32) -> Result<(), Error> {
+    count(runs);
+    Err(failure())
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_time_is_that_of_all_attempts() {
+    let runs = AtomicU32::new(0);
+    assert_eq!(kind(timeout_over_retry(&runs).await), Some(ErrorKind::Timeout));
+    assert_eq!(runs.into_inner(), 3);
+}
+
+#[retry(max = 3, on = [Timeout])]
+#[timeout("1m")]
+async fn retry_over_timeout(runs: &AtomicU32) -> Result<(), Error> {
+    if count(runs) < 3 {
+        sleep(HOUR).await;
+    }
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_attempt_has_its_time() {
+    let runs = AtomicU32::new(0);
+    assert_eq!(kind(retry_over_timeout(&runs).await), None);
+    assert_eq!(runs.into_inner(), 3);
+}
+
+/// The first run takes for ever, and the others 40 seconds.
+async fn compute(runs: &AtomicU32) -> Result<u32, Error> {
+    let run = count(runs);
+    sleep(if run == 1 { HOUR } else { Duration::from_secs(40) }).await;
+    Ok(run)
+}
+
+#[cache(ttl = "1h", key = |_| "the same")]
+#[timeout("50s")]
+async fn cache_over_timeout(runs: &AtomicU32) -> Result<u32, Error> {
+    compute(runs).await
+}
+
+/// The second comes when the first has run for 30 of its 50 seconds.
+async fn one_and_another<T>(one: impl Future<Output = T>, other: impl Future<Output = T>) -> (T, T) {
+    tokio::join!(one, async {
+        sleep(Duration::from_secs(30)).await;
+        other.await
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_another_to_compute_does_not_count() {
+    let runs = AtomicU32::new(0);
+    let (one, other) = one_and_another(cache_over_timeout(&runs), cache_over_timeout(&runs)).await;
+    assert_eq!(kind(one), Some(ErrorKind::Timeout));
+    assert_eq!(other.ok(), Some(2));
+}
+
+#[timeout("50s")]
+#[cache(ttl = "1h", key = |_| "the same")]
+async fn timeout_over_cache(runs: &AtomicU32) -> Result<u32, Error> {
+    compute(runs).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiting_for_another_to_compute_counts() {
+    let runs = AtomicU32::new(0);
+    let (one, other) = one_and_another(timeout_over_cache(&runs), timeout_over_cache(&runs)).await;
+    assert_eq!(kind(one), Some(ErrorKind::Timeout));
+    assert_eq!(kind(other), Some(ErrorKind::Timeout));
+    assert_eq!(runs.into_inner(), 2);
+}

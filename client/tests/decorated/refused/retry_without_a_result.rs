@@ -1,0 +1,6 @@
+use premier_client::retry;
+
+#[retry(max = 3)]
+fn f() {}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use premier_client::timeout;
+
+#[timeout("60s")]
+async fn f() {}
+
+fn main() {}

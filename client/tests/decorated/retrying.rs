@@ -1,0 +1,288 @@
+//! Calls that fail are made again.
+
+use std::error::Error as StdError;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use premier_client::{Error, ErrorKind, fixed_window, leaky_bucket, retry};
+use tokio::time::Instant;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failure {
+    Transient,
+    Final,
+}
+
+/// Counts its calls, and fails in each but the last.
+struct Attempts {
+    made: AtomicU32,
+    needed: u32,
+}
+
+impl Attempts {
+    fn needing(needed: u32) -> Self {
+        Self { made: AtomicU32::new(0), needed }
+    }
+
+    fn made(&self) -> u32 {
+        self.made.load(Ordering::Relaxed)
+    }
+
+    fn make<E>(&self, error: E) -> Result<u32, E> {
+        let made = self.made.fetch_add(1, Ordering::Relaxed) + 1;
+        if made < self.needed { Err(error) } else { Ok(made) }
+    }
+}
+
+#[retry(delay = "1ms")]
+fn sync_call(attempts: &Attempts) -> Result<u32, Failure> {
+    attempts.make(Failure::Transient)
+}
+
+#[retry]
+async fn async_call(attempts: &Attempts) -> Result<u32, Failure> {
+    attempts.make(Failure::Transient)
+}
+
+#[test]
+fn a_sync_call_is_made_three_times_unless_told_otherwise() {
+    assert_eq!(sync_call(&Attempts::needing(1)), Ok(1));
+    assert_eq!(sync_call(&Attempts::needing(3)), Ok(3));
+    let attempts = Attempts::needing(4);
+    assert_eq!(sync_call(&attempts), Err(Failure::Transient));
+    assert_eq!(attempts.made(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_async_call_is_made_three_times_unless_told_otherwise() {
+    assert_eq!(async_call(&Attempts::needing(3)).await, Ok(3));
+    let attempts = Attempts::needing(4);
+    assert_eq!(async_call(&attempts).await, Err(Failure::Transient));
+    assert_eq!(attempts.made(), 3);
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[retry(delay = "1s", jitter = false, max = 5)]
+async fn exponentially(attempts: &Attempts) -> Result<u32, Failure> {
+    attempts.make(Failure::Transient)
+}
+
+#[retry(strategy = "fixed", delay = SECOND, jitter = false, max = 5)]
+async fn fixedly(attempts: &Attempts) -> Result<u32, Failure> {
+    attempts.make(Failure::Transient)
+}
+
+#[retry(strategy = "linear", delay = "1s", jitter = false, max = 5)]
+async fn linearly(attempts: &Attempts) -> Result<u32, Failure> {
+    attempts.make(Failure::Transient)
+}
+
+#[retry(strategy = |failed| SECOND * failed * failed, jitter = false, max = attempts.needed)]
+async fn by_squares(attempts: &Attempts) -> Result<u32, Failure> {
+    attempts.make(Failure::Transient)
+}
+
+async fn seconds(call: impl Future<Output = Result<u32, Failure>>) -> u128 {
+    let start = Instant::now();
+    assert_eq!(call.await, Ok(5));
+    // tokio's clock has ticks of a millisecond.
+    (start.elapsed().as_millis() + 500) / 1_000
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_pauses_are_those_of_the_strategy() {
+    assert_eq!(seconds(exponentially(&Attempts::needing(5))).await, 1 + 2 + 4 + 8);
+    assert_eq!(seconds(fixedly(&Attempts::needing(5))).await, 4);
+    assert_eq!(seconds(linearly(&Attempts::needing(5))).await, 1 + 2 + 3 + 4);
+    assert_eq!(seconds(by_squares(&Attempts::needing(5))).await, 1 + 4 + 9 + 16);
+}
+
+#[retry(strategy = "fixed", delay = "1s", max = 101)]
+async fn with_jitter(attempts: &Attempts) -> Result<u32, Failure> {
+    attempts.make(Failure::Transient)
+}
+
+#[tokio::test(start_paused = true)]
+async fn those_who_failed_together_do_not_come_back_together() {
+    let start = Instant::now();
+    assert_eq!(with_jitter(&Attempts::needing(101)).await, Ok(101));
+    let seconds = start.elapsed().as_secs();
+    // A hundred pauses of 1 to 2 seconds.
+    assert!((120..180).contains(&seconds), "{seconds}");
+}
+
+#[retry(max = 5, delay = "1ms", on = [|error| *error == Failure::Transient])]
+fn by_a_predicate(attempts: &Attempts, failure: Failure) -> Result<u32, Failure> {
+    attempts.make(failure)
+}
+
+#[retry(max = 5, delay = "1ms", on = [QuotaExceeded, is_transient])]
+fn by_a_function(attempts: &Attempts, failure: Failure) -> Result<u32, Failure> {
+    attempts.make(failure)
+}
+
+fn is_transient(failure: &Failure) -> bool {
+    *failure == Failure::Transient
+}
+
+#[retry(max = 5, delay = "1ms", on = [QuotaExceeded])]
+fn by_a_kind(attempts: &Attempts, failure: Failure) -> Result<u32, Failure> {
+    attempts.make(failure)
+}
+
+#[test]
+fn only_what_it_is_told_is_tried_again() {
+    assert_eq!(by_a_predicate(&Attempts::needing(5), Failure::Transient), Ok(5));
+    assert_eq!(by_a_function(&Attempts::needing(5), Failure::Transient), Ok(5));
+    for call in [by_a_predicate, by_a_function, by_a_kind] {
+        let attempts = Attempts::needing(5);
+        assert_eq!(call(&attempts, Failure::Final), Err(Failure::Final));
+        assert_eq!(attempts.made(), 1);
+    }
+}
+
+/// Says nothing of what is within.
+#[derive(Debug)]
+struct Opaque;
+
+impl From<Error> for Opaque {
+    fn from(_: Error) -> Self {
+        Self
+    }
+}
+
+#[retry(max = 2, delay = "1us", on = [QuotaExceeded])]
+#[fixed_window(quota = 1, duration = "300ms")]
+fn limited() -> Result<(), Opaque> {
+    Ok(())
+}
+
+#[retry(max = 2, delay = "1us", on = [QuotaExceeded])]
+#[fixed_window(quota = 1, duration = "300ms")]
+async fn limited_async() -> Result<(), Opaque> {
+    Ok(())
+}
+
+#[test]
+fn a_limited_call_does_not_come_back_before_its_time() {
+    let start = Instant::now();
+    limited().expect("the first");
+    limited().expect("the second comes back in time to be admitted");
+    assert!(start.elapsed() >= Duration::from_millis(299));
+}
+
+#[tokio::test]
+async fn a_limited_async_call_does_not_come_back_before_its_time() {
+    let start = Instant::now();
+    limited_async().await.expect("the first");
+    limited_async().await.expect("the second comes back in time to be admitted");
+    assert!(start.elapsed() >= Duration::from_millis(299));
+}
+
+static ASKED: AtomicU32 = AtomicU32::new(0);
+
+#[retry(max = 5, strategy = |failed| { ASKED.store(failed, Ordering::Relaxed); Duration::ZERO })]
+#[fixed_window(quota = 0, duration = "1s")]
+fn nobody() -> Result<(), Error> {
+    Ok(())
+}
+
+#[retry(max = 2, strategy = "fixed", delay = "1ms")]
+#[retry(max = 3, strategy = "fixed", delay = "1ms")]
+fn twice_three_times(attempts: &Attempts) -> Result<u32, Failure> {
+    attempts.make(Failure::Transient)
+}
+
+#[test]
+fn what_is_never_admitted_is_not_tried_again() {
+    let error = nobody().expect_err("nobody is admitted");
+    assert_eq!(error.kind(), ErrorKind::QuotaExceeded);
+    assert!(ASKED.load(Ordering::Relaxed) <= 1, "it was tried again");
+}
+
+#[test]
+fn attempts_multiply() {
+    assert_eq!(twice_three_times(&Attempts::needing(6)), Ok(6));
+    assert_eq!(twice_three_times(&Attempts::needing(7)), Err(Failure::Transient));
+}
+
+/// The second call within 100 ms is limited.
+#[leaky_bucket(quota = 1, duration = "100ms", capacity = 1, key = |caller| caller)]
+fn inner(caller: &str) -> Result<(), Error> {
+    let _ = caller;
+    Ok(())
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the call failed")]
+struct Wrapped(#[from] Error);
+
+macro_rules! outer {
+    ($name:ident -> $error:ty) => {
+        #[retry(max = 2, delay = "1us", on = [QuotaExceeded])]
+        fn $name() -> Result<(), $error> {
+            inner(stringify!($name))?;
+            Ok(())
+        }
+    };
+}
+
+outer!(as_it_is -> Error);
+outer!(as_a_source -> Wrapped);
+outer!(in_anyhow -> anyhow::Error);
+outer!(in_a_box -> Box<dyn StdError>);
+outer!(in_a_box_to_send -> Box<dyn StdError + Send + Sync>);
+
+#[test]
+fn an_error_of_a_call_within_is_found_in_the_users_own() {
+    for call in [
+        || as_it_is().is_ok(),
+        || as_a_source().is_ok(),
+        || in_anyhow().is_ok(),
+        || in_a_box().is_ok(),
+        || in_a_box_to_send().is_ok(),
+    ] {
+        let start = Instant::now();
+        assert!(call(), "the first is admitted");
+        assert!(call(), "the second is admitted when it comes back");
+        assert!(start.elapsed() >= Duration::from_millis(99));
+    }
+}
+
+struct Machine {
+    runs: Vec<String>,
+}
+
+impl Machine {
+    #[retry(max = 3, delay = "1ms")]
+    async fn run(&mut self, what: String) -> Result<usize, Failure> {
+        self.runs.push(what.clone());
+        if self.runs.len() < 3 { Err(Failure::Transient) } else { Ok(self.runs.len()) }
+    }
+}
+
+#[tokio::test]
+async fn a_method_that_changes_itself() {
+    let mut machine = Machine { runs: Vec::new() };
+    assert_eq!(machine.run("job".to_owned()).await, Ok(3));
+    assert_eq!(machine.runs, ["job"; 3]);
+}
+
+#[retry(max = 3, delay = "1ms")]
+fn into_something<T: Clone>(seen: &Mutex<Vec<T>>, item: T) -> Result<impl Fn() -> usize + use<T>, Failure> {
+    let mut seen = seen.lock().expect("nobody panics");
+    seen.push(item.clone());
+    let count = seen.len();
+    if count < 2 {
+        return Err(Failure::Transient);
+    }
+    Ok(move || count)
+}
+
+#[test]
+fn a_generic_function_that_returns_something_without_a_name() {
+    let count = into_something(&Mutex::default(), "item").map(|count| count());
+    assert_eq!(count, Ok(2));
+}

@@ -1,0 +1,64 @@
+//! Calls that take too long.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use premier_client::{Error, ErrorKind, timeout};
+use tokio::time::{Instant, sleep};
+
+#[timeout("60s")]
+async fn takes(time: Duration) -> Result<Duration, Error> {
+    sleep(time).await;
+    Ok(time)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_takes_too_long_fails_in_time() {
+    let start = Instant::now();
+    let just_in_time = Duration::from_millis(59_999);
+    assert_eq!(takes(just_in_time).await.ok(), Some(just_in_time));
+
+    let error = takes(Duration::from_secs(3600)).await.expect_err("it takes too long");
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    assert_eq!(error.to_string(), "the call did not end within 60s");
+    assert!((start.elapsed() - just_in_time - Duration::from_secs(60)) < Duration::from_millis(10));
+}
+
+/// Sees to it that what a call holds is given back.
+struct Guard<'a>(&'a AtomicBool);
+
+impl Drop for Guard<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[timeout(after / 2)]
+async fn hold(is_dropped: &AtomicBool, after: Duration) -> Result<(), Error> {
+    let _guard = Guard(is_dropped);
+    sleep(after).await;
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_takes_too_long_is_dropped() {
+    let is_dropped = AtomicBool::new(false);
+    assert!(hold(&is_dropped, Duration::from_secs(8)).await.is_err());
+    assert!(is_dropped.into_inner());
+}
+
+#[timeout("1s")]
+fn returns_a_future(time: Duration) -> impl Future<Output = Result<(), Error>> + Send {
+    let doubled = time * 2;
+    async move {
+        sleep(doubled).await;
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_function_that_returns_a_future_is_an_async_one() {
+    assert!(returns_a_future(Duration::from_millis(499)).await.is_ok());
+    assert_eq!(returns_a_future(Duration::from_secs(1)).await.map_err(|error| error.kind()), Err(ErrorKind::Timeout));
+}
