@@ -29,9 +29,14 @@ macro_rules! key {
     ($function:expr) => {
         $crate::Key::new(::core::module_path!(), $function)
     };
-    ($function:expr, $($custom:expr),+) => {
-        $crate::Key::new(::core::module_path!(), $function).custom_parts(&[$(&$custom),+])
+    ($function:expr, $custom:expr) => {
+        $crate::Key::new(::core::module_path!(), $function).custom($custom)
     };
+    ($function:expr, $($part:expr),+) => {{
+        // A statement, so that no reference lives on: futures that hold one would not be `Send`.
+        let key = $crate::Key::new(::core::module_path!(), $function).custom_parts(&[$(&$part),+]);
+        key
+    }};
 }
 
 impl<'a> Key<'a> {

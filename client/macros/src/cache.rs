@@ -1,14 +1,14 @@
 //! `#[cache(ttl = "30s")]`: what calls come to is remembered.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::TokenStream;
 use quote::quote;
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
-use syn::{Error, Expr, Ident, Result, Type};
+use syn::{Error, Expr, Result, Type};
 
 use crate::arguments::Arguments;
 use crate::duration::Duration;
-use crate::function::Function;
+use crate::function::{Function, unseen};
 use crate::key::Key;
 
 pub(crate) struct Cache {
@@ -40,7 +40,7 @@ impl Cache {
         let key = if self.key.is_custom() { self.key.of(function)? } else { self.key_of_arguments(function)? };
         let store = self.store.as_ref().map_or_else(|| function.global("cache"), |store| quote!((#store)));
         let ttl = &self.ttl;
-        let [name, outcome] = ["key", "outcome"].map(|name| Ident::new(name, Span::mixed_site()));
+        let [name, outcome] = ["key", "outcome"].map(unseen);
         let phantom = function.phantom();
         let run = function.run();
         let awaits = function.awaits();

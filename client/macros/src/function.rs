@@ -121,7 +121,7 @@ impl Function {
 
     /// Where the last error of this crate's is noted that an attempt has raised.
     pub(crate) fn raised() -> Ident {
-        Ident::new("raised", Span::mixed_site())
+        unseen("raised")
     }
 
     /// Notes an `error` for the retries around.
@@ -129,6 +129,11 @@ impl Function {
         let raised = Self::raised();
         self.is_retried.then(|| quote!(#raised = Some(::premier_client::decorate::Raised::by(&#error));))
     }
+}
+
+/// A name that what the user wrote does not see, who may use it for something else.
+pub(crate) fn unseen(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
 }
 
 /// The names in a pattern.

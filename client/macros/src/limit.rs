@@ -7,6 +7,7 @@ use syn::{Error, Expr, ExprLit, Ident, Lit, Result};
 
 use crate::arguments::Arguments;
 use crate::duration::Duration;
+use crate::function::unseen;
 use crate::throttle::Algorithm;
 
 pub(crate) struct Limit {
@@ -56,6 +57,8 @@ impl Limit {
     /// An expression of type `Result<Limit, _>` or `Result<AnyLimit, _>`.
     pub(crate) fn computed(&self, algorithm: &Algorithm, throttler: &Ident) -> TokenStream {
         let Self { quota, duration, capacity, cost, max_wait } = self;
+        let limit_ = unseen("limit");
+        let into = matches!(algorithm, Algorithm::Configured).then(|| quote!(.map_err(::core::convert::Into::into)));
         let limit = match algorithm {
             Algorithm::Known(constructor) => {
                 let constructor = format_ident!("try_{constructor}");
@@ -64,9 +67,9 @@ impl Limit {
             Algorithm::Given(algorithm) => quote!((#algorithm).limit(#quota, #duration)),
             Algorithm::Configured => quote!(#throttler.limit(#quota, #duration)),
         };
-        let capacity = capacity.as_ref().map(|capacity| quote!(.and_then(|limit| limit.try_capacity(#capacity))));
-        let cost = cost.as_ref().map(|cost| quote!(.and_then(|limit| Ok(limit.try_cost(#cost)?))));
-        let max_wait = max_wait.as_ref().map(|max_wait| quote!(.and_then(|limit| limit.try_max_wait(#max_wait))));
+        let capacity = capacity.as_ref().map(|capacity| quote!(.and_then(|#limit_| #limit_.try_capacity(#capacity))));
+        let cost = cost.as_ref().map(|cost| quote!(.and_then(|#limit_| #limit_.try_cost(#cost)#into)));
+        let max_wait = max_wait.as_ref().map(|max_wait| quote!(.and_then(|#limit_| #limit_.try_max_wait(#max_wait))));
         quote!(#limit #capacity #cost #max_wait)
     }
 }

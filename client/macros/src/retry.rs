@@ -8,7 +8,7 @@ use syn::{Error, Expr, ExprLit, Ident, Lit, LitBool, Pat, Result, Type};
 
 use crate::arguments::Arguments;
 use crate::duration::Duration;
-use crate::function::Function;
+use crate::function::{Function, unseen};
 
 pub(crate) struct Retry {
     strategy: Strategy,
@@ -120,8 +120,7 @@ impl Retry {
         let delays = self.delays();
         let max = self.max.as_ref().map_or_else(|| quote!(3), |max| quote!(#max));
         let raised = Function::raised();
-        let [retries, result, error, pause] =
-            ["retries", "result", "error", "pause"].map(|name| Ident::new(name, Span::mixed_site()));
+        let [retries, result, error, pause] = ["retries", "result", "error", "pause"].map(unseen);
         let run = function.run();
         let awaits = function.awaits();
         let error_of = quote_spanned!(returned.span()=> ::premier_client::decorate::Fallible::error(&#result));

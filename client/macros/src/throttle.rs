@@ -1,6 +1,6 @@
 //! The attributes that limit how often a function is called.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::parse::ParseStream;
 use syn::spanned::Spanned;
@@ -8,7 +8,7 @@ use syn::{Error, Expr, ExprCall, Ident, Result, Type};
 
 use crate::arguments::Arguments;
 use crate::duration::Duration;
-use crate::function::Function;
+use crate::function::{Function, unseen};
 use crate::key::Key;
 use crate::limit::Limit;
 
@@ -79,8 +79,7 @@ impl Throttle {
         let given = self.throttler.as_ref().map(|throttler| quote!(&#throttler));
         let throttler = given.unwrap_or_else(|| function.global("throttler"));
         let key = self.key.of(function)?;
-        // Not seen by what the user wrote, who may have arguments of these names.
-        let [throttler_, key_] = ["throttler", "key"].map(|name| Ident::new(name, Span::mixed_site()));
+        let [throttler_, key_, limit_] = ["throttler", "key", "limit"].map(unseen);
         let ask = |limit: TokenStream| {
             let awaits = function.awaits();
             match &self.on_limit {
@@ -92,10 +91,10 @@ impl Throttle {
             ask(limit)
         } else {
             let limit = self.limit.computed(&self.algorithm, &throttler_);
-            let ask = ask(quote!(limit));
+            let ask = ask(quote!(#limit_));
             quote! {
                 match #limit {
-                    Ok(limit) => #ask,
+                    Ok(#limit_) => #ask,
                     Err(invalid) => Err(::premier_client::Error::from(invalid)),
                 }
             }

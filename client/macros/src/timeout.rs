@@ -4,10 +4,10 @@ use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
-use syn::{Error, Ident, Result, Type};
+use syn::{Error, Result, Type};
 
 use crate::duration::Duration;
-use crate::function::Function;
+use crate::function::{Function, unseen};
 
 pub(crate) struct Timeout {
     after: Duration,
@@ -43,7 +43,7 @@ impl Timeout {
         };
         let after = &self.after;
         let run = function.run();
-        let [after_, error] = ["after", "error"].map(|name| Ident::new(name, Span::mixed_site()));
+        let [after_, error] = ["after", "error"].map(unseen);
         let note = function.note(&error);
         let timed_out = quote_spanned!(returned.span()=> ::premier_client::decorate::TimedOut::timed_out(#error));
         Ok(quote! {

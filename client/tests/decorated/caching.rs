@@ -1,1 +1,353 @@
+//! What calls come to is remembered: in memory and on a server, for sync and async functions.
 
+use std::convert::Infallible;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use premier_client::{AsyncMemoryCache, AsyncRedisCache, Keyspace, MemoryCache, RedisCache, cache, decorate, key};
+use premier_test_server::{Cluster, Server};
+use redis::Commands;
+use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
+
+use crate::server;
+use crate::stories::{block_on, identity};
+
+static MEMORY: LazyLock<MemoryCache> = LazyLock::new(|| MemoryCache::new(1_000));
+static ASYNC_MEMORY: LazyLock<AsyncMemoryCache> = LazyLock::new(|| AsyncMemoryCache::new(1_000));
+static SERVER: LazyLock<RedisCache> =
+    LazyLock::new(|| RedisCache::redis(("127.0.0.1", server::port())).expect("a valid address").deadline(DEADLINE));
+static ASYNC_SERVER: LazyLock<AsyncRedisCache> = LazyLock::new(|| {
+    AsyncRedisCache::redis(("127.0.0.1", server::port())).expect("a valid address").deadline(DEADLINE)
+});
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// Of a function that counts its runs.
+type Runs = AtomicU32;
+
+fn run(runs: &Runs) -> u32 {
+    runs.fetch_add(1, Ordering::Relaxed) + 1
+}
+
+fn a_call_is_remembered_until_it_expires(ttl: Duration, call: impl Fn(&Runs) -> u32) {
+    let runs = Runs::new(0);
+    let start = Instant::now();
+    assert_eq!((call(&runs), call(&runs)), (1, 1));
+    while call(&runs) == 1 {
+        assert!(start.elapsed() < ttl + DEADLINE, "it does not expire");
+        thread::sleep(ttl / 20);
+    }
+    assert!(start.elapsed() + Duration::from_millis(5) >= ttl, "it expires after {:?}", start.elapsed());
+}
+
+fn an_error_is_not_remembered(call: impl Fn(&Runs) -> Result<u32, u32>) {
+    let runs = Runs::new(0);
+    assert_eq!((call(&runs), call(&runs), call(&runs)), (Err(1), Ok(2), Ok(2)));
+}
+
+fn of_fifty_at_once_one_computes(call: impl Fn(&Runs) -> u32 + Sync) {
+    let runs = Runs::new(0);
+    thread::scope(|scope| {
+        let calls: Vec<_> = (0..50).map(|_| scope.spawn(|| call(&runs))).collect();
+        for call in calls {
+            assert_eq!(call.join().expect("no panic"), 1);
+        }
+    });
+    assert_eq!(runs.into_inner(), 1);
+}
+
+/// It takes as long as two computations, whoever computes.
+fn those_who_wait_for_a_failure_go_on_at_once(takes: Duration, call: impl Fn(&Runs) -> Result<u32, u32> + Sync) {
+    let runs = Runs::new(0);
+    let start = Instant::now();
+    thread::scope(|scope| {
+        let calls: Vec<_> = (0..20).map(|_| scope.spawn(|| call(&runs))).collect();
+        for call in calls {
+            call.join().expect("no panic").expect_err("it always fails");
+        }
+    });
+    assert_eq!(runs.into_inner(), 20, "each gets an error of its own");
+    assert!(start.elapsed() < takes * 10, "they went one after the other: {:?}", start.elapsed());
+}
+
+fn arguments_tell_calls_apart(call: impl Fn(&Runs, &str, &str) -> u32) {
+    let runs = Runs::new(0);
+    assert_eq!(call(&runs, "a:b", "c"), 1);
+    assert_eq!(call(&runs, "a", "b:c"), 2);
+    assert_eq!((call(&runs, "a:b", "c"), call(&runs, "a", "b:c")), (1, 2));
+}
+
+fn it_is_forgotten_by_its_key(call: impl Fn(&Runs, &str) -> u32, invalidate: impl Fn(&str)) {
+    let runs = Runs::new(0);
+    assert_eq!((call(&runs, "ada"), call(&runs, "bob")), (1, 2));
+    invalidate("ada");
+    assert_eq!((call(&runs, "ada"), call(&runs, "bob")), (3, 2));
+}
+
+const TTL: Duration = Duration::from_millis(300);
+const TAKES: Duration = Duration::from_millis(200);
+
+macro_rules! promises {
+    ($name:ident: $cache:expr, $run:path, [$($async:tt)?], $sleep:expr) => {
+        mod $name {
+            use super::*;
+
+            #[cache(ttl = TTL, key = |_| "the same", cache = $cache)]
+            $($async)? fn for_some_time(runs: &Runs) -> u32 {
+                run(runs)
+            }
+
+            #[test]
+            fn until_it_expires() {
+                a_call_is_remembered_until_it_expires(TTL, |runs| $run(for_some_time(runs)));
+            }
+
+            #[cache(ttl = "1h", key = |_| "the same", cache = $cache)]
+            $($async)? fn fails_at_first(runs: &Runs) -> Result<u32, u32> {
+                match run(runs) {
+                    1 => Err(1),
+                    run => Ok(run),
+                }
+            }
+
+            #[test]
+            fn but_no_error() {
+                an_error_is_not_remembered(|runs| $run(fails_at_first(runs)));
+            }
+
+            #[cache(ttl = "1h", key = |_| "the same", cache = $cache)]
+            $($async)? fn takes_some_time(runs: &Runs) -> u32 {
+                $sleep;
+                run(runs)
+            }
+
+            #[test]
+            fn computed_once() {
+                of_fifty_at_once_one_computes(|runs| $run(takes_some_time(runs)));
+            }
+
+            #[cache(ttl = "1h", key = |_| "the same", cache = $cache)]
+            $($async)? fn fails_after_some_time(runs: &Runs) -> Result<u32, u32> {
+                $sleep;
+                Err(run(runs))
+            }
+
+            #[test]
+            fn or_failed() {
+                those_who_wait_for_a_failure_go_on_at_once(TAKES, |runs| $run(fails_after_some_time(runs)));
+            }
+
+            #[cache(ttl = "1h", key = |_, one, other| format!("{}/{one}{}/{other}", one.len(), other.len()), cache = $cache)]
+            $($async)? fn by_a_key(runs: &Runs, one: &str, other: &str) -> u32 {
+                let _ = (one, other);
+                run(runs)
+            }
+
+            #[test]
+            fn by_what_it_is_told() {
+                arguments_tell_calls_apart(|runs, one, other| $run(by_a_key(runs, one, other)));
+            }
+
+            #[cache(ttl = "1h", key = |_, name| name, cache = $cache)]
+            $($async)? fn by_name(runs: &Runs, name: &str) -> u32 {
+                let _ = name;
+                run(runs)
+            }
+
+            #[test]
+            fn until_it_is_invalidated() {
+                it_is_forgotten_by_its_key(
+                    |runs, name| $run(by_name(runs, name)),
+                    |name| _ = $run($cache.invalidate(&key!("by_name", name))),
+                );
+            }
+        }
+    };
+}
+
+promises!(sync_in_memory: MEMORY, identity, [], thread::sleep(TAKES));
+promises!(sync_on_a_server: SERVER, identity, [], thread::sleep(TAKES));
+promises!(async_in_memory: ASYNC_MEMORY, block_on, [async], tokio::time::sleep(TAKES).await);
+promises!(async_on_a_server: ASYNC_SERVER, block_on, [async], tokio::time::sleep(TAKES).await);
+
+static PRICED: Runs = Runs::new(0);
+
+struct Product<'a>(&'a str);
+
+#[cache(ttl = "1h")]
+fn price(Product(name): Product<'_>, currency: String, amount: u64) -> u32 {
+    let _ = (name, currency, amount);
+    run(&PRICED)
+}
+
+#[test]
+fn unless_told_otherwise_the_arguments_are_the_key() {
+    let price = |name, currency: &str, amount| price(Product(name), currency.to_owned(), amount);
+    assert_eq!(price("a:b", "EUR", 1), 1);
+    assert_eq!(price("a", "b:EUR", 1), 2);
+    assert_eq!(price("a", "b:EUR", 2), 3);
+    assert_eq!((price("a:b", "EUR", 1), price("a", "b:EUR", 1), price("a", "b:EUR", 2)), (1, 2, 3));
+
+    decorate::cache().invalidate(&key!("price", "a:b", "EUR", 1));
+    assert_eq!((price("a:b", "EUR", 1), price("a", "b:EUR", 1)), (4, 2));
+}
+
+struct Shop {
+    name: &'static str,
+    opened: Runs,
+}
+
+impl Shop {
+    #[cache(ttl = "1h", key = |day| format!("{} {day}", self.name))]
+    async fn opening(&mut self, day: &str) -> Option<u32> {
+        let _ = day;
+        Some(run(&self.opened))
+    }
+}
+
+#[tokio::test]
+async fn methods_are_told_apart_by_what_they_say() {
+    let mut shops = ["this", "that"].map(|name| Shop { name, opened: Runs::new(0) });
+    for shop in &mut shops {
+        assert_eq!((shop.opening("monday").await, shop.opening("monday").await), (Some(1), Some(1)));
+        assert_eq!(shop.opening("tuesday").await, Some(2));
+    }
+    decorate::async_cache().invalidate(&key!("Shop::opening", "this monday")).await;
+    assert_eq!((shops[0].opening("monday").await, shops[1].opening("monday").await), (Some(3), Some(1)));
+}
+
+#[cache(ttl = "1h", key = |_| "the same")]
+async fn slow_at_first(runs: &Runs) -> u32 {
+    let run = run(runs);
+    sleep(if run == 1 { Duration::from_secs(60 * 60) } else { TAKES }).await;
+    run
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_one_who_computes_is_dropped_another_one_takes_over() {
+    let runs = Runs::new(0);
+    let mut one = Box::pin(slow_at_first(&runs));
+    let others = async {
+        let waiting = || tokio::time::timeout(Duration::from_secs(60), slow_at_first(&runs));
+        tokio::join!(waiting(), waiting(), waiting())
+    };
+    assert!(tokio::time::timeout(TAKES, one.as_mut()).await.is_err(), "it takes an hour");
+    let (results, ()) = tokio::join!(others, async {
+        sleep(TAKES).await;
+        drop(one);
+    });
+    assert_eq!(results, (Ok(2), Ok(2), Ok(2)));
+    assert_eq!(runs.load(Ordering::Relaxed), 2);
+}
+
+#[cache(ttl = "1h", key = |_| "the same")]
+fn panics_at_first(runs: &Runs) -> u32 {
+    match run(runs) {
+        1 => panic!("as it is meant to"),
+        run => run,
+    }
+}
+
+#[test]
+fn when_the_one_who_computes_panics_the_next_one_computes() {
+    let runs = Runs::new(0);
+    thread::scope(|scope| scope.spawn(|| panics_at_first(&runs)).join().expect_err("it panics"));
+    assert_eq!((panics_at_first(&runs), panics_at_first(&runs)), (2, 2));
+}
+
+fn infallible<T>(result: Result<T, Infallible>) -> T {
+    let Ok(value) = result;
+    value
+}
+
+#[test]
+fn a_value_of_another_type_under_the_same_key_is_none() {
+    let cache = MemoryCache::new(1);
+    let hour = Duration::from_secs(60 * 60);
+    assert_eq!(infallible(cache.get_or_compute(&key!("any"), hour, || Ok(1_u8))), 1);
+    assert_eq!(infallible(cache.get_or_compute(&key!("any"), hour, || Ok("two"))), "two");
+    assert_eq!(infallible(cache.get_or_compute(&key!("any"), Duration::MAX, || Ok("three"))), "two");
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct User {
+    id: u64,
+    name: String,
+}
+
+fn ada() -> User {
+    User { id: 1, name: "Ada".to_owned() }
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[test]
+fn values_on_a_server_are_json_that_expires() {
+    let cache = || RedisCache::redis(("127.0.0.1", server::port())).expect("a valid address").deadline(DEADLINE);
+    let key = key!("user", 1);
+    assert_eq!(infallible(cache().get_or_compute(&key, MINUTE, || Ok(ada()))), ada());
+
+    let mut connection = redis::Client::open(("127.0.0.1", server::port()))
+        .and_then(|client| client.get_connection())
+        .expect("the server answers");
+    let name = "premier-cache:decorated::caching:user:cache:1";
+    let json: String = connection.get(name).expect("it is there");
+    assert_eq!(json, r#"{"id":1,"name":"Ada"}"#);
+    let ttl: u64 = connection.pttl(name).expect("it expires");
+    assert!((50_000..=60_000).contains(&ttl), "{ttl}");
+
+    let by_another: Result<User, ()> = cache().get_or_compute(&key, MINUTE, || Err(()));
+    assert_eq!(by_another, Ok(ada()), "another process finds it");
+    let elsewhere: Result<User, ()> =
+        cache().keyspace(Keyspace::from_static("elsewhere")).get_or_compute(&key, MINUTE, || Err(()));
+    assert_eq!(elsewhere, Err(()));
+
+    let () = connection.set(name, r#"{"id":1}"#).expect("the server answers");
+    let unreadable = User { id: 2, ..ada() };
+    assert_eq!(infallible(cache().get_or_compute(&key, MINUTE, || Ok(User { id: 2, ..ada() }))), unreadable);
+    assert_eq!(infallible(cache().get_or_compute(&key, MINUTE, || Ok(ada()))), unreadable, "it was replaced");
+
+    let () = connection.del(name).expect("the server answers");
+    let () = connection.rpush(name, "a list").expect("the server answers");
+    assert_eq!(infallible(cache().get_or_compute(&key, MINUTE, || Ok(ada()))), ada());
+    assert_eq!(infallible(cache().get_or_compute(&key, MINUTE, || Ok(User { id: 3, ..ada() }))).id, 3);
+    cache().invalidate(&key).expect("the server answers");
+    assert_eq!(infallible(cache().get_or_compute(&key, Duration::MAX, || Ok(ada()))), ada());
+    assert_eq!(infallible(cache().get_or_compute(&key, Duration::MAX, || Ok(User { id: 4, ..ada() }))), ada());
+}
+
+#[tokio::test]
+async fn without_the_server_each_call_computes() {
+    let server = Server::start();
+    let address = ("127.0.0.1", server.port());
+    let cache = RedisCache::redis(address).expect("a valid address").deadline(TAKES);
+    let async_cache = AsyncRedisCache::redis(address).expect("a valid address").deadline(TAKES);
+    drop(server);
+    for id in [1, 2] {
+        let user = || Ok(User { id, ..ada() });
+        assert_eq!(infallible(cache.get_or_compute(&key!("user"), MINUTE, user)).id, id);
+        assert_eq!(infallible(async_cache.get_or_compute(&key!("user"), MINUTE, async || user()).await).id, id);
+    }
+    assert!(cache.invalidate(&key!("user")).is_err());
+    assert!(async_cache.invalidate(&key!("user")).await.is_err());
+}
+
+#[cfg(feature = "cluster")]
+#[tokio::test]
+async fn on_a_cluster() {
+    let cluster = Cluster::start(2);
+    let cache = RedisCache::cluster(cluster.urls()).expect("valid addresses").deadline(DEADLINE);
+    let async_cache = AsyncRedisCache::cluster(cluster.urls()).expect("valid addresses").deadline(DEADLINE);
+    for id in 0..10 {
+        let key = key!("user", id);
+        let user = User { id, ..ada() };
+        assert_eq!(infallible(cache.get_or_compute(&key, MINUTE, || Ok(User { id, ..ada() }))), user);
+        let found: Result<User, ()> = async_cache.get_or_compute(&key, MINUTE, async || Err(())).await;
+        assert_eq!(found, Ok(user));
+        async_cache.invalidate(&key).await.expect("the cluster answers");
+        assert_eq!(cache.get_or_compute::<User, _>(&key, MINUTE, || Err(())), Err(()));
+    }
+}

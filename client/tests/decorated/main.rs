@@ -2,6 +2,7 @@
 
 mod caching;
 mod forms;
+mod http;
 mod order;
 mod refused;
 mod retrying;

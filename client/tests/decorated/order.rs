@@ -6,13 +6,7 @@ use std::time::Duration;
 use premier_client::{Error, ErrorKind, cache, fixed_window, leaky_bucket, retry, throttle, timeout};
 use tokio::time::sleep;
 
-fn identity<T>(value: T) -> T {
-    value
-}
-
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made").block_on(future)
-}
+use crate::stories::{block_on, identity};
 
 fn kind<T>(result: Result<T, Error>) -> Option<ErrorKind> {
     result.err().map(|error| error.kind())

@@ -8,7 +8,7 @@ use std::time::Duration;
 use premier_client::{Error, ErrorKind, fixed_window, leaky_bucket, retry};
 use tokio::time::Instant;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Failure {
     Transient,
     Final,
@@ -115,12 +115,12 @@ async fn those_who_failed_together_do_not_come_back_together() {
 
 #[retry(max = 5, delay = "1ms", on = [|error| *error == Failure::Transient])]
 fn by_a_predicate(attempts: &Attempts, failure: Failure) -> Result<u32, Failure> {
-    attempts.make(failure)
+    attempts.make(failure.clone())
 }
 
 #[retry(max = 5, delay = "1ms", on = [QuotaExceeded, is_transient])]
 fn by_a_function(attempts: &Attempts, failure: Failure) -> Result<u32, Failure> {
-    attempts.make(failure)
+    attempts.make(failure.clone())
 }
 
 fn is_transient(failure: &Failure) -> bool {
@@ -129,7 +129,7 @@ fn is_transient(failure: &Failure) -> bool {
 
 #[retry(max = 5, delay = "1ms", on = [QuotaExceeded])]
 fn by_a_kind(attempts: &Attempts, failure: Failure) -> Result<u32, Failure> {
-    attempts.make(failure)
+    attempts.make(failure.clone())
 }
 
 #[test]

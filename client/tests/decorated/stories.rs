@@ -35,11 +35,11 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime can be made")
 });
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     RUNTIME.block_on(future)
 }
 
-fn identity<T>(value: T) -> T {
+pub(crate) fn identity<T>(value: T) -> T {
     value
 }
 

@@ -15,14 +15,14 @@ async fn takes(time: Duration) -> Result<Duration, Error> {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_takes_too_long_fails_in_time() {
-    let start = Instant::now();
     let just_in_time = Duration::from_millis(59_999);
     assert_eq!(takes(just_in_time).await.ok(), Some(just_in_time));
 
+    let start = Instant::now();
     let error = takes(Duration::from_secs(3600)).await.expect_err("it takes too long");
     assert_eq!(error.kind(), ErrorKind::Timeout);
     assert_eq!(error.to_string(), "the call did not end within 60s");
-    assert!((start.elapsed() - just_in_time - Duration::from_secs(60)) < Duration::from_millis(10));
+    assert_eq!(start.elapsed().as_secs(), 60);
 }
 
 /// Sees to it that what a call holds is given back.

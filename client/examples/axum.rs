@@ -1,0 +1,93 @@
+//! An HTTP service on axum whose handlers are decorated: one limited for each user, one remembered.
+//!
+//! ```sh
+//! cargo run -p premier-client --example axum           # limits in memory; REDIS_URL=redis://127.0.0.1/ for those of a server
+//! curl -i http://127.0.0.1:8080/greet/ada              # in another terminal, if it stays: `-- --stay`
+//! ```
+
+use std::env;
+use std::error::Error as StdError;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use axum::extract::Path;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Router, serve};
+use premier_client::{AsyncBackend, Error, ErrorKind, RetryAfter, cache, configure, token_bucket};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Two a minute for each user.
+#[token_bucket(quota = 2, duration = "1m", key = |user| user)]
+async fn greet(Path(user): Path<String>) -> Result<String, Refusal> {
+    Ok(format!("hello, {user}\n"))
+}
+
+static COMPUTED: AtomicU32 = AtomicU32::new(0);
+
+#[cache(ttl = "30s")]
+async fn report() -> String {
+    let computed = COMPUTED.fetch_add(1, Ordering::Relaxed) + 1;
+    format!("this took an hour to compute, for the {computed}. time\n")
+}
+
+/// What becomes of a request that is not admitted.
+struct Refusal(Error);
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = match self.0.kind() {
+            ErrorKind::QuotaExceeded => StatusCode::TOO_MANY_REQUESTS,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let mut response = (status, format!("{}\n", self.0)).into_response();
+        let retry_after = self.0.decision().and_then(|decision| decision.retry_after());
+        if let Some(RetryAfter::After(after)) = retry_after {
+            // In whole seconds, rounded up: who comes back too early is limited again.
+            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        response
+    }
+}
+
+pub(crate) fn app() -> Router {
+    Router::new().route("/greet/{user}", get(greet)).route("/report", get(report))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn StdError>> {
+    if let Ok(url) = env::var("REDIS_URL") {
+        configure().async_backend(AsyncBackend::redis(url)?).install()?;
+    }
+    let stays = env::args().any(|argument| argument == "--stay");
+    let listener = TcpListener::bind(("127.0.0.1", if stays { 8080 } else { 0 })).await?;
+    let address = listener.local_addr()?;
+    println!("listening on http://{address}");
+    let service = tokio::spawn(async { serve(listener, app()).await });
+    if stays {
+        return Ok(service.await??);
+    }
+    for path in ["/greet/ada", "/greet/ada", "/greet/ada", "/greet/bob", "/report", "/report"] {
+        println!("GET {path}\n{}", fetch(address, path).await?);
+    }
+    Ok(())
+}
+
+/// The response to a request, with its headers.
+pub(crate) async fn fetch(address: SocketAddr, path: &str) -> Result<String, std::io::Error> {
+    let mut connection = TcpStream::connect(address).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes()).await?;
+    let mut response = String::new();
+    connection.read_to_string(&mut response).await?;
+    Ok(response)
+}

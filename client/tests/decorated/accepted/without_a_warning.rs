@@ -1,0 +1,53 @@
+//! What the attributes write is seen by nobody: no name of it meets a name of the user's, and no lint has anything to say.
+
+#![deny(warnings, unused)]
+#![allow(dead_code)]
+
+use std::time::Duration;
+
+use premier_client::Error;
+
+type Result<T> = std::result::Result<T, Error>;
+
+const DURATION: Duration = Duration::from_secs(5);
+
+#[premier_client::cache(ttl = DURATION, key = |key, throttler, _, _| format!("{key}{throttler}"))]
+#[premier_client::retry(max = 2, on = [Timeout, |error| error.key().is_some()])]
+#[premier_client::timeout("1s")]
+#[premier_client::throttle(quota = 3, duration = "5s", key = |error, _, _, _| error)]
+async fn everything(key: u8, throttler: &str, limit: u8, raised: u8) -> Result<u8> {
+    let (result, error, retries, pause, outcome, after) = (key, limit, raised, 1, 2, 3);
+    Ok(result + error + retries + pause + outcome + after + throttler.len() as u8)
+}
+
+#[premier_client::retry]
+#[premier_client::leaky_bucket(quota = limit, duration = duration, capacity = limit, max_wait = duration, cost = 1)]
+#[premier_client::retry]
+fn nested<'a, T>(limit: u64, duration: Duration, value: &'a T) -> Result<&'a T>
+where
+    T: ?Sized,
+{
+    Ok(value)
+}
+
+#[premier_client::retry(strategy = "fixed", delay = "1ms", jitter = false)]
+pub(crate) fn never_limited() -> std::result::Result<(), ()> {
+    Err(())
+}
+
+#[premier_client::cache(ttl = "1s")]
+fn one() -> u8 {
+    1
+}
+
+struct Service;
+
+impl Service {
+    #[premier_client::timeout("1s")]
+    #[premier_client::sliding_window(quota = 3, duration = "1s", on_limit = Ok(self))]
+    async fn itself(&mut self) -> Result<&mut Self> {
+        Ok(self)
+    }
+}
+
+fn main() {}

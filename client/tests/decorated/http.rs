@@ -1,0 +1,27 @@
+//! A handler of axum that is decorated, tried with HTTP calls.
+
+use tokio::net::TcpListener;
+
+#[expect(dead_code, reason = "its main is not called")]
+#[path = "../../examples/axum.rs"]
+mod example;
+
+#[tokio::test]
+async fn requests_are_limited_by_user() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("there is a port");
+    let address = listener.local_addr().expect("it listens");
+    let service = tokio::spawn(async { axum::serve(listener, example::app()).await });
+    let get = async |path| example::fetch(address, path).await.expect("the service answers");
+
+    for _ in 0..2 {
+        let response = get("/greet/ada").await;
+        assert!(response.starts_with("HTTP/1.1 200 OK\r\n") && response.ends_with("hello, ada\n"), "{response}");
+    }
+    let response = get("/greet/ada").await;
+    assert!(response.starts_with("HTTP/1.1 429 Too Many Requests\r\n"), "{response}");
+    assert!(response.contains("\r\nretry-after: 30\r\n"), "{response}");
+    assert!(response.contains("greet:token:ada is exceeded: come back in"), "{response}");
+    assert!(get("/greet/bob").await.starts_with("HTTP/1.1 200 OK\r\n"));
+    assert_eq!(get("/report").await.lines().last(), get("/report").await.lines().last(), "it is remembered");
+    service.abort();
+}
