@@ -29,7 +29,7 @@ test: setup ## every test
 lint: setup ## formatter, clippy and rustdoc, warnings are errors; the client with each of its features alone
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
-	for feature in "" tokio memory macros cluster tls; do \
+	for feature in "" tokio memory macros cache cluster tls "cache macros"; do \
 	    cargo clippy --quiet -p premier-client --no-default-features --features "$$feature" -- -D warnings || exit 1; \
 	done
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps

@@ -20,7 +20,7 @@
 //! - A [`Throttler`], or for async code on tokio an [`AsyncThrottler`], has a [`Backend`] and a [`Keyspace`], keeps to a
 //!   deadline, and knows what to do when the store does not answer ([`OnError`]). [`check`](Throttler::check) answers whether a
 //!   call is admitted, [`acquire`](Throttler::acquire) waits until it is.
-//! - The attributes of [`decorate`] limit the calls of a function by one line above it.
+//! - The attributes of [`decorate`] limit, try again, give up on and remember the calls of a function by one line above it.
 //! - [`PremierCommands`], [`AsyncPremierCommands`] and [`PremierPipelineCommands`] are the bare commands, on any connection and
 //!   pipeline of [`redis`].
 //!
@@ -40,6 +40,7 @@
 //! | feature | default | brings |
 //! | --- | --- | --- |
 //! | `macros` | yes | the attributes; implies `memory`, by which they limit unless told otherwise |
+//! | `cache` | yes | [`MemoryCache`], [`RedisCache`], and with `macros` the attribute |
 //! | `tokio` | yes | [`AsyncThrottler`], [`AsyncPremierCommands`] |
 //! | `memory` | yes | [`MemoryBackend`], [`OnError::Local`] |
 //! | `cluster` | no | `Backend::cluster`, `AsyncBackend::cluster`; implies `tokio` |

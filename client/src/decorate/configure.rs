@@ -26,9 +26,8 @@ pub struct Backends {
 /// Decides, once and at start, by which throttlers those functions are limited that name none: one for sync and one for async
 /// functions, in the memory of this process unless they are given backends.
 ///
-/// ```
-/// use premier_client::decorate::configure;
-/// use premier_client::{Algorithm, AsyncBackend, Backend, Keyspace, OnError};
+/// ```standalone_crate
+/// use premier_client::{Algorithm, AsyncBackend, Backend, Keyspace, OnError, configure};
 ///
 /// configure()
 ///     .backend(Backend::redis("redis://127.0.0.1/")?)
