@@ -4,8 +4,8 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use premier_algorithms::{
-    Algorithm, Bucket, Clock, Cost, Fixed, InvalidArgument, Leaky, Outcome, Period, Quota, Sliding, Span, State,
-    Timestamp, Token, Window,
+    Algorithm, Bucket, Clock, Cost, Fixed, FixedWindow, InvalidArgument, Leaky, Outcome, Period, Quota, Sliding, Span,
+    State, Timestamp, Token, Window, WindowStart,
 };
 
 const START: u64 = 1_800_000_000_000_000;
@@ -39,11 +39,15 @@ fn bench_algorithms(c: &mut Criterion) {
     };
     let window = |quota| window(quota).expect("these quotas are in bounds");
     let bucket = |quota| bucket(quota).expect("these quotas are in bounds");
+    let fixed_window = |quota| {
+        let Window { quota, length } = window(quota);
+        FixedWindow { quota, length, start: WindowStart::FirstCall }
+    };
 
     // A call every 20 ms: 50 a second.
     let pause = 20_000;
     for (name, quota) in [("admitted", 60), ("half limited", 25)] {
-        bench_calls::<Fixed>(c, &format!("fixed/{name}"), &window(quota), pause);
+        bench_calls::<Fixed>(c, &format!("fixed/{name}"), &fixed_window(quota), pause);
         bench_calls::<Sliding>(c, &format!("sliding/{name}"), &window(quota), pause);
         bench_calls::<Token>(c, &format!("token/{name}"), &bucket(quota), pause);
         bench_calls::<Leaky>(c, &format!("leaky/{name}"), &bucket(quota), pause);

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use premier_algorithms::{
-    Bucket, Capacity, Cost, Fixed, InvalidArgument, Leaky, MaxWait, Period, Quota, Sliding, Span, Token, Window,
+    Bucket, Capacity, Cost, Fixed, FixedWindow, InvalidArgument, Leaky, MaxWait, Period, Quota, Sliding, Span, Token,
+    Window, WindowStart,
 };
 
 use crate::sealed;
@@ -129,7 +130,8 @@ impl Limit<Fixed> {
     /// # Errors
     /// When one is.
     pub const fn try_fixed_window(quota: u64, duration: Duration) -> Result<Self, InvalidArgument> {
-        Ok(Self { bounds: ok!(window(quota, duration)), cost: Cost::ONE })
+        let Window { quota, length } = ok!(window(quota, duration));
+        Ok(Self { bounds: FixedWindow { quota, length, start: WindowStart::FirstCall }, cost: Cost::ONE })
     }
 }
 
@@ -326,7 +328,8 @@ impl AnyLimit {
     /// Units that a fresh key admits at once.
     pub(crate) fn units(&self) -> u64 {
         match self {
-            Self::FixedWindow(Limit { bounds, .. }) | Self::SlidingWindow(Limit { bounds, .. }) => bounds.quota.get(),
+            Self::FixedWindow(Limit { bounds, .. }) => bounds.quota.get(),
+            Self::SlidingWindow(Limit { bounds, .. }) => bounds.quota.get(),
             Self::TokenBucket(Limit { bounds, .. }) | Self::LeakyBucket(Limit { bounds, .. }) => bounds.limit(),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use premier_algorithms::{Bucket, Fixed, Leaky, Sliding, Token, Window};
+use premier_algorithms::{Bucket, Fixed, FixedWindow, Leaky, Sliding, Token, Window, WindowStart};
 use redis::Cmd;
 
 /// An algorithm that has a command.
@@ -29,6 +29,15 @@ impl Limiter for Token {
 
 impl Limiter for Leaky {
     const COMMAND: &'static str = "PREMIER.LEAKY";
+}
+
+impl Arguments for FixedWindow {
+    fn write_to(&self, command: &mut Cmd) {
+        Window { quota: self.quota, length: self.length }.write_to(command);
+        if self.start == WindowStart::Aligned {
+            command.arg(premier_algorithms::ALIGNED.name);
+        }
+    }
 }
 
 impl Arguments for Window {

@@ -2,7 +2,8 @@
 //! called and may be stands in `premier-algorithms`.
 
 use premier_algorithms::{
-    Argument, CAPACITY, COST, Capacity, Cost, DURATION, MAX_WAIT, MaxWait, Period, QUOTA, Quota, Values,
+    ALIGNED, Argument, CAPACITY, COST, Capacity, Cost, DURATION, FORCE, MAX_WAIT, MaxWait, Period, QUOTA, Quota,
+    Values, WindowStart,
 };
 
 use crate::server::{Error, Parameter, ParameterKind};
@@ -10,16 +11,20 @@ use crate::server::{Error, Parameter, ParameterKind};
 /// An argument that may be left out: its name, then its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CallOption {
+    Aligned,
     Capacity,
     Cost,
+    Force,
     MaxWait,
 }
 
 impl CallOption {
     fn argument(self) -> &'static Argument {
         match self {
+            Self::Aligned => &ALIGNED,
             Self::Capacity => &CAPACITY,
             Self::Cost => &COST,
+            Self::Force => &FORCE,
             Self::MaxWait => &MAX_WAIT,
         }
     }
@@ -30,9 +35,12 @@ impl CallOption {
 pub(crate) struct Arguments {
     pub(super) quota: Quota,
     pub(super) duration: Period,
+    pub(super) start: WindowStart,
     pub(super) capacity: Option<Capacity>,
     pub(super) cost: Cost,
     pub(super) max_wait: Option<MaxWait>,
+    /// Whether the call is charged whatever is left.
+    pub(super) is_forced: bool,
 }
 
 impl Arguments {
@@ -51,24 +59,34 @@ impl Arguments {
         let quota = Quota::parse(quota)?;
         let duration = Period::parse(duration)?;
 
-        let (mut capacity, mut cost, mut max_wait) = (None, None, None);
+        let (mut capacity, mut cost, mut max_wait, mut start, mut force) = (None, None, None, None, None);
         while let Some(name) = words.next() {
             let option = options
                 .iter()
                 .find(|option| name.eq_ignore_ascii_case(option.argument().name.as_bytes()))
                 .ok_or_else(|| unknown_option(name, options))?;
             // A missing value is as wrong as an empty one.
-            let value = words.next().unwrap_or_default();
+            let mut value = || words.next().unwrap_or_default();
             let is_first = match option {
-                CallOption::Capacity => capacity.replace(Capacity::parse(value)?).is_none(),
-                CallOption::Cost => cost.replace(Cost::parse(value)?).is_none(),
-                CallOption::MaxWait => max_wait.replace(MaxWait::parse(value)?).is_none(),
+                CallOption::Aligned => start.replace(WindowStart::Aligned).is_none(),
+                CallOption::Capacity => capacity.replace(Capacity::parse(value())?).is_none(),
+                CallOption::Cost => cost.replace(Cost::parse(value())?).is_none(),
+                CallOption::Force => force.replace(()).is_none(),
+                CallOption::MaxWait => max_wait.replace(MaxWait::parse(value())?).is_none(),
             };
             if !is_first {
                 return Err(Error::Argument(format!("{} may be given once only", option.argument().name)));
             }
         }
-        Ok(Self { quota, duration, capacity, cost: cost.unwrap_or(Cost::ONE), max_wait })
+        Ok(Self {
+            quota,
+            duration,
+            start: start.unwrap_or_default(),
+            capacity,
+            cost: cost.unwrap_or(Cost::ONE),
+            max_wait,
+            is_forced: force.is_some(),
+        })
     }
 
     /// The arguments as COMMAND DOCS tells them.
@@ -86,13 +104,14 @@ fn unknown_option(name: &[u8], options: &[CallOption]) -> Error {
     Error::Argument(format!("'{name}' is no option of this command, which takes {options}"))
 }
 
-fn parameter(argument: &Argument, is_option: bool) -> Parameter {
+pub(super) fn parameter(argument: &Argument, is_option: bool) -> Parameter {
     Parameter {
         name: argument.name,
         summary: format!("{}: {}", argument.summary, argument.allowed),
         kind: match argument.values {
             Values::Units { .. } => ParameterKind::Integer,
-            Values::Time { .. } => ParameterKind::String,
+            Values::Time { .. } | Values::Words(_) => ParameterKind::String,
+            Values::Nothing => ParameterKind::Nothing,
         },
         is_option,
     }

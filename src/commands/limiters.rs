@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use premier_algorithms::{Bucket, Fixed, Leaky, Sliding, Token, Window};
+use premier_algorithms::{Bucket, Fixed, FixedWindow, Leaky, Sliding, Token, Window};
 
 use super::arguments::{Arguments, CallOption};
 use super::throttle::Limiter;
@@ -11,10 +11,10 @@ impl Limiter for Fixed {
     const COMMAND: &'static CStr = c"PREMIER.FIXED";
     const SUMMARY: &'static str = "Limits calls by a fixed window, which the first admitted call opens";
     const COMPLEXITY: &'static str = "O(1)";
-    const OPTIONS: &'static [CallOption] = &[CallOption::Cost];
+    const OPTIONS: &'static [CallOption] = &[CallOption::Aligned, CallOption::Cost, CallOption::Force];
 
-    fn limit(arguments: &Arguments) -> Window {
-        window(arguments)
+    fn limit(arguments: &Arguments) -> FixedWindow {
+        FixedWindow { quota: arguments.quota, length: arguments.duration, start: arguments.start }
     }
 }
 
@@ -22,10 +22,10 @@ impl Limiter for Sliding {
     const COMMAND: &'static CStr = c"PREMIER.SLIDING";
     const SUMMARY: &'static str = "Limits calls in any span of the duration";
     const COMPLEXITY: &'static str = "O(N) where N is the number of entries in the log of the key, 66 at most";
-    const OPTIONS: &'static [CallOption] = &[CallOption::Cost];
+    const OPTIONS: &'static [CallOption] = &[CallOption::Cost, CallOption::Force];
 
     fn limit(arguments: &Arguments) -> Window {
-        window(arguments)
+        Window { quota: arguments.quota, length: arguments.duration }
     }
 }
 
@@ -51,11 +51,7 @@ impl Limiter for Leaky {
     }
 }
 
-const BUCKET_OPTIONS: &[CallOption] = &[CallOption::Capacity, CallOption::Cost, CallOption::MaxWait];
-
-fn window(arguments: &Arguments) -> Window {
-    Window { quota: arguments.quota, length: arguments.duration }
-}
+const BUCKET_OPTIONS: &[CallOption] = &[CallOption::Capacity, CallOption::Cost, CallOption::MaxWait, CallOption::Force];
 
 fn bucket(arguments: &Arguments) -> Bucket {
     Bucket {

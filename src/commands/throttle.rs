@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::marker::PhantomData;
 
-use premier_algorithms::{Decision, Outcome, Retry};
+use premier_algorithms::{Decision, Now, Outcome, Retry, State};
 
 use super::arguments::{Arguments, CallOption};
 use crate::effect::Expiry;
@@ -43,7 +43,7 @@ impl<L: Limiter> Command for Throttle<L> {
         let arguments = Arguments::parse(call.arguments(), L::OPTIONS)?;
         let key = call.open_key::<L>()?;
         let now = server::now();
-        let decision = L::decide(key.state(), now, &L::limit(&arguments), arguments.cost);
+        let decision = decide::<L>(key.state(), now, &arguments);
         let reply = reply(&decision);
         if let Outcome::Admitted { change, .. } = decision.outcome {
             key.change(change, Expiry::after(now, decision.reset));
@@ -53,8 +53,22 @@ impl<L: Limiter> Command for Throttle<L> {
     }
 }
 
+/// What the call of these arguments is answered.
+pub(super) fn decide<L: Limiter>(
+    state: &L::State,
+    now: Now,
+    arguments: &Arguments,
+) -> Decision<<L::State as State>::Change> {
+    let limit = L::limit(arguments);
+    if arguments.is_forced {
+        L::force(state, now, &limit, arguments.cost)
+    } else {
+        L::decide(state, now, &limit, arguments.cost)
+    }
+}
+
 /// `limited`, `limit`, `remaining`, `wait`, `reset`; times in milliseconds, rounded up.
-fn reply<Change>(decision: &Decision<Change>) -> [i64; 5] {
+pub(super) fn reply<Change>(decision: &Decision<Change>) -> [i64; 5] {
     const NEVER: i64 = -1;
     let (limited, wait) = match decision.outcome {
         Outcome::Admitted { wait, .. } => (0, wait.as_millis_ceil().cast_signed()),

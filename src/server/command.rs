@@ -70,6 +70,8 @@ pub(crate) struct Parameter {
 pub(crate) enum ParameterKind {
     Integer,
     String,
+    /// It is its name alone.
+    Nothing,
 }
 
 /// The category of the commands for everybody.
@@ -175,6 +177,7 @@ impl Description {
             type_: match parameter.kind {
                 ParameterKind::Integer => raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_INTEGER,
                 ParameterKind::String => raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_STRING,
+                ParameterKind::Nothing => raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_PURE_TOKEN,
             },
             key_spec_index: -1,
             token: if parameter.is_option { text(parameter.name) } else { ptr::null() },

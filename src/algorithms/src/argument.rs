@@ -38,6 +38,10 @@ pub enum Values {
         /// The longest.
         max: Span,
     },
+    /// One of these words, in any case.
+    Words(&'static [&'static str]),
+    /// Nothing: its name says all.
+    Nothing,
 }
 
 /// Makes the texts from the numbers, at compile time, as a constant that is out of bounds panics with them.
@@ -55,6 +59,15 @@ macro_rules! argument {
             "whole seconds, or an integer with a unit (us, ms, s, m, h, d), from ",
             $min $(, $ms)?, " to ", $max, "d"
         )
+    };
+    ($name:literal, $summary:literal, one of $first:literal $(, $word:literal)* or $last:literal) => {
+        argument!(
+            $name, $summary, Values::Words(&[$first $(, $word)*, $last]),
+            $first $(, ", ", $word)*, " or ", $last
+        )
+    };
+    ($name:literal, $summary:literal, alone) => {
+        argument!($name, $summary, Values::Nothing, "given without a value")
     };
     ($name:literal, $summary:literal, $values:expr, $($allowed:expr),+) => {
         Argument {
@@ -82,9 +95,41 @@ pub static CAPACITY: Argument =
 /// Units that a call takes.
 pub static COST: Argument = argument!("COST", "Units this call takes; 1 by default", units from 1 to 1_000_000_000_000);
 
+/// Where windows begin.
+pub static ALIGNED: Argument = argument!(
+    "ALIGNED",
+    "Windows begin at multiples of the duration since the Unix epoch, a day at midnight UTC",
+    alone
+);
+
+/// Charging what can't be prevented any more.
+pub static FORCE: Argument = argument!(
+    "FORCE",
+    "Charges the call whatever is left; what was used may exceed the limit, and later calls wait for that to drain",
+    alone
+);
+
+/// Units that are given back.
+pub static UNITS: Argument = argument!("n", "Units to give back", units from 1 to 1_000_000_000_000);
+
+/// By which algorithm.
+pub static ALGORITHM: Argument =
+    argument!("algorithm", "By which algorithm", one of "FIXED", "SLIDING", "TOKEN" or "LEAKY");
+
 /// How long a caller is ready to wait.
 pub static MAX_WAIT: Argument =
     argument!("MAXWAIT", "How long the caller is ready to wait for its turn", time from 0 to 3650 "d");
+
+impl Argument {
+    /// Which of the words that it may be this is.
+    ///
+    /// # Errors
+    /// When it is none of them.
+    pub fn index_of(&'static self, word: &[u8]) -> Result<usize, InvalidArgument> {
+        let Values::Words(words) = self.values else { return Err(InvalidArgument(self)) };
+        words.iter().position(|known| word.eq_ignore_ascii_case(known.as_bytes())).ok_or(InvalidArgument(self))
+    }
+}
 
 impl Values {
     pub(crate) const fn allow_units(&self, units: u64) -> bool {

@@ -7,7 +7,7 @@
 use core::num::NonZeroU64;
 
 use crate::state::{MAX_USED, decode_pair, encode_pair};
-use crate::{Cost, Now, Period, Quota, Span, State, Timestamp};
+use crate::{Cost, Now, Period, Quota, Refund, Span, State, Timestamp, Units};
 
 /// The units in a bucket at a moment. 128 bits, encoded little-endian, from the highest:
 ///
@@ -39,6 +39,22 @@ struct Parts {
     used: u64,
     fraction: u64,
     fraction_bits: u32,
+}
+
+/// Of the binary fraction of [`Parts::level`]: as many bits as leave room to multiply it by a time.
+const LEVEL_FRACTION_BITS: u32 = 16;
+
+impl Parts {
+    /// Units, with what has drained of the first taken off, rounded up.
+    fn level(self) -> u128 {
+        let level = (u128::from(self.used) << self.fraction_bits) - u128::from(self.fraction);
+        level.div_ceil(1 << (self.fraction_bits - LEVEL_FRACTION_BITS))
+    }
+
+    fn with_used(self, used: u64) -> Self {
+        let fraction_bits = if used < MANY_UNITS { FRACTION_BITS } else { FRACTION_BITS_IF_MANY };
+        Self { used, fraction: self.fraction << (fraction_bits - self.fraction_bits), fraction_bits, ..self }
+    }
 }
 
 impl BucketState {
@@ -109,7 +125,7 @@ impl Level {
 
     /// The level with this cost on top, as a state can keep it.
     pub(crate) fn plus(self, cost: Cost) -> Self {
-        let used = self.used + cost.get();
+        let used = MAX_USED.min(self.used + cost.get());
         let period = self.rate.period.get();
         let is_exact = used < MANY_UNITS || period <= 1 << FRACTION_BITS_IF_MANY;
         let drained = if is_exact {
@@ -154,6 +170,12 @@ fn ticks(fraction: u128, fraction_bits: u32, period: u64) -> u64 {
     ((fraction * u128::from(period)) >> fraction_bits) as u64
 }
 
+/// What is known to fit.
+#[expect(clippy::cast_possible_truncation, reason = "it is no more than something of 64 bits")]
+fn narrow(number: u128) -> u64 {
+    number as u64
+}
+
 /// The quotient and the remainder. Dividing 128 bits costs many times what dividing 64 bits does, and is seldom needed.
 #[expect(clippy::cast_possible_truncation, reason = "a remainder is less than the divisor")]
 fn divide(dividend: u128, divisor: NonZeroU64) -> (u128, u64) {
@@ -172,6 +194,23 @@ impl State for BucketState {
 
     fn apply(&mut self, change: Self) {
         *self = change;
+    }
+
+    fn refund(&mut self, now: Now, reset: Span, units: Units) -> Refund {
+        let parts = self.parts();
+        let elapsed = u128::from(now.at().since(now.date(parts.at)).as_micros());
+        // From the last admitted call until all has drained.
+        let total = elapsed + u128::from(reset.as_micros());
+        let level = parts.level();
+        let used = (level * u128::from(reset.as_micros())).div_ceil((total << LEVEL_FRACTION_BITS).max(1));
+        let refund = used.min(units.get().into());
+        if refund == used {
+            *self = Self::default();
+            return Refund { units: narrow(refund), reset: Span::ZERO };
+        }
+        let total = (total * (level - (refund << LEVEL_FRACTION_BITS))).div_ceil(level);
+        *self = Self::pack(parts.with_used(parts.used - narrow(refund)));
+        Refund { units: narrow(refund), reset: Span::from_micros(narrow(total - elapsed)) }
     }
 
     fn latest_stamp(&self) -> Timestamp {

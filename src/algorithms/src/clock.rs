@@ -24,6 +24,13 @@ impl Now {
         self.at.minus(self.ahead).millis_after(span)
     }
 
+    /// How long until so many milliseconds since the epoch, on the clock that was read.
+    #[must_use]
+    pub const fn until_millis(self, millis: u64) -> Span {
+        let read = Span::from_micros(self.at.minus(self.ahead).as_micros());
+        Span::from_millis(millis).saturating_sub(read)
+    }
+
     /// The moment that a stamp stands for, never later than now.
     ///
     /// A stamp in the future was made by another clock. It stands for the moment since which this clock is known to have been

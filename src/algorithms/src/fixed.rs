@@ -1,7 +1,12 @@
 use crate::state::{MAX_USED, decode_pair, encode_pair};
-use crate::{Algorithm, Cost, Decision, Now, Outcome, Retry, Span, State, Timestamp, Window};
+use crate::{
+    Algorithm, Cost, Decision, FixedWindow, Now, Outcome, Refund, Retry, Span, State, Timestamp, Units, WindowStart,
+};
 
-/// Fixed window: the first admitted call opens a window, and at most `quota` units are admitted in it.
+/// Fixed window: the first admitted call opens a window, and at most `quota` units are admitted in it. An aligned window begins
+/// at the latest multiple of its length before that call.
+///
+/// A window that is open when the limit changes stays open, from where it began to where the new length ends it.
 ///
 /// Two windows in a row may admit twice the quota within a moment, around the end of the first: where that matters take
 /// [`Sliding`](crate::Sliding).
@@ -15,40 +20,72 @@ pub struct FixedState {
     used: u64,
 }
 
-impl Algorithm for Fixed {
-    type State = FixedState;
-    type Limit = Window;
+/// The window at the moment of a decision.
+#[derive(Debug, Clone, Copy)]
+struct Current {
+    window: FixedState,
+    /// How long until it ends.
+    rest: Span,
+}
 
-    fn decide(state: &FixedState, now: Now, limit: &Window, cost: Cost) -> Decision<FixedState> {
-        let quota = limit.quota.get();
+impl Current {
+    /// The window that is open, or a new one in which nothing was used.
+    fn new(state: &FixedState, now: Now, limit: &FixedWindow) -> Self {
         let length = limit.length.get();
-
         let opened = now.date(state.opened);
         let rest = length.saturating_sub(now.at().since(opened));
-        let (window, rest) = if state.used > 0 && rest > Span::ZERO {
-            let used = state.used;
-            (FixedState { opened, used }, rest)
-        } else {
-            let opened = now.at();
-            (FixedState { opened, used: 0 }, Span::ZERO)
-        };
+        if state.used > 0 && rest > Span::ZERO {
+            return Self { window: FixedState { opened, used: state.used }, rest };
+        }
+        match limit.start {
+            WindowStart::FirstCall => Self { window: FixedState { opened: now.at(), used: 0 }, rest: length },
+            WindowStart::Aligned => {
+                let since_start = now.at().since_multiple_of(length);
+                let opened = now.at().minus(since_start);
+                Self { window: FixedState { opened, used: 0 }, rest: length.saturating_sub(since_start) }
+            }
+        }
+    }
 
-        let used = window.used + cost.get();
-        if used <= quota {
-            return Decision {
-                outcome: Outcome::Admitted { wait: Span::ZERO, change: FixedState { used, ..window } },
-                limit: quota,
-                remaining: quota - used,
-                reset: if window.used == 0 { length } else { rest },
-            };
-        }
-        let retry = if cost.get() > quota { Retry::Never } else { Retry::After(rest) };
+    fn admitted(self, limit: &FixedWindow, used: u64) -> Decision<FixedState> {
+        let quota = limit.quota.get();
         Decision {
-            outcome: Outcome::Limited { retry },
+            outcome: Outcome::Admitted { wait: Span::ZERO, change: FixedState { used, ..self.window } },
             limit: quota,
-            remaining: quota.saturating_sub(window.used),
-            reset: rest,
+            remaining: quota.saturating_sub(used),
+            reset: self.rest,
         }
+    }
+}
+
+impl Algorithm for Fixed {
+    type State = FixedState;
+    type Limit = FixedWindow;
+
+    fn decide(state: &FixedState, now: Now, limit: &FixedWindow, cost: Cost) -> Decision<FixedState> {
+        let quota = limit.quota.get();
+        let current = Current::new(state, now, limit);
+        let used_before = current.window.used;
+        let used = used_before + cost.get();
+        if used <= quota {
+            return current.admitted(limit, used);
+        }
+        Decision {
+            outcome: Outcome::Limited {
+                retry: if cost.get() > quota { Retry::Never } else { Retry::After(current.rest) },
+            },
+            limit: quota,
+            remaining: quota.saturating_sub(used_before),
+            reset: if used_before > 0 { current.rest } else { Span::ZERO },
+        }
+    }
+
+    fn force(state: &FixedState, now: Now, limit: &FixedWindow, cost: Cost) -> Decision<FixedState> {
+        if limit.quota.get() == 0 {
+            return Self::decide(state, now, limit, cost);
+        }
+        let current = Current::new(state, now, limit);
+        current.admitted(limit, MAX_USED.min(current.window.used + cost.get()))
     }
 }
 
@@ -59,6 +96,12 @@ impl State for FixedState {
 
     fn apply(&mut self, change: Self) {
         *self = change;
+    }
+
+    fn refund(&mut self, _: Now, reset: Span, units: Units) -> Refund {
+        let units = if reset > Span::ZERO { units.get().min(self.used) } else { 0 };
+        self.used -= units;
+        Refund { units, reset: if self.used > 0 { reset } else { Span::ZERO } }
     }
 
     fn latest_stamp(&self) -> Timestamp {

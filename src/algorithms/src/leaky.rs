@@ -19,18 +19,13 @@ impl Algorithm for Leaky {
             return Decision::blocked();
         };
         let capacity = limit.limit();
-        let max_wait = limit.max_wait.map_or(Span::MAX, MaxWait::get);
-        // Whoever calls next waits until the bucket is empty.
-        let remaining = |queue: Level, next_turn| {
-            if next_turn <= max_wait { capacity.saturating_sub(queue.used()) } else { 0 }
-        };
-
+        let max_wait = max_wait(limit);
         let before = Level::new(*state, now, rate);
         let turn = before.time_until(0);
         let limited = |retry| Decision {
             outcome: Outcome::Limited { retry },
             limit: capacity,
-            remaining: remaining(before, turn),
+            remaining: remaining(before, turn, limit),
             reset: turn,
         };
         let Some(room) = capacity.checked_sub(cost.get()) else {
@@ -39,13 +34,33 @@ impl Algorithm for Leaky {
         if before.used() > room || turn > max_wait {
             return limited(Retry::After(turn.saturating_sub(max_wait).max(before.time_until(room))));
         }
-        let after = before.plus(cost);
-        let reset = after.time_until(0);
-        Decision {
-            outcome: Outcome::Admitted { wait: turn, change: after.state() },
-            limit: capacity,
-            remaining: remaining(after, reset),
-            reset,
-        }
+        admitted(before.plus(cost), limit, turn)
     }
+
+    fn force(state: &BucketState, now: Now, limit: &Bucket, cost: Cost) -> Decision<BucketState> {
+        let Some(rate) = Rate::new(limit.quota, limit.period) else {
+            return Decision::blocked();
+        };
+        let before = Level::new(*state, now, rate);
+        admitted(before.plus(cost), limit, before.time_until(0))
+    }
+}
+
+fn admitted(after: Level, limit: &Bucket, turn: Span) -> Decision<BucketState> {
+    let reset = after.time_until(0);
+    Decision {
+        outcome: Outcome::Admitted { wait: turn, change: after.state() },
+        limit: limit.limit(),
+        remaining: remaining(after, reset, limit),
+        reset,
+    }
+}
+
+/// Whoever calls next waits until the queue is empty.
+fn remaining(queue: Level, next_turn: Span, limit: &Bucket) -> u64 {
+    if next_turn <= max_wait(limit) { limit.limit().saturating_sub(queue.used()) } else { 0 }
+}
+
+fn max_wait(limit: &Bucket) -> Span {
+    limit.max_wait.map_or(Span::MAX, MaxWait::get)
 }

@@ -1,7 +1,7 @@
 //! What a call may be limited to. Values of these types are in bounds, always.
 
 use crate::Span;
-use crate::argument::{CAPACITY, COST, DURATION, InvalidArgument, MAX_WAIT, QUOTA};
+use crate::argument::{CAPACITY, COST, DURATION, InvalidArgument, MAX_WAIT, QUOTA, UNITS};
 use crate::time::parse_integer;
 
 /// A newtype whose values are those that its argument may have.
@@ -62,6 +62,11 @@ argument_type! {
 }
 
 argument_type! {
+    /// Units that are given back: 1 to 10¹².
+    Units(u64) from UNITS, allow_units, parse_integer
+}
+
+argument_type! {
     /// How long a caller is ready to wait for its turn: 0 to 3650 days.
     MaxWait(Span) from MAX_WAIT, allow_time, Span::parse
 }
@@ -71,7 +76,28 @@ impl Cost {
     pub const ONE: Self = Self(1);
 }
 
-/// The limit of [`Fixed`](crate::Fixed) and [`Sliding`](crate::Sliding): `quota` units in a window of this `length`.
+/// The limit of [`Fixed`](crate::Fixed): `quota` units in a window of this `length`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct FixedWindow {
+    /// Units admitted in a window.
+    pub quota: Quota,
+    /// How long a window is.
+    pub length: Period,
+    /// When a window begins.
+    pub start: WindowStart,
+}
+
+/// When a fixed window begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum WindowStart {
+    /// At the first admitted call.
+    #[default]
+    FirstCall,
+    /// At a multiple of its length since the Unix epoch: a day at midnight UTC, an hour at the full hour.
+    Aligned,
+}
+
+/// The limit of [`Sliding`](crate::Sliding): `quota` units in a window of this `length`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Window {
     /// Units admitted in a window.

@@ -2,7 +2,7 @@ use alloc::borrow::Cow;
 use alloc::vec::Vec;
 
 use crate::state::MAX_USED;
-use crate::{Algorithm, Cost, Decision, Now, Outcome, Retry, Span, State, Timestamp, Window};
+use crate::{Algorithm, Cost, Decision, Now, Outcome, Refund, Retry, Span, State, Timestamp, Units, Window};
 
 /// Sliding window: at most `quota` units in *any* span of the window's length, whatever the pattern.
 ///
@@ -112,33 +112,13 @@ impl Algorithm for Sliding {
 
     fn decide(log: &Log, now: Now, limit: &Window, cost: Cost) -> Decision<Admission> {
         let quota = limit.quota.get();
-        let length = limit.length.get();
-
-        let entries = log.dated(now);
-        let rest = |entry: &Entry| length.saturating_sub(now.at().since(entry.latest));
-        let mut used = log.units;
-        let expired = entries.iter().map(Entry::unpack).take_while(|entry| rest(entry) == Span::ZERO);
-        let expired = expired.inspect(|entry| used -= entry.units).count();
-        let mut live = entries[expired..].iter().map(Entry::unpack);
-        let newest = live.clone().next_back();
-
-        let used_after = used + cost.get();
+        let current = Current::new(log, now, limit.length.get());
+        let used_after = current.used + cost.get();
         if used_after <= quota {
-            return Decision {
-                outcome: Outcome::Admitted {
-                    wait: Span::ZERO,
-                    change: Admission {
-                        now,
-                        expired,
-                        units: cost.get(),
-                        max_width: if quota <= MAX_EXACT_QUOTA { Span::ZERO } else { length.divided_by(PARTS) },
-                    },
-                },
-                limit: quota,
-                remaining: quota - used_after,
-                reset: length,
-            };
+            return current.admitted(limit, cost.get());
         }
+        let mut live = current.live();
+        let newest = live.clone().next_back();
         let retry = if cost.get() > quota {
             Retry::Never
         } else {
@@ -148,13 +128,73 @@ impl Algorithm for Sliding {
                 excess = excess.saturating_sub(entry.units);
                 excess == 0
             });
-            Retry::After(last_in_the_way.as_ref().map_or(Span::ZERO, rest))
+            Retry::After(last_in_the_way.map_or(Span::ZERO, |entry| current.rest(&entry)))
         };
         Decision {
             outcome: Outcome::Limited { retry },
             limit: quota,
-            remaining: quota.saturating_sub(used),
-            reset: newest.as_ref().map_or(Span::ZERO, rest),
+            remaining: quota.saturating_sub(current.used),
+            reset: newest.map_or(Span::ZERO, |entry| current.rest(&entry)),
+        }
+    }
+
+    fn force(log: &Log, now: Now, limit: &Window, cost: Cost) -> Decision<Admission> {
+        if limit.quota.get() == 0 {
+            return Self::decide(log, now, limit, cost);
+        }
+        let current = Current::new(log, now, limit.length.get());
+        current.admitted(limit, cost.get().min(MAX_USED - current.used))
+    }
+}
+
+/// A log at the moment of a decision.
+#[derive(Debug)]
+struct Current<'log> {
+    now: Now,
+    length: Span,
+    entries: Cow<'log, [PackedEntry]>,
+    /// How many of the entries are out of the window, the oldest.
+    expired: usize,
+    /// The units of the others.
+    used: u64,
+}
+
+impl<'log> Current<'log> {
+    fn new(log: &'log Log, now: Now, length: Span) -> Self {
+        let mut current = Self { now, length, entries: log.dated(now), expired: 0, used: log.units };
+        let entries = current.entries.iter().map(Entry::unpack);
+        let expired = entries.take_while(|entry| current.rest(entry) == Span::ZERO);
+        let (count, units) = expired.fold((0, 0), |(count, units), entry| (count + 1, units + entry.units));
+        current.expired = count;
+        current.used -= units;
+        current
+    }
+
+    /// For how long an entry still counts.
+    fn rest(&self, entry: &Entry) -> Span {
+        self.length.saturating_sub(self.now.at().since(entry.latest))
+    }
+
+    /// The entries in the window, the oldest first.
+    fn live(&self) -> impl DoubleEndedIterator<Item = Entry> + Clone {
+        self.entries[self.expired..].iter().map(Entry::unpack)
+    }
+
+    fn admitted(&self, limit: &Window, units: u64) -> Decision<Admission> {
+        let quota = limit.quota.get();
+        Decision {
+            outcome: Outcome::Admitted {
+                wait: Span::ZERO,
+                change: Admission {
+                    now: self.now,
+                    expired: self.expired,
+                    units,
+                    max_width: if quota <= MAX_EXACT_QUOTA { Span::ZERO } else { self.length.divided_by(PARTS) },
+                },
+            },
+            limit: quota,
+            remaining: quota.saturating_sub(self.used + units),
+            reset: self.length,
         }
     }
 }
@@ -180,6 +220,21 @@ impl Log {
             Entry { first: latest.minus(entry.width()), latest, ..entry }.pack()
         });
         Cow::Owned(dated.collect())
+    }
+
+    /// Dates the entries for now, and forgets this many of the oldest.
+    fn forget(&mut self, now: Now, expired: usize) {
+        if let Cow::Owned(dated) = self.dated(now) {
+            self.entries = dated;
+        }
+        let units: u64 = self.entries.drain(..expired).map(|entry| Entry::unpack(&entry).units).sum();
+        self.units -= units;
+    }
+
+    fn shrink(&mut self) {
+        if self.entries.len() < self.entries.capacity() / 4 {
+            self.entries.shrink_to(self.entries.len() * 2);
+        }
     }
 
     fn push(&mut self, entry: Entry) {
@@ -210,12 +265,12 @@ impl State for Log {
 
     fn apply(&mut self, admission: Admission) {
         let Admission { now, expired, units, max_width } = admission;
-        if let Cow::Owned(dated) = self.dated(now) {
-            self.entries = dated;
+        self.forget(now, expired);
+        if units == 0 {
+            // There was no room for more.
+            return;
         }
-        let expired_units: u64 = self.entries.drain(..expired).map(|entry| Entry::unpack(&entry).units).sum();
-        self.units = self.units - expired_units + units;
-
+        self.units += units;
         let entry = Entry::new(now.at(), units);
         match self.newest().map(|newest| newest.merged(entry)) {
             Some(merged) if merged.width() <= max_width => {
@@ -228,9 +283,27 @@ impl State for Log {
             // Some were made under another limit.
             self.merge_narrowest();
         }
-        if self.entries.len() < self.entries.capacity() / 4 {
-            self.entries.shrink_to(self.entries.len() * 2);
+        self.shrink();
+    }
+
+    fn refund(&mut self, now: Now, reset: Span, units: Units) -> Refund {
+        // The newest entry is the last to go, after as long as the window is.
+        let newest = self.newest().map_or(now.at(), |newest| now.date(newest.latest));
+        let length = reset.plus(now.at().since(newest));
+        self.forget(now, Current::new(self, now, length).expired);
+        let units = units.get().min(self.units);
+        self.units -= units;
+        let mut left = units;
+        while let Some(newest) = self.newest().filter(|_| left > 0) {
+            self.entries.pop();
+            if newest.units > left {
+                self.entries.push(Entry { units: newest.units - left, ..newest }.pack());
+            }
+            left = left.saturating_sub(newest.units);
         }
+        self.shrink();
+        let reset = self.newest().map_or(Span::ZERO, |newest| length.saturating_sub(now.at().since(newest.latest)));
+        Refund { units, reset }
     }
 
     fn heap_size(&self) -> usize {

@@ -1,4 +1,4 @@
-use crate::{Cost, Decision, Now, Timestamp};
+use crate::{Cost, Decision, Now, Span, Timestamp, Units};
 
 /// The most units that may be owed beyond what the limit admits: 10¹².
 pub(crate) const MAX_OWED: u64 = 1_000_000_000_000;
@@ -21,6 +21,24 @@ pub trait Algorithm {
         limit: &Self::Limit,
         cost: Cost,
     ) -> Decision<<Self::State as State>::Change>;
+
+    /// Charges a call of this cost, whatever is left: its cost was known only afterwards. What was used may exceed the limit, up
+    /// to [`MAX_USED`]; later calls are limited until it has drained. Only a quota of 0 limits it. Changes nothing itself.
+    fn force(
+        state: &Self::State,
+        now: Now,
+        limit: &Self::Limit,
+        cost: Cost,
+    ) -> Decision<<Self::State as State>::Change>;
+}
+
+/// What came of giving back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Refund {
+    /// Units that were given back.
+    pub units: u64,
+    /// How long from now until the key is as good as new; nothing if it is, and is to be deleted.
+    pub reset: Span,
 }
 
 /// What is kept of a key. The default is that of a fresh key.
@@ -33,6 +51,14 @@ pub trait State: Clone + Default {
 
     /// Makes the change of an admitted call, which must have been decided on this very state.
     fn apply(&mut self, change: Self::Change);
+
+    /// Gives back units that were used, as if they had never been: no more than are used now. The newest first, where there is
+    /// a difference.
+    ///
+    /// `reset` is how long from now until the key expires. A state does not know the limit; how fast what was used is forgotten
+    /// follows from when all of it will be. As keys expire at whole milliseconds, what is used in a bucket may be taken for up to
+    /// what drains in one more than it is.
+    fn refund(&mut self, now: Now, reset: Span, units: Units) -> Refund;
 
     /// Bytes that it has on the heap.
     fn heap_size(&self) -> usize {

@@ -56,6 +56,11 @@ impl Timestamp {
         Span(self.0.saturating_sub(earlier.0))
     }
 
+    /// How long after the latest multiple of `span` since the epoch this is.
+    pub(crate) const fn since_multiple_of(self, span: Span) -> Span {
+        Span(if span.0 == 0 { 0 } else { self.0 % span.0 })
+    }
+
     /// The first whole millisecond since the epoch at which `span` has gone by.
     #[must_use]
     pub const fn millis_after(self, span: Span) -> u64 {
@@ -80,6 +85,12 @@ impl Span {
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {
         Self(seconds.saturating_mul(MICROS_PER_SECOND))
+    }
+
+    /// This many milliseconds.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis.saturating_mul(MICROS_PER_MILLI))
     }
 
     /// Whole microseconds.

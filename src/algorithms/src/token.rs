@@ -38,12 +38,25 @@ impl Algorithm for Token {
         if wait > max_wait || before.used() > room + MAX_OWED {
             return limited(Retry::After(wait.saturating_sub(max_wait).max(before.time_until(room + MAX_OWED))));
         }
-        let after = before.plus(cost);
-        Decision {
-            outcome: Outcome::Admitted { wait, change: after.state() },
-            limit: capacity,
-            remaining: capacity.saturating_sub(after.used()),
-            reset: after.time_until(0),
-        }
+        admitted(before.plus(cost), capacity, wait)
+    }
+
+    fn force(state: &BucketState, now: Now, limit: &Bucket, cost: Cost) -> Decision<BucketState> {
+        let Some(rate) = Rate::new(limit.quota, limit.period) else {
+            return Decision::blocked();
+        };
+        let after = Level::new(*state, now, rate).plus(cost);
+        // Only who is ready to wait is told when the tokens will have come.
+        let wait = limit.max_wait.map_or(Span::ZERO, |_| after.time_until(limit.limit()));
+        admitted(after, limit.limit(), wait)
+    }
+}
+
+fn admitted(after: Level, capacity: u64, wait: Span) -> Decision<BucketState> {
+    Decision {
+        outcome: Outcome::Admitted { wait, change: after.state() },
+        limit: capacity,
+        remaining: capacity.saturating_sub(after.used()),
+        reset: after.time_until(0),
     }
 }

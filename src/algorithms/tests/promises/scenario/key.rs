@@ -3,8 +3,8 @@
 use core::fmt::Debug;
 
 use premier_algorithms::{
-    Algorithm, Bucket, Capacity, Clock, Cost, Decision, Fixed, Leaky, MaxWait, Now, Outcome as Answer, Period, Quota,
-    Retry, Sliding, Span, State, Timestamp, Token, Window,
+    Algorithm, Bucket, Capacity, Clock, Cost, Decision, Fixed, FixedWindow, Leaky, MaxWait, Now, Outcome as Answer,
+    Period, Quota, Retry, Sliding, Span, State, Timestamp, Token, Window, WindowStart,
 };
 
 use crate::model::{ENDLESS, Limits, Outcome, Reply};
@@ -19,6 +19,11 @@ pub(crate) trait Subject: Algorithm<State: Debug + PartialEq> {
 
 fn window(limits: &Limits) -> Window {
     Window { quota: Quota::new(limits.quota).unwrap(), length: Period::new(Span::from_micros(limits.period)).unwrap() }
+}
+
+fn fixed_window(limits: &Limits) -> FixedWindow {
+    let Window { quota, length } = window(limits);
+    FixedWindow { quota, length, start: WindowStart::FirstCall }
 }
 
 fn bucket(limits: &Limits) -> Bucket {
@@ -44,7 +49,7 @@ macro_rules! subject {
     };
 }
 
-subject!(Fixed, window, |limits: &Limits| limits.quota);
+subject!(Fixed, fixed_window, |limits: &Limits| limits.quota);
 subject!(Sliding, window, |limits: &Limits| limits.quota);
 subject!(Token, bucket, Limits::bucket);
 subject!(Leaky, bucket, Limits::bucket);
