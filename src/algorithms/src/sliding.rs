@@ -118,7 +118,6 @@ impl Algorithm for Sliding {
             return current.admitted(limit, cost.get());
         }
         let mut live = current.live();
-        let newest = live.clone().next_back();
         let retry = if cost.get() > quota {
             Retry::Never
         } else {
@@ -134,7 +133,7 @@ impl Algorithm for Sliding {
             outcome: Outcome::Limited { retry },
             limit: quota,
             remaining: quota.saturating_sub(current.used),
-            reset: newest.map_or(Span::ZERO, |entry| current.rest(&entry)),
+            reset: current.reset(),
         }
     }
 
@@ -180,6 +179,11 @@ impl<'log> Current<'log> {
         self.entries[self.expired..].iter().map(Entry::unpack)
     }
 
+    /// Until the newest entry no longer counts.
+    fn reset(&self) -> Span {
+        self.live().next_back().map_or(Span::ZERO, |entry| self.rest(&entry))
+    }
+
     fn admitted(&self, limit: &Window, units: u64) -> Decision<Admission> {
         let quota = limit.quota.get();
         Decision {
@@ -194,7 +198,8 @@ impl<'log> Current<'log> {
             },
             limit: quota,
             remaining: quota.saturating_sub(self.used + units),
-            reset: self.length,
+            // Where there was no room for more, nothing is newer than before.
+            reset: if units > 0 { self.length } else { self.reset() },
         }
     }
 }
