@@ -292,8 +292,9 @@ impl State for Log {
     }
 
     fn refund(&mut self, now: Now, reset: Span, units: Units) -> Refund {
+        self.forget(now, 0);
         // The newest entry is the last to go, after as long as the window is.
-        let newest = self.newest().map_or(now.at(), |newest| now.date(newest.latest));
+        let newest = self.newest().map_or(now.at(), |newest| newest.latest);
         let length = reset.plus(now.at().since(newest));
         self.forget(now, Current::new(self, now, length).expired);
         let units = units.get().min(self.units);
