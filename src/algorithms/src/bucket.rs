@@ -44,6 +44,9 @@ struct Parts {
 /// Of the binary fraction of [`Parts::level`]: as many bits as leave room to multiply it by a time.
 const LEVEL_FRACTION_BITS: u32 = 16;
 
+/// So many microseconds or more are too many to say how fast a bucket drains that takes them.
+const ENDLESS: u128 = 1 << 63;
+
 impl Parts {
     /// Units, with what has drained of the first taken off, rounded up.
     fn level(self) -> u128 {
@@ -202,14 +205,23 @@ impl State for BucketState {
         // From the last admitted call until all has drained.
         let total = elapsed + u128::from(reset.as_micros());
         let level = parts.level();
-        let used = (level * u128::from(reset.as_micros())).div_ceil((total << LEVEL_FRACTION_BITS).max(1));
+        let undrained = if total < ENDLESS {
+            (level * u128::from(reset.as_micros())).div_ceil(total.max(1))
+        } else {
+            // Spans are cut, so this may be longer still. It is taken not to have drained at all.
+            level
+        };
+        let used = undrained.div_ceil(1 << LEVEL_FRACTION_BITS);
         let refund = used.min(units.get().into());
         if refund == used {
             *self = Self::default();
             return Refund { units: narrow(refund), reset: Span::ZERO };
         }
-        let total = (total * (level - (refund << LEVEL_FRACTION_BITS))).div_ceil(level);
         *self = Self::pack(parts.with_used(parts.used - narrow(refund)));
+        if total >= ENDLESS {
+            return Refund { units: narrow(refund), reset };
+        }
+        let total = (total * (level - (refund << LEVEL_FRACTION_BITS))).div_ceil(level);
         Refund { units: narrow(refund), reset: Span::from_micros(narrow(total - elapsed)) }
     }
 

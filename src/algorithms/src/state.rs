@@ -57,7 +57,8 @@ pub trait State: Clone + Default {
     ///
     /// `reset` is how long from now until the key expires. A state does not know the limit; how fast what was used is forgotten
     /// follows from when all of it will be. As keys expire at whole milliseconds, what is used in a bucket may be taken for up to
-    /// what drains in one more than it is.
+    /// what drains in one more than it is, and in one more still for each refund since the last admitted call. Where no span is
+    /// long enough, nothing is taken to have drained.
     fn refund(&mut self, now: Now, reset: Span, units: Units) -> Refund;
 
     /// Bytes that it has on the heap.
