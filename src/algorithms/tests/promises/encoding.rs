@@ -79,7 +79,7 @@ fn is_refused_or_harmless<A: Subject>(bytes: &[u8], calls: &[(u64, Limits, u64)]
     Ok(())
 }
 
-fn any_stamp() -> impl Strategy<Value = u64> {
+pub(crate) fn any_stamp() -> impl Strategy<Value = u64> {
     prop_oneof![4 => 0..=LAST_MOMENT, 1 => Just(LAST_MOMENT), 1 => NOW..=NOW + 10_000]
 }
 
@@ -96,7 +96,7 @@ fn log_payload() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
-fn payload() -> impl Strategy<Value = Vec<u8>> {
+pub(crate) fn payload() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         2 => (any_stamp(), any_units()).prop_map(|(at, units)| pair(at, units)),
         2 => (any_stamp(), 1..1_u64 << 24, 0..1_u64 << 49).prop_map(|(at, units, fraction)| bucket(at, units, fraction)),

@@ -4,11 +4,19 @@ use premier_algorithms::{Fixed, Leaky, Sliding, Token};
 use proptest::collection;
 use proptest::prelude::*;
 
-use crate::model::{FixedWindow, LeakyQueue, Limits, Model, SlidingLog, TokenBucket};
-use crate::scenario::{Call, Key, Subject, any_limits, calls, exact_bucket, period, start};
+use crate::model::{FixedWindow, LeakyQueue, Limits, Model, Reply, SlidingLog, TokenBucket};
+use crate::scenario::{Call, Key, Kind, Subject, any_limits, calls, exact_bucket, period, start};
+
+/// What a call of this kind is answered, and what it is charged if it is admitted.
+pub(crate) fn answer<M: Model>(model: &M, now: u64, limits: &Limits, kind: Kind, cost: u64) -> (Reply, u64) {
+    match kind {
+        Kind::Forced => (model.reply_to_forced(now, limits, cost), model.charge(now, limits, cost)),
+        _ => (model.reply(now, limits, cost), cost),
+    }
+}
 
 /// Each call comes with the next of the limits, over and over.
-fn answers_as<M: Model, A: Subject>(
+pub(crate) fn answers_as<M: Model, A: Subject>(
     start: u64,
     calls: &[Call],
     limits: &[Limits],
@@ -19,10 +27,11 @@ fn answers_as<M: Model, A: Subject>(
     for (call, limits) in calls.iter().zip(limits.iter().cycle()) {
         now = call.moment(now, last.as_ref(), limits);
         let cost = call.cost(A::full(limits));
-        let reply = key.call(now, limits, cost);
-        prop_assert_eq!(reply, model.reply(now, limits, cost), "at {} for {} of {:?}", now, cost, limits);
+        let reply = key.make(now, limits, call.kind, cost);
+        let (expected, units) = answer(&model, now, limits, call.kind, cost);
+        prop_assert_eq!(reply, expected, "at {} for {} of {:?}", now, cost, limits);
         if reply.is_admitted() {
-            model.admit(now, limits, cost);
+            model.admit(now, limits, units);
             after_admission(&mut model, now, limits);
         }
         last = Some(reply);
@@ -31,9 +40,9 @@ fn answers_as<M: Model, A: Subject>(
 }
 
 /// The rate stays, the capacity and how long callers are ready to wait may change from call to call.
-fn buckets_of_one_rate() -> impl Strategy<Value = Vec<Limits>> {
+pub(crate) fn buckets_of_one_rate(first: impl Strategy<Value = Limits>) -> impl Strategy<Value = Vec<Limits>> {
     let changes = collection::vec((0..=64_u64, any::<bool>()), 0..8);
-    (exact_bucket(), changes).prop_map(|(first, changes)| {
+    (first, changes).prop_map(|(first, changes)| {
         let with = |(share, is_patient): (u64, bool)| Limits {
             capacity: Some((first.bucket() * share / 64).max(1)),
             max_wait: first.max_wait.filter(|_| is_patient),
@@ -43,7 +52,7 @@ fn buckets_of_one_rate() -> impl Strategy<Value = Vec<Limits>> {
     })
 }
 
-fn windows_counted_exactly() -> impl Strategy<Value = Vec<Limits>> {
+pub(crate) fn windows_counted_exactly() -> impl Strategy<Value = Vec<Limits>> {
     let quota = prop_oneof![4 => 1..=10_u64, 1 => Just(0), 2 => 60..=64_u64];
     let window = (quota, period()).prop_map(|(quota, period)| Limits::new(quota, period));
     collection::vec(window, 1..4)
@@ -66,12 +75,12 @@ proptest! {
     }
 
     #[test]
-    fn token_answers_exactly(start in start(), calls in calls(40), limits in buckets_of_one_rate()) {
+    fn token_answers_exactly(start in start(), calls in calls(40), limits in buckets_of_one_rate(exact_bucket())) {
         answers_as::<TokenBucket, Token>(start, &calls, &limits, |_, _, _| {})?;
     }
 
     #[test]
-    fn leaky_answers_exactly(start in start(), calls in calls(40), limits in buckets_of_one_rate()) {
+    fn leaky_answers_exactly(start in start(), calls in calls(40), limits in buckets_of_one_rate(exact_bucket())) {
         answers_as::<LeakyQueue, Leaky>(start, &calls, &limits, |_, _, _| {})?;
     }
 }

@@ -11,6 +11,7 @@ mod clock_steps;
 mod encoding;
 mod exactness;
 mod expiry;
+mod forced_calls;
 mod fresh_key;
 mod limited_calls;
 mod never_too_much;

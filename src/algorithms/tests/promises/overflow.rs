@@ -11,14 +11,14 @@ const MAX_UNITS: u64 = 1_000_000_000_000;
 const MAX_TIME: u64 = 3650 * 24 * 60 * 60 * 1_000_000;
 const LAST_MOMENT: u64 = (1 << 54) - 1;
 
-fn extreme_limits() -> impl Iterator<Item = Limits> {
+pub(crate) fn extreme_limits() -> impl Iterator<Item = Limits> {
     let quotas = [0, 1, 64, 65, 1 << 33, (1 << 33) + 1, MAX_UNITS];
     let capacities = [None, Some(1), Some(MAX_UNITS)];
     let max_waits = [None, Some(0), Some(MAX_TIME)];
     quotas.into_iter().flat_map(move |quota| {
         [1_000, MAX_TIME].into_iter().flat_map(move |period| {
             capacities.into_iter().flat_map(move |capacity| {
-                max_waits.into_iter().map(move |max_wait| Limits { quota, period, capacity, max_wait })
+                max_waits.into_iter().map(move |max_wait| Limits { capacity, max_wait, ..Limits::new(quota, period) })
             })
         })
     })

@@ -6,14 +6,15 @@ use proptest::collection;
 use proptest::prelude::*;
 
 use crate::model::{
-    Exact, LeakyQueue, Level, Limits, Model, Outcome, Reply, SlidingLog, TokenBucket, exact, leaky, rounded_up, token,
+    Exact, LeakyQueue, Level, Limits, MAX_USED, Model, Outcome, Reply, SlidingLog, TokenBucket, exact, leaky,
+    rounded_up, token,
 };
 use crate::scenario::{
-    Call, Key, MANY_UNITS, MAX_EXACT_PERIOD, Subject, any_limits, calls, huge_bucket, period, start,
+    Call, Key, Kind, MANY_UNITS, MAX_EXACT_PERIOD, Subject, any_limits, calls, huge_bucket, period, start,
 };
 
 /// Nobody is better off than with the lenient answer.
-fn no_more_lenient(reply: &Reply, lenient: &Reply) -> Result<(), TestCaseError> {
+pub(crate) fn no_more_lenient(reply: &Reply, lenient: &Reply) -> Result<(), TestCaseError> {
     match (reply.outcome, lenient.outcome) {
         (Outcome::Admitted { wait }, Outcome::Admitted { wait: least }) => prop_assert!(wait >= least),
         (Outcome::Admitted { .. }, Outcome::Limited { .. }) => prop_assert!(false, "should be limited: {lenient:?}"),
@@ -30,7 +31,7 @@ fn no_more_lenient(reply: &Reply, lenient: &Reply) -> Result<(), TestCaseError> 
 }
 
 /// Nobody is worse off than with the strict answer.
-fn no_stricter(reply: &Reply, strict: &Reply) -> Result<(), TestCaseError> {
+pub(crate) fn no_stricter(reply: &Reply, strict: &Reply) -> Result<(), TestCaseError> {
     match (reply.outcome, strict.outcome) {
         (Outcome::Admitted { wait }, Outcome::Admitted { wait: most }) => prop_assert!(wait <= most),
         (Outcome::Limited { .. }, Outcome::Admitted { .. }) => prop_assert!(false, "should be admitted: {strict:?}"),
@@ -46,12 +47,14 @@ fn no_stricter(reply: &Reply, strict: &Reply) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-trait Bucket: Subject {
+pub(crate) trait Bucket: Subject {
     type Model: Model;
 
     fn level(model: &Self::Model) -> &Level;
 
     fn reply(level: &Exact, limits: &Limits, cost: u64) -> Reply;
+
+    fn reply_to_charge(level: &Exact, limits: &Limits, units: u64) -> Reply;
 }
 
 impl Bucket for Token {
@@ -64,6 +67,10 @@ impl Bucket for Token {
     fn reply(level: &Exact, limits: &Limits, cost: u64) -> Reply {
         token::reply(level, limits, cost)
     }
+
+    fn reply_to_charge(level: &Exact, limits: &Limits, units: u64) -> Reply {
+        token::reply_to_charge(level, limits, units)
+    }
 }
 
 impl Bucket for Leaky {
@@ -75,6 +82,10 @@ impl Bucket for Leaky {
 
     fn reply(level: &Exact, limits: &Limits, cost: u64) -> Reply {
         leaky::reply(level, limits, cost)
+    }
+
+    fn reply_to_charge(level: &Exact, limits: &Limits, units: u64) -> Reply {
+        leaky::reply_to_charge(level, limits, units)
     }
 }
 
@@ -89,8 +100,12 @@ fn tick(limits: &Limits) -> Exact {
 }
 
 /// Runs calls, each with the next of the limits: each answer is between those for the exact level less and more what may
-/// have been rounded on the way.
-fn rounds_no_more_than_it_must<A: Bucket>(start: u64, calls: &[Call], limits: &[Limits]) -> Result<(), TestCaseError> {
+/// have been rounded on the way. Nothing is forced for which there is no room.
+pub(crate) fn rounds_no_more_than_it_must<A: Bucket>(
+    start: u64,
+    calls: &[Call],
+    limits: &[Limits],
+) -> Result<(), TestCaseError> {
     let (mut key, mut model) = (Key::<A>::fresh(), A::Model::default());
     let (mut now, mut last) = (start, None);
     // How much too low and too high the level may be that is kept; for which period, and how finely.
@@ -110,10 +125,13 @@ fn rounds_no_more_than_it_must<A: Bucket>(start: u64, calls: &[Call], limits: &[
         // An admitted call is answered what is kept of it.
         let is_exact = are_few || limits.period <= MAX_EXACT_PERIOD;
         let after = if is_exact { more.clone() } else { &more + half_to_the(32) + tick(limits) };
-        let reply = key.call(now, limits, cost);
+        let has_room = &level + &more + exact(cost) <= exact(MAX_USED);
+        let is_forced = call.kind == Kind::Forced && has_room && limits.quota > 0;
+        let answer = if is_forced { A::reply_to_charge } else { A::reply };
+        let reply = if is_forced { key.force(now, limits, cost) } else { key.call(now, limits, cost) };
         let most = if reply.is_admitted() { &after } else { &more };
-        no_more_lenient(&reply, &A::reply(&(&level - &less).max(exact(0)), limits, cost))?;
-        no_stricter(&reply, &A::reply(&(&level + most), limits, cost))?;
+        no_more_lenient(&reply, &answer(&(&level - &less).max(exact(0)), limits, cost))?;
+        no_stricter(&reply, &answer(&(&level + most), limits, cost))?;
         if reply.is_admitted() {
             model.admit(now, limits, cost);
             (low, high) = (less, after);
@@ -124,12 +142,13 @@ fn rounds_no_more_than_it_must<A: Bucket>(start: u64, calls: &[Call], limits: &[
     Ok(())
 }
 
-fn changing_limits() -> impl Strategy<Value = Vec<Limits>> {
+pub(crate) fn changing_limits() -> impl Strategy<Value = Vec<Limits>> {
     collection::vec(prop_oneof![any_limits(), huge_bucket()], 2..4)
 }
 
-/// Runs calls, each with the next of the windows: none counts for more than so many 64ths of the longest too long.
-fn sliding_counts_long_enough_and_little_longer(
+/// Runs calls, each with the next of the windows: none counts for more than so many 64ths of the longest too long. What is
+/// forced is so little that there is always room for it.
+pub(crate) fn sliding_counts_long_enough_and_little_longer(
     start: u64,
     calls: &[Call],
     windows: &[Limits],
@@ -143,9 +162,15 @@ fn sliding_counts_long_enough_and_little_longer(
     for (call, window) in calls.iter().zip(windows.iter().cycle()) {
         now = call.moment(now, last.as_ref(), window);
         let cost = call.cost(window.quota);
-        let reply = key.call(now, window, cost);
-        no_more_lenient(&reply, &shortest_log.reply(now, window, cost))?;
-        no_stricter(&reply, &longest_log.reply_when_counting_longer(longer, now, window, cost))?;
+        let is_forced = call.kind == Kind::Forced;
+        let cost = if is_forced { cost.min(10_000_000_000) } else { cost };
+        let reply = key.make(now, window, call.kind, cost);
+        if is_forced {
+            no_more_lenient(&reply, &shortest_log.reply_to_charge(now, window, cost))?;
+        } else {
+            no_more_lenient(&reply, &shortest_log.reply(now, window, cost))?;
+            no_stricter(&reply, &longest_log.reply_when_counting_longer(longer, now, window, cost))?;
+        }
         if reply.is_admitted() {
             shortest_log.admit(now, window, cost);
             shortest_log.forget(now, window);
@@ -156,12 +181,12 @@ fn sliding_counts_long_enough_and_little_longer(
     Ok(())
 }
 
-fn window_above_64() -> impl Strategy<Value = Limits> {
+pub(crate) fn window_above_64() -> impl Strategy<Value = Limits> {
     let quota = prop_oneof![3 => 65..=200_u64, 1 => 65..=1_000_000_000_000_u64, 1 => Just(1_000_000_000_000)];
     (quota, period()).prop_map(|(quota, period)| Limits::new(quota, period))
 }
 
-fn any_window() -> impl Strategy<Value = Limits> {
+pub(crate) fn any_window() -> impl Strategy<Value = Limits> {
     prop_oneof![2 => window_above_64(), 1 => (1..=64_u64, period()).prop_map(|(q, d)| Limits::new(q, d))]
 }
 

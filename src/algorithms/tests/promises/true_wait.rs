@@ -8,8 +8,39 @@ use crate::scenario::{Call, Key, Subject, any_limits, calls, huge_bucket, start}
 
 const LAST_MOMENT: u64 = (1 << 54) - 1;
 
-/// After each call that is limited. `share` says how many 64ths of the wait the caller lets go by before asking again.
-fn the_wait_is_true<A: Subject>(start: u64, calls: &[Call], limits: &Limits, share: u64) -> Result<(), TestCaseError> {
+/// What a limited caller was told. `share` says how many 64ths of the wait he lets go by before asking again.
+pub(crate) fn what_a_limited_caller_is_told_is_true<A: Subject>(
+    key: &Key<A>,
+    now: u64,
+    limits: &Limits,
+    cost: u64,
+    share: u64,
+) -> Result<(), TestCaseError> {
+    let reply = key.ask(now, limits, cost);
+    prop_assert!(!reply.is_admitted());
+    prop_assert_eq!(reply.retry().is_none(), cost > reply.limit, "never, and only then");
+    let Some(wait) = reply.retry().filter(|wait| *wait <= LAST_MOMENT - now) else {
+        return Ok(());
+    };
+    let then = now + wait;
+    prop_assert!(wait > 0);
+    prop_assert!(!key.ask(then - 1, limits, cost).is_admitted(), "{cost} are admitted before {then}");
+    prop_assert!(key.ask(then, limits, cost).is_admitted(), "{cost} are not admitted at {then}");
+    // What is told is in milliseconds, rounded up.
+    let told = (now + wait.next_multiple_of(1000)).min(LAST_MOMENT);
+    prop_assert!(key.ask(told, limits, cost).is_admitted(), "{cost} are not admitted at {told}");
+
+    let waited = u64::try_from(u128::from(wait) * u128::from(share) / 64).unwrap();
+    prop_assert_eq!(key.ask(now + waited, limits, cost).retry(), Some(wait - waited), "after {} of {}", waited, wait);
+    Ok(())
+}
+
+pub(crate) fn the_wait_is_true<A: Subject>(
+    start: u64,
+    calls: &[Call],
+    limits: &Limits,
+    share: u64,
+) -> Result<(), TestCaseError> {
     let mut key = Key::<A>::fresh();
     let (mut now, mut last) = (start, None);
     for call in calls {
@@ -19,28 +50,9 @@ fn the_wait_is_true<A: Subject>(start: u64, calls: &[Call], limits: &Limits, sha
         last = Some(reply);
         if reply.is_admitted() {
             prop_assert!(cost <= reply.limit);
-            continue;
+        } else {
+            what_a_limited_caller_is_told_is_true(&key, now, limits, cost, share)?;
         }
-        prop_assert_eq!(reply.retry().is_none(), cost > reply.limit, "never, and only then");
-        let Some(wait) = reply.retry().filter(|wait| *wait <= LAST_MOMENT - now) else {
-            continue;
-        };
-        let then = now + wait;
-        prop_assert!(wait > 0);
-        prop_assert!(!key.ask(then - 1, limits, cost).is_admitted(), "{cost} are admitted before {then}");
-        prop_assert!(key.ask(then, limits, cost).is_admitted(), "{cost} are not admitted at {then}");
-        // What is told is in milliseconds, rounded up.
-        let told = (now + wait.next_multiple_of(1000)).min(LAST_MOMENT);
-        prop_assert!(key.ask(told, limits, cost).is_admitted(), "{cost} are not admitted at {told}");
-
-        let waited = u64::try_from(u128::from(wait) * u128::from(share) / 64).unwrap();
-        prop_assert_eq!(
-            key.ask(now + waited, limits, cost).retry(),
-            Some(wait - waited),
-            "after {} of {}",
-            waited,
-            wait
-        );
     }
     Ok(())
 }

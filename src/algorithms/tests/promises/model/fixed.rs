@@ -1,6 +1,7 @@
-//! FIXED: the first admitted call opens a window; at most a quota is admitted in it.
+//! FIXED: the first admitted call opens a window; at most a quota is admitted in it. An aligned one begins at a multiple of its
+//! period.
 
-use super::{Limits, Model, Outcome, Reply};
+use super::{Exact, Limits, Model, Outcome, Reply, exact};
 
 #[derive(Debug, Default)]
 pub(crate) struct FixedWindow {
@@ -15,6 +16,11 @@ impl FixedWindow {
         let end = opened + limits.period;
         (now < end).then_some((used, end))
     }
+}
+
+/// When a window begins that is opened now.
+fn beginning(now: u64, limits: &Limits) -> u64 {
+    if limits.is_aligned { now / limits.period * limits.period } else { now }
 }
 
 impl Model for FixedWindow {
@@ -32,13 +38,31 @@ impl Model for FixedWindow {
             },
             limit: limits.quota,
             remaining: limits.quota.saturating_sub(used + if admitted { cost } else { 0 }),
-            reset: if admitted && open.is_none() { limits.period } else { rest },
+            reset: if admitted && open.is_none() { beginning(now, limits) + limits.period - now } else { rest },
+        }
+    }
+
+    fn reply_to_charge(&self, now: u64, limits: &Limits, units: u64) -> Reply {
+        let (used, end) = self.open(now, limits).unwrap_or((0, beginning(now, limits) + limits.period));
+        Reply {
+            outcome: Outcome::Admitted { wait: 0 },
+            limit: limits.quota,
+            remaining: limits.quota.saturating_sub(used + units),
+            reset: end - now,
         }
     }
 
     fn admit(&mut self, now: u64, limits: &Limits, cost: u64) {
         let open = self.open(now, limits).and(self.window);
-        let (opened, used) = open.unwrap_or((now, 0));
+        let (opened, used) = open.unwrap_or((beginning(now, limits), 0));
         self.window = Some((opened, used + cost));
+    }
+
+    fn used(&self, now: u64, limits: &Limits) -> Exact {
+        exact(self.open(now, limits).map_or(0, |(used, _)| used))
+    }
+
+    fn give_back(&mut self, _now: u64, _limits: &Limits, units: u64) {
+        self.window = self.window.filter(|(_, used)| *used > units).map(|(opened, used)| (opened, used - units));
     }
 }

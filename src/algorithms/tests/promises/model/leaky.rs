@@ -41,12 +41,37 @@ pub(crate) fn reply(queue: &Exact, limits: &Limits, cost: u64) -> Reply {
     }
 }
 
+/// The answer to a call that is charged so many units whatever there is room for: it waits until all before it have left.
+pub(crate) fn reply_to_charge(queue: &Exact, limits: &Limits, units: u64) -> Reply {
+    let after = queue + exact(units);
+    let next_turn = rounded_up(&(&after / limits.rate()));
+    let is_too_late = limits.max_wait.is_some_and(|max_wait| next_turn > max_wait);
+    Reply {
+        outcome: Outcome::Admitted { wait: rounded_up(&(queue / limits.rate())) },
+        limit: limits.bucket(),
+        remaining: if is_too_late { 0 } else { rounded_down(&(exact(limits.bucket()) - &after)) },
+        reset: next_turn,
+    }
+}
+
 impl Model for LeakyQueue {
     fn reply(&self, now: u64, limits: &Limits, cost: u64) -> Reply {
         reply(&self.queue.units(now, limits), limits, cost)
     }
 
+    fn reply_to_charge(&self, now: u64, limits: &Limits, units: u64) -> Reply {
+        reply_to_charge(&self.queue.units(now, limits), limits, units)
+    }
+
     fn admit(&mut self, now: u64, limits: &Limits, cost: u64) {
         self.queue.add(now, limits, cost);
+    }
+
+    fn used(&self, now: u64, limits: &Limits) -> Exact {
+        self.queue.units(now, limits)
+    }
+
+    fn give_back(&mut self, now: u64, limits: &Limits, units: u64) {
+        self.queue.take(now, limits, units);
     }
 }

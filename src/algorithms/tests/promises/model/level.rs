@@ -1,4 +1,5 @@
-//! What is in a bucket: it falls at the rate of the call that asks, from the last admitted call on, never below 0.
+//! What is in a bucket: it falls at the rate of the call that asks, from the last admitted call on, never below 0. Before that
+//! it was as much higher as would have drained since.
 
 use super::{Exact, Limits, exact};
 
@@ -16,12 +17,17 @@ impl Default for Level {
 
 impl Level {
     pub(crate) fn units(&self, now: u64, limits: &Limits) -> Exact {
-        let drained = exact(now - self.at) * limits.rate();
+        let drained = (exact(now) - exact(self.at)) * limits.rate();
         (&self.units - drained).max(exact(0))
     }
 
     pub(crate) fn add(&mut self, now: u64, limits: &Limits, cost: u64) {
         self.units = self.units(now, limits) + exact(cost);
+        self.at = now;
+    }
+
+    pub(crate) fn take(&mut self, now: u64, limits: &Limits, units: u64) {
+        self.units = (self.units(now, limits) - exact(units)).max(exact(0));
         self.at = now;
     }
 }

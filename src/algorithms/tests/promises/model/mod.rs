@@ -1,6 +1,7 @@
 //! The contract in rational numbers. Nothing here knows how the crate counts or what it stores.
 //!
-//! A model is told what was admitted (`admit`) and says what a call must be answered (`reply`). Times are in µs.
+//! A model is told what was admitted (`admit`) and given back (`give_back`), and says what a call must be answered (`reply`,
+//! `reply_to_forced`). Times are in µs.
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
@@ -22,6 +23,9 @@ pub(crate) type Exact = BigRational;
 /// Longer times are as good as endless: no clock here reaches 2⁵⁵ µs.
 pub(crate) const ENDLESS: u64 = 1 << 63;
 
+/// The most units that are ever used.
+pub(crate) const MAX_USED: u64 = 2_000_000_000_000;
+
 /// What a call is limited to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
@@ -29,11 +33,13 @@ pub(crate) struct Limits {
     pub(crate) period: u64,
     pub(crate) capacity: Option<u64>,
     pub(crate) max_wait: Option<u64>,
+    /// Whether a fixed window begins at a multiple of its period.
+    pub(crate) is_aligned: bool,
 }
 
 impl Limits {
     pub(crate) const fn new(quota: u64, period: u64) -> Self {
-        Self { quota, period, capacity: None, max_wait: None }
+        Self { quota, period, capacity: None, max_wait: None, is_aligned: false }
     }
 
     pub(crate) const fn with_capacity(self, capacity: u64) -> Self {
@@ -42,6 +48,10 @@ impl Limits {
 
     pub(crate) const fn with_max_wait(self, max_wait: u64) -> Self {
         Self { max_wait: Some(max_wait), ..self }
+    }
+
+    pub(crate) const fn aligned(self) -> Self {
+        Self { is_aligned: true, ..self }
     }
 
     /// What a bucket holds; one that nothing ever leaves holds nothing.
@@ -107,8 +117,29 @@ impl Reply {
 pub(crate) trait Model: Default {
     fn reply(&self, now: u64, limits: &Limits, cost: u64) -> Reply;
 
+    /// The answer to a call that is charged so many units whatever is left.
+    fn reply_to_charge(&self, now: u64, limits: &Limits, units: u64) -> Reply;
+
     /// The call was admitted.
     fn admit(&mut self, now: u64, limits: &Limits, cost: u64);
+
+    /// What is used.
+    fn used(&self, now: u64, limits: &Limits) -> Exact;
+
+    /// Takes back so many units, or what is used if that is less.
+    fn give_back(&mut self, now: u64, limits: &Limits, units: u64);
+
+    /// What a forced call of this cost is charged: whole units, as many as there is room for.
+    fn charge(&self, now: u64, limits: &Limits, cost: u64) -> u64 {
+        cost.min(rounded_down(&(exact(MAX_USED) - self.used(now, limits))))
+    }
+
+    fn reply_to_forced(&self, now: u64, limits: &Limits, cost: u64) -> Reply {
+        match limits.quota {
+            0 => self.reply(now, limits, cost),
+            _ => self.reply_to_charge(now, limits, self.charge(now, limits, cost)),
+        }
+    }
 }
 
 pub(crate) fn exact(integer: u64) -> Exact {

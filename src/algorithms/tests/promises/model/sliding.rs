@@ -1,6 +1,6 @@
 //! SLIDING: at most a quota in any span of the period's length, from a log of every call.
 
-use super::{Limits, Model, Outcome, Reply};
+use super::{Exact, Limits, Model, Outcome, Reply, exact};
 
 #[derive(Debug, Default)]
 pub(crate) struct SlidingLog {
@@ -43,6 +43,10 @@ impl SlidingLog {
         }
     }
 
+    fn counted(&self, now: u64, limits: &Limits) -> u64 {
+        self.calls.iter().filter(|(at, _)| now < at + limits.period).map(|(_, units)| units).sum()
+    }
+
     /// Forgets what does not count any more.
     pub(crate) fn forget(&mut self, now: u64, limits: &Limits) {
         self.calls.retain(|(at, _)| at + limits.period > now);
@@ -54,7 +58,34 @@ impl Model for SlidingLog {
         self.reply_when_counting_longer(0, now, limits, cost)
     }
 
+    fn reply_to_charge(&self, now: u64, limits: &Limits, units: u64) -> Reply {
+        let newest = if units > 0 { Some(now) } else { self.calls.last().map(|(at, _)| *at) };
+        Reply {
+            outcome: Outcome::Admitted { wait: 0 },
+            limit: limits.quota,
+            remaining: limits.quota.saturating_sub(self.counted(now, limits) + units),
+            reset: newest.map_or(0, |at| (at + limits.period).saturating_sub(now)),
+        }
+    }
+
     fn admit(&mut self, now: u64, _limits: &Limits, cost: u64) {
-        self.calls.push((now, cost));
+        if cost > 0 {
+            self.calls.push((now, cost));
+        }
+    }
+
+    fn used(&self, now: u64, limits: &Limits) -> Exact {
+        exact(self.counted(now, limits))
+    }
+
+    /// The newest first.
+    fn give_back(&mut self, _now: u64, _limits: &Limits, units: u64) {
+        let mut left = units;
+        for (_, units) in self.calls.iter_mut().rev() {
+            let taken = left.min(*units);
+            *units -= taken;
+            left -= taken;
+        }
+        self.calls.retain(|(_, units)| *units > 0);
     }
 }

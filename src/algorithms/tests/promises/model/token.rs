@@ -41,12 +41,37 @@ pub(crate) fn reply(missing: &Exact, limits: &Limits, cost: u64) -> Reply {
     }
 }
 
+/// The answer to a call that is charged so many tokens whatever is there. Who is ready to wait is told until when he owes any.
+pub(crate) fn reply_to_charge(missing: &Exact, limits: &Limits, tokens: u64) -> Reply {
+    let after = missing + exact(tokens);
+    let owed = &after - exact(limits.bucket());
+    let wait = limits.max_wait.map_or(0, |_| rounded_up(&(owed / limits.rate())));
+    Reply {
+        outcome: Outcome::Admitted { wait },
+        limit: limits.bucket(),
+        remaining: rounded_down(&(exact(limits.bucket()) - &after)),
+        reset: rounded_up(&(after / limits.rate())),
+    }
+}
+
 impl Model for TokenBucket {
     fn reply(&self, now: u64, limits: &Limits, cost: u64) -> Reply {
         reply(&self.missing.units(now, limits), limits, cost)
     }
 
+    fn reply_to_charge(&self, now: u64, limits: &Limits, units: u64) -> Reply {
+        reply_to_charge(&self.missing.units(now, limits), limits, units)
+    }
+
     fn admit(&mut self, now: u64, limits: &Limits, cost: u64) {
         self.missing.add(now, limits, cost);
+    }
+
+    fn used(&self, now: u64, limits: &Limits) -> Exact {
+        self.missing.units(now, limits)
+    }
+
+    fn give_back(&mut self, now: u64, limits: &Limits, units: u64) {
+        self.missing.take(now, limits, units);
     }
 }

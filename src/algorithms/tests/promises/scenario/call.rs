@@ -11,7 +11,17 @@ const LAST_MOMENT: u64 = (1 << 54) - 1;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Call {
     pub(crate) pause: Pause,
+    pub(crate) kind: Kind,
     cost: Load,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Limited,
+    /// Charged whatever is left.
+    Forced,
+    /// Gives back what it would cost.
+    Refund,
 }
 
 /// The time between two calls.
@@ -108,6 +118,20 @@ fn load() -> impl Strategy<Value = Load> {
 }
 
 pub(crate) fn calls(most: usize) -> impl Strategy<Value = Vec<Call>> {
-    let call = (pause(), load()).prop_map(|(pause, cost)| Call { pause, cost });
+    calls_of(Just(Kind::Limited), most)
+}
+
+pub(crate) fn calls_of(kinds: impl Strategy<Value = Kind>, most: usize) -> impl Strategy<Value = Vec<Call>> {
+    let call = (pause(), kinds, load()).prop_map(|(pause, kind, cost)| Call { pause, kind, cost });
     collection::vec(call, 1..=most)
+}
+
+/// Limited ones and forced ones.
+pub(crate) fn calls_with_forced(most: usize) -> impl Strategy<Value = Vec<Call>> {
+    calls_of(prop_oneof![2 => Just(Kind::Limited), 1 => Just(Kind::Forced)], most)
+}
+
+/// Limited ones, forced ones, and some given back.
+pub(crate) fn calls_with_refunds(most: usize) -> impl Strategy<Value = Vec<Call>> {
+    calls_of(prop_oneof![3 => Just(Kind::Limited), 1 => Just(Kind::Forced), 3 => Just(Kind::Refund)], most)
 }

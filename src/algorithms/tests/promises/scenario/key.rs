@@ -3,10 +3,11 @@
 use core::fmt::Debug;
 
 use premier_algorithms::{
-    Algorithm, Bucket, Capacity, Clock, Cost, Decision, Fixed, FixedWindow, Leaky, MaxWait, Now, Outcome as Answer,
-    Period, Quota, Retry, Sliding, Span, State, Timestamp, Token, Window, WindowStart,
+    Algorithm, Bucket, Capacity, Clock, Cost, Decision, Fixed, FixedWindow, Leaky, MaxWait, Outcome as Answer, Period,
+    Quota, Refund, Retry, Sliding, Span, State, Timestamp, Token, Units, Window, WindowStart,
 };
 
+use super::Kind;
 use crate::model::{ENDLESS, Limits, Outcome, Reply};
 
 /// One of the four algorithms.
@@ -23,7 +24,8 @@ fn window(limits: &Limits) -> Window {
 
 fn fixed_window(limits: &Limits) -> FixedWindow {
     let Window { quota, length } = window(limits);
-    FixedWindow { quota, length, start: WindowStart::FirstCall }
+    let start = if limits.is_aligned { WindowStart::Aligned } else { WindowStart::FirstCall };
+    FixedWindow { quota, length, start }
 }
 
 fn bucket(limits: &Limits) -> Bucket {
@@ -75,12 +77,41 @@ impl<A: Subject> Key<A> {
     /// A call at this reading of the clock, in µs.
     pub(crate) fn call(&mut self, reading: u64, limits: &Limits, cost: u64) -> Reply {
         let now = self.clock.read(Timestamp::from_micros(reading));
-        let decision = decide::<A>(&self.state, now, limits, cost);
+        let decision = A::decide(&self.state, now, &A::limit(limits), Cost::new(cost).unwrap());
+        self.follow(decision)
+    }
+
+    /// A call that is charged whatever is left.
+    pub(crate) fn force(&mut self, reading: u64, limits: &Limits, cost: u64) -> Reply {
+        let now = self.clock.read(Timestamp::from_micros(reading));
+        let decision = A::force(&self.state, now, &A::limit(limits), Cost::new(cost).unwrap());
+        self.follow(decision)
+    }
+
+    /// A call of this kind, limited or forced.
+    pub(crate) fn make(&mut self, reading: u64, limits: &Limits, kind: Kind, cost: u64) -> Reply {
+        match kind {
+            Kind::Forced => self.force(reading, limits, cost),
+            _ => self.call(reading, limits, cost),
+        }
+    }
+
+    fn follow(&mut self, decision: Decision<ChangeOf<A>>) -> Reply {
         let reply = reply_of(&decision);
         if let Answer::Admitted { change, .. } = decision.outcome {
             self.state.apply(change);
         }
         reply
+    }
+
+    /// Gives back units of a key that expires after `reset`; one of which nothing is used any more is fresh.
+    pub(crate) fn refund(&mut self, reading: u64, reset: u64, units: u64) -> Refund {
+        let now = self.clock.read(Timestamp::from_micros(reading));
+        let refund = self.state.refund(now, Span::from_micros(reset), Units::new(units).unwrap());
+        if refund.reset == Span::ZERO {
+            self.state = A::State::default();
+        }
+        refund
     }
 
     /// What a call would be answered.
@@ -89,9 +120,7 @@ impl<A: Subject> Key<A> {
     }
 }
 
-fn decide<A: Subject>(state: &A::State, now: Now, limits: &Limits, cost: u64) -> Decision<<A::State as State>::Change> {
-    A::decide(state, now, &A::limit(limits), Cost::new(cost).unwrap())
-}
+type ChangeOf<A> = <<A as Algorithm>::State as State>::Change;
 
 /// The decision in the model's terms.
 fn reply_of<Change>(decision: &Decision<Change>) -> Reply {

@@ -31,19 +31,15 @@ pub(crate) fn any_quota() -> impl Strategy<Value = u64> {
 }
 
 /// A bucket that is exact, whatever it holds, as its period is short.
-fn short_bucket() -> impl Strategy<Value = Limits> {
+pub(crate) fn short_bucket() -> impl Strategy<Value = Limits> {
     (any_quota(), period().prop_map(|micros| micros.min(MAX_EXACT_PERIOD)), capacity(), max_wait())
-        .prop_map(|(quota, period, capacity, max_wait)| Limits { quota, period, capacity, max_wait })
+        .prop_map(|(quota, period, capacity, max_wait)| Limits { capacity, max_wait, ..Limits::new(quota, period) })
 }
 
 /// A bucket that is exact, whatever its period, as it never holds many units.
 fn small_bucket() -> impl Strategy<Value = Limits> {
-    (1..MANY_UNITS, period(), option::of(1..MANY_UNITS)).prop_map(|(quota, period, capacity)| Limits {
-        quota,
-        period,
-        capacity,
-        max_wait: None,
-    })
+    (1..MANY_UNITS, period(), option::of(1..MANY_UNITS))
+        .prop_map(|(quota, period, capacity)| Limits { capacity, ..Limits::new(quota, period) })
 }
 
 pub(crate) fn exact_bucket() -> impl Strategy<Value = Limits> {
@@ -54,7 +50,7 @@ pub(crate) fn exact_bucket() -> impl Strategy<Value = Limits> {
 pub(crate) fn huge_bucket() -> impl Strategy<Value = Limits> {
     let period = prop_oneof![MAX_EXACT_PERIOD + 1..=MAX_TIME, Just(MAX_TIME), MAX_EXACT_PERIOD..=MAX_EXACT_PERIOD + 5];
     (prop_oneof![any_quota(), MANY_UNITS..=MAX_UNITS], period, capacity(), max_wait())
-        .prop_map(|(quota, period, capacity, max_wait)| Limits { quota, period, capacity, max_wait })
+        .prop_map(|(quota, period, capacity, max_wait)| Limits { capacity, max_wait, ..Limits::new(quota, period) })
 }
 
 pub(crate) fn period() -> impl Strategy<Value = u64> {
@@ -92,19 +88,19 @@ fn max_wait() -> impl Strategy<Value = Option<u64>> {
 
 pub(crate) fn any_limits() -> impl Strategy<Value = Limits> {
     (any_quota(), period(), capacity(), max_wait()).prop_map(|(quota, period, capacity, max_wait)| Limits {
-        quota,
-        period,
         capacity,
         max_wait,
+        ..Limits::new(quota, period)
     })
+}
+
+/// Fixed windows, those that the first call opens and aligned ones.
+pub(crate) fn any_windows() -> impl Strategy<Value = Limits> {
+    (any_limits(), any::<bool>()).prop_map(|(limits, is_aligned)| Limits { is_aligned, ..limits })
 }
 
 /// Limits that a test can use up call by call.
 pub(crate) fn small_limits() -> impl Strategy<Value = Limits> {
-    (1..=130_u64, period(), option::of(1..=130_u64)).prop_map(|(quota, period, capacity)| Limits {
-        quota,
-        period,
-        capacity,
-        max_wait: None,
-    })
+    (1..=130_u64, period(), option::of(1..=130_u64))
+        .prop_map(|(quota, period, capacity)| Limits { capacity, ..Limits::new(quota, period) })
 }

@@ -4,8 +4,9 @@ mod call;
 mod key;
 mod limits;
 
-pub(crate) use call::{Call, calls, start};
+pub(crate) use call::{Call, Kind, calls, calls_of, calls_with_forced, calls_with_refunds, start};
 pub(crate) use key::{Key, Subject, encoded};
 pub(crate) use limits::{
-    MANY_UNITS, MAX_EXACT_PERIOD, any_limits, any_quota, exact_bucket, huge_bucket, period, small_limits,
+    MANY_UNITS, MAX_EXACT_PERIOD, MAX_UNITS, any_limits, any_quota, any_windows, exact_bucket, huge_bucket, period,
+    short_bucket, small_limits,
 };
