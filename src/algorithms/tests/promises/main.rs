@@ -5,6 +5,7 @@
 mod model;
 mod scenario;
 
+mod aligned_windows;
 mod arguments;
 mod changing_limits;
 mod clock_steps;

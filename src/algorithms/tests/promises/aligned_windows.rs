@@ -1,0 +1,195 @@
+//! An aligned window begins at a multiple of its length since the epoch, whenever it is opened.
+
+use std::collections::BTreeMap;
+
+use premier_algorithms::Fixed;
+use proptest::collection;
+use proptest::prelude::*;
+
+use crate::exactness::answers_as;
+use crate::model::{FixedWindow, Limits, Outcome, Reply};
+use crate::scenario::{Call, Key, Subject, any_limits, any_windows, calls, calls_with_forced, encoded, period, start};
+use crate::true_wait::{the_wait_is_true, what_a_limited_caller_is_told_is_true};
+
+const NOW: u64 = 1_800_000_000_000_000;
+const SECOND: u64 = 1_000_000;
+const HOUR: u64 = 3_600 * SECOND;
+const DAY: u64 = 24 * HOUR;
+const LAST_MOMENT: u64 = (1 << 54) - 1;
+
+/// Calls with one limit, each with its moment, its cost and its reply.
+fn replies(start: u64, calls: &[Call], limits: &Limits) -> Vec<(u64, u64, Reply)> {
+    let mut key = Key::<Fixed>::fresh();
+    let (mut now, mut last) = (start, None);
+    let reply = |call: &Call| {
+        now = call.moment(now, last.as_ref(), limits);
+        let cost = call.cost(Fixed::full(limits));
+        let reply = key.make(now, limits, call.kind, cost);
+        last = Some(reply);
+        (now, cost, reply)
+    };
+    calls.iter().map(reply).collect()
+}
+
+/// Windows of one limit, that some calls would align and others not.
+fn mixed_windows() -> impl Strategy<Value = Vec<Limits>> {
+    let aligned = collection::vec(any::<bool>(), 2..9);
+    (any_limits(), aligned)
+        .prop_map(|(limits, aligned)| aligned.into_iter().map(|is_aligned| Limits { is_aligned, ..limits }).collect())
+}
+
+proptest! {
+    #[test]
+    fn aligned_windows_and_others_answer_exactly(
+        start in start(), calls in calls(40), limits in collection::vec(any_windows(), 1..4)
+    ) {
+        answers_as::<FixedWindow, Fixed>(start, &calls, &limits, |_, _, _| {})?;
+    }
+
+    #[test]
+    fn no_more_than_a_quota_is_admitted_between_two_multiples_of_the_length(
+        start in start(), calls in calls(60), limits in any_limits()
+    ) {
+        let mut used = BTreeMap::<u64, u64>::new();
+        for (at, units, reply) in replies(start, &calls, &limits.aligned()) {
+            if reply.is_admitted() {
+                let used = used.entry(at / limits.period).or_default();
+                *used += units;
+                prop_assert!(*used <= limits.quota);
+                prop_assert_eq!(reply.remaining, limits.quota - *used);
+            }
+        }
+    }
+
+    /// A call that is forced, too.
+    #[test]
+    fn an_aligned_window_ends_at_the_next_multiple_of_its_length(
+        start in start(), calls in calls_with_forced(60), limits in any_limits()
+    ) {
+        for (at, _, reply) in replies(start, &calls, &limits.aligned()) {
+            let next = (at / limits.period + 1) * limits.period;
+            if reply.is_admitted() {
+                prop_assert_eq!(at + reply.reset, next);
+            } else if let Some(wait) = reply.retry() {
+                prop_assert_eq!((at + wait, at + reply.reset), (next, next));
+            }
+        }
+    }
+
+    #[test]
+    fn an_aligned_window_is_as_new_at_the_next_multiple_and_not_before(
+        now in start(), limits in any_limits(), share in 1..=64_u64
+    ) {
+        let limits = Limits { quota: limits.quota.max(1), ..limits }.aligned();
+        let mut key = Key::<Fixed>::fresh();
+        let reset = key.call(now, &limits, (limits.quota * share / 64).max(1)).reset;
+        let all = |key: &Key<Fixed>, at| key.ask(at, &limits, limits.quota).is_admitted();
+        prop_assert!(!all(&key, now + reset - 1));
+        prop_assert!(all(&key, now + reset));
+    }
+
+    #[test]
+    fn the_wait_for_an_aligned_window_is_true(
+        start in start(), calls in calls(40), limits in any_limits(), share in 0..64_u64
+    ) {
+        the_wait_is_true::<Fixed>(start, &calls, &limits.aligned(), share)?;
+    }
+
+    /// Whoever opens a window decides how it begins. Windows follow on one another: what is told of the end of one stays true,
+    /// and no more than a quota is admitted up to there.
+    #[test]
+    fn no_more_than_a_quota_is_admitted_in_a_window_when_some_calls_align_it_and_some_do_not(
+        start in start(), calls in calls(60), limits in mixed_windows(), share in 0..64_u64
+    ) {
+        let mut key = Key::<Fixed>::fresh();
+        let (mut now, mut last) = (start, None);
+        let (mut end, mut used) = (0, 0);
+        for (call, limits) in calls.iter().zip(limits.iter().cycle()) {
+            now = call.moment(now, last.as_ref(), limits);
+            let cost = call.cost(limits.quota);
+            let reply = key.call(now, limits, cost);
+            if reply.is_admitted() {
+                if now >= end {
+                    end = if limits.is_aligned { (now / limits.period + 1) * limits.period } else { now + limits.period };
+                    used = 0;
+                }
+                used += cost;
+                prop_assert_eq!(now + reply.reset, end);
+                prop_assert!(used <= limits.quota, "{used} up to {end}");
+            } else {
+                what_a_limited_caller_is_told_is_true(&key, now, limits, cost, share)?;
+            }
+            last = Some(reply);
+        }
+    }
+
+    /// Whoever opened it: what a state says does not depend on who asks.
+    #[test]
+    fn an_open_window_stays_as_it_was_opened(
+        now in start(), period in period(), is_aligned: bool, share in 0..64_u64
+    ) {
+        let limits = Limits { is_aligned, ..Limits::new(10, period) };
+        let other = Limits { is_aligned: !is_aligned, ..limits };
+        let mut key = Key::<Fixed>::fresh();
+        let reset = key.call(now, &limits, 1).reset;
+        let later = now + u64::try_from(u128::from(reset) * u128::from(share) / 64).unwrap();
+        prop_assert_eq!(key.ask(later, &limits, 1), key.ask(later, &other, 1));
+        let [mut as_opened, mut as_not] = [key.clone(), key];
+        as_opened.call(later, &limits, 1);
+        as_not.call(later, &other, 1);
+        prop_assert_eq!(encoded(&as_opened.state), encoded(&as_not.state));
+    }
+}
+
+/// 2027-01-15 08:00 UTC.
+#[test]
+fn a_day_begins_at_midnight_and_an_hour_at_the_full_hour() {
+    for (length, to_the_end) in [(DAY, 16 * HOUR), (HOUR, HOUR), (7 * HOUR, 3 * HOUR), (60 * SECOND, 60 * SECOND)] {
+        let limits = Limits::new(3, length).aligned();
+        let reset = Key::<Fixed>::fresh().call(NOW, &limits, 1).reset;
+        assert_eq!(reset, to_the_end, "of {length}");
+        assert_eq!((NOW + reset) % length, 0);
+    }
+    let mut key = Key::<Fixed>::fresh();
+    let limits = Limits::new(3, HOUR).aligned();
+    assert_eq!(key.call(NOW + HOUR - 1, &limits, 3).reset, 1);
+    assert_eq!(key.call(NOW + HOUR - 1, &limits, 1).retry(), Some(1));
+    assert_eq!(key.call(NOW + HOUR, &limits, 3).reset, HOUR);
+}
+
+#[test]
+fn an_open_window_reaches_from_where_it_began_to_where_the_new_length_ends_it() {
+    let hour = Limits::new(3, HOUR).aligned();
+    let mut key = Key::<Fixed>::fresh();
+    // From eight to nine, at half past eight.
+    assert_eq!(key.call(NOW + HOUR / 2, &hour, 2).reset, HOUR / 2);
+    let at = NOW + HOUR * 3 / 4;
+    // To ten, although no window of two hours that is aligned begins at eight and a quarter.
+    assert_eq!(key.ask(at, &Limits { period: 2 * HOUR, ..hour }, 1).reset, HOUR * 5 / 4);
+    assert_eq!(key.ask(at, &Limits { period: 7 * HOUR, ..hour }, 2).retry(), Some(HOUR * 25 / 4));
+    // Over at twenty to nine; from then on forty minutes are aligned.
+    let over = Limits { period: 40 * 60 * SECOND, ..hour };
+    assert_eq!((key.ask(at, &over, 1).remaining, key.ask(at, &over, 1).reset), (2, 35 * 60 * SECOND));
+    // The window that is open is obeyed by who would not align it.
+    let first_call = Limits { is_aligned: false, ..hour };
+    assert_eq!(key.ask(at, &first_call, 2).retry(), Some(HOUR / 4));
+    assert_eq!(key.ask(NOW + HOUR, &first_call, 1).reset, HOUR);
+}
+
+#[test]
+fn the_first_window_begins_with_the_epoch_and_the_last_ends_after_time() {
+    let limits = Limits::new(1, HOUR).aligned();
+    assert_eq!(Key::<Fixed>::fresh().call(0, &limits, 1).reset, HOUR);
+    assert_eq!(Key::<Fixed>::fresh().call(1, &limits, 1).reset, HOUR - 1);
+    let reset = Key::<Fixed>::fresh().call(LAST_MOMENT, &limits, 1).reset;
+    assert_eq!((LAST_MOMENT + reset) % HOUR, 0);
+    assert!((1..=HOUR).contains(&reset));
+}
+
+/// Nothing is opened by a call that is limited, and the key is as good as new.
+#[test]
+fn a_call_for_too_much_opens_no_aligned_window() {
+    let limits = Limits::new(3, HOUR).aligned();
+    let reply = Key::<Fixed>::fresh().call(NOW + 1, &limits, 4);
+    assert_eq!(reply, Reply { outcome: Outcome::Limited { retry: None }, limit: 3, remaining: 3, reset: 0 });
+}
