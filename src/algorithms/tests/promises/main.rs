@@ -17,6 +17,7 @@ mod fresh_key;
 mod limited_calls;
 mod never_too_much;
 mod overflow;
+mod refunds;
 mod sliding_memory;
 mod strictness;
 mod time_units;

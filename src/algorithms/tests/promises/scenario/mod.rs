@@ -3,6 +3,7 @@
 mod call;
 mod key;
 mod limits;
+mod stored;
 
 pub(crate) use call::{Call, Kind, calls, calls_of, calls_with_forced, calls_with_refunds, start};
 pub(crate) use key::{Key, Subject, encoded};
@@ -10,3 +11,4 @@ pub(crate) use limits::{
     MANY_UNITS, MAX_EXACT_PERIOD, MAX_UNITS, any_limits, any_quota, any_windows, exact_bucket, huge_bucket, period,
     short_bucket, small_limits,
 };
+pub(crate) use stored::Stored;
