@@ -126,9 +126,14 @@ impl Level {
         }
     }
 
+    /// The level with this cost on top.
+    pub(crate) fn raised(self, cost: Cost) -> Self {
+        Self { used: MAX_USED.min(self.used + cost.get()), ..self }
+    }
+
     /// The level with this cost on top, as a state can keep it.
     pub(crate) fn plus(self, cost: Cost) -> Self {
-        let used = MAX_USED.min(self.used + cost.get());
+        let used = self.raised(cost).used;
         let period = self.rate.period.get();
         let is_exact = used < MANY_UNITS || period <= 1 << FRACTION_BITS_IF_MANY;
         let drained = if is_exact {

@@ -45,10 +45,10 @@ impl Algorithm for Token {
         let Some(rate) = Rate::new(limit.quota, limit.period) else {
             return Decision::blocked();
         };
-        let after = Level::new(*state, now, rate).plus(cost);
+        let before = Level::new(*state, now, rate);
         // Only who is ready to wait is told when the tokens will have come.
-        let wait = limit.max_wait.map_or(Span::ZERO, |_| after.time_until(limit.limit()));
-        admitted(after, limit.limit(), wait)
+        let wait = limit.max_wait.map_or(Span::ZERO, |_| before.raised(cost).time_until(limit.limit()));
+        admitted(before.plus(cost), limit.limit(), wait)
     }
 }
 
