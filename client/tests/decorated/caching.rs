@@ -244,6 +244,43 @@ async fn when_the_one_who_computes_is_dropped_another_one_takes_over() {
 }
 
 #[cache(ttl = "1h", key = |_| "the same")]
+async fn fails_the_first_time(runs: &Runs) -> Result<u32, ()> {
+    let run = run(runs);
+    sleep(Duration::from_secs(10)).await;
+    if run == 1 { Err(()) } else { Ok(run) }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_comes_after_a_failure_waits_for_the_next_computation() {
+    let runs = Runs::new(0);
+    let after = async |seconds| {
+        sleep(Duration::from_secs(seconds)).await;
+        fails_the_first_time(&runs).await
+    };
+    let results = tokio::join!(after(0), after(1), after(15), after(16));
+    assert_eq!(results, (Err(()), Ok(2), Ok(3), Ok(3)), "the last one waits for the third");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_and_is_dropped_does_not_end_the_waiting_of_others() {
+    let runs = Runs::new(0);
+    let late = async {
+        sleep(TAKES / 2).await;
+        takes_its_time(&runs).await
+    };
+    let dropped = tokio::time::timeout(TAKES / 4, takes_its_time(&runs));
+    let (one, dropped, late) = tokio::join!(takes_its_time(&runs), dropped, late);
+    assert!(dropped.is_err());
+    assert_eq!((one, late), (1, 1));
+}
+
+#[cache(ttl = "1h", key = |_| "the same")]
+async fn takes_its_time(runs: &Runs) -> u32 {
+    sleep(TAKES).await;
+    run(runs)
+}
+
+#[cache(ttl = "1h", key = |_| "the same")]
 fn panics_at_first(runs: &Runs) -> u32 {
     match run(runs) {
         1 => panic!("as it is meant to"),
