@@ -31,7 +31,13 @@ impl Expiry {
         self.0.map_or(-1, u64::cast_signed)
     }
 
-    fn from_wire(millis: i64) -> Option<Self> {
+    /// How long until then.
+    pub(crate) fn rest(self, now: Now) -> Span {
+        self.0.map_or(Span::MAX, |millis| now.until_millis(millis))
+    }
+
+    /// The reverse of [`to_wire`](Self::to_wire), unless no key of ours expires so late.
+    pub(crate) fn from_wire(millis: i64) -> Option<Self> {
         match millis {
             -1 => Some(Self::NEVER),
             _ => u64::try_from(millis)

@@ -10,7 +10,7 @@ mod server;
 
 use premier_algorithms::{Fixed, Leaky, Sliding, Token};
 
-use commands::{Apply, Throttle};
+use commands::{All, Apply, Peek, Refund, Throttle};
 use server::{LoadError, Module};
 
 /// Called once by the server, when it loads the module.
@@ -20,10 +20,15 @@ fn register(module: &Module) -> Result<(), LoadError> {
     module.data_type::<Token>()?; // premtoken
     module.data_type::<Leaky>()?; // premleaky
 
-    module.command::<Throttle<Fixed>>()?; // PREMIER.FIXED key quota duration [COST n]
-    module.command::<Throttle<Sliding>>()?; // PREMIER.SLIDING key quota duration [COST n]
-    module.command::<Throttle<Token>>()?; // PREMIER.TOKEN key quota duration [CAPACITY c] [COST n] [MAXWAIT duration]
-    module.command::<Throttle<Leaky>>()?; // PREMIER.LEAKY key quota duration [CAPACITY c] [COST n] [MAXWAIT duration]
+    // PREMIER.FIXED key quota duration [ALIGNED] [COST n] [FORCE], PREMIER.SLIDING key quota duration [COST n] [FORCE]
+    module.command::<Throttle<Fixed>>()?;
+    module.command::<Throttle<Sliding>>()?;
+    // PREMIER.TOKEN and PREMIER.LEAKY key quota duration [CAPACITY c] [COST n] [MAXWAIT duration] [FORCE]
+    module.command::<Throttle<Token>>()?;
+    module.command::<Throttle<Leaky>>()?;
+    module.command::<All>()?; // PREMIER.ALL key algorithm quota duration [options] [AND key …]…: to all of them or to none
+    module.command::<Peek>()?; // PREMIER.PEEK key algorithm quota duration [options]: what the call would be answered
+    module.command::<Refund>()?; // PREMIER.REFUND key n: gives back
     module.command::<Apply>()?; // PREM key effect: internal, how admitted calls reach replicas and the AOF
     Ok(())
 }

@@ -19,7 +19,9 @@ pub(crate) enum CallOption {
 }
 
 impl CallOption {
-    fn argument(self) -> &'static Argument {
+    pub(super) const ALL: &[Self] = &[Self::Aligned, Self::Capacity, Self::Cost, Self::MaxWait, Self::Force];
+
+    pub(super) fn argument(self) -> &'static Argument {
         match self {
             Self::Aligned => &ALIGNED,
             Self::Capacity => &CAPACITY,

@@ -1,9 +1,16 @@
 //! What a Redis command is: arguments → key → algorithm → reply → replication. Nothing is decided here.
 
+mod algorithm;
+mod all;
 mod apply;
 mod arguments;
 mod limiters;
+mod peek;
+mod refund;
 mod throttle;
 
+pub(crate) use all::All;
 pub(crate) use apply::Apply;
+pub(crate) use peek::Peek;
+pub(crate) use refund::Refund;
 pub(crate) use throttle::Throttle;

@@ -7,7 +7,7 @@ use premier_algorithms::{Decision, Now, Outcome, Retry, State};
 
 use super::arguments::{Arguments, CallOption};
 use crate::effect::Expiry;
-use crate::server::{self, Call, Command, DataType, Error, Flags, Info};
+use crate::server::{self, Call, Command, DataType, Error, Flags, Info, KeyPosition, Writing};
 
 /// An algorithm with a command of its own.
 pub(crate) trait Limiter: DataType {
@@ -41,7 +41,7 @@ impl<L: Limiter> Command for Throttle<L> {
 
     fn run(call: &Call) -> Result<(), Error> {
         let arguments = Arguments::parse(call.arguments(), L::OPTIONS)?;
-        let key = call.open_key::<L>()?;
+        let key = call.open_key::<L, Writing>(KeyPosition::FIRST)?;
         let now = server::now();
         let decision = decide::<L>(key.state(), now, &arguments);
         let reply = reply(&decision);

@@ -7,7 +7,7 @@ use premier_algorithms::InvalidArgument;
 use redis_module::raw;
 
 use super::data_type::DataType;
-use super::key::{self, Key};
+use super::key::{self, Key, Mode};
 use super::log;
 use crate::effect::{Effect, Expiry};
 
@@ -17,6 +17,24 @@ pub(crate) struct Call<'call> {
     context: *mut raw::RedisModuleCtx,
     /// The command's name, then its arguments.
     words: &'call [*mut raw::RedisModuleString],
+}
+
+/// Where among the words of a call a key is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct KeyPosition(usize);
+
+impl KeyPosition {
+    /// Behind the command's name.
+    pub(crate) const FIRST: Self = Self(1);
+
+    /// So many words behind the first key.
+    pub(crate) const fn behind_first(words: usize) -> Self {
+        Self(Self::FIRST.0 + words)
+    }
+
+    pub(super) fn get(self) -> c_int {
+        c_int::try_from(self.0).expect("a command has no more words than that")
+    }
 }
 
 /// Why a call is refused.
@@ -62,14 +80,35 @@ impl<'call> Call<'call> {
         self.words.len() > 1
     }
 
-    /// The first argument, which is the key of every command.
-    pub(super) fn key_name(&self) -> *mut raw::RedisModuleString {
-        self.words[1]
+    /// Whether the server only asks which of the words are keys.
+    pub(super) fn is_for_key_positions(&self) -> bool {
+        // SAFETY: the context is that of the running command.
+        unsafe { api!(RedisModule_IsKeysPositionRequest(self.context)) != 0 }
     }
 
-    /// The arguments behind the key.
+    pub(super) fn tell_key_positions(&self, positions: &[KeyPosition]) {
+        for position in positions.iter().filter(|position| position.0 < self.words.len()) {
+            // SAFETY: as above; the server is asking for positions.
+            unsafe { api!(RedisModule_KeyAtPos(self.context, position.get())) };
+        }
+    }
+
+    pub(super) fn key_name(&self, position: KeyPosition) -> *mut raw::RedisModuleString {
+        self.words[position.0]
+    }
+
+    /// The arguments behind the first, which is a key.
     pub(crate) fn arguments(&self) -> impl ExactSizeIterator<Item = &'call [u8]> {
-        self.words.get(2..).unwrap_or_default().iter().map(|word| {
+        self.words_from(2)
+    }
+
+    /// The first key and all that is behind it.
+    pub(crate) fn words(&self) -> impl ExactSizeIterator<Item = &'call [u8]> {
+        self.words_from(KeyPosition::FIRST.0)
+    }
+
+    fn words_from(&self, first: usize) -> impl ExactSizeIterator<Item = &'call [u8]> {
+        self.words.get(first..).unwrap_or_default().iter().map(|word| {
             let mut len = 0;
             // SAFETY: the string is one that the server handed over, and lives as long as the command runs.
             let bytes = unsafe { api!(RedisModule_StringPtrLen(*word, &raw mut len)) };
@@ -78,12 +117,15 @@ impl<'call> Call<'call> {
         })
     }
 
-    /// Opens the key for the algorithm `T`.
+    /// Opens a key for the algorithm `T`.
     ///
     /// # Errors
     /// When it is of another type.
-    pub(crate) fn open_key<T: DataType>(&'call self) -> Result<Key<'call, T>, Error> {
-        Key::open(self)
+    pub(crate) fn open_key<T: DataType, M: Mode>(
+        &'call self,
+        position: KeyPosition,
+    ) -> Result<Key<'call, T, M>, Error> {
+        Key::open(self, position)
     }
 
     /// Puts what another server decided in the place of whatever the key holds, and passes it on.
@@ -101,14 +143,23 @@ impl<'call> Call<'call> {
             && !has(raw::REDISMODULE_CTX_FLAGS_LOADING)
     }
 
+    /// Begins to reply an array, whose elements are replied next.
+    pub(crate) fn reply_array(&self, len: usize) {
+        let len = len.try_into().expect("replies are short");
+        // SAFETY: the context is that of the running command, whose reply is not complete.
+        unsafe { api!(RedisModule_ReplyWithArray(self.context, len)) };
+    }
+
+    pub(crate) fn reply_integer(&self, integer: i64) {
+        // SAFETY: as above.
+        unsafe { api!(RedisModule_ReplyWithLongLong(self.context, c_longlong::from(integer))) };
+    }
+
     /// Replies an array of integers.
     pub(crate) fn reply_integers<const N: usize>(&self, integers: [i64; N]) {
-        let len = N.try_into().expect("replies are short");
-        // SAFETY: the context is that of the running command, which has not replied yet.
-        unsafe { api!(RedisModule_ReplyWithArray(self.context, len)) };
+        self.reply_array(N);
         for integer in integers {
-            // SAFETY: as above; these are the array's elements.
-            unsafe { api!(RedisModule_ReplyWithLongLong(self.context, c_longlong::from(integer))) };
+            self.reply_integer(integer);
         }
     }
 
@@ -134,24 +185,32 @@ impl<'call> Call<'call> {
     }
 
     /// Sends an effect to replicas and the AOF in the place of this call, and tells whoever watches the key.
-    pub(super) fn replicate(&self, effect: &Effect) {
+    pub(super) fn replicate(&self, key: KeyPosition, effect: &Effect) {
         let bytes = effect.as_bytes();
-        let (context, command, key) = (self.context, Effect::COMMAND.as_ptr(), self.key_name());
+        let (context, command, name) = (self.context, Effect::COMMAND.as_ptr(), self.key_name(key));
         // SAFETY: the context and the key are those of the running command. The format is a string and a buffer with its
         // length, which the server copies.
-        unsafe { api!(RedisModule_Replicate(context, command, c"sb".as_ptr(), key, bytes.as_ptr(), bytes.len())) };
-        self.signal_modified();
+        unsafe { api!(RedisModule_Replicate(context, command, c"sb".as_ptr(), name, bytes.as_ptr(), bytes.len())) };
+        self.signal_modified(key);
     }
 
-    /// Sends this call as it is to replicas and the AOF, and tells whoever watches the key.
+    /// Tells replicas, the AOF and whoever watches the key that it is gone.
+    pub(super) fn replicate_deletion(&self, key: KeyPosition) {
+        let (context, command, name) = (self.context, c"UNLINK".as_ptr(), self.key_name(key));
+        // SAFETY: the context and the key are those of the running command. The format is a string.
+        unsafe { api!(RedisModule_Replicate(context, command, c"s".as_ptr(), name)) };
+        self.signal_modified(key);
+    }
+
+    /// Sends this call as it is to replicas and the AOF, and tells whoever watches the first key.
     pub(super) fn replicate_verbatim(&self) {
         // SAFETY: the context is that of the running command.
         unsafe { api!(RedisModule_ReplicateVerbatim(self.context)) };
-        self.signal_modified();
+        self.signal_modified(KeyPosition::FIRST);
     }
 
-    fn signal_modified(&self) {
+    fn signal_modified(&self, key: KeyPosition) {
         // SAFETY: the context and the key are those of the running command.
-        unsafe { api!(RedisModule_SignalModifiedKey(self.context, self.key_name())) };
+        unsafe { api!(RedisModule_SignalModifiedKey(self.context, self.key_name(key))) };
     }
 }

@@ -5,15 +5,18 @@ use std::ptr;
 
 use redis_module::raw;
 
-use super::call::{Call, Error};
+use super::call::{Call, Error, KeyPosition};
 use super::entry::{LoadError, OK};
 use super::log::{Level, log};
 use super::panics;
 
-/// A command whose first argument is its key.
+/// A command whose first argument is a key.
 pub(crate) trait Command {
     /// Its name.
     const NAME: &'static CStr;
+
+    /// Which of its arguments are keys.
+    const KEYS: Keys = Keys::First;
 
     /// What there is to know about it.
     fn info() -> Info;
@@ -23,6 +26,15 @@ pub(crate) trait Command {
     /// # Errors
     /// When the call is refused, which has changed nothing.
     fn run(call: &Call) -> Result<(), Error>;
+}
+
+/// Which arguments of a command are keys.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Keys {
+    /// The first, and no other.
+    First,
+    /// Those that this finds, whatever the arguments are.
+    Found(fn(&Call) -> Vec<KeyPosition>),
 }
 
 /// What COMMAND DOCS and COMMAND INFO answer for a command.
@@ -40,8 +52,12 @@ pub(crate) struct Info {
 /// What a command does, as servers class it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flags {
+    /// Reads, in the category @premier.
+    Read,
     /// Writes, in the category @premier.
     Write,
+    /// Writes as well, but takes no memory.
+    Free,
     /// For servers among themselves. Not a writing command, although it writes: `+@write` must not bring it.
     Internal,
 }
@@ -49,7 +65,9 @@ pub(crate) enum Flags {
 impl Flags {
     fn names(self) -> &'static CStr {
         match self {
+            Self::Read => c"readonly fast",
             Self::Write => c"write deny-oom fast",
+            Self::Free => c"write fast",
             Self::Internal => c"admin may-replicate fast",
         }
     }
@@ -65,13 +83,22 @@ pub(crate) struct Parameter {
     pub(crate) is_option: bool,
 }
 
+impl Parameter {
+    /// A key with these parameters behind it, any number of times, a word before each.
+    pub(crate) fn repeated(word: &'static str, summary: &str, parameters: Vec<Self>) -> Self {
+        Self { name: word, summary: summary.to_owned(), kind: ParameterKind::Repeated(parameters), is_option: true }
+    }
+}
+
 /// What the value of an argument looks like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum ParameterKind {
     Integer,
     String,
     /// It is its name alone.
     Nothing,
+    /// A key and these, any number of times.
+    Repeated(Vec<Parameter>),
 }
 
 /// The category of the commands for everybody.
@@ -84,6 +111,12 @@ unsafe extern "C" fn run<C: Command>(
 ) -> c_int {
     // SAFETY: these are the arguments with which the server calls a command.
     let call = unsafe { Call::new(context, words, len) };
+    if let Keys::Found(find) = C::KEYS
+        && call.is_for_key_positions()
+    {
+        panics::catch(|| call.tell_key_positions(&find(&call)));
+        return OK;
+    }
     let outcome = if call.has_key() {
         panics::catch(|| C::run(&call)).unwrap_or(Err(Error::Internal))
     } else {
@@ -95,14 +128,21 @@ unsafe extern "C" fn run<C: Command>(
     OK
 }
 
+type CommandFunction = unsafe extern "C" fn(*mut raw::RedisModuleCtx, *mut *mut raw::RedisModuleString, c_int) -> c_int;
+
 pub(super) fn register<C: Command>(context: *mut raw::RedisModuleCtx) -> Result<(), LoadError> {
     let info = C::info();
     // The key is the first argument.
     let (first, last, step) = (1, 1, 1);
-    let flags = info.flags.names().as_ptr();
+    let flags = info.flags.names().to_bytes();
+    let flags = match C::KEYS {
+        Keys::First => flags.to_vec(),
+        Keys::Found(_) => [flags, b" getkeys-api"].concat(),
+    };
+    let flags = CString::new(flags).expect("flags have no zero bytes");
+    let (name, function) = (C::NAME.as_ptr(), Some(run::<C> as CommandFunction));
     // SAFETY: the module is being loaded; the server copies the strings.
-    let status =
-        unsafe { api!(RedisModule_CreateCommand(context, C::NAME.as_ptr(), Some(run::<C>), flags, first, last, step)) };
+    let status = unsafe { api!(RedisModule_CreateCommand(context, name, function, flags.as_ptr(), first, last, step)) };
     if status != OK {
         return Err(LoadError::Command(C::NAME));
     }
@@ -111,7 +151,7 @@ pub(super) fn register<C: Command>(context: *mut raw::RedisModuleCtx) -> Result<
     if let (Some(get), Some(describe)) = (get, describe) {
         // SAFETY: the module is being loaded, and the command has just been created.
         let command = unsafe { get(context, C::NAME.as_ptr()) };
-        Description::new(&info).give(command, describe);
+        Description::new(&info).give(command, describe, &key_spec::<C>(info.flags));
         categorize(command, info.flags);
     }
     Ok(())
@@ -132,8 +172,10 @@ fn categorize(command: *mut raw::RedisModuleCommand, flags: Flags) {
     let (add, put) = unsafe { (raw::RedisModule_AddACLCategory, raw::RedisModule_SetCommandACLCategories) };
     let categories = match flags {
         // Naming a category that could not be added would fail.
-        Flags::Write if add.is_some() => c"write fast premier",
-        Flags::Write => c"write fast",
+        Flags::Read if add.is_some() => c"read fast premier",
+        Flags::Read => c"read fast",
+        Flags::Write | Flags::Free if add.is_some() => c"write fast premier",
+        Flags::Write | Flags::Free => c"write fast",
         Flags::Internal => c"admin dangerous",
     };
     if let Some(put) = put {
@@ -144,64 +186,123 @@ fn categorize(command: *mut raw::RedisModuleCommand, flags: Flags) {
 
 type SetCommandInfo = unsafe extern "C" fn(*mut raw::RedisModuleCommand, *const raw::RedisModuleCommandInfo) -> c_int;
 
+/// What the server is told of the first key of a command.
+fn key_spec<C: Command>(flags: Flags) -> raw::RedisModuleCommandKeySpec {
+    let use_of_key = match flags {
+        Flags::Read => raw::REDISMODULE_CMD_KEY_RO | raw::REDISMODULE_CMD_KEY_ACCESS,
+        Flags::Write | Flags::Free | Flags::Internal => {
+            raw::REDISMODULE_CMD_KEY_RW | raw::REDISMODULE_CMD_KEY_ACCESS | raw::REDISMODULE_CMD_KEY_UPDATE
+        }
+    };
+    let are_there_more = match C::KEYS {
+        Keys::First => 0,
+        Keys::Found(_) => raw::REDISMODULE_CMD_KEY_INCOMPLETE,
+    };
+    raw::RedisModuleCommandKeySpec {
+        notes: ptr::null(),
+        flags: (use_of_key | are_there_more).into(),
+        begin_search_type: raw::RedisModuleKeySpecBeginSearchType_REDISMODULE_KSPEC_BS_INDEX,
+        bs: BeginSearch { index: Index { pos: 1 } },
+        find_keys_type: raw::RedisModuleKeySpecFindKeysType_REDISMODULE_KSPEC_FK_RANGE,
+        fk: FindKeys { range: Range { lastkey: 0, keystep: 1, limit: 0 } },
+    }
+}
+
 /// What the server is told of a command, in its own form. It copies all of it.
 struct Description {
-    /// What the pointers below point to.
-    texts: Vec<CString>,
-    parameters: Vec<raw::RedisModuleCommandArg>,
+    parameters: Parameters,
     summary: *const c_char,
     complexity: *const c_char,
     since: *const c_char,
     arity: c_int,
 }
 
-impl Description {
-    fn new(info: &Info) -> Self {
-        let mut texts = Vec::new();
-        let mut text = |text: &str| {
-            let text = CString::new(text).expect("our own texts have no zero bytes");
-            let pointer = text.as_ptr();
-            texts.push(text);
-            pointer
-        };
+/// A key and the parameters behind it, in the server's own form.
+#[derive(Default)]
+struct Parameters {
+    /// What the pointers point to.
+    texts: Vec<CString>,
+    within: Vec<Self>,
+    list: Vec<raw::RedisModuleCommandArg>,
+}
 
-        let mut parameters = vec![raw::RedisModuleCommandArg {
-            name: text("key"),
-            summary: text("Any bytes"),
+impl Parameters {
+    fn new(parameters: &[Parameter]) -> Self {
+        let mut this = Self::default();
+        let key = raw::RedisModuleCommandArg {
+            name: this.text("key"),
+            summary: this.text("Any bytes"),
             type_: raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_KEY,
             ..NO_PARAMETER
-        }];
-        parameters.extend(info.parameters.iter().map(|parameter| raw::RedisModuleCommandArg {
-            name: text(&parameter.name.to_lowercase()),
-            summary: text(&parameter.summary),
-            type_: match parameter.kind {
-                ParameterKind::Integer => raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_INTEGER,
-                ParameterKind::String => raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_STRING,
-                ParameterKind::Nothing => raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_PURE_TOKEN,
-            },
-            key_spec_index: -1,
-            token: if parameter.is_option { text(parameter.name) } else { ptr::null() },
-            flags: if parameter.is_option { raw::REDISMODULE_CMD_ARG_OPTIONAL.cast_signed() } else { 0 },
-            ..NO_PARAMETER
-        }));
+        };
+        this.list.push(key);
+        for parameter in parameters {
+            let parameter = this.describe(parameter);
+            this.list.push(parameter);
+        }
         // The end of the list.
-        parameters.push(NO_PARAMETER);
+        this.list.push(NO_PARAMETER);
+        this
+    }
 
+    fn describe(&mut self, parameter: &Parameter) -> raw::RedisModuleCommandArg {
+        let mut flags = if parameter.is_option { raw::REDISMODULE_CMD_ARG_OPTIONAL } else { 0 };
+        let mut subargs = ptr::null_mut();
+        let type_ = match &parameter.kind {
+            ParameterKind::Integer => raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_INTEGER,
+            ParameterKind::String => raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_STRING,
+            ParameterKind::Nothing => raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_PURE_TOKEN,
+            ParameterKind::Repeated(within) => {
+                flags |= raw::REDISMODULE_CMD_ARG_MULTIPLE | raw::REDISMODULE_CMD_ARG_MULTIPLE_TOKEN;
+                let mut within = Self::new(within);
+                subargs = within.list.as_mut_ptr();
+                self.within.push(within);
+                raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_BLOCK
+            }
+        };
+        raw::RedisModuleCommandArg {
+            name: self.text(&parameter.name.to_lowercase()),
+            summary: self.text(&parameter.summary),
+            type_,
+            key_spec_index: -1,
+            token: if parameter.is_option { self.text(parameter.name) } else { ptr::null() },
+            flags: flags.cast_signed(),
+            subargs,
+            ..NO_PARAMETER
+        }
+    }
+
+    /// Lives as long as this.
+    fn text(&mut self, text: &str) -> *const c_char {
+        let text = CString::new(text).expect("our own texts have no zero bytes");
+        let pointer = text.as_ptr();
+        self.texts.push(text);
+        pointer
+    }
+}
+
+impl Description {
+    fn new(info: &Info) -> Self {
+        let mut parameters = Parameters::new(&info.parameters);
         let required = info.parameters.iter().filter(|parameter| !parameter.is_option).count();
         // The name and the key count too; a negative number means "or more".
         let arity = c_int::try_from(required + 2).expect("commands have few arguments");
         let has_options = required < info.parameters.len();
         Self {
-            parameters,
-            summary: text(info.summary),
-            complexity: text(info.complexity),
-            since: text(info.since),
+            summary: parameters.text(info.summary),
+            complexity: parameters.text(info.complexity),
+            since: parameters.text(info.since),
             arity: if has_options { -arity } else { arity },
-            texts,
+            parameters,
         }
     }
 
-    fn give(mut self, command: *mut raw::RedisModuleCommand, set: SetCommandInfo) {
+    fn give(
+        mut self,
+        command: *mut raw::RedisModuleCommand,
+        set: SetCommandInfo,
+        key_spec: &raw::RedisModuleCommandKeySpec,
+    ) {
         let version = raw::RedisModuleCommandInfoVersion {
             version: 1,
             sizeof_historyentry: size_of::<raw::RedisModuleCommandHistoryEntry>(),
@@ -209,17 +310,7 @@ impl Description {
             sizeof_arg: size_of::<raw::RedisModuleCommandArg>(),
         };
         let mut key_specs = [
-            raw::RedisModuleCommandKeySpec {
-                notes: ptr::null(),
-                flags: (raw::REDISMODULE_CMD_KEY_RW
-                    | raw::REDISMODULE_CMD_KEY_ACCESS
-                    | raw::REDISMODULE_CMD_KEY_UPDATE)
-                    .into(),
-                begin_search_type: raw::RedisModuleKeySpecBeginSearchType_REDISMODULE_KSPEC_BS_INDEX,
-                bs: BeginSearch { index: Index { pos: 1 } },
-                find_keys_type: raw::RedisModuleKeySpecFindKeysType_REDISMODULE_KSPEC_FK_RANGE,
-                fk: FindKeys { range: Range { lastkey: 0, keystep: 1, limit: 0 } },
-            },
+            *key_spec,
             // The end of the list.
             raw::RedisModuleCommandKeySpec {
                 notes: ptr::null(),
@@ -239,14 +330,15 @@ impl Description {
             tips: ptr::null(),
             arity: self.arity,
             key_specs: key_specs.as_mut_ptr(),
-            args: self.parameters.as_mut_ptr(),
+            args: self.parameters.list.as_mut_ptr(),
         };
         // SAFETY: the module is being loaded, the command is one of its own, and all that `info` points to lives until the
         // call returns; lists end as the server expects.
         let status = unsafe { set(command, &raw const info) };
         if status != OK {
-            let summary = self.texts.iter().map(|text| text.to_string_lossy()).collect::<Vec<_>>().join(", ");
-            log(Level::Warning, &format!("COMMAND DOCS will lack a command, as the server refuses: {summary}"));
+            let texts = &self.parameters.texts;
+            let texts = texts.iter().map(|text| text.to_string_lossy()).collect::<Vec<_>>().join(", ");
+            log(Level::Warning, &format!("COMMAND DOCS will lack a command, as the server refuses: {texts}"));
         }
     }
 }

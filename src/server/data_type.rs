@@ -18,7 +18,7 @@ use crate::effect::{Effect, Expiry};
 const ENCODING_VERSION: c_int = 0;
 
 /// An algorithm whose state is a native data type. The value of a key is a boxed [`State`].
-pub(crate) trait DataType: Algorithm {
+pub(crate) trait DataType: Algorithm + 'static {
     /// What `TYPE` answers: nine characters, by which RDB files know it for good.
     const NAME: &'static CStr;
 

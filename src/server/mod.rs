@@ -38,7 +38,10 @@ interface!(
     RedisModule_DigestEndSequence,
     RedisModule_EmitAOF,
     RedisModule_Free,
+    RedisModule_GetAbsExpire,
     RedisModule_GetContextFlags,
+    RedisModule_IsKeysPositionRequest,
+    RedisModule_KeyAtPos,
     RedisModule_KeyType,
     RedisModule_LoadStringBuffer,
     RedisModule_Log,
@@ -58,6 +61,7 @@ interface!(
     RedisModule_SetModuleOptions,
     RedisModule_SignalModifiedKey,
     RedisModule_StringPtrLen,
+    RedisModule_UnlinkKey,
     RedisModule_WrongArity,
 );
 
@@ -78,8 +82,9 @@ mod key;
 mod log;
 mod panics;
 
-pub(crate) use call::{Call, Error};
+pub(crate) use call::{Call, Error, KeyPosition};
 pub(crate) use clock::now;
-pub(crate) use command::{Command, Flags, Info, Parameter, ParameterKind};
+pub(crate) use command::{Command, Flags, Info, Keys, Parameter, ParameterKind};
 pub(crate) use data_type::{DataType, Defrag, Handle};
 pub(crate) use entry::{LoadError, Module};
+pub(crate) use key::{Key, Reading, Writing};

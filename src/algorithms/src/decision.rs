@@ -30,8 +30,8 @@ pub enum Outcome<Change> {
     },
 }
 
-/// When a limited call would be admitted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// When a limited call would be admitted. Never is later than any time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Retry {
     /// After this long.
     After(Span),
