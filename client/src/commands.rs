@@ -15,6 +15,9 @@ pub(crate) fn command<A: Limiter>(key: impl ToSingleRedisArg, limit: &Limit<A>) 
     if limit.cost != Cost::ONE {
         command.arg(premier_algorithms::COST.name).arg(limit.cost.get());
     }
+    if limit.is_forced {
+        command.arg(premier_algorithms::FORCE.name);
+    }
     command
 }
 

@@ -104,6 +104,8 @@ impl Algorithm {
 pub struct Limit<A: Limiter> {
     pub(crate) bounds: A::Limit,
     pub(crate) cost: Cost,
+    /// Whether the call is charged whatever is left.
+    pub(crate) is_forced: bool,
 }
 
 // By hand, as deriving them would ask for `A: Copy`.
@@ -131,7 +133,22 @@ impl Limit<Fixed> {
     /// When one is.
     pub const fn try_fixed_window(quota: u64, duration: Duration) -> Result<Self, InvalidArgument> {
         let Window { quota, length } = ok!(window(quota, duration));
-        Ok(Self { bounds: FixedWindow { quota, length, start: WindowStart::FirstCall }, cost: Cost::ONE })
+        Ok(Self::of(FixedWindow { quota, length, start: WindowStart::FirstCall }))
+    }
+
+    /// Windows begin at multiples of their duration since the Unix epoch: a day at midnight UTC, an hour at the full hour. So
+    /// they end for all keys at once. A window that is open stays so, however it was opened.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use premier_client::{Fixed, Limit};
+    ///
+    /// const A_DAY: Limit<Fixed> = Limit::fixed_window(100, Duration::from_secs(24 * 60 * 60)).aligned();
+    /// ```
+    #[must_use]
+    pub const fn aligned(self) -> Self {
+        Self { bounds: FixedWindow { start: WindowStart::Aligned, ..self.bounds }, ..self }
     }
 }
 
@@ -150,7 +167,7 @@ impl Limit<Sliding> {
     /// # Errors
     /// When one is.
     pub const fn try_sliding_window(quota: u64, duration: Duration) -> Result<Self, InvalidArgument> {
-        Ok(Self { bounds: ok!(window(quota, duration)), cost: Cost::ONE })
+        Ok(Self::of(ok!(window(quota, duration))))
     }
 }
 
@@ -169,7 +186,7 @@ impl Limit<Token> {
     /// # Errors
     /// When one is.
     pub const fn try_token_bucket(quota: u64, duration: Duration) -> Result<Self, InvalidArgument> {
-        Ok(Self { bounds: ok!(bucket(quota, duration)), cost: Cost::ONE })
+        Ok(Self::of(ok!(bucket(quota, duration))))
     }
 }
 
@@ -188,11 +205,15 @@ impl Limit<Leaky> {
     /// # Errors
     /// When one is.
     pub const fn try_leaky_bucket(quota: u64, duration: Duration) -> Result<Self, InvalidArgument> {
-        Ok(Self { bounds: ok!(bucket(quota, duration)), cost: Cost::ONE })
+        Ok(Self::of(ok!(bucket(quota, duration))))
     }
 }
 
 impl<A: Limiter> Limit<A> {
+    const fn of(bounds: A::Limit) -> Self {
+        Self { bounds, cost: Cost::ONE, is_forced: false }
+    }
+
     /// Units that a call takes; 1 if not given.
     ///
     /// # Panics
@@ -208,6 +229,30 @@ impl<A: Limiter> Limit<A> {
     /// When it is.
     pub const fn try_cost(self, cost: u64) -> Result<Self, InvalidArgument> {
         Ok(Self { cost: ok!(Cost::new(cost)), ..self })
+    }
+
+    /// The call is charged whatever is left, for costs that are known only afterwards. What was used may then exceed the limit, up
+    /// to 2 · 10¹² units, and later calls are limited until that has drained. Only a quota of 0 limits such a call.
+    ///
+    /// Methods that wait for a turn wait for that of a forced call however long it takes.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use premier_client::{Backend, Limit, Throttler, Token, key};
+    ///
+    /// const TOKENS: Limit<Token> = Limit::token_bucket(1_000, Duration::from_secs(60));
+    ///
+    /// let throttler = Throttler::builder(Backend::memory()).build();
+    /// assert!(throttler.check(&key!("complete", "ada"), TOKENS.cost(900))?.is_admitted());
+    /// // The answer has taken 300 more than it was thought to.
+    /// assert!(throttler.check(&key!("complete", "ada"), TOKENS.cost(300).forced())?.is_admitted());
+    /// assert!(!throttler.check(&key!("complete", "ada"), TOKENS)?.is_admitted());
+    /// # Ok::<(), premier_client::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn forced(self) -> Self {
+        Self { is_forced: true, ..self }
     }
 }
 
@@ -323,6 +368,12 @@ impl AnyLimit {
     /// When it is out of bounds.
     pub fn try_cost(self, cost: u64) -> Result<Self, InvalidArgument> {
         Ok(with_limit!(self, limit => limit.try_cost(cost)?.into()))
+    }
+
+    /// The same limit for a call that is charged whatever is left: see [`Limit::forced`].
+    #[must_use]
+    pub fn forced(self) -> Self {
+        with_limit!(self, limit => limit.forced().into())
     }
 
     /// Units that a fresh key admits at once.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use foldhash::fast::RandomState;
 use indexmap::IndexMap;
@@ -45,14 +45,16 @@ struct Shard {
 
 impl MemoryBackend {
     /// A memory without keys, on the monotonic clock of the system.
+    ///
+    /// What its wall clock says is asked but once, for [aligned](Limit::aligned) windows: those do not follow when it is set.
     #[must_use]
     pub fn new() -> Self {
-        Self::on(Time::Monotonic(quanta::Clock::new()))
+        Self::on(Time::monotonic())
     }
 
     /// A memory without keys, on another clock: one that answers how long ago any fixed moment was. For tests, mostly.
     ///
-    /// When it steps back, time goes on from where it was.
+    /// When it steps back, time goes on from where it was. Aligned windows begin at multiples of their duration since that moment.
     #[must_use]
     pub fn with_clock(clock: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         Self::on(Time::Given(Box::new(clock)))
@@ -237,7 +239,8 @@ impl<S: State> Table<S> {
 
 impl<S: State> Entry<S> {
     fn decide<A: Limiter<State = S>>(&mut self, now: Now, limit: &Limit<A>) -> Decision {
-        let decision = A::decide(&self.state, now, &limit.bounds, limit.cost);
+        let charge = if limit.is_forced { A::force } else { A::decide };
+        let decision = charge(&self.state, now, &limit.bounds, limit.cost);
         let answer = Decision::from(&decision);
         if let Outcome::Admitted { change, .. } = decision.outcome {
             self.state.apply(change);
@@ -254,17 +257,35 @@ impl<S> Default for Table<S> {
 }
 
 enum Time {
-    /// The processor's own counter where it has a steady one, which is read in less than half the time of `Instant`.
-    Monotonic(quanta::Clock),
+    Monotonic {
+        /// The processor's own counter where it has a steady one, which is read in less than half the time of `Instant`.
+        clock: quanta::Clock,
+        /// Microseconds from the Unix epoch to when that was zero.
+        epoch: u64,
+    },
     Given(Box<dyn Fn() -> Duration + Send + Sync>),
 }
 
 impl Time {
-    fn now(&self) -> Timestamp {
-        let micros = match self {
-            Self::Monotonic(clock) => clock.delta_as_nanos(0, clock.raw()) / 1_000,
-            Self::Given(clock) => u64::try_from(clock().as_micros()).unwrap_or(u64::MAX),
-        };
-        Timestamp::from_micros(micros)
+    fn monotonic() -> Self {
+        let clock = quanta::Clock::new();
+        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let epoch = micros(since_epoch).saturating_sub(counted(&clock));
+        Self::Monotonic { clock, epoch }
     }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(match self {
+            Self::Monotonic { clock, epoch } => counted(clock).saturating_add(*epoch),
+            Self::Given(clock) => micros(clock()),
+        })
+    }
+}
+
+fn counted(clock: &quanta::Clock) -> u64 {
+    clock.delta_as_nanos(0, clock.raw()) / 1_000
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

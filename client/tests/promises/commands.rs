@@ -25,6 +25,10 @@ fn sync_commands(connection: &mut impl PremierCommands, key: &str) {
     assert_eq!(connection.premier_leaky(format!("{key}:leaky"), leaky).map(limited), Ok((true, 2, 0)));
     let second = connection.premier_leaky(format!("{key}:leaky"), leaky).expect("the server answers");
     assert!(!second.is_admitted(), "its turn comes after more than 1.5 ms");
+    let forced = connection.premier_sliding(format!("{key}:sliding"), Limit::sliding_window(5, HOUR).cost(9).forced());
+    assert_eq!(forced.map(limited), Ok((true, 5, 0)));
+    let aligned = Limit::fixed_window(5, 24 * HOUR).aligned().cost(2).forced();
+    assert_eq!(connection.premier_fixed(format!("{key}:aligned"), aligned).map(limited), Ok((true, 5, 3)));
     let blocked = connection.premier_fixed("blocked", Limit::fixed_window(0, HOUR)).expect("the server answers");
     assert_eq!(blocked.retry_after(), Some(RetryAfter::Never));
 }

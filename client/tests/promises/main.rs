@@ -1,11 +1,14 @@
 //! What the client promises, tried on real servers, a real cluster, and in memory.
 
 mod acquiring;
+mod aligning;
 mod clearing;
+mod clock;
 mod cluster;
 mod commands;
 mod conformance;
 mod errors;
+mod forcing;
 mod limits;
 mod lost_replies;
 mod memory;

@@ -1,37 +1,15 @@
 //! The memory backend: exact under threads, and it forgets.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use premier_client::{AnyLimit, Backend, Limit, MemoryBackend, RetryAfter, Throttler, key};
+use premier_client::{Backend, Limit, MemoryBackend, RetryAfter, Throttler, key};
+
+use crate::clock::Clock;
+use crate::stores::limits;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
-
-/// A clock that stands still until it is moved.
-#[derive(Clone, Default)]
-struct Clock(Arc<AtomicU64>);
-
-impl Clock {
-    fn set(&self, to: Duration) {
-        self.0.store(u64::try_from(to.as_micros()).expect("a short time"), Ordering::SeqCst);
-    }
-
-    fn memory(&self) -> MemoryBackend {
-        let Self(micros) = self.clone();
-        MemoryBackend::with_clock(move || Duration::from_micros(micros.load(Ordering::SeqCst)))
-    }
-}
-
-fn limits(quota: u64, duration: Duration) -> [AnyLimit; 4] {
-    [
-        Limit::fixed_window(quota, duration).into(),
-        Limit::sliding_window(quota, duration).into(),
-        Limit::token_bucket(quota, duration).into(),
-        Limit::leaky_bucket(quota, duration).into(),
-    ]
-}
 
 #[test]
 fn it_is_exact_under_any_number_of_threads() {

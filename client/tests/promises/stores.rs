@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use premier_client::{
-    AnyLimit, AsyncBackend, AsyncThrottler, Backend, Builder, Decision, Error, Key, Keyspace, OnError, Throttler,
+    AnyLimit, AsyncBackend, AsyncThrottler, Backend, Builder, Decision, Error, Key, Keyspace, Limit, OnError, Throttler,
 };
 use redis::Client;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
@@ -130,4 +130,14 @@ impl fmt::Display for Subject {
 fn runtime() -> Arc<Runtime> {
     let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     Arc::new(runtime.expect("a runtime can be made"))
+}
+
+/// A limit by each algorithm.
+pub(crate) fn limits(quota: u64, duration: Duration) -> [AnyLimit; 4] {
+    [
+        Limit::fixed_window(quota, duration).into(),
+        Limit::sliding_window(quota, duration).into(),
+        Limit::token_bucket(quota, duration).into(),
+        Limit::leaky_bucket(quota, duration).into(),
+    ]
 }

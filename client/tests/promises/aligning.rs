@@ -1,0 +1,66 @@
+//! Windows that begin at the full hour.
+
+use std::time::{Duration, SystemTime};
+
+use premier_client::{Fixed, Limit, key};
+use premier_test_server::Server;
+
+use crate::clock::Clock;
+use crate::stores::Setup;
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const MINUTE: Duration = Duration::from_secs(60);
+const LIMIT: Limit<Fixed> = Limit::fixed_window(2, HOUR).aligned();
+
+#[test]
+fn an_aligned_window_ends_at_a_multiple_of_its_duration_since_the_epoch() {
+    let server = Server::start();
+    let mut subjects = Setup::default().on_server(server.port());
+    subjects.extend(Setup::default().in_memory());
+    for (index, subject) in subjects.iter().enumerate() {
+        // As long as it takes to have one call within an hour.
+        let (earliest, reset, latest) = loop {
+            let before = rest_of_the_hour();
+            let decision = subject.check(&key!("hour", index), LIMIT).expect("the store answers");
+            let after = rest_of_the_hour();
+            if after <= before {
+                break (after, decision.reset_after(), before);
+            }
+        };
+        // The clock of the memory may go a little faster or slower than the wall clock.
+        let second = Duration::from_secs(1);
+        assert!(reset + second >= earliest && reset <= latest + second, "{subject}: {reset:?}, not {latest:?}");
+    }
+}
+
+fn rest_of_the_hour() -> Duration {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is after the epoch");
+    HOUR - Duration::from_nanos((since_epoch.as_nanos() % HOUR.as_nanos()).try_into().expect("it is less than an hour"))
+}
+
+#[test]
+fn on_a_clock_it_is_so_to_the_millisecond() {
+    let clock = Clock::default();
+    let memory = clock.memory();
+    let check = || memory.decide("key", LIMIT);
+    clock.set(10 * HOUR + 20 * MINUTE);
+    assert_eq!(check().reset_after(), 40 * MINUTE);
+    clock.set(11 * HOUR - Duration::from_millis(1));
+    assert!(check().is_admitted() && !check().is_admitted());
+    clock.set(11 * HOUR);
+    let fresh = check();
+    assert_eq!((fresh.remaining(), fresh.reset_after()), (1, HOUR));
+}
+
+/// The first one is opened by an aligned call, the second one by another.
+#[test]
+fn an_open_window_stays_open() {
+    let clock = Clock::default();
+    let memory = clock.memory();
+    let plain = Limit::fixed_window(2, HOUR);
+    for (at, opens, stays, rest) in [(1, LIMIT, plain, 40 * MINUTE), (5, plain, LIMIT, HOUR)] {
+        clock.set(at * HOUR + 20 * MINUTE);
+        let [first, second] = [opens, stays].map(|limit| memory.decide("key", limit).reset_after());
+        assert_eq!((first, second), (rest, rest), "{opens:?}");
+    }
+}
