@@ -5,25 +5,60 @@ use premier_algorithms::{Cost, Fixed, Leaky, Sliding, Token};
 use redis::aio;
 use redis::{Cmd, ConnectionLike, RedisResult, ToSingleRedisArg};
 
-use crate::{Decision, Limit, Limiter, sealed::Arguments};
+use crate::limit::with_limit;
+use crate::sealed::Arguments as _;
+use crate::{AnyLimit, Decision, Limit, Limiter};
 
-/// The command that decides a call on `key`.
-pub(crate) fn command<A: Limiter>(key: impl ToSingleRedisArg, limit: &Limit<A>) -> Cmd {
+/// The command that decides a call on `key`, and charges it.
+pub(crate) fn check(key: impl ToSingleRedisArg, limit: &AnyLimit) -> Cmd {
+    with_limit!(limit, limit => check_by(key, limit))
+}
+
+fn check_by<A: Limiter>(key: impl ToSingleRedisArg, limit: &Limit<A>) -> Cmd {
     let mut command = redis::cmd(A::COMMAND);
     command.arg(key);
-    limit.bounds.write_to(&mut command);
-    if limit.cost != Cost::ONE {
-        command.arg(premier_algorithms::COST.name).arg(limit.cost.get());
-    }
-    if limit.is_forced {
-        command.arg(premier_algorithms::FORCE.name);
-    }
+    limit.write_to(&mut command);
     command
+}
+
+/// The command that answers what the call would be answered.
+pub(crate) fn peek(key: impl ToSingleRedisArg, limit: &AnyLimit) -> Cmd {
+    let mut command = redis::cmd("PREMIER.PEEK");
+    command.arg(key);
+    limit.write_to(&mut command);
+    command
+}
+
+impl AnyLimit {
+    /// The algorithm and its arguments.
+    fn write_to(&self, command: &mut Cmd) {
+        with_limit!(self, limit => {
+            command.arg(limit.word());
+            limit.write_to(command);
+        });
+    }
+}
+
+impl<A: Limiter> Limit<A> {
+    const fn word(&self) -> &'static str {
+        A::WORD
+    }
+
+    /// The arguments of its algorithm.
+    fn write_to(&self, command: &mut Cmd) {
+        self.bounds.write_to(command);
+        if self.cost != Cost::ONE {
+            command.arg(premier_algorithms::COST.name).arg(self.cost.get());
+        }
+        if self.is_forced {
+            command.arg(premier_algorithms::FORCE.name);
+        }
+    }
 }
 
 /// The traits for connections and pipelines, which have the same methods.
 macro_rules! commands {
-    ($($(#[$doc:meta])* $method:ident($algorithm:ident);)+) => {
+    ($($(#[$doc:meta])* fn $method:ident($($argument:ident: $kind:ty),+) -> $answer:ty $command:block)+) => {
         /// `PREMIER.*` on any sync connection of redis-rs, to a server or to a cluster.
         ///
         /// ```no_run
@@ -46,8 +81,8 @@ macro_rules! commands {
                 ///
                 /// # Errors
                 /// Those of the connection, and those of the server: `WRONGTYPE` when the key holds something else.
-                fn $method(&mut self, key: impl ToSingleRedisArg, limit: Limit<$algorithm>) -> RedisResult<Decision> {
-                    command(key, &limit).query(self)
+                fn $method(&mut self, $($argument: $kind),+) -> RedisResult<$answer> {
+                    $command.query(self)
                 }
             )+
         }
@@ -64,21 +99,22 @@ macro_rules! commands {
                 /// Those of the connection, and those of the server: `WRONGTYPE` when the key holds something else.
                 fn $method(
                     &mut self,
-                    key: impl ToSingleRedisArg,
-                    limit: Limit<$algorithm>,
-                ) -> impl Future<Output = RedisResult<Decision>> + Send {
-                    let command = command(key, &limit);
+                    $($argument: $kind),+
+                ) -> impl Future<Output = RedisResult<$answer>> + Send {
+                    let command = $command;
                     async move { command.query_async(self).await }
                 }
             )+
         }
 
-        /// `PREMIER.*` in a pipeline of redis-rs. Each answers a [`Decision`].
+        /// `PREMIER.*` in a pipeline of redis-rs.
         pub trait PremierPipelineCommands: Pipe {
             $(
                 $(#[$doc])*
-                fn $method(&mut self, key: impl ToSingleRedisArg, limit: Limit<$algorithm>) -> &mut Self {
-                    self.push(command(key, &limit))
+                ///
+                #[doc = concat!("Answers a [`", stringify!($answer), "`].")]
+                fn $method(&mut self, $($argument: $kind),+) -> &mut Self {
+                    self.push($command)
                 }
             )+
         }
@@ -87,16 +123,29 @@ macro_rules! commands {
 
 commands! {
     /// `PREMIER.FIXED`: at most a quota of units in a window, which the first admitted call opens.
-    premier_fixed(Fixed);
+    fn premier_fixed(key: impl ToSingleRedisArg, limit: Limit<Fixed>) -> Decision {
+        check_by(key, &limit)
+    }
 
     /// `PREMIER.SLIDING`: at most a quota of units in any span of the duration.
-    premier_sliding(Sliding);
+    fn premier_sliding(key: impl ToSingleRedisArg, limit: Limit<Sliding>) -> Decision {
+        check_by(key, &limit)
+    }
 
     /// `PREMIER.TOKEN`: a bucket of tokens, refilled continuously.
-    premier_token(Token);
+    fn premier_token(key: impl ToSingleRedisArg, limit: Limit<Token>) -> Decision {
+        check_by(key, &limit)
+    }
 
     /// `PREMIER.LEAKY`: a queue that drains continuously.
-    premier_leaky(Leaky);
+    fn premier_leaky(key: impl ToSingleRedisArg, limit: Limit<Leaky>) -> Decision {
+        check_by(key, &limit)
+    }
+
+    /// `PREMIER.PEEK`: what the call would be answered now. Changes nothing.
+    fn premier_peek(key: impl ToSingleRedisArg, limit: impl Into<AnyLimit>) -> Decision {
+        peek(key, &limit.into())
+    }
 }
 
 impl<C: ConnectionLike> PremierCommands for C {}

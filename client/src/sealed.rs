@@ -8,6 +8,9 @@ use redis::Cmd;
 /// An algorithm that has a command.
 pub trait Limiter: premier_algorithms::Algorithm<Limit: Arguments> {
     const COMMAND: &'static str;
+
+    /// As commands that take any algorithm call it.
+    const WORD: &'static str;
 }
 
 /// The arguments of a limit, as a command takes them.
@@ -17,18 +20,22 @@ pub trait Arguments: Copy + fmt::Debug {
 
 impl Limiter for Fixed {
     const COMMAND: &'static str = "PREMIER.FIXED";
+    const WORD: &'static str = "FIXED";
 }
 
 impl Limiter for Sliding {
     const COMMAND: &'static str = "PREMIER.SLIDING";
+    const WORD: &'static str = "SLIDING";
 }
 
 impl Limiter for Token {
     const COMMAND: &'static str = "PREMIER.TOKEN";
+    const WORD: &'static str = "TOKEN";
 }
 
 impl Limiter for Leaky {
     const COMMAND: &'static str = "PREMIER.LEAKY";
+    const WORD: &'static str = "LEAKY";
 }
 
 impl Arguments for FixedWindow {

@@ -10,6 +10,7 @@ mod cluster;
 #[cfg(feature = "memory")]
 mod memory;
 mod pool;
+mod request;
 mod server;
 mod store;
 
@@ -22,12 +23,13 @@ use redis::IntoConnectionInfo;
 #[cfg(feature = "tokio")]
 use redis::aio::ConnectionManager;
 
-use crate::commands::command;
-use crate::limit::with_limit;
-use crate::{AnyLimit, Decision, Error, Keyspace};
+use crate::{Error, Keyspace};
 
 #[cfg(feature = "memory")]
 pub use memory::MemoryBackend;
+#[cfg(feature = "memory")]
+pub(crate) use request::Answer;
+pub(crate) use request::{Check, Peek, Request};
 #[cfg(feature = "tokio")]
 pub(crate) use store::AsyncStore;
 pub(crate) use store::Store;
@@ -68,11 +70,11 @@ impl Backend {
         MemoryBackend::new().into()
     }
 
-    pub(crate) fn decide(&self, key: &str, limit: &AnyLimit, deadline: Duration) -> Result<Decision, Error> {
+    pub(crate) fn ask<R: Request>(&self, request: &R, deadline: Duration) -> Result<R::Answer, Error> {
         match &self.0 {
-            Kind::Store(store) => store.call(&with_limit!(limit, limit => command(key, limit)), deadline),
+            Kind::Store(store) => store.call(&request.command(), deadline),
             #[cfg(feature = "memory")]
-            Kind::Memory(memory) => Ok(memory.decide(key, *limit)),
+            Kind::Memory(memory) => Ok(request.ask(memory)),
         }
     }
 
@@ -152,11 +154,11 @@ impl AsyncBackend {
         MemoryBackend::new().into()
     }
 
-    pub(crate) async fn decide(&self, key: &str, limit: &AnyLimit, deadline: Duration) -> Result<Decision, Error> {
+    pub(crate) async fn ask<R: Request>(&self, request: &R, deadline: Duration) -> Result<R::Answer, Error> {
         match &self.0 {
-            AsyncKind::Store(store) => store.call(&with_limit!(limit, limit => command(key, limit)), deadline).await,
+            AsyncKind::Store(store) => store.call(&request.command(), deadline).await,
             #[cfg(feature = "memory")]
-            AsyncKind::Memory(memory) => Ok(memory.decide(key, *limit)),
+            AsyncKind::Memory(memory) => Ok(request.ask(memory)),
         }
     }
 

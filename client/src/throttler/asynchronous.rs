@@ -5,6 +5,7 @@ use tokio::time::sleep;
 
 use super::acquire::{Patience, Step};
 use super::builder::{Builder, Settings};
+use crate::backend::{Check, Peek, Request};
 use crate::{AnyLimit, AsyncBackend, Decision, Error, Key, Keyspace};
 
 /// Limits calls of async code, on tokio. Cheap to clone, and clones share what was used.
@@ -54,6 +55,32 @@ impl AsyncThrottler {
     /// Those of [`check`](Self::check), and when the cost is out of bounds.
     pub async fn check_n(&self, key: &Key<'_>, limit: impl Into<AnyLimit>, cost: u64) -> Result<Decision, Error> {
         self.check(key, limit.into().try_cost(cost)?).await
+    }
+
+    /// What [`check`](Self::check) would answer now, [`remaining`](Decision::remaining) after the call included. Changes nothing.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use premier_client::{AsyncBackend, AsyncThrottler, Limit, key};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), premier_client::Error> {
+    /// let throttler = AsyncThrottler::builder(AsyncBackend::memory()).build();
+    /// let limit = Limit::fixed_window(2, Duration::from_secs(60));
+    /// for _ in 0..3 {
+    ///     assert_eq!(throttler.peek(&key!("login"), limit).await?.remaining(), 1);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`check`](Self::check).
+    pub async fn peek(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Decision, Error> {
+        let limit = limit.into();
+        let key = self.settings.keyspace.key(key, limit.algorithm());
+        self.ask(&Peek(Check { key: &key, limit: &limit })).await
     }
 
     /// A call that goes ahead as soon as this returns, or is an error: a limited call is one here, and a call that is admitted
@@ -130,10 +157,14 @@ impl AsyncThrottler {
     }
 
     async fn decide(&self, key: &str, limit: &AnyLimit) -> Result<Decision, Error> {
+        self.ask(&Check { key, limit }).await
+    }
+
+    async fn ask<R: Request>(&self, request: &R) -> Result<R::Answer, Error> {
         let Settings { fallback, deadline, .. } = &*self.settings;
-        match fallback.instead(key, limit) {
-            Some(decision) => Ok(decision),
-            None => fallback.settle(self.backend.decide(key, limit, *deadline).await, key, limit),
+        match fallback.instead(request) {
+            Some(answer) => Ok(answer),
+            None => fallback.settle(self.backend.ask(request, *deadline).await, request),
         }
     }
 }

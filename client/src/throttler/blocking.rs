@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::acquire::{Patience, Step};
 use super::builder::{Builder, Settings};
+use crate::backend::{Check, Peek, Request};
 use crate::{AnyLimit, Backend, Decision, Error, Key, Keyspace};
 
 /// Limits calls of sync code. Cheap to clone, and clones share what was used.
@@ -48,6 +49,29 @@ impl Throttler {
     /// Those of [`check`](Self::check), and when the cost is out of bounds.
     pub fn check_n(&self, key: &Key<'_>, limit: impl Into<AnyLimit>, cost: u64) -> Result<Decision, Error> {
         self.check(key, limit.into().try_cost(cost)?)
+    }
+
+    /// What [`check`](Self::check) would answer now, [`remaining`](Decision::remaining) after the call included. Changes nothing.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use premier_client::{Backend, Limit, Throttler, key};
+    ///
+    /// let throttler = Throttler::builder(Backend::memory()).build();
+    /// let limit = Limit::fixed_window(2, Duration::from_secs(60));
+    /// for _ in 0..3 {
+    ///     assert_eq!(throttler.peek(&key!("login"), limit)?.remaining(), 1);
+    /// }
+    /// # Ok::<(), premier_client::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`check`](Self::check).
+    pub fn peek(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Decision, Error> {
+        let limit = limit.into();
+        let key = self.settings.keyspace.key(key, limit.algorithm());
+        self.ask(&Peek(Check { key: &key, limit: &limit }))
     }
 
     /// A call that goes ahead as soon as this returns, or is an error: a limited call is one here, and a call that is admitted
@@ -119,10 +143,14 @@ impl Throttler {
     }
 
     fn decide(&self, key: &str, limit: &AnyLimit) -> Result<Decision, Error> {
+        self.ask(&Check { key, limit })
+    }
+
+    fn ask<R: Request>(&self, request: &R) -> Result<R::Answer, Error> {
         let Settings { fallback, deadline, .. } = &*self.settings;
-        match fallback.instead(key, limit) {
-            Some(decision) => Ok(decision),
-            None => fallback.settle(self.backend.decide(key, limit, *deadline), key, limit),
+        match fallback.instead(request) {
+            Some(answer) => Ok(answer),
+            None => fallback.settle(self.backend.ask(request, *deadline), request),
         }
     }
 }

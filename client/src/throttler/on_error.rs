@@ -1,7 +1,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::{AnyLimit, Decision, Error};
+use crate::Error;
+#[cfg(feature = "memory")]
+use crate::backend::Answer as _;
+use crate::backend::Request;
 #[cfg(feature = "memory")]
 use crate::{Keyspace, MemoryBackend};
 
@@ -58,22 +61,17 @@ impl Fallback {
         Self { policy, outage: Outage::new(deadline) }
     }
 
-    /// The decision of a call that is not to ask the store.
-    pub(super) fn instead(&self, key: &str, limit: &AnyLimit) -> Option<Decision> {
-        if self.outage.may_ask() { None } else { self.decide(key, limit) }
+    /// The answer to what the store is not to be asked.
+    pub(super) fn instead<R: Request>(&self, request: &R) -> Option<R::Answer> {
+        if self.outage.may_ask() { None } else { self.answer(request) }
     }
 
     /// Takes what came of asking the store.
-    pub(super) fn settle(
-        &self,
-        answer: Result<Decision, Error>,
-        key: &str,
-        limit: &AnyLimit,
-    ) -> Result<Decision, Error> {
+    pub(super) fn settle<R: Request>(&self, answer: Result<R::Answer, Error>, request: &R) -> Result<R::Answer, Error> {
         match answer {
             Err(error) if error.is_outage() => {
                 self.outage.goes_on();
-                self.decide(key, limit).ok_or(error)
+                self.answer(request).ok_or(error)
             }
             answer => {
                 self.outage.is_over();
@@ -82,15 +80,14 @@ impl Fallback {
         }
     }
 
-    /// Decides in the place of the store, if there is something to decide by.
-    #[cfg_attr(not(feature = "memory"), expect(unused_variables, reason = "only the memory goes by keys"))]
-    fn decide(&self, key: &str, limit: &AnyLimit) -> Option<Decision> {
+    /// Answers in the place of the store, if there is something to answer by.
+    fn answer<R: Request>(&self, request: &R) -> Option<R::Answer> {
         match &self.policy {
             Policy::Fail => None,
-            Policy::Admit => Some(Decision::admitted_unasked(limit.units())),
-            Policy::Limit => Some(Decision::limited_unasked(limit.units(), self.outage.pause)),
+            Policy::Admit => Some(request.admitted()),
+            Policy::Limit => Some(request.limited(self.outage.pause)),
             #[cfg(feature = "memory")]
-            Policy::Local(memory) => Some(memory.decide(key, *limit).locally()),
+            Policy::Local(memory) => Some(request.ask(memory).locally()),
         }
     }
 

@@ -13,5 +13,6 @@ mod limits;
 mod lost_replies;
 mod memory;
 mod outages;
+mod peeking;
 mod stores;
 mod tls;

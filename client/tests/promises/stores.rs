@@ -100,6 +100,13 @@ impl Subject {
         }
     }
 
+    pub(crate) fn peek(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Decision, Error> {
+        match &self.throttler {
+            Either::Sync(throttler) => throttler.peek(key, limit),
+            Either::Async(throttler, runtime) => runtime.block_on(throttler.peek(key, limit)),
+        }
+    }
+
     pub(crate) fn acquire(
         &self,
         key: &Key<'_>,

@@ -1,0 +1,91 @@
+//! What a store is asked.
+
+use std::time::Duration;
+
+use redis::{Cmd, FromRedisValue};
+
+#[cfg(feature = "memory")]
+use super::MemoryBackend;
+use crate::commands;
+use crate::{AnyLimit, Decision};
+
+/// What each kind of store is asked, and what stands in for the answer of one that does not answer.
+pub(crate) trait Request {
+    type Answer: Answer;
+
+    /// To a server or a cluster, which get it once.
+    fn command(&self) -> Cmd;
+
+    #[cfg(feature = "memory")]
+    fn ask(&self, memory: &MemoryBackend) -> Self::Answer;
+
+    /// By [`OnError::Admit`](crate::OnError).
+    fn admitted(&self) -> Self::Answer;
+
+    /// By [`OnError::Limit`](crate::OnError), for so long.
+    fn limited(&self, pause: Duration) -> Self::Answer;
+}
+
+pub(crate) trait Answer: FromRedisValue {
+    /// The same from the throttler's own memory.
+    #[cfg(feature = "memory")]
+    fn locally(self) -> Self;
+}
+
+/// Whether a call is admitted. It is charged if so.
+pub(crate) struct Check<'a> {
+    pub(crate) key: &'a str,
+    pub(crate) limit: &'a AnyLimit,
+}
+
+impl Request for Check<'_> {
+    type Answer = Decision;
+
+    fn command(&self) -> Cmd {
+        commands::check(self.key, self.limit)
+    }
+
+    #[cfg(feature = "memory")]
+    fn ask(&self, memory: &MemoryBackend) -> Decision {
+        memory.decide(self.key, *self.limit)
+    }
+
+    fn admitted(&self) -> Decision {
+        Decision::admitted_unasked(self.limit.units())
+    }
+
+    fn limited(&self, pause: Duration) -> Decision {
+        Decision::limited_unasked(self.limit.units(), pause)
+    }
+}
+
+/// What a call would be answered. Changes nothing.
+pub(crate) struct Peek<'a>(pub(crate) Check<'a>);
+
+impl Request for Peek<'_> {
+    type Answer = Decision;
+
+    fn command(&self) -> Cmd {
+        commands::peek(self.0.key, self.0.limit)
+    }
+
+    #[cfg(feature = "memory")]
+    fn ask(&self, memory: &MemoryBackend) -> Decision {
+        memory.peek(self.0.key, *self.0.limit)
+    }
+
+    fn admitted(&self) -> Decision {
+        self.0.admitted()
+    }
+
+    fn limited(&self, pause: Duration) -> Decision {
+        self.0.limited(pause)
+    }
+}
+
+impl Answer for Decision {
+    #[cfg(feature = "memory")]
+    fn locally(self) -> Self {
+        Self::locally(self)
+    }
+}

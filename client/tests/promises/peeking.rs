@@ -1,0 +1,43 @@
+//! Looking at a limit without charging it.
+
+use std::time::Duration;
+
+use premier_client::{Decision, Keyspace, MemoryBackend, key};
+use premier_test_server::Server;
+
+use crate::stores::{Setup, limits};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+#[test]
+fn it_answers_what_the_call_is_answered_then_and_changes_nothing() {
+    let server = Server::start();
+    let mut subjects = Setup::default().on_server(server.port());
+    subjects.extend(Setup::default().in_memory());
+    for (index, subject) in subjects.iter().enumerate() {
+        for limit in limits(2, HOUR) {
+            let key = key!("peek", index);
+            for call in 0..4 {
+                let told = |decision: &Decision| (decision.is_admitted(), decision.limit(), decision.remaining());
+                let peeked = [(); 3].map(|()| subject.peek(&key, limit).expect("the store answers"));
+                let name = Keyspace::default().key(&key, limit.algorithm());
+                let exists = redis::cmd("EXISTS").arg(name).query(&mut server.connection());
+                assert!(call > 0 || exists == Ok(0), "{subject}, {limit:?}: peeking made a key");
+
+                let checked = subject.check(&key, limit).expect("the store answers");
+                let checked = (checked.is_admitted(), checked.limit(), checked.remaining());
+                assert_eq!(peeked.map(|peeked| told(&peeked)), [checked; 3], "{subject}, {limit:?}, call {call}");
+            }
+        }
+    }
+}
+
+#[test]
+fn it_leaves_no_key_in_memory() {
+    let memory = MemoryBackend::new();
+    for limit in limits(2, HOUR) {
+        assert!(memory.peek("key", limit).is_admitted());
+        assert!(memory.peek("key", limit.forced()).is_admitted());
+    }
+    assert!(memory.is_empty());
+}
