@@ -29,6 +29,13 @@ pub(crate) fn peek(key: impl ToSingleRedisArg, limit: &AnyLimit) -> Cmd {
     command
 }
 
+/// The command that gives back units that were used.
+pub(crate) fn refund(key: impl ToSingleRedisArg, units: u64) -> Cmd {
+    let mut command = redis::cmd("PREMIER.REFUND");
+    command.arg(key).arg(units);
+    command
+}
+
 impl AnyLimit {
     /// The algorithm and its arguments.
     fn write_to(&self, command: &mut Cmd) {
@@ -80,7 +87,8 @@ macro_rules! commands {
                 $(#[$doc])*
                 ///
                 /// # Errors
-                /// Those of the connection, and those of the server: `WRONGTYPE` when the key holds something else.
+                /// Those of the connection, and those of the server: `WRONGTYPE` when a key holds something else, `ERR` when an
+                /// argument can't be.
                 fn $method(&mut self, $($argument: $kind),+) -> RedisResult<$answer> {
                     $command.query(self)
                 }
@@ -96,7 +104,8 @@ macro_rules! commands {
                 $(#[$doc])*
                 ///
                 /// # Errors
-                /// Those of the connection, and those of the server: `WRONGTYPE` when the key holds something else.
+                /// Those of the connection, and those of the server: `WRONGTYPE` when a key holds something else, `ERR` when an
+                /// argument can't be.
                 fn $method(
                     &mut self,
                     $($argument: $kind),+
@@ -145,6 +154,12 @@ commands! {
     /// `PREMIER.PEEK`: what the call would be answered now. Changes nothing.
     fn premier_peek(key: impl ToSingleRedisArg, limit: impl Into<AnyLimit>) -> Decision {
         peek(key, &limit.into())
+    }
+
+    /// `PREMIER.REFUND`: gives back 1 to 10¹² units that were used, no more than are used now. The answer is how many were given
+    /// back; 0 if there is no such key.
+    fn premier_refund(key: impl ToSingleRedisArg, units: u64) -> u64 {
+        refund(key, units)
     }
 }
 

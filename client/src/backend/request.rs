@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use premier_algorithms::Units;
 use redis::{Cmd, FromRedisValue};
 
 #[cfg(feature = "memory")]
@@ -83,9 +84,45 @@ impl Request for Peek<'_> {
     }
 }
 
+/// Gives back units that were used. Answers how many there were.
+pub(crate) struct Refund<'a> {
+    pub(crate) key: &'a str,
+    /// Which says by what algorithm they were used.
+    pub(crate) limit: &'a AnyLimit,
+    pub(crate) units: Units,
+}
+
+impl Request for Refund<'_> {
+    type Answer = u64;
+
+    fn command(&self) -> Cmd {
+        commands::refund(self.key, self.units.get())
+    }
+
+    #[cfg(feature = "memory")]
+    fn ask(&self, memory: &MemoryBackend) -> u64 {
+        memory.give_back(self.key, self.limit, self.units)
+    }
+
+    fn admitted(&self) -> u64 {
+        0
+    }
+
+    fn limited(&self, _: Duration) -> u64 {
+        0
+    }
+}
+
 impl Answer for Decision {
     #[cfg(feature = "memory")]
     fn locally(self) -> Self {
         Self::locally(self)
+    }
+}
+
+impl Answer for u64 {
+    #[cfg(feature = "memory")]
+    fn locally(self) -> Self {
+        self
     }
 }

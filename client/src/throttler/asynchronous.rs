@@ -1,11 +1,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use premier_algorithms::Units;
 use tokio::time::sleep;
 
 use super::acquire::{Patience, Step};
 use super::builder::{Builder, Settings};
-use crate::backend::{Check, Peek, Request};
+use crate::backend::{Check, Peek, Refund, Request};
 use crate::{AnyLimit, AsyncBackend, Decision, Error, Key, Keyspace};
 
 /// Limits calls of async code, on tokio. Cheap to clone, and clones share what was used.
@@ -81,6 +82,39 @@ impl AsyncThrottler {
         let limit = limit.into();
         let key = self.settings.keyspace.key(key, limit.algorithm());
         self.ask(&Peek(Check { key: &key, limit: &limit })).await
+    }
+
+    /// Gives back units that were used, as if they had never been: 1 to 10¹², no more than are used now, and of a sliding window the
+    /// newest first. Returns how many were given back.
+    ///
+    /// Of the limit only its algorithm matters, which is a part of the key's name.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use premier_client::{AsyncBackend, AsyncThrottler, Limit, key};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), premier_client::Error> {
+    /// let throttler = AsyncThrottler::builder(AsyncBackend::memory()).build();
+    /// let limit = Limit::sliding_window(5, Duration::from_secs(60)).cost(3);
+    /// assert!(throttler.check(&key!("export", "ada"), limit).await?.is_admitted());
+    /// // There was nothing to be exported.
+    /// assert_eq!(throttler.refund(&key!("export", "ada"), limit, 3).await?, 3);
+    /// assert!(throttler.check(&key!("export", "ada"), limit).await?.is_admitted());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// While the store does not answer, [`OnError::Local`](crate::OnError) gives back what was used locally;
+    /// [`OnError::Admit`](crate::OnError) and [`OnError::Limit`](crate::OnError) give back nothing.
+    ///
+    /// # Errors
+    /// Those of [`check`](Self::check), and when the units are out of bounds.
+    pub async fn refund(&self, key: &Key<'_>, limit: impl Into<AnyLimit>, units: u64) -> Result<u64, Error> {
+        let (limit, units) = (limit.into(), Units::new(units)?);
+        let key = self.settings.keyspace.key(key, limit.algorithm());
+        self.ask(&Refund { key: &key, limit: &limit, units }).await
     }
 
     /// A call that goes ahead as soon as this returns, or is an error: a limited call is one here, and a call that is admitted

@@ -2,9 +2,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use premier_algorithms::Units;
+
 use super::acquire::{Patience, Step};
 use super::builder::{Builder, Settings};
-use crate::backend::{Check, Peek, Request};
+use crate::backend::{Check, Peek, Refund, Request};
 use crate::{AnyLimit, Backend, Decision, Error, Key, Keyspace};
 
 /// Limits calls of sync code. Cheap to clone, and clones share what was used.
@@ -72,6 +74,36 @@ impl Throttler {
         let limit = limit.into();
         let key = self.settings.keyspace.key(key, limit.algorithm());
         self.ask(&Peek(Check { key: &key, limit: &limit }))
+    }
+
+    /// Gives back units that were used, as if they had never been: 1 to 10¹², no more than are used now, and of a sliding window the
+    /// newest first. Returns how many were given back.
+    ///
+    /// Of the limit only its algorithm matters, which is a part of the key's name.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use premier_client::{Backend, Limit, Throttler, key};
+    ///
+    /// let throttler = Throttler::builder(Backend::memory()).build();
+    /// let limit = Limit::sliding_window(5, Duration::from_secs(60)).cost(3);
+    /// assert!(throttler.check(&key!("export", "ada"), limit)?.is_admitted());
+    /// // There was nothing to be exported.
+    /// assert_eq!(throttler.refund(&key!("export", "ada"), limit, 3)?, 3);
+    /// assert!(throttler.check(&key!("export", "ada"), limit)?.is_admitted());
+    /// # Ok::<(), premier_client::Error>(())
+    /// ```
+    ///
+    /// While the store does not answer, [`OnError::Local`](crate::OnError) gives back what was used locally;
+    /// [`OnError::Admit`](crate::OnError) and [`OnError::Limit`](crate::OnError) give back nothing.
+    ///
+    /// # Errors
+    /// Those of [`check`](Self::check), and when the units are out of bounds.
+    pub fn refund(&self, key: &Key<'_>, limit: impl Into<AnyLimit>, units: u64) -> Result<u64, Error> {
+        let (limit, units) = (limit.into(), Units::new(units)?);
+        let key = self.settings.keyspace.key(key, limit.algorithm());
+        self.ask(&Refund { key: &key, limit: &limit, units })
     }
 
     /// A call that goes ahead as soon as this returns, or is an error: a limited call is one here, and a call that is admitted

@@ -14,5 +14,6 @@ mod lost_replies;
 mod memory;
 mod outages;
 mod peeking;
+mod refunding;
 mod stores;
 mod tls;

@@ -107,6 +107,13 @@ impl Subject {
         }
     }
 
+    pub(crate) fn refund(&self, key: &Key<'_>, limit: impl Into<AnyLimit>, units: u64) -> Result<u64, Error> {
+        match &self.throttler {
+            Either::Sync(throttler) => throttler.refund(key, limit, units),
+            Either::Async(throttler, runtime) => runtime.block_on(throttler.refund(key, limit, units)),
+        }
+    }
+
     pub(crate) fn acquire(
         &self,
         key: &Key<'_>,

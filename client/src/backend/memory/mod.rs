@@ -10,7 +10,9 @@ use std::thread;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use premier_algorithms::{Algorithm, BucketState, Clock, Fixed, FixedState, Leaky, Log, Sliding, Timestamp, Token};
+use premier_algorithms::{
+    Algorithm, BucketState, Clock, Fixed, FixedState, InvalidArgument, Leaky, Log, Sliding, Timestamp, Token, Units,
+};
 
 use self::table::Table;
 use self::time::Time;
@@ -91,6 +93,21 @@ impl MemoryBackend {
     pub fn peek(&self, key: &str, limit: impl Into<AnyLimit>) -> Decision {
         let (hash, mut shard) = self.shard_of(key);
         Decision::from(&shard.peek(hash, key, self.0.time.now(), &limit.into()))
+    }
+
+    /// Gives back 1 to 10¹² units that were used by the limit's algorithm, no more than are used now. Returns how many were given
+    /// back.
+    ///
+    /// # Errors
+    /// When the units are out of bounds.
+    pub fn refund(&self, key: &str, limit: impl Into<AnyLimit>, units: u64) -> Result<u64, InvalidArgument> {
+        Ok(self.give_back(key, &limit.into(), Units::new(units)?))
+    }
+
+    pub(super) fn give_back(&self, key: &str, limit: &AnyLimit, units: Units) -> u64 {
+        let (hash, mut shard) = self.shard_of(key);
+        let now = shard.clock.read(self.0.time.now());
+        with_limit!(limit, limit => shard.table(limit).refund(hash, key, now, units))
     }
 
     fn shard_of(&self, key: &str) -> (u64, MutexGuard<'_, Shard>) {

@@ -1,6 +1,6 @@
 use indexmap::IndexMap;
 use indexmap::map::raw_entry_v1::{RawEntryApiV1, RawEntryMut};
-use premier_algorithms::{Now, Outcome, Span, State, Timestamp};
+use premier_algorithms::{Now, Outcome, Span, State, Timestamp, Units};
 
 use crate::{Decision, Limit, Limiter};
 
@@ -66,6 +66,22 @@ impl<S: State> Table<S> {
             Some((_, entry)) if !entry.is_as_good_as_new(now.at()) => decide(&entry.state, now, limit).answer(),
             _ => decide(&S::default(), now, limit).answer(),
         }
+    }
+
+    /// How many units were given back.
+    pub(super) fn refund(&mut self, hash: u64, key: &str, now: Now, units: Units) -> u64 {
+        let RawEntryMut::Occupied(mut known) = self.keys.raw_entry_mut_v1().from_hash(hash, |known| **known == *key)
+        else {
+            return 0;
+        };
+        let entry = known.get_mut();
+        let refund = entry.state.refund(now, entry.reset(now.at()), units);
+        entry.reset_after(now.at(), refund.reset);
+        if entry.is_as_good_as_new(now.at()) {
+            known.swap_remove();
+            self.shrink();
+        }
+        refund.units
     }
 
     /// Forgets the next key if it is as good as new.

@@ -1,0 +1,125 @@
+//! Giving back what was used.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use premier_client::{Algorithm, ErrorKind, Keyspace, Limit, MemoryBackend, key};
+use premier_test_server::Server;
+
+use crate::clock::Clock;
+use crate::stores::{Setup, Subject, limits};
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn with_each(server: &Server, try_it: impl Fn(&Subject, usize)) {
+    let mut subjects = Setup::default().on_server(server.port());
+    subjects.extend(Setup::default().in_memory());
+    subjects.iter().enumerate().for_each(|(index, subject)| try_it(subject, index));
+}
+
+#[test]
+fn what_is_given_back_can_be_used_again_and_no_more_than_was_used() {
+    with_each(&Server::start(), |subject, index| {
+        for limit in limits(5, HOUR) {
+            let key = key!("refund", index);
+            let refund = |units| subject.refund(&key, limit, units).expect("the store answers");
+            let remaining = || subject.peek(&key, limit).expect("the store answers").remaining() + 1;
+            assert_eq!(refund(1), 0, "{subject}, {limit:?}: nothing was used");
+            assert_eq!(subject.check_n(&key, limit, 4).expect("the store answers").remaining(), 1);
+            assert_eq!((refund(1), remaining()), (1, 2), "{subject}, {limit:?}");
+            assert_eq!((refund(9), remaining()), (3, 5), "{subject}, {limit:?}: more than was used");
+            assert_eq!((refund(1), remaining()), (0, 5), "{subject}, {limit:?}");
+        }
+    });
+}
+
+#[test]
+fn a_key_that_is_as_good_as_new_is_no_more() {
+    let server = Server::start();
+    with_each(&server, |subject, index| {
+        for limit in limits(5, HOUR) {
+            let key = key!("gone", index);
+            let _ = subject.check(&key, limit).expect("the store answers");
+            assert_eq!(subject.refund(&key, limit, 1).expect("the store answers"), 1);
+            let name = Keyspace::default().key(&key, limit.algorithm());
+            assert_eq!(redis::cmd("EXISTS").arg(name).query(&mut server.connection()), Ok(0), "{subject}");
+        }
+    });
+    let memory = MemoryBackend::new();
+    for limit in limits(5, HOUR) {
+        let _ = memory.decide("key", limit);
+        assert_eq!(memory.refund("key", limit, 1), Ok(1));
+        assert!(memory.is_empty(), "{limit:?}");
+    }
+}
+
+#[test]
+fn units_are_those_that_the_server_takes() {
+    let server = Server::start();
+    with_each(&server, |subject, _| {
+        for units in [0, 1_000_000_000_001] {
+            let limit = Limit::fixed_window(1, HOUR);
+            let error = subject.refund(&key!("bounds"), limit, units).expect_err("they are out of bounds");
+            assert_eq!(error.kind(), ErrorKind::Configuration);
+            let mut command = redis::cmd("PREMIER.REFUND");
+            let refused = command.arg("key").arg(units).exec(&mut server.connection()).expect_err("likewise");
+            assert_eq!(Some(error.to_string().as_str()), refused.detail(), "{subject}");
+        }
+        assert!(subject.refund(&key!("bounds"), Limit::fixed_window(1, HOUR), 1_000_000_000_000).is_ok());
+    });
+}
+
+#[test]
+fn what_has_been_forgotten_is_not_given_back() {
+    for limit in limits(4, HOUR) {
+        let clock = Clock::default();
+        let memory = clock.memory();
+        assert!(memory.decide("key", limit.try_cost(4).expect("a valid cost")).is_admitted());
+        // A bucket has drained two and a half units, of which the half still counts; a window none.
+        clock.set(HOUR * 5 / 8);
+        let used = match limit.algorithm() {
+            Algorithm::TokenBucket | Algorithm::LeakyBucket => 2,
+            _ => 4,
+        };
+        assert_eq!(memory.refund("key", limit, 9), Ok(used), "{limit:?}");
+        assert!(memory.decide("key", limit.try_cost(4).expect("a valid cost")).is_admitted());
+        clock.set(HOUR * 2);
+        assert_eq!(memory.refund("key", limit, 9), Ok(0), "{limit:?}");
+    }
+}
+
+/// As good as new is a bucket only after 2,738 years here, for which clocks do not go.
+#[test]
+fn what_drains_for_longer_than_there_is_time_is_given_back_too() {
+    let clock = Clock::default();
+    let memory = clock.memory();
+    let limit = Limit::token_bucket(1, DAY);
+    assert!(memory.decide("key", limit.cost(1_000_000).forced()).is_admitted());
+    clock.set(DAY);
+    assert_eq!(memory.refund("key", limit, 2_000_000), Ok(999_999));
+}
+
+#[test]
+fn what_many_give_back_at_once_is_counted_once() {
+    const USED: u64 = 500;
+    with_each(&Server::start(), |subject, index| {
+        for limit in limits(1_000, HOUR * 1_000) {
+            let key = key!("many", index);
+            let _ = subject.check_n(&key, limit, USED).expect("the store answers");
+            let refunded = AtomicU64::new(0);
+            thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(|| {
+                        for _ in 0..10 {
+                            let units = subject.refund(&key, limit, 9).expect("the store answers");
+                            refunded.fetch_add(units, Ordering::Relaxed);
+                        }
+                    });
+                }
+            });
+            assert_eq!(refunded.into_inner(), USED, "{subject}, {limit:?}");
+        }
+    });
+}
