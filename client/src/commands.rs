@@ -7,7 +7,7 @@ use redis::{Cmd, ConnectionLike, RedisResult, ToSingleRedisArg};
 
 use crate::limit::with_limit;
 use crate::sealed::Arguments as _;
-use crate::{AnyLimit, Decision, Limit, Limiter};
+use crate::{AnyLimit, Decision, JointDecision, Limit, Limiter};
 
 /// The command that decides a call on `key`, and charges it.
 pub(crate) fn check(key: impl ToSingleRedisArg, limit: &AnyLimit) -> Cmd {
@@ -36,19 +36,30 @@ pub(crate) fn refund(key: impl ToSingleRedisArg, units: u64) -> Cmd {
     command
 }
 
+/// The command that decides a call of several limits, and charges it to all of them or to none.
+pub(crate) fn all(limits: &[(impl ToSingleRedisArg, AnyLimit)]) -> Cmd {
+    let mut command = redis::cmd("PREMIER.ALL");
+    for (index, (key, limit)) in limits.iter().enumerate() {
+        if index > 0 {
+            command.arg("AND");
+        }
+        command.arg(key);
+        limit.write_to(&mut command);
+    }
+    command
+}
+
 impl AnyLimit {
     /// The algorithm and its arguments.
     fn write_to(&self, command: &mut Cmd) {
-        with_limit!(self, limit => {
-            command.arg(limit.word());
-            limit.write_to(command);
-        });
+        with_limit!(self, limit => limit.write_with_algorithm_to(command));
     }
 }
 
 impl<A: Limiter> Limit<A> {
-    const fn word(&self) -> &'static str {
-        A::WORD
+    fn write_with_algorithm_to(&self, command: &mut Cmd) {
+        command.arg(A::WORD);
+        self.write_to(command);
     }
 
     /// The arguments of its algorithm.
@@ -160,6 +171,12 @@ commands! {
     /// back; 0 if there is no such key.
     fn premier_refund(key: impl ToSingleRedisArg, units: u64) -> u64 {
         refund(key, units)
+    }
+
+    /// `PREMIER.ALL`: a call of 1 to 16 limits, charged to all of them or to none. No key may be named twice, and in a cluster all
+    /// keys have to be in one slot.
+    fn premier_all(limits: &[(impl ToSingleRedisArg, AnyLimit)]) -> JointDecision {
+        all(limits)
     }
 }
 

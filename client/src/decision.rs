@@ -143,11 +143,17 @@ impl<Change> From<&premier_algorithms::Decision<Change>> for Decision {
     }
 }
 
-/// Reads the reply of a `PREMIER.*` command: limited, limit, remaining, wait, reset.
+/// Reads the reply of a `PREMIER.*` command that decides one limit.
 impl FromRedisValue for Decision {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        Self::read(FromRedisValue::from_redis_value(value)?)
+    }
+}
+
+impl Decision {
+    /// Reads limited, limit, remaining, wait, reset.
+    pub(crate) fn read(reply: [i64; 5]) -> Result<Self, ParsingError> {
         const NEVER: i64 = -1;
-        let reply: [i64; 5] = FromRedisValue::from_redis_value(value)?;
         let [limited, limit, remaining, wait, reset] = reply;
         let wrong = || ParsingError::from(format!("no reply of a PREMIER command: {reply:?}"));
         let natural = |integer| u64::try_from(integer).map_err(|_| wrong());

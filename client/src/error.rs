@@ -48,6 +48,7 @@ enum Reason {
     InvalidArgument(InvalidArgument),
     InvalidAddress(RedisError),
     InvalidKeyspace(String),
+    InvalidLimits(&'static str),
     #[cfg(feature = "macros")]
     ConfiguredAlready,
     #[cfg(all(feature = "macros", feature = "tokio"))]
@@ -68,9 +69,10 @@ impl Error {
             Reason::Unavailable(_) => ErrorKind::Unavailable,
             Reason::ReplyLost(_) | Reason::NoReply { .. } => ErrorKind::ReplyLost,
             Reason::ModuleNotLoaded(_) => ErrorKind::ModuleNotLoaded,
-            Reason::InvalidArgument(_) | Reason::InvalidAddress(_) | Reason::InvalidKeyspace(_) => {
-                ErrorKind::Configuration
-            }
+            Reason::InvalidArgument(_)
+            | Reason::InvalidAddress(_)
+            | Reason::InvalidKeyspace(_)
+            | Reason::InvalidLimits(_) => ErrorKind::Configuration,
             #[cfg(feature = "macros")]
             Reason::ConfiguredAlready => ErrorKind::Configuration,
             #[cfg(all(feature = "macros", feature = "tokio"))]
@@ -120,6 +122,10 @@ impl Error {
 
     pub(crate) fn invalid_keyspace(name: String) -> Self {
         Reason::InvalidKeyspace(name).into()
+    }
+
+    pub(crate) fn invalid_limits(rule: &'static str) -> Self {
+        Reason::InvalidLimits(rule).into()
     }
 
     #[cfg(feature = "macros")]
@@ -214,6 +220,7 @@ impl fmt::Display for Error {
             Reason::InvalidKeyspace(name) => {
                 write!(f, "{name:?} is no keyspace: {}", Keyspace::RULE)
             }
+            Reason::InvalidLimits(rule) => f.write_str(rule),
             #[cfg(feature = "macros")]
             Reason::ConfiguredAlready => f.write_str(
                 "the throttlers of decorated functions are decided already: configure them once, before the first of these is \

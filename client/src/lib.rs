@@ -56,6 +56,7 @@ mod decision;
 #[cfg(feature = "macros")]
 pub mod decorate;
 mod error;
+mod joint;
 mod key;
 mod limit;
 mod sealed;
@@ -77,6 +78,7 @@ pub use decision::{DecidedBy, Decision, RetryAfter};
 #[cfg(feature = "macros")]
 pub use decorate::configure;
 pub use error::{Error, ErrorKind};
+pub use joint::JointDecision;
 pub use key::{Key, Keyspace};
 pub use limit::{Algorithm, AnyLimit, Limit, Limiter};
 pub use premier_algorithms::{Fixed, InvalidArgument, Leaky, Sliding, Token};

@@ -29,7 +29,7 @@ use crate::{Error, Keyspace};
 pub use memory::MemoryBackend;
 #[cfg(feature = "memory")]
 pub(crate) use request::Answer;
-pub(crate) use request::{Check, Peek, Refund, Request};
+pub(crate) use request::{All, Check, Peek, Refund, Request};
 #[cfg(feature = "tokio")]
 pub(crate) use store::AsyncStore;
 pub(crate) use store::Store;

@@ -7,8 +7,8 @@ use redis::{Cmd, FromRedisValue};
 
 #[cfg(feature = "memory")]
 use super::MemoryBackend;
-use crate::commands;
-use crate::{AnyLimit, Decision};
+use crate::joint::Limits;
+use crate::{AnyLimit, Decision, JointDecision, commands};
 
 /// What each kind of store is asked, and what stands in for the answer of one that does not answer.
 pub(crate) trait Request {
@@ -88,6 +88,10 @@ impl Request for Peek<'_> {
 pub(crate) struct Refund<'a> {
     pub(crate) key: &'a str,
     /// Which says by what algorithm they were used.
+    #[cfg_attr(
+        not(feature = "memory"),
+        expect(dead_code, reason = "only the memory has not got it from the key's name")
+    )]
     pub(crate) limit: &'a AnyLimit,
     pub(crate) units: Units,
 }
@@ -113,7 +117,38 @@ impl Request for Refund<'_> {
     }
 }
 
+/// Whether a call is admitted by several limits. It is charged to all of them if so, and to none otherwise.
+pub(crate) struct All<'a>(pub(crate) Limits<'a, String>);
+
+impl Request for All<'_> {
+    type Answer = JointDecision;
+
+    fn command(&self) -> Cmd {
+        commands::all(self.0.get())
+    }
+
+    #[cfg(feature = "memory")]
+    fn ask(&self, memory: &MemoryBackend) -> JointDecision {
+        memory.decide_together(self.0)
+    }
+
+    fn admitted(&self) -> JointDecision {
+        JointDecision::unasked(self.0, Decision::admitted_unasked)
+    }
+
+    fn limited(&self, pause: Duration) -> JointDecision {
+        JointDecision::unasked(self.0, |limit| Decision::limited_unasked(limit, pause))
+    }
+}
+
 impl Answer for Decision {
+    #[cfg(feature = "memory")]
+    fn locally(self) -> Self {
+        Self::locally(self)
+    }
+}
+
+impl Answer for JointDecision {
     #[cfg(feature = "memory")]
     fn locally(self) -> Self {
         Self::locally(self)

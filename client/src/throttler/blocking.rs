@@ -6,8 +6,9 @@ use premier_algorithms::Units;
 
 use super::acquire::{Patience, Step};
 use super::builder::{Builder, Settings};
-use crate::backend::{Check, Peek, Refund, Request};
-use crate::{AnyLimit, Backend, Decision, Error, Key, Keyspace};
+use crate::backend::{All, Check, Peek, Refund, Request};
+use crate::joint::Limits;
+use crate::{AnyLimit, Backend, Decision, Error, JointDecision, Key, Keyspace};
 
 /// Limits calls of sync code. Cheap to clone, and clones share what was used.
 ///
@@ -51,6 +52,42 @@ impl Throttler {
     /// Those of [`check`](Self::check), and when the cost is out of bounds.
     pub fn check_n(&self, key: &Key<'_>, limit: impl Into<AnyLimit>, cost: u64) -> Result<Decision, Error> {
         self.check(key, limit.into().try_cost(cost)?)
+    }
+
+    /// Whether a call is admitted by all of these limits, 1 to 16 of them. It is charged to all of them if so, and to none otherwise,
+    /// as one atomic step.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use premier_client::{AnyLimit, Backend, Limit, Throttler, key};
+    ///
+    /// let throttler = Throttler::builder(Backend::memory()).build();
+    /// let a_user: AnyLimit = Limit::token_bucket(5, Duration::from_secs(1)).into();
+    /// let all_users: AnyLimit = Limit::sliding_window(1_000, Duration::from_secs(60)).into();
+    ///
+    /// let answer = throttler.check_all(&[(key!("api", "ada"), a_user), (key!("api"), all_users)])?;
+    /// assert!(answer.decision().is_admitted());
+    /// // The first one leaves less.
+    /// assert_eq!((answer.binding(), answer.decision().remaining()), (0, 4));
+    /// assert_eq!(answer.each()[1].remaining(), 999);
+    /// # Ok::<(), premier_client::Error>(())
+    /// ```
+    ///
+    /// No two limits may have the same key. As the algorithm is a part of a key's name, keys that differ in nothing else are two; two
+    /// limits by the same algorithm need keys of their own: `key!("api per second", user)` and `key!("api per day", user)`.
+    ///
+    /// In a cluster all keys have to be in one slot, which is told by what stands between the first braces in their
+    /// [names](Keyspace): either those of the keyspace, `{shop}`, so that all its keys are on one node, or those of the custom parts, as
+    /// in `key!("api", format_args!("{{{user}}}"))`, so that those of each user are.
+    ///
+    /// # Errors
+    /// Those of [`check`](Self::check); [`Configuration`](crate::ErrorKind::Configuration) when there is no limit, or more than 16, or
+    /// two have the same key; [`Refused`](crate::ErrorKind::Refused) when a cluster has the keys in several slots.
+    pub fn check_all(&self, limits: &[(Key<'_>, AnyLimit)]) -> Result<JointDecision, Error> {
+        let named = |(key, limit): &(Key<'_>, AnyLimit)| (self.settings.keyspace.key(key, limit.algorithm()), *limit);
+        let limits: Vec<_> = limits.iter().map(named).collect();
+        self.ask(&All(Limits::new(&limits)?))
     }
 
     /// What [`check`](Self::check) would answer now, [`remaining`](Decision::remaining) after the call included. Changes nothing.

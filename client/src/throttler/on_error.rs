@@ -13,7 +13,7 @@ use crate::{Keyspace, MemoryBackend};
 ///
 /// A store that answers is never overruled: not when it limits, and not when it refuses a call. While it does not answer, only
 /// one call per deadline asks it; all others are decided at once (with [`OnError::Fail`] each call asks). Such a decision says
-/// so: [`Decision::decided_by`].
+/// so: [`Decision::decided_by`](crate::Decision::decided_by).
 ///
 /// A call whose reply was lost may have been charged in the store all the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

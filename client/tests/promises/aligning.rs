@@ -35,7 +35,8 @@ fn an_aligned_window_ends_at_a_multiple_of_its_duration_since_the_epoch() {
 
 fn rest_of_the_hour() -> Duration {
     let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is after the epoch");
-    HOUR - Duration::from_nanos((since_epoch.as_nanos() % HOUR.as_nanos()).try_into().expect("it is less than an hour"))
+    let begun = Duration::from_secs(since_epoch.as_secs() / HOUR.as_secs() * HOUR.as_secs());
+    (begun + HOUR).saturating_sub(since_epoch)
 }
 
 #[test]
@@ -45,7 +46,7 @@ fn on_a_clock_it_is_so_to_the_millisecond() {
     let check = || memory.decide("key", LIMIT);
     clock.set(10 * HOUR + 20 * MINUTE);
     assert_eq!(check().reset_after(), 40 * MINUTE);
-    clock.set(11 * HOUR - Duration::from_millis(1));
+    clock.set((11 * HOUR).saturating_sub(Duration::from_millis(1)));
     assert!(check().is_admitted() && !check().is_admitted());
     clock.set(11 * HOUR);
     let fresh = check();

@@ -2,10 +2,15 @@
 
 use std::time::Duration;
 
-use premier_client::{AsyncPremierCommands, Decision, Limit, PremierCommands, PremierPipelineCommands, RetryAfter};
+use premier_client::{
+    AnyLimit, AsyncPremierCommands, Decision, JointDecision, Limit, MemoryBackend, PremierCommands,
+    PremierPipelineCommands, RetryAfter,
+};
 use premier_test_server::{Cluster, Server};
 use redis::cluster::{ClusterClient, cluster_pipe};
 use redis::{Client, ErrorKind, ServerErrorKind};
+
+use crate::stores::limits;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -29,6 +34,18 @@ fn sync_commands(connection: &mut impl PremierCommands, key: &str) {
     assert_eq!(forced.map(limited), Ok((true, 5, 0)));
     let aligned = Limit::fixed_window(5, 24 * HOUR).aligned().cost(2).forced();
     assert_eq!(connection.premier_fixed(format!("{key}:aligned"), aligned).map(limited), Ok((true, 5, 3)));
+    let peeked = connection.premier_peek(format!("{key}:fixed"), Limit::fixed_window(5, HOUR).cost(3));
+    assert_eq!(peeked.map(limited), Ok((true, 5, 0)));
+    for limit in limits(5, HOUR) {
+        let peeked = connection.premier_peek(format!("{key}:none"), limit);
+        assert_eq!(peeked.map(limited), Ok((true, 5, 4)), "{limit:?}");
+    }
+    assert_eq!(connection.premier_refund(format!("{key}:fixed"), 1), Ok(1));
+    assert_eq!(connection.premier_refund(format!("{key}:none"), 1), Ok(0));
+    // Of one slot, if it is a cluster.
+    let together = limits(3, HOUR).map(|limit| (format!("{{{key}}}:{}", limit.algorithm().name()), limit));
+    let all = connection.premier_all(&together).expect("the server answers");
+    assert_eq!((limited(all.decision()), all.binding(), all.each().len()), ((true, 3, 2), 0, 4));
     let blocked = connection.premier_fixed("blocked", Limit::fixed_window(0, HOUR)).expect("the server answers");
     assert_eq!(blocked.retry_after(), Some(RetryAfter::Never));
 }
@@ -43,6 +60,12 @@ async fn async_commands(connection: &mut impl AsyncPremierCommands, key: &str) {
     assert_eq!(token.map(remaining), Ok(6));
     let leaky = connection.premier_leaky(format!("{key}:leaky"), Limit::leaky_bucket(8, HOUR)).await;
     assert_eq!(leaky.map(remaining), Ok(7));
+    let peeked = connection.premier_peek(format!("{key}:leaky"), Limit::leaky_bucket(8, HOUR)).await;
+    assert_eq!(peeked.map(remaining), Ok(6));
+    assert_eq!(connection.premier_refund(format!("{key}:leaky"), 5).await, Ok(1));
+    let together = limits(3, HOUR).map(|limit| (format!("{{{key}}}:{}", limit.algorithm().name()), limit));
+    let all = connection.premier_all(&together).await.expect("the server answers");
+    assert_eq!((remaining(all.decision()), all.binding(), all.each().len()), (2, 0, 4));
 }
 
 #[test]
@@ -110,12 +133,28 @@ async fn in_pipelines() {
 }
 
 #[test]
+fn in_pipelines_each_answers_what_it_does_alone() {
+    let server = Server::start();
+    let limit: AnyLimit = Limit::sliding_window(4, HOUR).into();
+    let answers = redis::pipe()
+        .premier_all(&[("a", limit), ("b", limit.try_cost(3).expect("a valid cost"))])
+        .premier_refund("b", 2)
+        .premier_peek("b", limit)
+        .query(&mut server.connection());
+    let (all, refunded, peeked): (JointDecision, u64, Decision) = answers.expect("the server answers");
+    assert_eq!((all.binding(), all.decision().remaining(), all.each()[0].remaining()), (1, 1, 3));
+    assert_eq!((refunded, peeked.remaining()), (2, 2));
+}
+
+#[test]
 fn in_pipelines_over_a_cluster() {
     let cluster = Cluster::start(3);
     let client = ClusterClient::new(cluster.urls()).expect("valid addresses");
     let mut pipeline = cluster_pipe();
     for user in 0..20 {
         pipeline.premier_token(format!("user:{user}"), Limit::token_bucket(3, HOUR));
+        pipeline.premier_refund(format!("user:{user}"), 1).ignore();
+        pipeline.premier_all(&[(format!("user:{user}"), Limit::token_bucket(4, HOUR).into())]).ignore();
     }
     let mut connection = client.get_connection().expect("the cluster answers");
     let decisions: Vec<Decision> = pipeline.query(&mut connection).expect("the cluster answers");
@@ -140,6 +179,38 @@ fn a_key_of_another_type_is_an_error() {
     let error = connection.premier_token("taken", Limit::token_bucket(2, HOUR)).expect_err("it is a string");
     assert_eq!(error.code(), Some("WRONGTYPE"));
     assert_ne!(error.kind(), ErrorKind::Server(ServerErrorKind::ResponseError));
+    let error = connection.premier_peek("taken", Limit::token_bucket(2, HOUR)).expect_err("it is a string");
+    assert_eq!(error.code(), Some("WRONGTYPE"));
+    assert_eq!(connection.premier_refund("taken", 1).expect_err("it is a string").code(), Some("WRONGTYPE"));
+    let together = [("free", Limit::token_bucket(2, HOUR).into()), ("taken", Limit::token_bucket(2, HOUR).into())];
+    assert_eq!(connection.premier_all(&together).expect_err("one is a string").code(), Some("WRONGTYPE"));
+    assert_eq!(redis::cmd("EXISTS").arg("free").query(&mut connection), Ok(0), "it was charged to one of them");
+}
+
+#[test]
+fn what_the_server_does_not_take_is_an_error() {
+    let server = Server::start();
+    let connection = &mut server.connection();
+    let limit: AnyLimit = Limit::token_bucket(2, HOUR).into();
+    assert!(connection.premier_refund("key", 0).is_err());
+    for limits in [&[][..], &[("a", limit); 2], &[("a", limit); 17]] {
+        let error = connection.premier_all(limits).expect_err("no such limits");
+        assert_eq!(error.kind(), ErrorKind::Server(ServerErrorKind::ResponseError), "{error}");
+    }
+}
+
+/// The sentences of the client are those of the server.
+#[test]
+fn limits_that_do_not_go_together_are_refused_in_the_same_words() {
+    let server = Server::start();
+    let limit: AnyLimit = Limit::token_bucket(2, HOUR).into();
+    let many: Vec<_> = (0..17).map(|of| (of.to_string(), limit)).collect();
+    let twice = [many[0].clone(), many[0].clone()];
+    for limits in [&many[..], &twice] {
+        let error = MemoryBackend::new().decide_all(limits).expect_err("they don't go together");
+        let refused = server.connection().premier_all(limits).expect_err("they don't go together");
+        assert_eq!(Some(error.to_string().as_str()), refused.detail());
+    }
 }
 
 #[test]
@@ -148,6 +219,17 @@ fn a_reply_of_another_kind_is_an_error() {
     let connection = &mut server.connection();
     for reply in ["return {0, 1, 2}", "return {0, 1, 2, -1, 0}", "return {2, 1, 1, 0, 0}", "return {0, -1, 1, 0, 0}"] {
         let decision = redis::cmd("EVAL").arg(reply).arg(0).query::<Decision>(connection);
+        assert!(decision.is_err(), "{reply} was read as {decision:?}");
+    }
+    for reply in [
+        "return {0, 1, 1, 0, 0}",
+        "return {0, 1, 1, 0, 0, 1, {{0, 1, 1, 0, 0}}}",
+        "return {0, 1, 1, 0, 0, -1, {{0, 1, 1, 0, 0}}}",
+        "return {2, 1, 1, 0, 0, 0, {{0, 1, 1, 0, 0}}}",
+        "return {0, 1, 1, 0, 0, 0, {{0, 1, 1, 0}}}",
+        "return {0, 1, 1, 0, 0, 0, {}}",
+    ] {
+        let decision = redis::cmd("EVAL").arg(reply).arg(0).query::<JointDecision>(connection);
         assert!(decision.is_err(), "{reply} was read as {decision:?}");
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use premier_client::{Algorithm, AnyLimit, DecidedBy, Decision, Key, Limit, RetryAfter, key};
+use premier_client::{Algorithm, AnyLimit, DecidedBy, Decision, ErrorKind, JointDecision, Key, Limit, RetryAfter, key};
 use premier_test_server::{Cluster, Server};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -107,29 +107,82 @@ fn what_costs_more_than_the_limit_is_never_admitted() {
     });
 }
 
+/// What a store is asked.
+#[derive(Debug, Clone)]
+enum Call {
+    Check(AnyLimit, u8),
+    Peek(AnyLimit, u8),
+    Refund(AnyLimit, u8, u64),
+    CheckAll(Vec<(AnyLimit, u8)>),
+}
+
+/// What it answers.
+#[derive(Debug)]
+enum Answer {
+    Decision(Decision),
+    Refunded(u64),
+    Joint(JointDecision),
+    Error(ErrorKind),
+}
+
+impl Call {
+    fn ask(&self, subject: &Subject, key: impl Fn(u8) -> Key<'static>) -> Answer {
+        let answer = match self {
+            Self::Check(limit, of) => subject.check(&key(*of), *limit).map(Answer::Decision),
+            Self::Peek(limit, of) => subject.peek(&key(*of), *limit).map(Answer::Decision),
+            Self::Refund(limit, of, units) => subject.refund(&key(*of), *limit, *units).map(Answer::Refunded),
+            Self::CheckAll(limits) => {
+                let limits: Vec<_> = limits.iter().map(|(limit, of)| (key(*of), *limit)).collect();
+                subject.check_all(&limits).map(Answer::Joint)
+            }
+        };
+        answer.unwrap_or_else(|error| Answer::Error(error.kind()))
+    }
+}
+
+impl Answer {
+    fn is_alike(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Decision(one), Self::Decision(other)) => is_alike(one, other),
+            (Self::Refunded(one), Self::Refunded(other)) => one == other,
+            (Self::Joint(one), Self::Joint(other)) => {
+                is_alike(&one.decision(), &other.decision())
+                    && one.binding() == other.binding()
+                    && one.each().len() == other.each().len()
+                    && one.each().iter().zip(other.each()).all(|(one, other)| is_alike(one, other))
+            }
+            (Self::Error(one), Self::Error(other)) => one == other,
+            _ => false,
+        }
+    }
+}
+
 /// Any calls on two keys, by limits that change from call to call.
 #[test]
 fn all_answer_alike() {
     let server = Server::start();
     let cluster = Cluster::start(3);
-    let setup = Setup::default();
+    // So that a call may be of several keys in the cluster too.
+    let setup = Setup { keyspace: "{alike}", ..Setup::default() };
     let memory = setup.in_memory();
     let mut stores = setup.on_server(server.port());
     stores.extend(setup.on_cluster(&cluster.urls()));
     stores.extend(setup.in_memory());
 
     let mut runner =
-        TestRunner::new(ProptestConfig { cases: 60, failure_persistence: None, ..ProptestConfig::default() });
+        TestRunner::new(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() });
     let case = std::cell::Cell::new(0);
-    let result = runner.run(&vec((any_limit(), 0..2_u8), 1..12), |calls| {
+    let result = runner.run(&vec(any_call(), 1..16), |calls| {
         case.set(case.get() + 1);
         let start = Instant::now();
-        for (index, (limit, key)) in calls.into_iter().enumerate() {
-            let key = |subject: usize| Key::new("alike", "call").custom(format_args!("{}:{subject}:{key}", case.get()));
-            let expected = memory[0].check(&key(usize::MAX), limit).expect("memory answers");
+        for (index, call) in calls.into_iter().enumerate() {
+            let key = |subject: usize, of: u8| key!("alike", case.get(), subject, of);
+            let expected = call.ask(&memory[0], |of| key(usize::MAX, of));
+            let is_wrong = matches!(expected, Answer::Error(kind) if kind != ErrorKind::Configuration);
+            prop_assert!(!is_wrong, "call {index}, {call:?}: {expected:?}");
             for (number, subject) in stores.iter().enumerate() {
-                let decision = subject.check(&key(number), limit).expect("the store answers");
-                prop_assert!(is_alike(&decision, &expected), "{subject}, call {index}: {decision:?}, not {expected:?}");
+                let answer = call.ask(subject, |of| key(number, of));
+                prop_assert!(answer.is_alike(&expected), "{subject}, call {index}: {answer:?}, not {expected:?}");
             }
         }
         prop_assert!(start.elapsed() < TOLERANCE, "the machine is too slow to compare times");
@@ -138,13 +191,26 @@ fn all_answer_alike() {
     result.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
+fn any_call() -> impl Strategy<Value = Call> {
+    let key = || 0..2_u8;
+    prop_oneof![
+        4 => (any_limit(), key()).prop_map(|(limit, of)| Call::Check(limit, of)),
+        1 => (any_limit(), key()).prop_map(|(limit, of)| Call::Peek(limit, of)),
+        2 => (any_limit(), key(), 1..=6_u64).prop_map(|(limit, of, units)| Call::Refund(limit, of, units)),
+        2 => vec((any_limit(), key()), 1..=4).prop_map(Call::CheckAll),
+    ]
+}
+
 /// Limits whose answers stay the same for as long as it takes to ask all stores.
 fn any_limit() -> impl Strategy<Value = AnyLimit> {
     let options = (prop::option::of(1..=6_u64), prop::option::of(prop::sample::select(vec![0, 25, 200])), 1..=4_u64);
-    (0..4_u8, 0..=6_u64, prop::sample::select(vec![1_u32, 2, 3]), options).prop_map(
-        |(algorithm, quota, hours, (capacity, max_wait, cost))| {
+    let flags = (any::<bool>(), prop::bool::weighted(0.2));
+    (0..4_u8, 0..=6_u64, prop::sample::select(vec![1_u32, 2, 3]), options, flags).prop_map(
+        |(algorithm, quota, hours, (capacity, max_wait, cost), (is_aligned, is_forced))| {
             let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
-            match algorithm {
+            let limit: AnyLimit = match algorithm {
+                // Windows that end years apart, so hardly while this runs.
+                0 if is_aligned => Limit::fixed_window(quota, HOUR * 24_000 * hours).aligned().cost(cost).into(),
                 0 => Limit::fixed_window(quota, HOUR * hours).cost(cost).into(),
                 1 => Limit::sliding_window(quota, HOUR * hours).cost(cost).into(),
                 2 => {
@@ -157,7 +223,8 @@ fn any_limit() -> impl Strategy<Value = AnyLimit> {
                     let limit = capacity.map_or(limit, |capacity| limit.capacity(capacity));
                     max_wait.map_or(limit, |max_wait| limit.max_wait(minutes(max_wait))).into()
                 }
-            }
+            };
+            if is_forced { limit.forced() } else { limit }
         },
     )
 }

@@ -50,9 +50,17 @@ fn a_key_of_another_type_is_refused() {
     redis::cmd("SET").arg(name).arg(1).exec(&mut server.connection()).expect("the server answers");
     for on_error in POLICIES {
         for subject in (Setup { on_error, ..Setup::default() }).on_server(server.port()) {
-            let error = subject.check(&key!("taken"), LIMIT).expect_err("it is a string");
-            assert_eq!(error.kind(), ErrorKind::Refused, "{subject}: {error}");
-            assert!(error.to_string().contains("WRONGTYPE"), "{error}");
+            let together = [(key!("free"), LIMIT.into()), (key!("taken"), LIMIT.into())];
+            let errors = [
+                subject.check(&key!("taken"), LIMIT).expect_err("it is a string"),
+                subject.peek(&key!("taken"), LIMIT).expect_err("it is a string"),
+                subject.refund(&key!("taken"), LIMIT, 1).expect_err("it is a string"),
+                subject.check_all(&together).expect_err("one is a string"),
+            ];
+            for error in errors {
+                assert_eq!(error.kind(), ErrorKind::Refused, "{subject}: {error}");
+                assert!(error.to_string().contains("WRONGTYPE"), "{error}");
+            }
         }
     }
 }
@@ -102,6 +110,8 @@ fn a_wrong_configuration_is_said() {
         Keyspace::new("").expect_err("no name"),
         Keyspace::new("a:b").expect_err("a part of the keyspace a"),
         Throttler::builder(Backend::memory()).build().check_n(&key!("f"), LIMIT, 0).expect_err("no cost"),
+        Throttler::builder(Backend::memory()).build().refund(&key!("f"), LIMIT, 0).expect_err("no units"),
+        Throttler::builder(Backend::memory()).build().check_all(&[]).expect_err("no limit"),
         Throttler::builder(Backend::memory()).build().limit(1, Duration::ZERO).expect_err("no duration"),
     ];
     for error in wrong {

@@ -51,7 +51,7 @@ fn on_a_clock_it_drains_to_the_millisecond() {
             _ => LONG * 7 / 3,
         };
         assert_eq!(after, expected, "{limit:?}");
-        clock.set(after - Duration::from_millis(1));
+        clock.set(after.saturating_sub(Duration::from_millis(1)));
         assert!(!memory.decide("key", limit).is_admitted(), "{limit:?}");
         clock.set(after);
         assert!(memory.decide("key", limit).is_admitted(), "{limit:?}");

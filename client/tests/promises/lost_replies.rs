@@ -26,6 +26,20 @@ fn lose_a_reply_of_each(subjects: &[Subject], proxy: &Proxy, server: &Server) {
         assert_eq!(charged.remaining(), 7, "{subject}: the lost call was not charged once");
         let next = subject.check(&key, LIMIT).expect("the store answers again");
         assert_eq!(next.remaining(), 6, "{subject}");
+
+        proxy.lose_next_reply();
+        let error = subject.refund(&key, LIMIT, 2).expect_err("the reply is lost");
+        proxy.wait_until_lost();
+        assert_eq!(error.kind(), ErrorKind::ReplyLost, "{subject}: {error}");
+        let next = subject.peek(&key, LIMIT).expect("the store answers again");
+        assert_eq!(next.remaining(), 7, "{subject}: two units were not given back once");
+
+        proxy.lose_next_reply();
+        let error = subject.check_all(&[(key.clone(), LIMIT.into())]).expect_err("the reply is lost");
+        proxy.wait_until_lost();
+        assert_eq!(error.kind(), ErrorKind::ReplyLost, "{subject}: {error}");
+        let next = subject.peek(&key, LIMIT).expect("the store answers again");
+        assert_eq!(next.remaining(), 6, "{subject}: the lost call was not charged once");
     }
 }
 

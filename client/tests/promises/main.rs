@@ -17,3 +17,4 @@ mod peeking;
 mod refunding;
 mod stores;
 mod tls;
+mod together;

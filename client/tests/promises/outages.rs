@@ -3,7 +3,9 @@
 use std::thread;
 use std::time::{Duration, Instant};
 
-use premier_client::{DecidedBy, Decision, Error, ErrorKind, Key, Keyspace, Limit, OnError, RetryAfter, Token, key};
+use premier_client::{
+    AnyLimit, DecidedBy, Decision, Error, ErrorKind, Key, Keyspace, Limit, OnError, RetryAfter, Token, key,
+};
 use premier_test_server::{Cluster, Proxy, Server};
 
 use crate::stores::{Setup, Subject};
@@ -252,5 +254,74 @@ fn what_was_used_locally_is_cleared_too() {
         let error = subject.clear(&Keyspace::default()).expect_err("the store is away");
         assert!(matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::ReplyLost), "{error}");
         assert!(is_admitted(), "{subject}");
+    }
+}
+
+#[test]
+fn all_that_is_asked_goes_by_the_policy() {
+    let server = Server::start();
+    let port = server.port();
+    drop(server);
+    let [one, other]: [AnyLimit; 2] = [Limit::fixed_window(3, AWAY * 100).into(), LIMIT.into()];
+    let (first, second) = (key!("policy"), key!("other"));
+    let together = [(second.clone(), other), (first.clone(), one)];
+    let by = |decision: &Decision| (decision.is_admitted(), decision.decided_by(), decision.remaining());
+
+    for subject in setup(OnError::Fail).on_server(port) {
+        let errors = [
+            subject.peek(&first, one).expect_err("the store is away"),
+            subject.refund(&first, one, 1).expect_err("the store is away"),
+            subject.check_all(&together).expect_err("the store is away"),
+        ];
+        for error in errors {
+            assert!(matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::ReplyLost), "{subject}: {error}");
+        }
+    }
+    for (on_error, is_admitted) in [(OnError::Admit, true), (OnError::Limit, false)] {
+        let remaining = |limit| if is_admitted { limit } else { 0 };
+        let unasked = |limit| (is_admitted, DecidedBy::OnError, remaining(limit));
+        for subject in setup(on_error).on_server(port) {
+            let peeked = subject.peek(&first, one).expect("the policy decides");
+            assert_eq!(by(&peeked), unasked(3), "{subject}, {on_error:?}");
+            assert_eq!(subject.refund(&first, one, 1).expect("the policy decides"), 0, "{subject}, {on_error:?}");
+            let answer = subject.check_all(&together).expect("the policy decides");
+            let each: Vec<_> = answer.each().iter().map(by).collect();
+            assert_eq!(each, [unasked(QUOTA), unasked(3)], "{subject}, {on_error:?}");
+            assert_eq!(answer.binding(), usize::from(is_admitted), "{subject}, {on_error:?}");
+            assert_eq!(answer.decision(), answer.each()[answer.binding()], "{subject}, {on_error:?}");
+            let retry = (!is_admitted).then_some(RetryAfter::After(DEADLINE));
+            assert_eq!((peeked.retry_after(), answer.decision().retry_after()), (retry, retry), "{subject}");
+        }
+    }
+    for subject in setup(OnError::Local).on_server(port) {
+        let local = |is_admitted, remaining| (is_admitted, DecidedBy::Local, remaining);
+        for left in [2, 1, 0] {
+            let peeked = subject.peek(&first, one).expect("it is decided locally");
+            let answer = subject.check_all(&together).expect("it is decided locally");
+            assert_eq!((by(&peeked), by(&answer.decision())), (local(true, left), local(true, left)), "{subject}");
+        }
+        let answer = subject.check_all(&together).expect("it is decided locally");
+        assert_eq!((by(&answer.decision()), answer.binding()), (local(false, 0), 1), "{subject}");
+        assert!(answer.each().iter().all(|alone| alone.decided_by() == DecidedBy::Local), "{subject}");
+        assert_eq!(subject.refund(&second, other, QUOTA).expect("it is given back locally"), 3, "{subject}");
+        assert_eq!(subject.refund(&first, one, 1).expect("it is given back locally"), 1, "{subject}");
+        assert!(subject.check(&first, one).expect("it is decided locally").is_admitted(), "{subject}");
+    }
+}
+
+/// No policy makes a call of what is none.
+#[test]
+fn limits_that_can_not_be_are_no_outage() {
+    let server = Server::start();
+    let port = server.port();
+    drop(server);
+    for on_error in [OnError::Fail, OnError::Admit, OnError::Limit, OnError::Local] {
+        for subject in setup(on_error).on_server(port) {
+            let twice = [(key!("twice"), LIMIT.into()), (key!("twice"), LIMIT.into())];
+            for limits in [&[][..], &twice] {
+                let error = subject.check_all(limits).expect_err("no such limits");
+                assert_eq!(error.kind(), ErrorKind::Configuration, "{subject}, {on_error:?}: {error}");
+            }
+        }
     }
 }

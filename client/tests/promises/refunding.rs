@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use premier_client::{Algorithm, ErrorKind, Keyspace, Limit, MemoryBackend, key};
+use premier_client::{Algorithm, AnyLimit, ErrorKind, Keyspace, Limit, MemoryBackend, key};
 use premier_test_server::Server;
 
 use crate::clock::Clock;
@@ -87,6 +87,18 @@ fn what_has_been_forgotten_is_not_given_back() {
         assert!(memory.decide("key", limit.try_cost(4).expect("a valid cost")).is_admitted());
         clock.set(HOUR * 2);
         assert_eq!(memory.refund("key", limit, 9), Ok(0), "{limit:?}");
+    }
+}
+
+#[test]
+fn a_bucket_that_was_given_back_to_drains_sooner() {
+    for limit in [Limit::token_bucket(4, HOUR).into(), AnyLimit::from(Limit::leaky_bucket(4, HOUR))] {
+        let clock = Clock::default();
+        let memory = clock.memory();
+        assert!(memory.decide("key", limit.try_cost(4).expect("a valid cost")).is_admitted());
+        assert_eq!(memory.refund("key", limit, 2), Ok(2));
+        clock.set(HOUR / 4);
+        assert_eq!(memory.refund("key", limit, 9), Ok(1), "{limit:?}");
     }
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use premier_client::{
-    AnyLimit, AsyncBackend, AsyncThrottler, Backend, Builder, Decision, Error, Key, Keyspace, Limit, OnError, Throttler,
+    AnyLimit, AsyncBackend, AsyncThrottler, Backend, Builder, Decision, Error, JointDecision, Key, Keyspace, Limit,
+    OnError, Throttler,
 };
 use redis::Client;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
@@ -111,6 +112,13 @@ impl Subject {
         match &self.throttler {
             Either::Sync(throttler) => throttler.refund(key, limit, units),
             Either::Async(throttler, runtime) => runtime.block_on(throttler.refund(key, limit, units)),
+        }
+    }
+
+    pub(crate) fn check_all(&self, limits: &[(Key<'_>, AnyLimit)]) -> Result<JointDecision, Error> {
+        match &self.throttler {
+            Either::Sync(throttler) => throttler.check_all(limits),
+            Either::Async(throttler, runtime) => runtime.block_on(throttler.check_all(limits)),
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod table;
 mod time;
+mod together;
 
 use std::fmt;
 use std::hash::BuildHasher;
@@ -16,8 +17,9 @@ use premier_algorithms::{
 
 use self::table::Table;
 use self::time::Time;
+use crate::joint::Limits;
 use crate::limit::with_limit;
-use crate::{AnyLimit, Decision, Keyspace, Limit, Limiter};
+use crate::{AnyLimit, Decision, Error, JointDecision, Keyspace, Limit, Limiter};
 
 /// Limits in the memory of this process, decided by the code that the module runs in the server.
 ///
@@ -93,6 +95,19 @@ impl MemoryBackend {
     pub fn peek(&self, key: &str, limit: impl Into<AnyLimit>) -> Decision {
         let (hash, mut shard) = self.shard_of(key);
         Decision::from(&shard.peek(hash, key, self.0.time.now(), &limit.into()))
+    }
+
+    /// Whether a call is admitted by all of these limits, each with its key; it is charged to all of them if so, and to none
+    /// otherwise.
+    ///
+    /// # Errors
+    /// When there is no limit, or more than 16, or a key is named twice.
+    pub fn decide_all<K: AsRef<str>>(&self, limits: &[(K, AnyLimit)]) -> Result<JointDecision, Error> {
+        Ok(self.decide_together(Limits::new(limits)?))
+    }
+
+    pub(super) fn decide_together<K: AsRef<str>>(&self, limits: Limits<'_, K>) -> JointDecision {
+        together::decide(&self.0, limits)
     }
 
     /// Gives back 1 to 10¹² units that were used by the limit's algorithm, no more than are used now. Returns how many were given
