@@ -19,7 +19,8 @@
 //!
 //! - A [`Throttler`], or for async code on tokio an [`AsyncThrottler`], has a [`Backend`] and a [`Keyspace`], keeps to a
 //!   deadline, and knows what to do when the store does not answer ([`OnError`]). [`check`](Throttler::check) answers whether a
-//!   call is admitted, [`acquire`](Throttler::acquire) waits until it is.
+//!   call is admitted, [`acquire`](Throttler::acquire) waits until it is, [`check_all`](Throttler::check_all) asks several limits,
+//!   [`peek`](Throttler::peek) charges nothing, and [`refund`](Throttler::refund) gives back.
 //! - The attributes of [`decorate`] limit, try again, give up on and remember the calls of a function by one line above it.
 //! - [`PremierCommands`], [`AsyncPremierCommands`] and [`PremierPipelineCommands`] are the bare commands, on any connection and
 //!   pipeline of [`redis`].
