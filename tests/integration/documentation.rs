@@ -3,12 +3,24 @@
 use std::fs;
 use std::path::Path;
 
-use premier_algorithms::{Argument, CAPACITY, COST, DURATION, MAX_WAIT, QUOTA};
+use premier_algorithms::{ALGORITHM, ALIGNED, Argument, CAPACITY, COST, DURATION, FORCE, MAX_WAIT, QUOTA, UNITS};
 use premier_test_server::Server;
 use redis::{Connection, Value};
 
 /// How much less the times in a reply may be than in an example, as time goes by between the calls.
 const MAX_MILLIS_GONE_BY: i64 = 5_000;
+
+/// Of the numbers in the examples these and greater ones are times.
+const SHORTEST_TIME: i64 = 1_001;
+
+/// The integers of a reply, in the order in which they are printed.
+fn integers(reply: &Value) -> Vec<i64> {
+    match reply {
+        Value::Int(integer) => vec![*integer],
+        Value::Array(items) => items.iter().flat_map(integers).collect(),
+        other => panic!("no integers: {other:?}"),
+    }
+}
 
 fn read(file: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).expect("the file is there")
@@ -39,7 +51,7 @@ fn run(connection: &mut Connection, command: &str) -> Result<Value, redis::Redis
 }
 
 fn integer(line: &str) -> i64 {
-    let (_, number) = line.split_once("(integer) ").expect("a field of a reply");
+    let (_, number) = line.rsplit_once("(integer) ").expect("a field of a reply");
     number.parse().expect("an integer")
 }
 
@@ -57,13 +69,13 @@ fn every_example_of_the_reference_answers_as_printed() {
                 let answered = format!("{} {}", error.code().unwrap_or_default(), error.detail().unwrap_or_default());
                 assert_eq!(answered, printed, "{command}");
             }
-            Ok(Value::Array(fields)) => {
-                let fields: Vec<i64> = redis::from_redis_value(Value::Array(fields)).expect("five integers");
+            Ok(value @ (Value::Array(_) | Value::Int(_))) => {
+                let fields = integers(&value);
                 let printed: Vec<i64> = reply.iter().map(|line| integer(line)).collect();
-                assert_eq!(fields[..3], printed[..3], "{command}");
-                for (field, printed) in fields[3..].iter().zip(&printed[3..]) {
-                    let gone_by = if *printed > 0 { MAX_MILLIS_GONE_BY } else { 0 };
-                    assert!((printed - gone_by..=*printed).contains(field), "{command}: {fields:?}, not {printed}");
+                assert_eq!(fields.len(), printed.len(), "{command}: {fields:?}");
+                for (field, printed) in fields.iter().zip(printed) {
+                    let gone_by = if printed >= SHORTEST_TIME { MAX_MILLIS_GONE_BY } else { 0 };
+                    assert!((printed - gone_by..=printed).contains(field), "{command}: {fields:?}, not {printed}");
                 }
             }
             Ok(value) => assert_eq!(value, Value::Okay, "{command}"),
@@ -74,7 +86,8 @@ fn every_example_of_the_reference_answers_as_printed() {
 #[test]
 fn the_reference_says_of_each_argument_what_the_parser_goes_by() {
     let page = read("docs/commands.md");
-    let arguments: [&Argument; 5] = [&QUOTA, &DURATION, &CAPACITY, &COST, &MAX_WAIT];
+    let arguments: [&Argument; 9] =
+        [&QUOTA, &DURATION, &ALIGNED, &CAPACITY, &COST, &MAX_WAIT, &FORCE, &ALGORITHM, &UNITS];
     for argument in arguments {
         let row = format!("| `{}` | {} | {} |", argument.name, argument.summary, argument.allowed);
         assert!(page.contains(&row), "docs/commands.md lacks: {row}");
@@ -86,7 +99,16 @@ fn the_reference_has_the_syntax_that_command_docs_tells() {
     let server = Server::start();
     let mut connection = server.connection();
     let page = read("docs/commands.md");
-    for name in ["PREMIER.FIXED", "PREMIER.SLIDING", "PREMIER.TOKEN", "PREMIER.LEAKY"] {
+    let names = [
+        "PREMIER.FIXED",
+        "PREMIER.SLIDING",
+        "PREMIER.TOKEN",
+        "PREMIER.LEAKY",
+        "PREMIER.ALL",
+        "PREMIER.PEEK",
+        "PREMIER.REFUND",
+    ];
+    for name in names {
         let docs: Value = redis::cmd("COMMAND").arg("DOCS").arg(name).query(&mut connection).expect("COMMAND DOCS");
         let syntax = format!("    {}\n", syntax(&docs));
         assert!(page.contains(&syntax), "docs/commands.md lacks: {syntax}");
@@ -97,16 +119,29 @@ fn the_reference_has_the_syntax_that_command_docs_tells() {
 fn syntax(docs: &Value) -> String {
     let [(name, docs)] = &pairs(docs)[..] else { panic!("one command: {docs:?}") };
     let (_, arguments) = pairs(docs).into_iter().find(|(field, _)| field == "arguments").expect("arguments");
+    format!("{} {}", name.to_uppercase(), hints(&arguments))
+}
+
+fn hints(arguments: &Value) -> String {
     let Value::Array(arguments) = arguments else { panic!("a list: {arguments:?}") };
     let hints = arguments.iter().map(|argument| {
         let fields = pairs(argument);
-        let text = |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, value)| string(value));
+        let field = |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, value)| value);
+        let text = |name: &str| field(name).map(string);
         let name = text("name").expect("an argument has a name");
-        let hint = text("token").map_or(name.clone(), |token| format!("{token} {name}"));
-        let is_optional = fields.iter().any(|(field, _)| field == "flags");
-        if is_optional { format!("[{hint}]") } else { hint }
+        let value = match text("type").expect("an argument has a type").as_str() {
+            "pure-token" => String::new(),
+            "block" => hints(field("arguments").expect("a block has arguments")),
+            _ => name,
+        };
+        let hint = text("token").map_or(value.clone(), |token| format!("{token} {value}").trim_end().to_owned());
+        let flags: Vec<String> =
+            field("flags").map_or(Vec::new(), |flags| redis::from_redis_value(flags.clone()).expect("a list of words"));
+        let has = |flag: &str| flags.iter().any(|other| other == flag);
+        let hint = if has("multiple_token") { format!("{hint} …") } else { hint };
+        if has("optional") { format!("[{hint}]") } else { hint }
     });
-    [name.to_uppercase()].into_iter().chain(hints).collect::<Vec<_>>().join(" ")
+    hints.collect::<Vec<_>>().join(" ")
 }
 
 /// A map in RESP2: names and values in turn.

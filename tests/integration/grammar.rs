@@ -1,7 +1,7 @@
 //! What is said of arguments that are wrong, and that nothing is done then.
 
 use premier_test_server::Server;
-use redis::Cmd;
+use redis::{Cmd, Value};
 
 use crate::call::{LIMITERS, Limiter, call, command, error};
 use crate::snapshot::snapshot;
@@ -120,6 +120,20 @@ fn options(limiter: &Limiter) -> Vec<(&'static str, &'static str, Vec<&'static [
     }
 }
 
+/// Every option that has no value.
+fn flags(limiter: &Limiter) -> &'static [&'static str] {
+    if limiter.command == "PREMIER.FIXED" { &["ALIGNED", "FORCE"] } else { &["FORCE"] }
+}
+
+/// All options of the command, as an error names them.
+fn takes(limiter: &Limiter) -> &'static str {
+    match limiter.command {
+        "PREMIER.FIXED" => "ALIGNED, COST, FORCE",
+        "PREMIER.SLIDING" => "COST, FORCE",
+        _ => "CAPACITY, COST, MAXWAIT, FORCE",
+    }
+}
+
 fn everything_refused(limiter: &Limiter) -> Vec<Refused> {
     let mut all = Vec::new();
     for value in NO_UNITS {
@@ -145,7 +159,15 @@ fn everything_refused(limiter: &Limiter) -> Vec<Refused> {
         all.push(refused(&[b"5", b"1m", name.as_bytes(), b"1", name.to_lowercase().as_bytes(), b"2"], &twice));
     }
 
-    let takes = if limiter.has_bucket { "CAPACITY, COST, MAXWAIT" } else { "COST" };
+    for name in flags(limiter) {
+        let twice = format!("{name} may be given once only");
+        all.push(refused(&[b"5", b"1m", name.as_bytes(), b"COST", b"1", name.to_lowercase().as_bytes()], twice));
+        // It has no value: what follows is an option.
+        let sentence = format!("'1' is no option of this command, which takes {}", takes(limiter));
+        all.push(refused(&[b"5", b"1m", name.as_bytes(), b"1"], sentence));
+    }
+
+    let takes = takes(limiter);
     let mut unknown: Vec<(&[u8], &str)> = vec![
         (b"", ""),
         (b"1", "1"),
@@ -159,6 +181,9 @@ fn everything_refused(limiter: &Limiter) -> Vec<Refused> {
     ];
     if !limiter.has_bucket {
         unknown.extend([(&b"CAPACITY"[..], "CAPACITY"), (b"capacity", "capacity"), (b"MAXWAIT", "MAXWAIT")]);
+    }
+    if limiter.command != "PREMIER.FIXED" {
+        unknown.push((b"ALIGNED", "ALIGNED"));
     }
     for (name, shown) in unknown {
         let sentence = format!("'{shown}' is no option of this command, which takes {takes}");
@@ -198,6 +223,44 @@ fn a_wrong_argument_is_named_with_what_it_may_be_and_the_key_stays_as_it_was() {
     }
 }
 
+/// What is refused by PREMIER.PEEK as by the command of the algorithm, and by PREMIER.ALL in its second limit.
+#[test]
+fn peek_and_all_refuse_what_the_limiters_refuse() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    for limiter in &LIMITERS {
+        let algorithm = limiter.command.trim_start_matches("PREMIER.");
+        for Refused { words, sentence } in everything_refused(limiter) {
+            let mut peek = redis::cmd("PREMIER.PEEK");
+            peek.arg("key").arg(algorithm).arg(&words);
+            let mut all = redis::cmd("PREMIER.ALL");
+            all.arg(&["first", "FIXED", "5", "1h", "AND", "key", algorithm]).arg(&words);
+            for command in [peek, all] {
+                let shown = command.get_packed_command();
+                assert_eq!(error(&mut connection, &command), format!("ERR {sentence}"), "{}", shown.escape_ascii());
+            }
+        }
+    }
+    let no_algorithm = "ERR algorithm must be FIXED, SLIDING, TOKEN or LEAKY";
+    for line in ["PREMIER.PEEK key GCRA 5 1h", "PREMIER.ALL key GCRA 5 1h", "PREMIER.ALL a FIXED 5 1h AND b 5 5 1h"] {
+        assert_eq!(error(&mut connection, &command(line)), no_algorithm, "{line}");
+    }
+    let limits = |count: usize| (0..count).map(|key| format!("{key} FIXED 5 1h")).collect::<Vec<_>>().join(" AND ");
+    let line = error(&mut connection, &command(&format!("PREMIER.ALL {}", limits(17))));
+    assert_eq!(line, "ERR one call may have up to 16 limits");
+    for line in
+        ["PREMIER.ALL a FIXED 5 1h AND a TOKEN 5 1h", "PREMIER.ALL b FIXED 5 1h AND a FIXED 5 1h AND b FIXED 5 1h"]
+    {
+        assert_eq!(error(&mut connection, &command(line)), "ERR a key may be named once only", "{line}");
+    }
+    for value in NO_UNITS.iter().chain(&[&b"0"[..]]) {
+        let line = error(&mut connection, redis::cmd("PREMIER.REFUND").arg("key").arg(*value));
+        assert_eq!(line, format!("ERR n must be {UNITS_FROM_1}"), "{}", value.escape_ascii());
+    }
+    assert!(snapshot(&server).is_empty());
+    let _: Value = command(&format!("PREMIER.ALL {}", limits(16))).query(&mut connection).expect("16 are allowed");
+}
+
 #[test]
 fn too_few_arguments_are_too_few_for_every_command() {
     let server = Server::start();
@@ -210,9 +273,27 @@ fn too_few_arguments_are_too_few_for_every_command() {
             assert!(line.eq_ignore_ascii_case(&expected), "{line}");
         }
     }
-    for arguments in ["", " key", " key effect more"] {
-        let line = error(&mut connection, &command(&format!("PREM{arguments}")));
-        assert!(line.eq_ignore_ascii_case("ERR wrong number of arguments for 'PREM' command"), "{line}");
+    for line in [
+        "PREM",
+        "PREM key",
+        "PREM key effect more",
+        "PREMIER.PEEK",
+        "PREMIER.PEEK key",
+        "PREMIER.PEEK key FIXED 5",
+        "PREMIER.REFUND",
+        "PREMIER.REFUND key",
+        "PREMIER.REFUND key 1 more",
+        "PREMIER.ALL",
+        "PREMIER.ALL key FIXED 5",
+        "PREMIER.ALL key FIXED 5 1h AND",
+        "PREMIER.ALL key FIXED 5 AND other FIXED 5 1h",
+        "PREMIER.ALL key FIXED 5 1h AND other FIXED 5",
+        "PREMIER.ALL key AND AND FIXED 5 1h",
+    ] {
+        let (name, _) = line.split_once(' ').unwrap_or((line, ""));
+        let expected = format!("ERR wrong number of arguments for '{name}' command");
+        let answer = error(&mut connection, &command(line));
+        assert!(answer.eq_ignore_ascii_case(&expected), "{line}: {answer}");
     }
     assert!(snapshot(&server).is_empty());
 }

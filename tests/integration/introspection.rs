@@ -52,11 +52,13 @@ fn command_docs_tells_every_argument() {
     let capacity = ("capacity", "integer", Some("CAPACITY"), true, "an integer from 1 to 1000000000000");
     let cost = ("cost", "integer", Some("COST"), true, "an integer from 1 to 1000000000000");
     let max_wait = ("maxwait", "string", Some("MAXWAIT"), true, TIME);
+    let aligned = ("aligned", "pure-token", Some("ALIGNED"), true, "at midnight UTC");
+    let force = ("force", "pure-token", Some("FORCE"), true, "whatever is left");
     for limiter in LIMITERS {
-        let expected = if limiter.has_bucket {
-            vec![key, quota, duration, capacity, cost, max_wait]
-        } else {
-            vec![key, quota, duration, cost]
+        let expected = match limiter.command {
+            "PREMIER.FIXED" => vec![key, quota, duration, aligned, cost, force],
+            "PREMIER.SLIDING" => vec![key, quota, duration, cost, force],
+            _ => vec![key, quota, duration, capacity, cost, max_wait, force],
         };
         let arguments = arguments(&mut connection, limiter.command);
         assert_eq!(arguments.len(), expected.len(), "{}", limiter.command);
@@ -64,6 +66,26 @@ fn command_docs_tells_every_argument() {
             assert_argument(map, expected);
         }
     }
+    let algorithm = ("algorithm", "string", None, false, "FIXED, SLIDING, TOKEN or LEAKY");
+    let of_any = [key, algorithm, quota, duration, aligned, capacity, cost, max_wait, force];
+    let peek = arguments(&mut connection, "PREMIER.PEEK");
+    assert_eq!(peek.len(), of_any.len());
+    peek.iter().zip(of_any).for_each(|(map, expected)| assert_argument(map, expected));
+
+    let mut all = arguments(&mut connection, "PREMIER.ALL");
+    let further = all.pop().expect("further limits");
+    assert_argument(&further, ("and", "block", Some("AND"), true, "Another limit"));
+    let flags: Vec<String> = parse(&further["flags"]);
+    assert!(["multiple", "multiple_token"].iter().all(|flag| flags.contains(&(*flag).to_owned())), "{flags:?}");
+    for limit in [all, parse(&further["arguments"])] {
+        assert_eq!(limit.len(), of_any.len());
+        limit.iter().zip(of_any).for_each(|(map, expected)| assert_argument(map, expected));
+    }
+
+    let refund = arguments(&mut connection, "PREMIER.REFUND");
+    assert_eq!(refund.len(), 2);
+    assert_argument(&refund[1], ("n", "integer", None, false, "an integer from 1 to 1000000000000"));
+
     let arguments = arguments(&mut connection, "PREM");
     assert_eq!(arguments.len(), 2);
     assert_argument(&arguments[0], key);
@@ -79,6 +101,9 @@ fn command_docs_tells_summary_since_complexity_and_group() {
         ("PREMIER.SLIDING", "any span", "O(N)"),
         ("PREMIER.TOKEN", "bucket of tokens", "O(1)"),
         ("PREMIER.LEAKY", "queue", "O(1)"),
+        ("PREMIER.ALL", "several limits", "O(N)"),
+        ("PREMIER.PEEK", "changes nothing", "O(1)"),
+        ("PREMIER.REFUND", "Gives back", "O(1)"),
         ("PREM", "Internal", "O(1)"),
     ];
     for (name, summary, complexity) in expected {
@@ -117,7 +142,10 @@ fn command_info_tells_arity_flags_and_keys() {
     let limiters = LIMITERS.map(|limiter| (limiter.command, -4, vec!["denyoom", "fast", "module", "write"]));
     // Servers tell nobody that a command may replicate.
     let internal = ("PREM", 3, vec!["admin", "fast", "module"]);
-    for (name, arity, expected) in limiters.into_iter().chain([internal]) {
+    let all = ("PREMIER.ALL", -5, vec!["denyoom", "fast", "module", "movablekeys", "write"]);
+    let peek = ("PREMIER.PEEK", -5, vec!["fast", "module", "readonly"]);
+    let refund = ("PREMIER.REFUND", 3, vec!["fast", "module", "write"]);
+    for (name, arity, expected) in limiters.into_iter().chain([internal, all, peek, refund]) {
         let info = command_info(&mut connection, name);
         assert_eq!(info.arity, arity, "{name}");
         assert_eq!(info.keys, [1, 1, 1], "{name}");
@@ -128,7 +156,12 @@ fn command_info_tells_arity_flags_and_keys() {
         let [spec] = &info.key_specs[..] else { panic!("one key: {:?}", info.key_specs) };
         let mut flags: Vec<String> = parse(&spec["flags"]);
         flags.sort();
-        assert_eq!(flags, ["RW", "access", "update"], "{name}");
+        let expected = match name {
+            "PREMIER.PEEK" => vec!["RO", "access"],
+            "PREMIER.ALL" => vec!["RW", "access", "incomplete", "update"],
+            _ => vec!["RW", "access", "update"],
+        };
+        assert_eq!(flags, expected, "{name}");
         let begin: Map = parse(&spec["begin_search"]);
         assert_eq!(text(&begin, "type"), "index");
         assert_eq!(parse::<Map>(&begin["spec"]).get("index"), Some(&Value::Int(1)));
@@ -150,7 +183,9 @@ fn command_getkeys_finds_the_key() {
             run(&mut connection, &format!("COMMAND GETKEYS {} the-key 5 1h COST 3", limiter.command));
         assert_eq!(keys, ["the-key"]);
     }
-    assert_eq!(run::<Vec<String>>(&mut connection, "COMMAND GETKEYS PREM the-key effect"), ["the-key"]);
+    for line in ["PREM the-key effect", "PREMIER.PEEK the-key FIXED 5 1h", "PREMIER.REFUND the-key 1"] {
+        assert_eq!(run::<Vec<String>>(&mut connection, &format!("COMMAND GETKEYS {line}")), ["the-key"], "{line}");
+    }
 }
 
 #[test]
@@ -160,7 +195,17 @@ fn the_module_brings_these_commands_and_no_others() {
     let names: Vec<String> = run(&mut connection, "COMMAND LIST FILTERBY MODULE premier");
     let mut names: Vec<String> = names.iter().map(|name| name.to_uppercase()).collect();
     names.sort();
-    assert_eq!(names, ["PREM", "PREMIER.FIXED", "PREMIER.LEAKY", "PREMIER.SLIDING", "PREMIER.TOKEN"]);
+    let expected = [
+        "PREM",
+        "PREMIER.ALL",
+        "PREMIER.FIXED",
+        "PREMIER.LEAKY",
+        "PREMIER.PEEK",
+        "PREMIER.REFUND",
+        "PREMIER.SLIDING",
+        "PREMIER.TOKEN",
+    ];
+    assert_eq!(names, expected);
 }
 
 #[test]
