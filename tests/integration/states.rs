@@ -4,7 +4,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use premier_test_server::Server;
-use redis::Connection;
+use redis::{Connection, Value};
 
 use crate::call::{LIMITERS, call, command, run};
 use crate::snapshot::{Content, snapshot};
@@ -78,6 +78,25 @@ fn fill_database(connection: &mut Connection) {
             );
         }
     }
+    for limiter in LIMITERS {
+        let (name, key) = (limiter.command, limiter.data_type);
+        call(connection, &format!("{name} {key}:forced 5 1h COST 9 FORCE"));
+        for refunded in [1, 5, 13] {
+            for _ in 0..2 {
+                call(connection, &format!("{name} {key}:refunded:{refunded} 1000 1h COST 9"));
+            }
+            let () = run(connection, &format!("PREMIER.REFUND {key}:refunded:{refunded} {refunded}"));
+        }
+        call(connection, &format!("{name} {key}:refunded:persisted 7 1h COST 3"));
+        let () = run(connection, &format!("PERSIST {key}:refunded:persisted"));
+        let () = run(connection, &format!("PREMIER.REFUND {key}:refunded:persisted 2"));
+    }
+    call(connection, "PREMIER.FIXED premfixed:aligned 9 3650d ALIGNED");
+    let limits = LIMITERS.map(|limiter| {
+        let algorithm = limiter.command.trim_start_matches("PREMIER.");
+        format!("{}:all {algorithm} 7 1h", limiter.data_type)
+    });
+    let _: Value = run(connection, &format!("PREMIER.ALL {}", limits.join(" AND ")));
     call(connection, "PREMIER.TOKEN premtoken:borrowed 10 1h COST 9 MAXWAIT 3h");
     call(connection, "PREMIER.TOKEN premtoken:borrowed 10 1h COST 9 MAXWAIT 3h");
     fill_log(connection, "premslide:full");

@@ -1,0 +1,72 @@
+//! FORCE charges whatever is left, and ALIGNED windows begin where the calendar has them.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use premier_test_server::Server;
+
+use crate::call::{LIMITERS, call, run};
+
+#[test]
+fn a_forced_call_is_charged_whatever_is_left_and_later_calls_wait_for_it() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    for limiter in LIMITERS {
+        let line = format!("{0} {0} 10 1000s", limiter.command);
+        assert_eq!(call(&mut connection, &format!("{line} COST 8")).remaining, 2);
+        let forced = call(&mut connection, &format!("{line} COST 12 FORCE"));
+        assert_eq!((forced.limited, forced.remaining), (false, 0), "{line}");
+        let limited = call(&mut connection, &line);
+        assert!(limited.limited, "{line}");
+        // 20 are used. A bucket of 10 has room for one more when 11 have drained, at one in 100 s.
+        let expected = if limiter.has_bucket { 1_100_000 } else { 1_000_000 };
+        assert!((expected - 5_000..=expected).contains(&limited.wait), "{line}: {limited:?}");
+        assert_eq!(run::<i64>(&mut connection, &format!("PREMIER.REFUND {} 11", limiter.command)), 11);
+        assert_eq!(call(&mut connection, &line).remaining, 0, "{line}");
+    }
+}
+
+#[test]
+fn forced_calls_are_charged_up_to_a_bound_and_a_quota_of_nothing_blocks_them() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    for limiter in LIMITERS {
+        let name = limiter.command;
+        // Next to nothing drains meanwhile.
+        let most = format!("{name} {name} 1 3650d COST 1000000000000 FORCE");
+        for _ in 0..5 {
+            let reply = call(&mut connection, &most);
+            reply.assert_sane();
+            assert_eq!((reply.limited, reply.remaining), (false, 0));
+        }
+        let used: u64 = run(&mut connection, &format!("PREMIER.REFUND {name} 1000000000000"));
+        assert_eq!(used, 1_000_000_000_000);
+        let rest: u64 = run(&mut connection, &format!("PREMIER.REFUND {name} 1000000000000"));
+        assert_eq!(rest, 1_000_000_000_000, "no more than 2 * 10^12 are kept as used");
+        assert_eq!(run::<i64>(&mut connection, &format!("EXISTS {name}")), 0);
+
+        let blocked = call(&mut connection, &format!("{name} {name} 0 1h FORCE"));
+        assert_eq!((blocked.limited, blocked.wait), (true, -1), "{name}");
+    }
+}
+
+#[test]
+fn an_aligned_window_ends_at_a_multiple_of_its_duration() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    for (duration, millis) in [("1d", 86_400_000), ("1h", 3_600_000), ("7d", 604_800_000), ("3650d", 315_360_000_000)] {
+        let () = run(&mut connection, "FLUSHALL");
+        let since_epoch = || SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_millis();
+        let before = since_epoch();
+        let reply = call(&mut connection, &format!("PREMIER.FIXED key 5 {duration} ALIGNED"));
+        let after = since_epoch();
+        if before / millis != after / millis {
+            // A new window began meanwhile.
+            continue;
+        }
+        let end = (before / millis + 1) * millis;
+        let reset = u128::try_from(reply.reset).expect("it is to come");
+        assert!((end - after - 1..=end - before + 1).contains(&reset), "{duration}: {reply:?}, not {}", end - after);
+        let expires_at: u128 = run(&mut connection, "PEXPIRETIME key");
+        assert!((end..=end + 1).contains(&expires_at), "{duration}: {expires_at}, not {end}");
+    }
+}

@@ -1,0 +1,188 @@
+//! PREMIER.ALL charges a call to several limits or to none.
+
+use std::thread;
+
+use premier_test_server::{Cluster, Server};
+use redis::{Connection, FromRedisValue, ParsingError, Value};
+
+use crate::call::{LIMITERS, Reply, call, command, error, run};
+use crate::effect::{commands_in_aof, server_with_aof};
+use crate::info::info_number;
+use crate::replica::{primary, replica_of, wait_until_alike};
+use crate::snapshot::snapshot;
+
+#[derive(Debug)]
+struct Joint {
+    reply: Reply,
+    binding: usize,
+    each: Vec<Reply>,
+}
+
+impl FromRedisValue for Joint {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        let Value::Array(mut fields) = value else { return Err("ALL answers an array".to_owned().into()) };
+        let [binding, each] = <[Value; 2]>::try_from(fields.split_off(5)).map_err(|_| "seven fields".to_owned())?;
+        Ok(Self {
+            reply: redis::from_redis_value(Value::Array(fields))?,
+            binding: redis::from_redis_value(binding)?,
+            each: redis::from_redis_value(each)?,
+        })
+    }
+}
+
+fn all(connection: &mut Connection, limits: &str) -> Joint {
+    run(connection, &format!("PREMIER.ALL {limits}"))
+}
+
+/// One limit of each algorithm, on keys of these prefix.
+fn one_of_each(prefix: &str, limit: &str) -> String {
+    let limits = LIMITERS.map(|limiter| {
+        let algorithm = limiter.command.trim_start_matches("PREMIER.");
+        format!("{prefix}{algorithm} {algorithm} {limit}")
+    });
+    limits.join(" AND ")
+}
+
+#[test]
+fn the_least_remaining_binds_and_the_longest_turn_is_waited_for() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let limits = "f FIXED 5 1h AND l LEAKY 9 90s AND t TOKEN 5 1h and s sliding 7 1h cost 2";
+    let first = all(&mut connection, limits);
+    assert_eq!((first.reply.limited, first.reply.limit, first.reply.remaining, first.binding), (false, 5, 4, 0));
+    assert_eq!(first.reply.wait, 0);
+    assert_eq!(first.each.iter().map(|reply| reply.remaining).collect::<Vec<_>>(), [4, 8, 4, 5]);
+    assert_eq!(first.reply, first.each[0]);
+
+    let second = all(&mut connection, limits);
+    assert_eq!((second.reply.remaining, second.binding), (3, 0));
+    assert_eq!(second.each[0].wait, 0);
+    assert!((9_000..=10_000).contains(&second.reply.wait), "{second:?}");
+    assert_eq!(second.reply.wait, second.each[1].wait);
+
+    let third = all(&mut connection, limits);
+    assert_eq!((third.reply.remaining, third.binding), (1, 3), "{third:?}");
+}
+
+#[test]
+fn the_longest_wait_binds_and_never_is_the_longest() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let limits = "a FIXED 1 10m AND b FIXED 1 1h AND c FIXED 1 1h AND d TOKEN 9 1h";
+    assert!(!all(&mut connection, limits).reply.limited);
+    let before = snapshot(&server);
+    let limited = all(&mut connection, limits);
+    assert_eq!((limited.reply.limited, limited.binding), (true, 1));
+    assert_eq!(limited.reply, limited.each[1]);
+    // What it would have answered alone.
+    assert_eq!((limited.each[3].limited, limited.each[3].remaining), (false, 7));
+
+    let never = all(&mut connection, &format!("{limits} AND e FIXED 0 1s AND f FIXED 1 1s COST 2"));
+    assert_eq!((never.reply.limited, never.reply.wait, never.binding), (true, -1, 4));
+    assert_eq!(snapshot(&server), before, "a limited call has changed something");
+}
+
+#[test]
+fn it_is_charged_to_all_or_none_whichever_limits() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    for (index, limiter) in LIMITERS.iter().enumerate() {
+        let () = run(&mut connection, "FLUSHALL");
+        let algorithm = limiter.command.trim_start_matches("PREMIER.");
+        assert!(!call(&mut connection, &format!("{} {algorithm} 3 3650d COST 2", limiter.command)).limited);
+        let limits = one_of_each("", "3 3650d COST 2");
+        let before = snapshot(&server);
+        let limited = all(&mut connection, &limits);
+        assert_eq!((limited.reply.limited, limited.binding), (true, index));
+        assert_eq!(snapshot(&server), before);
+        assert!(!all(&mut connection, &one_of_each("", "3 3650d")).reply.limited);
+        assert_eq!(snapshot(&server).len(), 4);
+    }
+}
+
+#[test]
+fn an_error_of_one_leaves_all_alone() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let () = run(&mut connection, "SET text 1");
+    let before = snapshot(&server);
+    for limits in ["a FIXED 5 1h AND text FIXED 5 1h", "text TOKEN 5 1h AND a FIXED 5 1h"] {
+        let line = error(&mut connection, &command(&format!("PREMIER.ALL {limits}")));
+        assert!(line.starts_with("WRONGTYPE "), "{line}");
+    }
+    assert_eq!(snapshot(&server), before);
+}
+
+#[test]
+fn eight_clients_never_charge_one_limit_without_the_others() {
+    let server = Server::start();
+    // Whoever calls it is limited by one of the shared limits, sooner or later.
+    let admitted: u64 = thread::scope(|scope| {
+        let client = |client: usize| {
+            let mut connection = server.connection();
+            let own = format!("client:{client} FIXED 90 3650d");
+            let limits = format!("{own} AND {}", one_of_each("", "400 3650d"));
+            let calls = (0..120).map(|_| all(&mut connection, &limits));
+            u64::try_from(calls.filter(|joint| !joint.reply.limited).count()).expect("there are few")
+        };
+        let clients: Vec<_> = (0..8).map(|index| scope.spawn(move || client(index))).collect();
+        clients.into_iter().map(|client| client.join().expect("no client fails")).sum()
+    });
+    assert_eq!(admitted, 400);
+    let mut connection = server.connection();
+    let mut used = |key: &str| run::<u64>(&mut connection, &format!("PREMIER.REFUND {key} 1000"));
+    for limiter in LIMITERS {
+        assert_eq!(used(limiter.command.trim_start_matches("PREMIER.")), admitted, "{}", limiter.command);
+    }
+    assert_eq!((0..8).map(|client| used(&format!("client:{client}"))).sum::<u64>(), admitted);
+}
+
+#[test]
+fn it_reaches_replicas_and_the_aof_in_one_piece() {
+    let mut server = server_with_aof().config("repl-diskless-sync-delay", "0").start();
+    let replica = replica_of(&server);
+    let mut connection = server.connection();
+    assert!(!all(&mut connection, &one_of_each("", "2 3650d COST 2")).reply.limited);
+    let names: Vec<Vec<u8>> = commands_in_aof(&server).into_iter().map(|mut words| words.swap_remove(0)).collect();
+    let names: Vec<String> = names.iter().map(|name| String::from_utf8_lossy(name).to_uppercase()).collect();
+    assert!(names.ends_with(&["MULTI", "PREM", "PREM", "PREM", "PREM", "EXEC"].map(str::to_owned)), "{names:?}");
+
+    let offset = info_number(&mut connection, "replication", "master_repl_offset");
+    assert!(all(&mut connection, &one_of_each("", "2 3650d")).reply.limited);
+    assert_eq!(info_number(&mut connection, "replication", "master_repl_offset"), offset);
+    wait_until_alike(&server, &replica);
+    let expected = snapshot(&server);
+    assert_eq!(expected.len(), 4);
+    assert_eq!(snapshot(&replica), expected);
+    server.kill();
+    server.start_again();
+    assert_eq!(snapshot(&server), expected);
+}
+
+#[test]
+fn all_its_keys_are_found_by_getkeys_acls_and_the_cluster() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let limits = "one FIXED 5 1h COST 3 AND two TOKEN 5 1h CAPACITY 9 MAXWAIT 1s and AND LEAKY 5 1h";
+    let keys: Vec<String> = run(&mut connection, &format!("COMMAND GETKEYS PREMIER.ALL {limits}"));
+    assert_eq!(keys, ["one", "two", "AND"]);
+    let () = run(&mut connection, "ACL SETUSER some on nopass +@all ~one ~two");
+    let refused: String = run(&mut connection, &format!("ACL DRYRUN some PREMIER.ALL {limits}"));
+    assert!(refused.contains("AND"), "{refused}");
+    let allowed = "ACL DRYRUN some PREMIER.ALL one FIXED 5 1h AND two TOKEN 5 1h";
+    assert_eq!(run::<String>(&mut connection, allowed), "OK");
+
+    let cluster = Cluster::start(1);
+    let mut connection = cluster.nodes()[0].connection();
+    let line = error(&mut connection, &command("PREMIER.ALL one FIXED 5 1h AND two FIXED 5 1h"));
+    assert!(line.starts_with("CROSSSLOT "), "{line}");
+    assert!(!all(&mut connection, "{user}:one FIXED 5 1h AND {user}:two FIXED 5 1h").reply.limited);
+}
+
+#[test]
+fn a_replica_refuses_it() {
+    let primary = primary().start();
+    let replica = replica_of(&primary);
+    let line = error(&mut replica.connection(), &command("PREMIER.ALL key FIXED 5 1h"));
+    assert!(line.starts_with("READONLY "), "{line}");
+}
