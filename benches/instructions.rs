@@ -94,6 +94,20 @@ const CALL_COSTS: &[CallCost] = &[
         limited: true,
         budget: Some(6_800),
     },
+    CallCost {
+        path: "PEEK",
+        command: Command("PREMIER.PEEK", &["FIXED", "100", "1d"]),
+        warm_up_rounds: 1,
+        limited: false,
+        budget: Some(6_500),
+    },
+    CallCost {
+        path: "ALL of two limits",
+        command: Command("PREMIER.ALL", &["FIXED", "100", "1d", "AND", "everybody", "FIXED", "1000000", "1d"]),
+        warm_up_rounds: 1,
+        limited: false,
+        budget: Some(18_000),
+    },
 ];
 
 const KEY_SIZES: &[KeySize] = &[
