@@ -143,8 +143,11 @@ fn decide<A: Limiter>(
     now: Now,
     limit: &Limit<A>,
 ) -> premier_algorithms::Decision<<A::State as State>::Change> {
-    let charge = if limit.is_forced { A::force } else { A::decide };
-    charge(state, now, &limit.bounds, limit.cost)
+    if limit.is_forced {
+        A::force(state, now, &limit.bounds, limit.cost)
+    } else {
+        A::decide(state, now, &limit.bounds, limit.cost)
+    }
 }
 
 impl<S> Default for Table<S> {
