@@ -2,17 +2,19 @@
 
 use std::mem;
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::visit_mut::VisitMut;
 use syn::{
-    Block, Expr, FnArg, GenericArgument, GenericParam, Ident, ItemFn, Pat, PathArguments, ReturnType, Stmt, Type,
-    TypeParamBound, parse_quote, visit_mut,
+    Block, Expr, FnArg, GenericArgument, GenericParam, Ident, ItemFn, Local, Pat, PathArguments, ReturnType, Stmt,
+    Type, TypeParamBound, parse_quote, visit_mut,
 };
 
 pub(crate) struct Function {
     /// Without its body.
     item: ItemFn,
+    /// What `#[async_trait]` puts before the body: it moves the arguments into the future, which can happen but once.
+    moves: Vec<Stmt>,
     /// What runs, with the layers that have been put around so far.
     pub(crate) body: Block,
     runs: Runs,
@@ -46,13 +48,27 @@ impl Function {
         } else {
             Runs::Sync
         };
-        let body = mem::replace(runs.block(&mut item.block), parse_quote!({}));
-        Self { item, body, runs, is_retried: false }
+        let mut body = mem::replace(runs.block(&mut item.block), parse_quote!({}));
+        let moves = match runs {
+            Runs::InFuture => {
+                let count = body.stmts.iter().take_while(|statement| moves_argument(statement)).count();
+                body.stmts.drain(..count).collect()
+            }
+            Runs::Sync | Runs::Async => Vec::new(),
+        };
+        Self { item, moves, body, runs, is_retried: false }
     }
 
     /// The function, whole.
     pub(crate) fn into_item(mut self) -> ItemFn {
-        *self.runs.block(&mut self.item.block) = self.body;
+        let Block { stmts, .. } = &self.body;
+        let mut statements = quote!(#(#stmts)*);
+        if self.moves.iter().any(moves_self) {
+            // In what stands in attributes it is still called by its name.
+            statements = replace_self(statements);
+        }
+        let moves = &self.moves;
+        *self.runs.block(&mut self.item.block) = parse_quote!({ #(#moves)* #statements });
         self.item
     }
 
@@ -111,7 +127,7 @@ impl Function {
     }
 
     pub(crate) fn has_receiver(&self) -> bool {
-        self.item.sig.receiver().is_some() || self.arguments().any(|argument| is_named(argument, "__self"))
+        self.item.sig.receiver().is_some()
     }
 
     pub(crate) fn has_type_parameters(&self) -> bool {
@@ -150,8 +166,41 @@ pub(crate) fn names(pattern: &Pat) -> Vec<&Ident> {
     }
 }
 
-fn is_named(pattern: &Pat, name: &str) -> bool {
-    matches!(pattern, Pat::Ident(pattern) if pattern.ident == name)
+/// Whether it is a line of `#[async_trait]`'s, like `let user = user;`, `let __self = self;` or its hint at the type.
+fn moves_argument(statement: &Stmt) -> bool {
+    match statement {
+        Stmt::Local(Local { pat, init: Some(init), .. }) => {
+            let Expr::Path(from) = &*init.expr else { return false };
+            let Some(from) = from.path.get_ident() else { return false };
+            moves_self(statement) || matches!(pat, Pat::Ident(to) if to.ident == *from) || is_unnamed(from)
+        }
+        Stmt::Expr(Expr::If(hint), _) => matches!(&*hint.cond, Expr::Let(hint) if names(&hint.pat) == [RETURNED]),
+        _ => false,
+    }
+}
+
+const RETURNED: &str = "__ret";
+
+/// An argument that is a pattern.
+fn is_unnamed(argument: &Ident) -> bool {
+    argument.to_string().starts_with("__arg")
+}
+
+fn moves_self(statement: &Stmt) -> bool {
+    matches!(statement, Stmt::Local(Local { pat: Pat::Ident(to), .. }) if to.ident == "__self")
+}
+
+fn replace_self(tokens: TokenStream) -> TokenStream {
+    let tokens = tokens.into_iter().map(|token| match token {
+        TokenTree::Ident(ident) if ident == "self" => Ident::new("__self", ident.span()).into(),
+        TokenTree::Group(group) => {
+            let mut replaced = Group::new(group.delimiter(), replace_self(group.stream()));
+            replaced.set_span(group.span());
+            replaced.into()
+        }
+        other => other,
+    });
+    tokens.collect()
 }
 
 /// The block of `Box::pin(async move { … })` or of `async move { … }`, if it is that which the function returns.

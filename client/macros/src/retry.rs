@@ -176,5 +176,5 @@ impl Retry {
 }
 
 fn is_mutable(argument: &Pat) -> bool {
-    matches!(argument, Pat::Ident(argument) if argument.mutability.is_some() && argument.ident != "__self")
+    matches!(argument, Pat::Ident(argument) if argument.mutability.is_some())
 }

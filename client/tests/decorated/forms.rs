@@ -4,7 +4,9 @@ use std::fmt::Display;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use premier_client::{Error, ErrorKind, configure, fixed_window, leaky_bucket, sliding_window, token_bucket};
+use premier_client::{
+    Error, ErrorKind, cache, configure, fixed_window, leaky_bucket, retry, sliding_window, timeout, token_bucket,
+};
 
 /// An error of the user's.
 #[derive(Debug)]
@@ -203,6 +205,41 @@ async fn within_an_async_trait() {
     Other.forget().await;
     Other.forget().await;
     assert!(start.elapsed() >= Duration::from_millis(199));
+}
+
+#[async_trait]
+trait Courier {
+    async fn deliver(&mut self, parcel: String, to: &str) -> Payment<String>;
+}
+
+struct Unreliable {
+    name: &'static str,
+    attempts: u32,
+}
+
+#[async_trait]
+impl Courier for Unreliable {
+    #[cache(ttl = "1h", key = |_, to| to)]
+    #[retry(max = 3, delay = "1ms", on = [QuotaExceeded, |error| matches!(error, PaymentError::Declined)])]
+    #[timeout("1m")]
+    #[sliding_window(quota = 3, duration = "1h", key = |_, to| format!("{}/{to}", self.name))]
+    async fn deliver(&mut self, parcel: String, to: &str) -> Payment<String> {
+        self.attempts += 1;
+        if self.attempts < 3 {
+            return Err(PaymentError::Declined);
+        }
+        Ok(format!("{parcel} to {to}"))
+    }
+}
+
+#[tokio::test]
+async fn all_layers_within_an_async_trait() {
+    let mut courier = Unreliable { name: "hermes", attempts: 0 };
+    for _ in 0..2 {
+        let delivered = courier.deliver("flowers".to_owned(), "ada").await;
+        assert_eq!(delivered.expect("the third attempt, and then remembered"), "flowers to ada");
+    }
+    assert_eq!(courier.attempts, 3);
 }
 
 #[fixed_window(quota = 1, duration = "1h")]
