@@ -54,6 +54,7 @@ impl<L: Limiter> Command for Throttle<L> {
 }
 
 /// What the call of these arguments is answered.
+#[inline]
 pub(super) fn decide<L: Limiter>(
     state: &L::State,
     now: Now,

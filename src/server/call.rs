@@ -144,12 +144,14 @@ impl<'call> Call<'call> {
     }
 
     /// Begins to reply an array, whose elements are replied next.
+    #[inline]
     pub(crate) fn reply_array(&self, len: usize) {
         let len = len.try_into().expect("replies are short");
         // SAFETY: the context is that of the running command, whose reply is not complete.
         unsafe { api!(RedisModule_ReplyWithArray(self.context, len)) };
     }
 
+    #[inline]
     pub(crate) fn reply_integer(&self, integer: i64) {
         // SAFETY: as above.
         unsafe { api!(RedisModule_ReplyWithLongLong(self.context, c_longlong::from(integer))) };
