@@ -18,6 +18,7 @@ mod limited_calls;
 mod never_too_much;
 mod overflow;
 mod refunds;
+mod several_limits;
 mod sliding_memory;
 mod strictness;
 mod time_units;
