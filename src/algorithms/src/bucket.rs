@@ -163,11 +163,9 @@ impl Level {
 
     pub(crate) fn state(self) -> BucketState {
         let fraction_bits = if self.used < MANY_UNITS { FRACTION_BITS } else { FRACTION_BITS_IF_MANY };
-        let period = u128::from(self.rate.period.get());
         // Rounded up, as `ticks` rounds down: that gives back the very tick.
-        let fraction = (u128::from(self.drained) << fraction_bits).div_ceil(period);
-        #[expect(clippy::cast_possible_truncation, reason = "it has that many bits")]
-        let fraction = fraction as u64;
+        let (fraction, rest) = divide(u128::from(self.drained) << fraction_bits, self.rate.period);
+        let fraction = narrow(fraction) + u64::from(rest > 0);
         BucketState::pack(Parts { at: self.at, used: self.used, fraction, fraction_bits })
     }
 }

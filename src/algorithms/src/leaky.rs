@@ -46,6 +46,7 @@ impl Algorithm for Leaky {
     }
 }
 
+#[inline]
 fn admitted(after: Level, limit: &Bucket, turn: Span) -> Decision<BucketState> {
     let reset = after.time_until(0);
     Decision {
@@ -57,10 +58,12 @@ fn admitted(after: Level, limit: &Bucket, turn: Span) -> Decision<BucketState> {
 }
 
 /// Whoever calls next waits until the queue is empty.
+#[inline]
 fn remaining(queue: Level, next_turn: Span, limit: &Bucket) -> u64 {
     if next_turn <= max_wait(limit) { limit.limit().saturating_sub(queue.used()) } else { 0 }
 }
 
+#[inline]
 fn max_wait(limit: &Bucket) -> Span {
     limit.max_wait.map_or(Span::MAX, MaxWait::get)
 }

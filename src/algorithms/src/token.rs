@@ -52,6 +52,7 @@ impl Algorithm for Token {
     }
 }
 
+#[inline]
 fn admitted(after: Level, capacity: u64, wait: Span) -> Decision<BucketState> {
     Decision {
         outcome: Outcome::Admitted { wait, change: after.state() },
