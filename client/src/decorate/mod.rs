@@ -65,7 +65,8 @@
 //! An attempt that is limited is not made again before the time it was told, and not at all where that is
 //! [never](crate::RetryAfter::Never). The error is known whatever type the function's own error has, if it comes from a layer below
 //! in the same function; if it comes from a call within, the function's error has to be it, or have it among its
-//! [sources](std::error::Error::source), directly or in an `anyhow::Error` or a `Box`.
+//! [sources](std::error::Error::source), directly or in an `anyhow::Error` or a `Box`. A variant that thiserror makes `transparent`
+//! hides it from there.
 //!
 //! The body may run several times, so it can't consume an argument: clone it there.
 //!
