@@ -54,7 +54,8 @@ impl Command for All {
         let now = server::now();
         let charges = limits.into_iter().map(|(key, limit)| {
             let mut words = limit.iter().skip(1).copied();
-            let charge = choose(words.next(), [charge::<Fixed>, charge::<Sliding>, charge::<Token>, charge::<Leaky>])?;
+            let charges = [charge::<Fixed>, charge::<Sliding>, charge::<Token>, charge::<Leaky>];
+            let charge = choose(words.next(), charges)?;
             charge(call, key, now, &mut words)
         });
         let charges: Vec<Box<dyn Charge>> = charges.collect::<Result<_, _>>()?;

@@ -28,7 +28,8 @@ impl Command for Peek {
 
     fn run(call: &Call) -> Result<(), Error> {
         let mut words = call.arguments();
-        let peek = choose(words.next(), [peek::<Fixed>, peek::<Sliding>, peek::<Token>, peek::<Leaky>])?;
+        let peeks = [peek::<Fixed>, peek::<Sliding>, peek::<Token>, peek::<Leaky>];
+        let peek = choose(words.next(), peeks)?;
         call.reply_integers(peek(call, &mut words)?);
         Ok(())
     }
