@@ -4,14 +4,17 @@
 //! `commands/` translates between Redis and them; `server/` is the only place that talks to the server's C interface.
 
 mod commands;
+mod counters;
 mod data_types;
 mod effect;
 mod server;
 
+use std::ffi::CStr;
+
 use premier_algorithms::{Fixed, Leaky, Sliding, Token};
 
-use commands::{All, Apply, Peek, Refund, Throttle};
-use server::{LoadError, Module};
+use commands::{All, Apply, Limiter, Peek, Refund, Throttle};
+use server::{LoadError, Module, Report, Reporter};
 
 /// Called once by the server, when it loads the module.
 fn register(module: &Module) -> Result<(), LoadError> {
@@ -30,5 +33,23 @@ fn register(module: &Module) -> Result<(), LoadError> {
     module.command::<Peek>()?; // PREMIER.PEEK key algorithm quota duration [options]: what the call would be answered
     module.command::<Refund>()?; // PREMIER.REFUND key n: gives back
     module.command::<Apply>()?; // PREM key effect: internal, how admitted calls reach replicas and the AOF
-    Ok(())
+
+    module.info::<Insight>() // INFO premier
 }
+
+struct Insight;
+
+impl Reporter for Insight {
+    fn write(report: &Report) {
+        report.text(c"version", VERSION);
+        report.numbers(c"fixed", Fixed::counters().fields());
+        report.numbers(c"sliding", Sliding::counters().fields());
+        report.numbers(c"token", Token::counters().fields());
+        report.numbers(c"leaky", Leaky::counters().fields());
+    }
+}
+
+const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+    Ok(version) => version,
+    Err(_) => panic!("a version has no zero bytes"),
+};

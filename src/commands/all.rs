@@ -62,8 +62,9 @@ impl Command for All {
 
         let answers: Vec<_> = charges.iter().map(|charge| charge.answer()).collect();
         let Joint { decision, binding } = Joint::new(&answers).ok_or(Error::WrongArity)?;
-        if let Outcome::Admitted { .. } = decision.outcome {
-            charges.into_iter().for_each(Charge::make);
+        match decision.outcome {
+            Outcome::Admitted { .. } => charges.into_iter().for_each(Charge::make),
+            Outcome::Limited { .. } => charges.iter().for_each(|charge| charge.count_if_limited()),
         }
         let joint = reply(&decision);
         call.reply_array(joint.len() + 2);
@@ -98,12 +99,16 @@ trait Charge {
     fn answer(&self) -> Decision<()>;
 
     fn make(self: Box<Self>);
+
+    /// The call is not charged. INFO says which limits were to blame.
+    fn count_if_limited(&self);
 }
 
 struct Decided<'call, L: Limiter> {
     key: Key<'call, L, Writing>,
     now: Now,
     decision: Decision<<L::State as State>::Change>,
+    units: u64,
 }
 
 fn charge<'call, L: Limiter>(
@@ -115,7 +120,7 @@ fn charge<'call, L: Limiter>(
     let arguments = Arguments::parse(words, L::OPTIONS)?;
     let key = call.open_key::<L, Writing>(key)?;
     let decision = decide::<L>(key.state(), now, &arguments);
-    Ok(Box::new(Decided { key, now, decision }))
+    Ok(Box::new(Decided { key, now, decision, units: arguments.cost.get() }))
 }
 
 impl<L: Limiter> Charge for Decided<'_, L> {
@@ -124,9 +129,15 @@ impl<L: Limiter> Charge for Decided<'_, L> {
     }
 
     fn make(self: Box<Self>) {
-        let Self { key, now, decision } = *self;
+        let Self { key, now, decision, units } = *self;
+        L::counters().count(&decision, units);
         if let Outcome::Admitted { change, .. } = decision.outcome {
             key.change(change, Expiry::after(now, decision.reset));
+        }
+    }
+    fn count_if_limited(&self) {
+        if let Outcome::Limited { .. } = self.decision.outcome {
+            L::counters().count(&self.decision, self.units);
         }
     }
 }

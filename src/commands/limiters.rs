@@ -6,12 +6,18 @@ use premier_algorithms::{Bucket, Fixed, FixedWindow, Leaky, Sliding, Token, Wind
 
 use super::arguments::{Arguments, CallOption};
 use super::throttle::Limiter;
+use crate::counters::Counters;
 
 impl Limiter for Fixed {
     const COMMAND: &'static CStr = c"PREMIER.FIXED";
     const SUMMARY: &'static str = "Limits calls by a fixed window, which the first admitted call opens";
     const COMPLEXITY: &'static str = "O(1)";
     const OPTIONS: &'static [CallOption] = &[CallOption::Aligned, CallOption::Cost, CallOption::Force];
+
+    fn counters() -> &'static Counters {
+        static COUNTERS: Counters = Counters::new();
+        &COUNTERS
+    }
 
     fn limit(arguments: &Arguments) -> FixedWindow {
         FixedWindow { quota: arguments.quota, length: arguments.duration, start: arguments.start }
@@ -24,6 +30,11 @@ impl Limiter for Sliding {
     const COMPLEXITY: &'static str = "O(N) where N is the number of entries in the log of the key, 66 at most";
     const OPTIONS: &'static [CallOption] = &[CallOption::Cost, CallOption::Force];
 
+    fn counters() -> &'static Counters {
+        static COUNTERS: Counters = Counters::new();
+        &COUNTERS
+    }
+
     fn limit(arguments: &Arguments) -> Window {
         Window { quota: arguments.quota, length: arguments.duration }
     }
@@ -35,6 +46,11 @@ impl Limiter for Token {
     const COMPLEXITY: &'static str = "O(1)";
     const OPTIONS: &'static [CallOption] = BUCKET_OPTIONS;
 
+    fn counters() -> &'static Counters {
+        static COUNTERS: Counters = Counters::new();
+        &COUNTERS
+    }
+
     fn limit(arguments: &Arguments) -> Bucket {
         bucket(arguments)
     }
@@ -45,6 +61,11 @@ impl Limiter for Leaky {
     const SUMMARY: &'static str = "Spaces calls evenly by a queue that drains continuously";
     const COMPLEXITY: &'static str = "O(1)";
     const OPTIONS: &'static [CallOption] = BUCKET_OPTIONS;
+
+    fn counters() -> &'static Counters {
+        static COUNTERS: Counters = Counters::new();
+        &COUNTERS
+    }
 
     fn limit(arguments: &Arguments) -> Bucket {
         bucket(arguments)

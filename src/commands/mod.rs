@@ -13,4 +13,4 @@ pub(crate) use all::All;
 pub(crate) use apply::Apply;
 pub(crate) use peek::Peek;
 pub(crate) use refund::Refund;
-pub(crate) use throttle::Throttle;
+pub(crate) use throttle::{Limiter, Throttle};

@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use premier_algorithms::{Decision, Now, Outcome, Retry, State};
 
 use super::arguments::{Arguments, CallOption};
+use crate::counters::Counters;
 use crate::effect::Expiry;
 use crate::server::{self, Call, Command, DataType, Error, Flags, Info, KeyPosition, Writing};
 
@@ -17,6 +18,9 @@ pub(crate) trait Limiter: DataType {
 
     /// The options that the command takes.
     const OPTIONS: &'static [CallOption];
+
+    /// What INFO says of it.
+    fn counters() -> &'static Counters;
 
     /// What the arguments limit a call to.
     fn limit(arguments: &Arguments) -> Self::Limit;
@@ -40,17 +44,23 @@ impl<L: Limiter> Command for Throttle<L> {
     }
 
     fn run(call: &Call) -> Result<(), Error> {
-        let arguments = Arguments::parse(call.arguments(), L::OPTIONS)?;
-        let key = call.open_key::<L, Writing>(KeyPosition::FIRST)?;
-        let now = server::now();
-        let decision = decide::<L>(key.state(), now, &arguments);
-        let reply = reply(&decision);
-        if let Outcome::Admitted { change, .. } = decision.outcome {
-            key.change(change, Expiry::after(now, decision.reset));
-        }
-        call.reply_integers(reply);
-        Ok(())
+        answer::<L>(call).inspect_err(|_| L::counters().count_refused())
     }
+}
+
+#[inline]
+fn answer<L: Limiter>(call: &Call) -> Result<(), Error> {
+    let arguments = Arguments::parse(call.arguments(), L::OPTIONS)?;
+    let key = call.open_key::<L, Writing>(KeyPosition::FIRST)?;
+    let now = server::now();
+    let decision = decide::<L>(key.state(), now, &arguments);
+    L::counters().count(&decision, arguments.cost.get());
+    let reply = reply(&decision);
+    if let Outcome::Admitted { change, .. } = decision.outcome {
+        key.change(change, Expiry::after(now, decision.reset));
+    }
+    call.reply_integers(reply);
+    Ok(())
 }
 
 /// What the call of these arguments is answered.

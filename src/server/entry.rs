@@ -8,6 +8,7 @@ use redis_module::raw;
 
 use super::command::{self, Command};
 use super::data_type::{self, DataType};
+use super::info::{self, Reporter};
 use super::log::{Level, log};
 use super::{missing_function, panics};
 
@@ -36,6 +37,8 @@ pub(crate) enum LoadError {
     DataType(&'static CStr),
     /// The server refuses a command.
     Command(&'static CStr),
+    /// The server refuses to ask for what INFO says.
+    Report,
 }
 
 impl fmt::Display for LoadError {
@@ -43,6 +46,7 @@ impl fmt::Display for LoadError {
         match self {
             Self::Interface(name) => write!(f, "this server is too old, it lacks {name}"),
             Self::DataType(name) => write!(f, "the server refuses the data type {}", name.to_string_lossy()),
+            Self::Report => f.write_str("the server refuses its section of INFO"),
             Self::Command(name) => write!(f, "the server refuses the command {}", name.to_string_lossy()),
         }
     }
@@ -51,6 +55,10 @@ impl fmt::Display for LoadError {
 impl Module {
     pub(crate) fn data_type<T: DataType>(&self) -> Result<(), LoadError> {
         data_type::register::<T>(self.0)
+    }
+
+    pub(crate) fn info<R: Reporter>(&self) -> Result<(), LoadError> {
+        info::register::<R>(self.0)
     }
 
     pub(crate) fn command<C: Command>(&self) -> Result<(), LoadError> {

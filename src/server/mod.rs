@@ -40,6 +40,11 @@ interface!(
     RedisModule_Free,
     RedisModule_GetAbsExpire,
     RedisModule_GetContextFlags,
+    RedisModule_InfoAddFieldCString,
+    RedisModule_InfoAddFieldULongLong,
+    RedisModule_InfoAddSection,
+    RedisModule_InfoBeginDictField,
+    RedisModule_InfoEndDictField,
     RedisModule_IsKeysPositionRequest,
     RedisModule_KeyAtPos,
     RedisModule_KeyType,
@@ -50,6 +55,7 @@ interface!(
     RedisModule_ModuleTypeGetValue,
     RedisModule_ModuleTypeSetValue,
     RedisModule_OpenKey,
+    RedisModule_RegisterInfoFunc,
     RedisModule_Replicate,
     RedisModule_ReplicateVerbatim,
     RedisModule_ReplyWithArray,
@@ -78,6 +84,7 @@ mod clock;
 mod command;
 mod data_type;
 mod entry;
+mod info;
 mod key;
 mod log;
 mod panics;
@@ -87,4 +94,5 @@ pub(crate) use clock::now;
 pub(crate) use command::{Command, Flags, Info, Keys, Parameter, ParameterKind};
 pub(crate) use data_type::{DataType, Defrag, Handle};
 pub(crate) use entry::{LoadError, Module};
+pub(crate) use info::{Report, Reporter};
 pub(crate) use key::{Key, Reading, Writing};

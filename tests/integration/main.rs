@@ -18,6 +18,7 @@ mod concurrency;
 mod documentation;
 mod forced_calls;
 mod grammar;
+mod insight;
 mod internal_command;
 mod introspection;
 mod keys;

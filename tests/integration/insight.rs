@@ -1,0 +1,82 @@
+//! INFO premier says how many calls were answered how.
+
+use std::collections::HashMap;
+
+use premier_test_server::Server;
+use redis::{Connection, Value};
+
+use crate::call::{LIMITERS, call, command, error, run};
+use crate::replica::{primary, replica_of, wait_until_alike};
+
+/// Admitted, limited, refused, and units admitted.
+fn counts(connection: &mut Connection, algorithm: &str) -> [u64; 4] {
+    let info: String = run(connection, "INFO premier");
+    let field = format!("premier_{algorithm}:");
+    let line =
+        info.lines().find_map(|line| line.strip_prefix(&field)).unwrap_or_else(|| panic!("{field} is not in {info}"));
+    let fields: HashMap<&str, &str> = line.trim().split(',').filter_map(|field| field.split_once('=')).collect();
+    ["admitted", "limited", "refused", "units"].map(|name| fields[name].parse().expect("a number"))
+}
+
+fn algorithms() -> [String; 4] {
+    LIMITERS.map(|limiter| limiter.command.trim_start_matches("PREMIER.").to_lowercase())
+}
+
+#[test]
+fn each_algorithm_counts_its_calls() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let info: String = run(&mut connection, "INFO premier");
+    assert!(info.contains(concat!("premier_version:", env!("CARGO_PKG_VERSION"))), "{info}");
+    let () = run(&mut connection, "SET text 1");
+    for (limiter, algorithm) in LIMITERS.iter().zip(algorithms()) {
+        assert_eq!(counts(&mut connection, &algorithm), [0; 4]);
+        let line = format!("{} key:{algorithm} 10 1h", limiter.command);
+        call(&mut connection, &format!("{line} COST 7"));
+        call(&mut connection, &format!("{line} COST 3"));
+        call(&mut connection, &line);
+        call(&mut connection, &format!("{line} COST 4 FORCE"));
+        for refused in ["text 10 1h", "key ten 1h", "key 10 1h COST 0", "key 10 1h BURST"] {
+            error(&mut connection, &command(&format!("{} {refused}", limiter.command)));
+        }
+        // These are no calls.
+        let _: Value = run(&mut connection, &format!("PREMIER.PEEK key:{algorithm} {algorithm} 10 1h"));
+        let _: Value = run(&mut connection, &format!("PREMIER.REFUND key:{algorithm} 1"));
+        assert_eq!(counts(&mut connection, &algorithm), [3, 1, 4, 14], "{algorithm}");
+    }
+}
+
+#[test]
+fn of_several_limits_those_are_counted_that_admit_or_limit_the_call() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let limits = "f FIXED 1 1h AND t TOKEN 9 1h COST 2 AND l LEAKY 9 1h AND s SLIDING 9 1h";
+    for _ in 0..3 {
+        let _: Value = run(&mut connection, &format!("PREMIER.ALL {limits}"));
+    }
+    let counted = ["fixed", "token", "leaky", "sliding"].map(|algorithm| counts(&mut connection, algorithm));
+    assert_eq!(counted, [[1, 2, 0, 1], [1, 0, 0, 2], [1, 0, 0, 1], [1, 0, 0, 1]]);
+}
+
+#[test]
+fn what_is_replicated_is_no_call() {
+    let primary = primary().start();
+    let replica = replica_of(&primary);
+    for limiter in LIMITERS {
+        call(&mut primary.connection(), &format!("{0} {0} 10 1h", limiter.command));
+    }
+    wait_until_alike(&primary, &replica);
+    for algorithm in algorithms() {
+        assert_eq!(counts(&mut replica.connection(), &algorithm), [0; 4]);
+    }
+}
+
+/// INFO everything, as monitoring asks for it, has them too.
+#[test]
+fn everything_includes_it_and_nothing_else_does() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let has = |connection: &mut Connection, line: &str| run::<String>(connection, line).contains("premier_version:");
+    assert!(has(&mut connection, "INFO everything"));
+    assert!(!has(&mut connection, "INFO memory"));
+}
