@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use premier_client::{AsyncMemoryCache, AsyncRedisCache, Keyspace, MemoryCache, RedisCache, cache, decorate, key};
-use premier_test_server::{Cluster, Server};
+use premier_test_server::Server;
 use redis::Commands;
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
@@ -375,7 +375,7 @@ async fn without_the_server_each_call_computes() {
 #[cfg(feature = "cluster")]
 #[tokio::test]
 async fn on_a_cluster() {
-    let cluster = Cluster::start(2);
+    let cluster = premier_test_server::Cluster::start(2);
     let cache = RedisCache::cluster(cluster.urls()).expect("valid addresses").deadline(DEADLINE);
     let async_cache = AsyncRedisCache::cluster(cluster.urls()).expect("valid addresses").deadline(DEADLINE);
     for id in 0..10 {
