@@ -135,6 +135,7 @@ impl<L: Limiter> Charge for Decided<'_, L> {
             key.change(change, Expiry::after(now, decision.reset));
         }
     }
+
     fn count_if_limited(&self) {
         if let Outcome::Limited { .. } = self.decision.outcome {
             L::counters().count(&self.decision, self.units);
