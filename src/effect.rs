@@ -33,7 +33,7 @@ impl Expiry {
 
     /// How long until then.
     pub(crate) fn rest(self, now: Now) -> Span {
-        self.0.map_or(Span::MAX, |millis| now.until_millis(millis))
+        self.0.map_or(Span::MAX, |millis| now.until(Span::from_millis(millis)))
     }
 
     /// The reverse of [`to_wire`](Self::to_wire), unless no key of ours expires so late.

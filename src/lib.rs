@@ -8,16 +8,20 @@ mod counters;
 mod data_types;
 mod effect;
 mod server;
+mod settings;
+mod sketch;
 
 use std::ffi::CStr;
 
 use premier_algorithms::{Fixed, Leaky, Sliding, Token};
 
-use commands::{All, Apply, Limiter, Peek, Refund, Throttle};
+use commands::{All, Apply, ClThrottle, Limiter, Peek, Refund, Throttle, Top};
 use server::{LoadError, Module, Report, Reporter};
 
 /// Called once by the server, when it loads the module.
 fn register(module: &Module) -> Result<(), LoadError> {
+    module.settings(&settings::ALL)?; // CONFIG GET premier.*
+
     module.data_type::<Fixed>()?; // premfixed
     module.data_type::<Sliding>()?; // premslide
     module.data_type::<Token>()?; // premtoken
@@ -32,6 +36,10 @@ fn register(module: &Module) -> Result<(), LoadError> {
     module.command::<All>()?; // PREMIER.ALL key algorithm quota duration [options] [AND key …]…: to all of them or to none
     module.command::<Peek>()?; // PREMIER.PEEK key algorithm quota duration [options]: what the call would be answered
     module.command::<Refund>()?; // PREMIER.REFUND key n: gives back
+    module.command::<Top>()?; // PREMIER.TOP [count | RESET]: the keys limited most of late
+    if settings::CELL_COMPAT.is_on() {
+        module.command::<ClThrottle>()?; // CL.THROTTLE key max_burst count period [quantity]: as redis-cell had it
+    }
     module.command::<Apply>()?; // PREM key effect: internal, how admitted calls reach replicas and the AOF
 
     module.info::<Insight>() // INFO premier

@@ -3,7 +3,7 @@
 use premier_algorithms::{ALGORITHM, DURATION, QUOTA};
 
 use super::arguments::{CallOption, parameter};
-use crate::server::{Error, Parameter};
+use crate::server::{Error, Parameter, Presence};
 
 /// Of what there is for each algorithm, in the order of [`ALGORITHM`], that for the one which the word names.
 pub(super) fn choose<T>(word: Option<&[u8]>, of: [T; 4]) -> Result<T, Error> {
@@ -13,7 +13,7 @@ pub(super) fn choose<T>(word: Option<&[u8]>, of: [T; 4]) -> Result<T, Error> {
 
 /// The arguments behind a key, as COMMAND DOCS tells them: with the options of all algorithms.
 pub(super) fn parameters() -> Vec<Parameter> {
-    let required = [&ALGORITHM, &QUOTA, &DURATION].map(|argument| parameter(argument, false));
-    let options = CallOption::ALL.iter().map(|option| parameter(option.argument(), true));
+    let required = [&ALGORITHM, &QUOTA, &DURATION].map(|argument| parameter(argument, Presence::Required));
+    let options = CallOption::ALL.iter().map(|option| parameter(option.argument(), Presence::Named));
     required.into_iter().chain(options).collect()
 }

@@ -7,7 +7,7 @@ use premier_algorithms::{Decision, Fixed, Joint, Leaky, Now, Outcome, Sliding, S
 
 use super::algorithm::{choose, parameters};
 use super::arguments::Arguments;
-use super::throttle::{Limiter, decide, reply};
+use super::throttle::{Limiter, decide, reply, tell_limited};
 use crate::effect::Expiry;
 use crate::server::{self, Call, Command, Error, Flags, Info, Key, KeyPosition, Keys, Parameter, Writing};
 
@@ -139,6 +139,7 @@ impl<L: Limiter> Charge for Decided<'_, L> {
     fn count_if_limited(&self) {
         if let Outcome::Limited { .. } = self.decision.outcome {
             L::counters().count(&self.decision, self.units);
+            tell_limited(&self.key, self.now);
         }
     }
 }

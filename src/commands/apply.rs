@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use premier_algorithms::{Fixed, Leaky, Sliding, Token};
 
 use crate::effect::{Effect, Received};
-use crate::server::{Call, Command, DataType, Error, Flags, Info, Parameter, ParameterKind};
+use crate::server::{Call, Command, DataType, Error, Flags, Info, Parameter, ParameterKind, Presence};
 
 /// Puts the state of an effect into its key. It was decided elsewhere and is not judged again, whatever the key holds.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ impl Command for Apply {
                 name: "effect",
                 summary: "What PREMIER commands replicate".to_owned(),
                 kind: ParameterKind::String,
-                is_option: false,
+                presence: Presence::Required,
             }],
         }
     }

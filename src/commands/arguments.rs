@@ -6,7 +6,7 @@ use premier_algorithms::{
     Values, WindowStart,
 };
 
-use crate::server::{Error, Parameter, ParameterKind};
+use crate::server::{Error, Parameter, ParameterKind, Presence};
 
 /// An argument that may be left out: its name, then its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,8 +93,8 @@ impl Arguments {
 
     /// The arguments as COMMAND DOCS tells them.
     pub(super) fn parameters(options: &[CallOption]) -> Vec<Parameter> {
-        let required = [&QUOTA, &DURATION].map(|argument| parameter(argument, false));
-        let options = options.iter().map(|option| parameter(option.argument(), true));
+        let required = [&QUOTA, &DURATION].map(|argument| parameter(argument, Presence::Required));
+        let options = options.iter().map(|option| parameter(option.argument(), Presence::Named));
         required.into_iter().chain(options).collect()
     }
 }
@@ -106,7 +106,7 @@ fn unknown_option(name: &[u8], options: &[CallOption]) -> Error {
     Error::Argument(format!("'{name}' is no option of this command, which takes {options}"))
 }
 
-pub(super) fn parameter(argument: &Argument, is_option: bool) -> Parameter {
+pub(super) fn parameter(argument: &Argument, presence: Presence) -> Parameter {
     Parameter {
         name: argument.name,
         summary: format!("{}: {}", argument.summary, argument.allowed),
@@ -115,6 +115,6 @@ pub(super) fn parameter(argument: &Argument, is_option: bool) -> Parameter {
             Values::Time { .. } | Values::Words(_) => ParameterKind::String,
             Values::Nothing => ParameterKind::Nothing,
         },
-        is_option,
+        presence,
     }
 }

@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use premier_algorithms::{Fixed, Leaky, Sliding, Token, UNITS, Units};
 
 use super::arguments::parameter;
-use crate::server::{self, Call, Command, DataType, Error, Flags, Info, KeyPosition, Writing};
+use crate::server::{self, Call, Command, DataType, Error, Flags, Info, KeyPosition, Presence, Writing};
 
 /// Answers how many units were given back.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ impl Command for Refund {
             complexity: "O(1); SLIDING: O(N) where N is the number of entries in the log of the key, 66 at most",
             since: "0.1.0",
             flags: Flags::Free,
-            parameters: vec![parameter(&UNITS, false)],
+            parameters: vec![parameter(&UNITS, Presence::Required)],
         }
     }
 

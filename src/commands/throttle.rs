@@ -3,12 +3,13 @@
 use std::ffi::CStr;
 use std::marker::PhantomData;
 
-use premier_algorithms::{Decision, Now, Outcome, Retry, State};
+use premier_algorithms::{Cost, Decision, Now, Outcome, Retry, State};
 
 use super::arguments::{Arguments, CallOption};
+use super::top;
 use crate::counters::Counters;
 use crate::effect::Expiry;
-use crate::server::{self, Call, Command, DataType, Error, Flags, Info, KeyPosition, Writing};
+use crate::server::{self, Call, Command, DataType, Error, Flags, Info, Key, KeyPosition, Writing};
 
 /// An algorithm with a command of its own.
 pub(crate) trait Limiter: DataType {
@@ -54,13 +55,26 @@ fn answer<L: Limiter>(call: &Call) -> Result<(), Error> {
     let key = call.open_key::<L, Writing>(KeyPosition::FIRST)?;
     let now = server::now();
     let decision = decide::<L>(key.state(), now, &arguments);
-    L::counters().count(&decision, arguments.cost.get());
     let reply = reply(&decision);
-    if let Outcome::Admitted { change, .. } = decision.outcome {
-        key.change(change, Expiry::after(now, decision.reset));
-    }
+    settle(key, now, decision, arguments.cost);
     call.reply_integers(reply);
     Ok(())
+}
+
+/// Makes of a key what has been decided of a call of this cost.
+#[inline]
+pub(super) fn settle<L: Limiter>(key: Key<L>, now: Now, decision: Decision<<L::State as State>::Change>, cost: Cost) {
+    L::counters().count(&decision, cost.get());
+    match decision.outcome {
+        Outcome::Admitted { change, .. } => key.change(change, Expiry::after(now, decision.reset)),
+        Outcome::Limited { .. } => tell_limited(&key, now),
+    }
+}
+
+/// Tells operators of a key that limits a call.
+pub(super) fn tell_limited<L: Limiter>(key: &Key<L>, now: Now) {
+    top::count(key.name(), now);
+    key.notify(c"premier.limited");
 }
 
 /// What the call of these arguments is answered.

@@ -1,6 +1,6 @@
 //! One call of a command: its arguments, its key, its reply and what it replicates.
 
-use std::ffi::{CString, c_int, c_longlong};
+use std::ffi::{CStr, CString, c_int, c_longlong};
 use std::slice;
 
 use premier_algorithms::InvalidArgument;
@@ -66,9 +66,8 @@ impl<'call> Call<'call> {
         words: *mut *mut raw::RedisModuleString,
         len: c_int,
     ) -> Self {
-        let len = usize::try_from(len).expect("a command has at least its name");
         // SAFETY: the server hands over that many strings.
-        let words = unsafe { slice::from_raw_parts(words, len) };
+        let words = unsafe { strings(words, len) };
         Self { context, words }
     }
 
@@ -97,24 +96,22 @@ impl<'call> Call<'call> {
         self.words[position.0]
     }
 
+    pub(super) fn text(&self, position: KeyPosition) -> &'call [u8] {
+        self.words_from(position.0).next().unwrap_or_default()
+    }
+
     /// The arguments behind the first, which is a key.
     pub(crate) fn arguments(&self) -> impl ExactSizeIterator<Item = &'call [u8]> {
         self.words_from(2)
     }
 
-    /// The first key and all that is behind it.
+    /// All arguments.
     pub(crate) fn words(&self) -> impl ExactSizeIterator<Item = &'call [u8]> {
         self.words_from(KeyPosition::FIRST.0)
     }
 
     fn words_from(&self, first: usize) -> impl ExactSizeIterator<Item = &'call [u8]> {
-        self.words.get(first..).unwrap_or_default().iter().map(|word| {
-            let mut len = 0;
-            // SAFETY: the string is one that the server handed over, and lives as long as the command runs.
-            let bytes = unsafe { api!(RedisModule_StringPtrLen(*word, &raw mut len)) };
-            // SAFETY: it has that many bytes, and nobody changes them meanwhile.
-            unsafe { slice::from_raw_parts(bytes.cast(), len) }
-        })
+        texts(self.words.get(first..).unwrap_or_default())
     }
 
     /// Opens a key for the algorithm `T`.
@@ -126,6 +123,19 @@ impl<'call> Call<'call> {
         position: KeyPosition,
     ) -> Result<Key<'call, T, M>, Error> {
         Key::open(self, position)
+    }
+
+    /// Opens a key for the algorithm `T`. A string of which `state` makes one counts as that, and gives way to it at the first
+    /// change.
+    ///
+    /// # Errors
+    /// When it is of another type.
+    pub(crate) fn open_key_taking_over<T: DataType, M: Mode>(
+        &'call self,
+        position: KeyPosition,
+        state: impl FnOnce(&[u8]) -> Option<T::State>,
+    ) -> Result<Key<'call, T, M>, Error> {
+        Key::open_taking_over(self, position, state)
     }
 
     /// Puts what another server decided in the place of whatever the key holds, and passes it on.
@@ -163,6 +173,11 @@ impl<'call> Call<'call> {
         for integer in integers {
             self.reply_integer(integer);
         }
+    }
+
+    pub(crate) fn reply_bytes(&self, bytes: &[u8]) {
+        // SAFETY: as above; the server copies the bytes.
+        unsafe { api!(RedisModule_ReplyWithStringBuffer(self.context, bytes.as_ptr().cast(), bytes.len())) };
     }
 
     pub(crate) fn reply_ok(&self) {
@@ -211,8 +226,43 @@ impl<'call> Call<'call> {
         self.signal_modified(KeyPosition::FIRST);
     }
 
+    pub(super) fn notify(&self, key: KeyPosition, event: &CStr) {
+        let kind = raw::REDISMODULE_NOTIFY_MODULE;
+        // SAFETY: the context and the key are those of the running command; the server copies the event.
+        unsafe { api!(RedisModule_NotifyKeyspaceEvent(self.context, kind, event.as_ptr(), self.key_name(key))) };
+    }
+
     fn signal_modified(&self, key: KeyPosition) {
         // SAFETY: the context and the key are those of the running command.
         unsafe { api!(RedisModule_SignalModifiedKey(self.context, self.key_name(key))) };
     }
+}
+
+/// Strings that the server hands over.
+///
+/// # Safety
+/// There are so many, and they live as long as the answer does.
+pub(super) unsafe fn strings<'strings>(
+    first: *mut *mut raw::RedisModuleString,
+    len: c_int,
+) -> &'strings [*mut raw::RedisModuleString] {
+    match usize::try_from(len) {
+        // SAFETY: as above.
+        Ok(len @ 1..) => unsafe { slice::from_raw_parts(first, len) },
+        // There may be no pointer to none.
+        _ => &[],
+    }
+}
+
+/// What is in strings that the server handed over.
+pub(super) fn texts<'text>(
+    strings: &'text [*mut raw::RedisModuleString],
+) -> impl ExactSizeIterator<Item = &'text [u8]> {
+    strings.iter().map(|string| {
+        let mut len = 0;
+        // SAFETY: the string lives as long as the slice does: see `strings`.
+        let bytes = unsafe { api!(RedisModule_StringPtrLen(*string, &raw mut len)) };
+        // SAFETY: it has that many bytes, and nobody changes them meanwhile.
+        unsafe { slice::from_raw_parts(bytes.cast(), len) }
+    })
 }

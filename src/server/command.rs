@@ -10,7 +10,7 @@ use super::entry::{LoadError, OK};
 use super::log::{Level, log};
 use super::panics;
 
-/// A command whose first argument is a key.
+/// A command.
 pub(crate) trait Command {
     /// Its name.
     const NAME: &'static CStr;
@@ -33,7 +33,9 @@ pub(crate) trait Command {
 pub(crate) enum Keys {
     /// The first, and no other.
     First,
-    /// Those that this finds, whatever the arguments are.
+    /// None.
+    None,
+    /// Those that this finds, whatever the arguments are. The first is one.
     Found(fn(&Call) -> Vec<KeyPosition>),
 }
 
@@ -45,7 +47,7 @@ pub(crate) struct Info {
     /// The version of premier that brought it.
     pub(crate) since: &'static str,
     pub(crate) flags: Flags,
-    /// The arguments behind the key.
+    /// The arguments, behind the key if it has one.
     pub(crate) parameters: Vec<Parameter>,
 }
 
@@ -58,6 +60,8 @@ pub(crate) enum Flags {
     Write,
     /// Writes as well, but takes no memory.
     Free,
+    /// For operators: tells keys that the caller may not have access to.
+    Operator,
     /// For servers among themselves. Not a writing command, although it writes: `+@write` must not bring it.
     Internal,
 }
@@ -68,6 +72,7 @@ impl Flags {
             Self::Read => c"readonly fast",
             Self::Write => c"write deny-oom fast",
             Self::Free => c"write fast",
+            Self::Operator => c"admin",
             Self::Internal => c"admin may-replicate fast",
         }
     }
@@ -79,14 +84,25 @@ pub(crate) struct Parameter {
     pub(crate) name: &'static str,
     pub(crate) summary: String,
     pub(crate) kind: ParameterKind,
-    /// Whether it is an option: its name in capitals, then its value.
-    pub(crate) is_option: bool,
+    pub(crate) presence: Presence,
+}
+
+/// How an argument is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// At its place.
+    Required,
+    /// At its place, or not at all.
+    Optional,
+    /// By its name in capitals, then its value, or not at all.
+    Named,
 }
 
 impl Parameter {
     /// A key with these parameters behind it, any number of times, a word before each.
     pub(crate) fn repeated(word: &'static str, summary: &str, parameters: Vec<Self>) -> Self {
-        Self { name: word, summary: summary.to_owned(), kind: ParameterKind::Repeated(parameters), is_option: true }
+        let kind = ParameterKind::Repeated(parameters);
+        Self { name: word, summary: summary.to_owned(), kind, presence: Presence::Named }
     }
 }
 
@@ -97,6 +113,8 @@ pub(crate) enum ParameterKind {
     String,
     /// It is its name alone.
     Nothing,
+    /// One of these.
+    OneOf(Vec<Parameter>),
     /// A key and these, any number of times.
     Repeated(Vec<Parameter>),
 }
@@ -117,7 +135,7 @@ unsafe extern "C" fn run<C: Command>(
         panics::catch(|| call.tell_key_positions(&find(&call)));
         return OK;
     }
-    let outcome = if call.has_key() {
+    let outcome = if call.has_key() || matches!(C::KEYS, Keys::None) {
         panics::catch(|| C::run(&call)).unwrap_or(Err(Error::Internal))
     } else {
         Err(Error::WrongArity)
@@ -132,11 +150,13 @@ type CommandFunction = unsafe extern "C" fn(*mut raw::RedisModuleCtx, *mut *mut 
 
 pub(super) fn register<C: Command>(context: *mut raw::RedisModuleCtx) -> Result<(), LoadError> {
     let info = C::info();
-    // The key is the first argument.
-    let (first, last, step) = (1, 1, 1);
+    let (first, last, step) = match C::KEYS {
+        Keys::None => (0, 0, 0),
+        Keys::First | Keys::Found(_) => (1, 1, 1),
+    };
     let flags = info.flags.names().to_bytes();
     let flags = match C::KEYS {
-        Keys::First => flags.to_vec(),
+        Keys::None | Keys::First => flags.to_vec(),
         Keys::Found(_) => [flags, b" getkeys-api"].concat(),
     };
     let flags = CString::new(flags).expect("flags have no zero bytes");
@@ -146,14 +166,10 @@ pub(super) fn register<C: Command>(context: *mut raw::RedisModuleCtx) -> Result<
     if status != OK {
         return Err(LoadError::Command(C::NAME));
     }
-    // SAFETY: the pointers were filled in before; some are none on servers before Redis 7.0.
-    let (get, describe) = unsafe { (raw::RedisModule_GetCommand, raw::RedisModule_SetCommandInfo) };
-    if let (Some(get), Some(describe)) = (get, describe) {
-        // SAFETY: the module is being loaded, and the command has just been created.
-        let command = unsafe { get(context, C::NAME.as_ptr()) };
-        Description::new(&info).give(command, describe, &key_spec::<C>(info.flags));
-        categorize(command, info.flags);
-    }
+    // SAFETY: the module is being loaded, and the command has just been created.
+    let command = unsafe { api!(RedisModule_GetCommand(context, C::NAME.as_ptr())) };
+    Description::new::<C>(&info).give(command, key_spec::<C>(info.flags));
+    categorize(command, info.flags);
     Ok(())
 }
 
@@ -176,6 +192,7 @@ fn categorize(command: *mut raw::RedisModuleCommand, flags: Flags) {
         Flags::Read => c"read fast",
         Flags::Write | Flags::Free if add.is_some() => c"write fast premier",
         Flags::Write | Flags::Free => c"write fast",
+        Flags::Operator => c"admin slow dangerous",
         Flags::Internal => c"admin dangerous",
     };
     if let Some(put) = put {
@@ -184,28 +201,27 @@ fn categorize(command: *mut raw::RedisModuleCommand, flags: Flags) {
     }
 }
 
-type SetCommandInfo = unsafe extern "C" fn(*mut raw::RedisModuleCommand, *const raw::RedisModuleCommandInfo) -> c_int;
-
 /// What the server is told of the first key of a command.
-fn key_spec<C: Command>(flags: Flags) -> raw::RedisModuleCommandKeySpec {
+fn key_spec<C: Command>(flags: Flags) -> Option<raw::RedisModuleCommandKeySpec> {
     let use_of_key = match flags {
-        Flags::Read => raw::REDISMODULE_CMD_KEY_RO | raw::REDISMODULE_CMD_KEY_ACCESS,
+        Flags::Read | Flags::Operator => raw::REDISMODULE_CMD_KEY_RO | raw::REDISMODULE_CMD_KEY_ACCESS,
         Flags::Write | Flags::Free | Flags::Internal => {
             raw::REDISMODULE_CMD_KEY_RW | raw::REDISMODULE_CMD_KEY_ACCESS | raw::REDISMODULE_CMD_KEY_UPDATE
         }
     };
     let are_there_more = match C::KEYS {
+        Keys::None => return None,
         Keys::First => 0,
         Keys::Found(_) => raw::REDISMODULE_CMD_KEY_INCOMPLETE,
     };
-    raw::RedisModuleCommandKeySpec {
+    Some(raw::RedisModuleCommandKeySpec {
         notes: ptr::null(),
         flags: (use_of_key | are_there_more).into(),
         begin_search_type: raw::RedisModuleKeySpecBeginSearchType_REDISMODULE_KSPEC_BS_INDEX,
         bs: BeginSearch { index: Index { pos: 1 } },
         find_keys_type: raw::RedisModuleKeySpecFindKeysType_REDISMODULE_KSPEC_FK_RANGE,
         fk: FindKeys { range: Range { lastkey: 0, keystep: 1, limit: 0 } },
-    }
+    })
 }
 
 /// What the server is told of a command, in its own form. It copies all of it.
@@ -217,7 +233,7 @@ struct Description {
     arity: c_int,
 }
 
-/// A key and the parameters behind it, in the server's own form.
+/// Parameters in the server's own form.
 #[derive(Default)]
 struct Parameters {
     /// What the pointers point to.
@@ -227,7 +243,8 @@ struct Parameters {
 }
 
 impl Parameters {
-    fn new(parameters: &[Parameter]) -> Self {
+    /// A key and the parameters behind it.
+    fn behind_key(parameters: &[Parameter]) -> Self {
         let mut this = Self::default();
         let key = raw::RedisModuleCommandArg {
             name: this.text("key"),
@@ -236,27 +253,42 @@ impl Parameters {
             ..NO_PARAMETER
         };
         this.list.push(key);
+        this.with(parameters)
+    }
+
+    fn with(mut self, parameters: &[Parameter]) -> Self {
         for parameter in parameters {
-            let parameter = this.describe(parameter);
-            this.list.push(parameter);
+            let parameter = self.describe(parameter);
+            self.list.push(parameter);
         }
         // The end of the list.
-        this.list.push(NO_PARAMETER);
-        this
+        self.list.push(NO_PARAMETER);
+        self
     }
 
     fn describe(&mut self, parameter: &Parameter) -> raw::RedisModuleCommandArg {
-        let mut flags = if parameter.is_option { raw::REDISMODULE_CMD_ARG_OPTIONAL } else { 0 };
+        let mut flags = match parameter.presence {
+            Presence::Required => 0,
+            Presence::Optional | Presence::Named => raw::REDISMODULE_CMD_ARG_OPTIONAL,
+        };
+        let is_named = parameter.presence == Presence::Named || matches!(parameter.kind, ParameterKind::Nothing);
+        let mut list_within = |within: Self| {
+            let list = within.list.as_ptr().cast_mut();
+            self.within.push(within);
+            list
+        };
         let mut subargs = ptr::null_mut();
         let type_ = match &parameter.kind {
             ParameterKind::Integer => raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_INTEGER,
             ParameterKind::String => raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_STRING,
             ParameterKind::Nothing => raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_PURE_TOKEN,
+            ParameterKind::OneOf(choices) => {
+                subargs = list_within(Self::default().with(choices));
+                raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_ONEOF
+            }
             ParameterKind::Repeated(within) => {
                 flags |= raw::REDISMODULE_CMD_ARG_MULTIPLE | raw::REDISMODULE_CMD_ARG_MULTIPLE_TOKEN;
-                let mut within = Self::new(within);
-                subargs = within.list.as_mut_ptr();
-                self.within.push(within);
+                subargs = list_within(Self::behind_key(within));
                 raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_BLOCK
             }
         };
@@ -265,7 +297,7 @@ impl Parameters {
             summary: self.text(&parameter.summary),
             type_,
             key_spec_index: -1,
-            token: if parameter.is_option { self.text(parameter.name) } else { ptr::null() },
+            token: if is_named { self.text(parameter.name) } else { ptr::null() },
             flags: flags.cast_signed(),
             subargs,
             ..NO_PARAMETER
@@ -282,11 +314,14 @@ impl Parameters {
 }
 
 impl Description {
-    fn new(info: &Info) -> Self {
-        let mut parameters = Parameters::new(&info.parameters);
-        let required = info.parameters.iter().filter(|parameter| !parameter.is_option).count();
+    fn new<C: Command>(info: &Info) -> Self {
+        let (mut parameters, before) = match C::KEYS {
+            Keys::None => (Parameters::default().with(&info.parameters), 1),
+            Keys::First | Keys::Found(_) => (Parameters::behind_key(&info.parameters), 2),
+        };
+        let required = info.parameters.iter().filter(|parameter| parameter.presence == Presence::Required).count();
         // The name and the key count too; a negative number means "or more".
-        let arity = c_int::try_from(required + 2).expect("commands have few arguments");
+        let arity = c_int::try_from(required + before).expect("commands have few arguments");
         let has_options = required < info.parameters.len();
         Self {
             summary: parameters.text(info.summary),
@@ -297,30 +332,22 @@ impl Description {
         }
     }
 
-    fn give(
-        mut self,
-        command: *mut raw::RedisModuleCommand,
-        set: SetCommandInfo,
-        key_spec: &raw::RedisModuleCommandKeySpec,
-    ) {
+    fn give(mut self, command: *mut raw::RedisModuleCommand, key_spec: Option<raw::RedisModuleCommandKeySpec>) {
         let version = raw::RedisModuleCommandInfoVersion {
             version: 1,
             sizeof_historyentry: size_of::<raw::RedisModuleCommandHistoryEntry>(),
             sizeof_keyspec: size_of::<raw::RedisModuleCommandKeySpec>(),
             sizeof_arg: size_of::<raw::RedisModuleCommandArg>(),
         };
-        let mut key_specs = [
-            *key_spec,
-            // The end of the list.
-            raw::RedisModuleCommandKeySpec {
-                notes: ptr::null(),
-                flags: 0,
-                begin_search_type: raw::RedisModuleKeySpecBeginSearchType_REDISMODULE_KSPEC_BS_INVALID,
-                bs: BeginSearch { index: Index { pos: 0 } },
-                find_keys_type: raw::RedisModuleKeySpecFindKeysType_REDISMODULE_KSPEC_FK_OMITTED,
-                fk: FindKeys { range: Range { lastkey: 0, keystep: 0, limit: 0 } },
-            },
-        ];
+        let end = raw::RedisModuleCommandKeySpec {
+            notes: ptr::null(),
+            flags: 0,
+            begin_search_type: raw::RedisModuleKeySpecBeginSearchType_REDISMODULE_KSPEC_BS_INVALID,
+            bs: BeginSearch { index: Index { pos: 0 } },
+            find_keys_type: raw::RedisModuleKeySpecFindKeysType_REDISMODULE_KSPEC_FK_OMITTED,
+            fk: FindKeys { range: Range { lastkey: 0, keystep: 0, limit: 0 } },
+        };
+        let mut key_specs: Vec<_> = key_spec.into_iter().chain([end]).collect();
         let info = raw::RedisModuleCommandInfo {
             version: &raw const version,
             summary: self.summary,
@@ -334,7 +361,7 @@ impl Description {
         };
         // SAFETY: the module is being loaded, the command is one of its own, and all that `info` points to lives until the
         // call returns; lists end as the server expects.
-        let status = unsafe { set(command, &raw const info) };
+        let status = unsafe { api!(RedisModule_SetCommandInfo(command, &raw const info)) };
         if status != OK {
             let texts = &self.parameters.texts;
             let texts = texts.iter().map(|text| text.to_string_lossy()).collect::<Vec<_>>().join(", ");

@@ -10,7 +10,8 @@ use super::command::{self, Command};
 use super::data_type::{self, DataType};
 use super::info::{self, Reporter};
 use super::log::{Level, log};
-use super::{missing_function, panics};
+use super::settings::{self, Setting};
+use super::{call, missing_function, panics};
 
 /// All memory of the module is the server's, so that INFO, maxmemory and active defragmentation know of it.
 #[global_allocator]
@@ -26,7 +27,11 @@ const ERR: c_int = raw::REDISMODULE_ERR as c_int;
 
 /// The module while it is being loaded.
 #[derive(Debug)]
-pub(crate) struct Module(*mut raw::RedisModuleCtx);
+pub(crate) struct Module<'load> {
+    context: *mut raw::RedisModuleCtx,
+    /// What stands behind its file in `loadmodule`.
+    arguments: &'load [*mut raw::RedisModuleString],
+}
 
 /// Why the module cannot be loaded.
 #[derive(Debug)]
@@ -39,6 +44,12 @@ pub(crate) enum LoadError {
     Command(&'static CStr),
     /// The server refuses to ask for what INFO says.
     Report,
+    /// The server refuses a setting.
+    Setting(&'static CStr),
+    /// The server says in its log what is wrong with a setting in its configuration.
+    Settings,
+    /// What stands behind the module's file is wrong. The sentence says what it may be.
+    Argument(String),
 }
 
 impl fmt::Display for LoadError {
@@ -47,22 +58,32 @@ impl fmt::Display for LoadError {
             Self::Interface(name) => write!(f, "this server is too old, it lacks {name}"),
             Self::DataType(name) => write!(f, "the server refuses the data type {}", name.to_string_lossy()),
             Self::Report => f.write_str("the server refuses its section of INFO"),
-            Self::Command(name) => write!(f, "the server refuses the command {}", name.to_string_lossy()),
+            Self::Setting(name) => write!(f, "the server refuses the setting {}", name.to_string_lossy()),
+            Self::Settings => f.write_str("the line above says what is wrong with a setting of it"),
+            Self::Argument(sentence) => f.write_str(sentence),
+            Self::Command(name) => {
+                write!(f, "the server refuses the command {}; has another module brought it?", name.to_string_lossy())
+            }
         }
     }
 }
 
-impl Module {
+impl Module<'_> {
+    /// Has these set by the configuration, before anything that depends on them is registered.
+    pub(crate) fn settings(&self, settings: &[Setting]) -> Result<(), LoadError> {
+        settings::register(self.context, settings, call::texts(self.arguments))
+    }
+
     pub(crate) fn data_type<T: DataType>(&self) -> Result<(), LoadError> {
-        data_type::register::<T>(self.0)
+        data_type::register::<T>(self.context)
     }
 
     pub(crate) fn info<R: Reporter>(&self) -> Result<(), LoadError> {
-        info::register::<R>(self.0)
+        info::register::<R>(self.context)
     }
 
     pub(crate) fn command<C: Command>(&self) -> Result<(), LoadError> {
-        command::register::<C>(self.0)
+        command::register::<C>(self.context)
     }
 }
 
@@ -73,8 +94,8 @@ impl Module {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn RedisModule_OnLoad(
     context: *mut raw::RedisModuleCtx,
-    _argv: *mut *mut raw::RedisModuleString,
-    _argc: c_int,
+    arguments: *mut *mut raw::RedisModuleString,
+    len: c_int,
 ) -> c_int {
     // SAFETY: this is the first thing to do with the context that the server hands over; it fills in the interface.
     let status = unsafe {
@@ -89,7 +110,9 @@ unsafe extern "C" fn RedisModule_OnLoad(
         return status;
     }
     panics::log_them();
-    match panics::catch(|| load(&Module(context))) {
+    // SAFETY: the server hands over that many strings, which live until the module is loaded.
+    let arguments = unsafe { call::strings(arguments, len) };
+    match panics::catch(|| load(&Module { context, arguments })) {
         Some(Ok(())) => OK,
         Some(Err(error)) => {
             log(Level::Warning, &format!("premier cannot be loaded: {error}"));
@@ -106,8 +129,8 @@ fn load(module: &Module) -> Result<(), LoadError> {
     // A corrupt RDB file or RESTORE payload is refused, and a key counts as modified only when we say so.
     let options = raw::REDISMODULE_OPTIONS_HANDLE_IO_ERRORS | raw::REDISMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED;
     // SAFETY: the module is being loaded.
-    unsafe { api!(RedisModule_SetModuleOptions(module.0, options.cast_signed())) };
-    command::add_category(module.0);
+    unsafe { api!(RedisModule_SetModuleOptions(module.context, options.cast_signed())) };
+    command::add_category(module.context);
     crate::register(module)?;
     log(Level::Notice, concat!("premier ", env!("CARGO_PKG_VERSION"), " is loaded"));
     Ok(())

@@ -1,8 +1,9 @@
 //! A key, opened for one call.
 
-use std::ffi::{c_int, c_void};
+use std::ffi::{CStr, c_int, c_void};
 use std::marker::PhantomData;
 use std::ptr;
+use std::slice;
 
 use premier_algorithms::{Now, Span, State, Units};
 use redis_module::raw;
@@ -33,8 +34,10 @@ impl Mode for Writing {
     const FLAGS: u32 = raw::REDISMODULE_READ | raw::REDISMODULE_WRITE;
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "it is 0")]
+#[expect(clippy::cast_possible_truncation, reason = "they are 0 and 1")]
 const EMPTY: c_int = raw::REDISMODULE_KEYTYPE_EMPTY as c_int;
+#[expect(clippy::cast_possible_truncation, reason = "they are 0 and 1")]
+const STRING: c_int = raw::REDISMODULE_KEYTYPE_STRING as c_int;
 
 /// An open key that is empty or holds the state of the algorithm `T`. Closed when it is dropped.
 #[derive(Debug)]
@@ -54,6 +57,30 @@ impl<'call, T: DataType, M: Mode> Key<'call, T, M> {
     pub(super) fn open(call: &'call Call<'call>, position: KeyPosition) -> Result<Self, Error> {
         let open = OpenKey::new::<M>(call, position);
         Ok(Self { value: open.value_of::<T>()?, open, fresh: T::State::default(), mode: PhantomData })
+    }
+
+    /// As [`open`](Self::open); but a string of which `state` makes one counts as that, and gives way to it at the first change.
+    pub(super) fn open_taking_over(
+        call: &'call Call<'call>,
+        position: KeyPosition,
+        state: impl FnOnce(&[u8]) -> Option<T::State>,
+    ) -> Result<Self, Error> {
+        let open = OpenKey::new::<M>(call, position);
+        let (value, fresh) = match open.value_of::<T>() {
+            Err(Error::WrongType) => (ptr::null_mut(), open.string().and_then(state).ok_or(Error::WrongType)?),
+            value => (value?, T::State::default()),
+        };
+        Ok(Self { value, open, fresh, mode: PhantomData })
+    }
+
+    /// Its name.
+    pub(crate) fn name(&self) -> &[u8] {
+        self.open.call.text(self.open.position)
+    }
+
+    /// Tells whoever listens to keyspace notifications of modules.
+    pub(crate) fn notify(&self, event: &CStr) {
+        self.open.call.notify(self.open.position, event);
     }
 
     /// The state that is kept there, or that of a fresh key.
@@ -138,6 +165,19 @@ impl<'call> OpenKey<'call> {
         // SAFETY: the key is open, or null.
         let key_type = unsafe { api!(RedisModule_KeyType(self.key)) };
         if key_type == EMPTY { Ok(ptr::null_mut()) } else { Err(Error::WrongType) }
+    }
+
+    /// What the key holds if it is a string.
+    fn string(&self) -> Option<&[u8]> {
+        // SAFETY: the key is open, or null.
+        if unsafe { api!(RedisModule_KeyType(self.key)) } != STRING {
+            return None;
+        }
+        let (mut len, mode) = (0, raw::REDISMODULE_READ.cast_signed());
+        // SAFETY: the key is open, and holds a string.
+        let bytes = unsafe { api!(RedisModule_StringDMA(self.key, &raw mut len, mode)) };
+        // SAFETY: it has that many bytes, and stays as it is until the key is written to, which takes this whole.
+        (!bytes.is_null()).then(|| unsafe { slice::from_raw_parts(bytes.cast_const().cast(), len) })
     }
 
     /// Puts a new value in the place of what the key holds.

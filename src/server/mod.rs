@@ -39,6 +39,7 @@ interface!(
     RedisModule_EmitAOF,
     RedisModule_Free,
     RedisModule_GetAbsExpire,
+    RedisModule_GetCommand,
     RedisModule_GetContextFlags,
     RedisModule_InfoAddFieldCString,
     RedisModule_InfoAddFieldULongLong,
@@ -48,24 +49,31 @@ interface!(
     RedisModule_IsKeysPositionRequest,
     RedisModule_KeyAtPos,
     RedisModule_KeyType,
+    RedisModule_LoadConfigs,
     RedisModule_LoadStringBuffer,
     RedisModule_Log,
     RedisModule_LogIOError,
     RedisModule_ModuleTypeGetType,
     RedisModule_ModuleTypeGetValue,
     RedisModule_ModuleTypeSetValue,
+    RedisModule_NotifyKeyspaceEvent,
     RedisModule_OpenKey,
+    RedisModule_RegisterBoolConfig,
     RedisModule_RegisterInfoFunc,
+    RedisModule_RegisterNumericConfig,
     RedisModule_Replicate,
     RedisModule_ReplicateVerbatim,
     RedisModule_ReplyWithArray,
     RedisModule_ReplyWithError,
     RedisModule_ReplyWithLongLong,
     RedisModule_ReplyWithSimpleString,
+    RedisModule_ReplyWithStringBuffer,
     RedisModule_SaveStringBuffer,
     RedisModule_SetAbsExpire,
+    RedisModule_SetCommandInfo,
     RedisModule_SetModuleOptions,
     RedisModule_SignalModifiedKey,
+    RedisModule_StringDMA,
     RedisModule_StringPtrLen,
     RedisModule_UnlinkKey,
     RedisModule_WrongArity,
@@ -88,11 +96,13 @@ mod info;
 mod key;
 mod log;
 mod panics;
+mod settings;
 
 pub(crate) use call::{Call, Error, KeyPosition};
 pub(crate) use clock::now;
-pub(crate) use command::{Command, Flags, Info, Keys, Parameter, ParameterKind};
+pub(crate) use command::{Command, Flags, Info, Keys, Parameter, ParameterKind, Presence};
 pub(crate) use data_type::{DataType, Defrag, Handle};
 pub(crate) use entry::{LoadError, Module};
 pub(crate) use info::{Report, Reporter};
 pub(crate) use key::{Key, Reading, Writing};
+pub(crate) use settings::{Number, Setting, Switch};

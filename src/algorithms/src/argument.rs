@@ -5,6 +5,7 @@ use core::error::Error;
 use core::fmt;
 
 use crate::Span;
+use crate::time::parse_integer;
 
 /// An argument of a limit.
 #[derive(Debug, PartialEq, Eq)]
@@ -120,7 +121,33 @@ pub static ALGORITHM: Argument =
 pub static MAX_WAIT: Argument =
     argument!("MAXWAIT", "How long the caller is ready to wait for its turn", time from 0 to 3650 "d");
 
+/// The burst of redis-cell.
+pub static MAX_BURST: Argument =
+    argument!("max_burst", "Calls admitted at once beyond the first", units from 0 to 999_999_999_999);
+
+/// The quota of redis-cell.
+pub static COUNT: Argument = argument!("count", "Units admitted per period", units from 1 to 1_000_000_000_000);
+
+/// The duration of redis-cell.
+pub static PERIOD: Argument =
+    argument!("period", "Seconds in which count units are admitted", units from 1 to 315_360_000);
+
+/// The cost of redis-cell.
+pub static QUANTITY: Argument =
+    argument!("quantity", "Units this call takes; 1 by default, and 0 only looks", units from 0 to 1_000_000_000_000);
+
+/// How many keys PREMIER.TOP answers.
+pub static TOP_COUNT: Argument = argument!("count", "How many keys to answer", units from 1 to 256);
+
 impl Argument {
+    /// Reads a number of units.
+    ///
+    /// # Errors
+    /// When it is none, or out of bounds.
+    pub fn units(&'static self, text: &[u8]) -> Result<u64, InvalidArgument> {
+        parse_integer(text).filter(|units| self.values.allow_units(*units)).ok_or(InvalidArgument(self))
+    }
+
     /// Which of the words that it may be this is.
     ///
     /// # Errors

@@ -7,7 +7,7 @@
 use core::num::NonZeroU64;
 
 use crate::state::{MAX_USED, decode_pair, encode_pair};
-use crate::{Cost, Now, Period, Quota, Refund, Span, State, Timestamp, Units};
+use crate::{Bucket, Cost, Now, Period, Quota, Refund, Span, State, Timestamp, Units};
 
 /// The units in a bucket at a moment. 128 bits, encoded little-endian, from the highest:
 ///
@@ -75,6 +75,15 @@ impl BucketState {
         }
     }
 
+    /// That of a bucket that will be empty after `rest`, if it has no more than [`MAX_USED`] in it.
+    #[must_use]
+    pub fn empty_after(rest: Span, now: Now, limit: &Bucket) -> Self {
+        match Rate::new(limit.quota, limit.period) {
+            Some(rate) => Level::empty_after(rest, now, rate).state(),
+            None => Self::default(),
+        }
+    }
+
     fn pack(parts: Parts) -> Self {
         let many = if parts.fraction_bits == FRACTION_BITS { 0 } else { MANY };
         let level = (u128::from(parts.used) << parts.fraction_bits) | u128::from(parts.fraction);
@@ -126,6 +135,15 @@ impl Level {
         }
     }
 
+    /// The level that is nothing after `rest`, as a state can keep it.
+    fn empty_after(rest: Span, now: Now, rate: Rate) -> Self {
+        let ticks = u128::from(rest.as_micros()) * u128::from(rate.quota.get());
+        let (units, part) = divide(ticks, rate.period);
+        let drained = if part > 0 { rate.period.get() - part } else { 0 };
+        let used = u64::try_from(units).unwrap_or(MAX_USED).saturating_add(u64::from(part > 0)).min(MAX_USED);
+        Self { rate, at: now.at(), used, drained }.storable()
+    }
+
     /// The level with this cost on top.
     pub(crate) fn raised(self, cost: Cost) -> Self {
         Self { used: MAX_USED.min(self.used + cost.get()), ..self }
@@ -133,16 +151,20 @@ impl Level {
 
     /// The level with this cost on top, as a state can keep it.
     pub(crate) fn plus(self, cost: Cost) -> Self {
-        let used = self.raised(cost).used;
+        self.raised(cost).storable()
+    }
+
+    /// What a state can tell of it: no more may have drained.
+    fn storable(self) -> Self {
         let period = self.rate.period.get();
-        let is_exact = used < MANY_UNITS || period <= 1 << FRACTION_BITS_IF_MANY;
+        let is_exact = self.used < MANY_UNITS || period <= 1 << FRACTION_BITS_IF_MANY;
         let drained = if is_exact {
             self.drained
         } else {
             let fraction = (u128::from(self.drained) << FRACTION_BITS_IF_MANY) / u128::from(period);
             ticks(fraction, FRACTION_BITS_IF_MANY, period)
         };
-        Self { used, drained, ..self }
+        Self { drained, ..self }
     }
 
     /// Units in the bucket; one that has drained in part counts whole.

@@ -24,11 +24,11 @@ impl Now {
         self.at.minus(self.ahead).millis_after(span)
     }
 
-    /// How long until so many milliseconds since the epoch, on the clock that was read.
+    /// How long until this long after the epoch, on the clock that was read.
     #[must_use]
-    pub const fn until_millis(self, millis: u64) -> Span {
+    pub const fn until(self, since_epoch: Span) -> Span {
         let read = Span::from_micros(self.at.minus(self.ahead).as_micros());
-        Span::from_millis(millis).saturating_sub(read)
+        since_epoch.saturating_sub(read)
     }
 
     /// The moment that a stamp stands for, never later than now.

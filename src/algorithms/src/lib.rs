@@ -44,7 +44,8 @@ mod time;
 mod token;
 
 pub use argument::{
-    ALGORITHM, ALIGNED, Argument, CAPACITY, COST, DURATION, FORCE, InvalidArgument, MAX_WAIT, QUOTA, UNITS, Values,
+    ALGORITHM, ALIGNED, Argument, CAPACITY, COST, COUNT, DURATION, FORCE, InvalidArgument, MAX_BURST, MAX_WAIT, PERIOD,
+    QUANTITY, QUOTA, TOP_COUNT, UNITS, Values,
 };
 pub use bucket::BucketState;
 pub use clock::{Clock, Now};

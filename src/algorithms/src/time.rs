@@ -105,6 +105,12 @@ impl Span {
         self.0.saturating_add(MICROS_PER_MILLI - 1) / MICROS_PER_MILLI
     }
 
+    /// Whole seconds, rounded up.
+    #[must_use]
+    pub const fn as_secs_ceil(self) -> u64 {
+        self.0.div_ceil(MICROS_PER_SECOND)
+    }
+
     /// A part of it, rounded down.
     pub(crate) const fn divided_by(self, parts: u64) -> Self {
         Self(self.0 / parts)

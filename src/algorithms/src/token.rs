@@ -12,6 +12,25 @@ use crate::{Algorithm, Bucket, BucketState, Cost, Decision, MaxWait, Now, Outcom
 #[derive(Debug, Clone, Copy)]
 pub struct Token;
 
+impl Token {
+    /// What a call that costs nothing is answered: it changes nothing, and is limited only as long as more is used than the
+    /// bucket holds.
+    #[must_use]
+    pub fn look(state: &BucketState, now: Now, limit: &Bucket) -> Decision<()> {
+        let Some(rate) = Rate::new(limit.quota, limit.period) else {
+            return Decision::blocked();
+        };
+        let (capacity, level) = (limit.limit(), Level::new(*state, now, rate));
+        let wait = level.time_until(capacity);
+        let outcome = if wait == Span::ZERO {
+            Outcome::Admitted { wait, change: () }
+        } else {
+            Outcome::Limited { retry: Retry::After(wait) }
+        };
+        standing(level, capacity, outcome)
+    }
+}
+
 impl Algorithm for Token {
     type State = BucketState;
     type Limit = Bucket;
@@ -25,12 +44,7 @@ impl Algorithm for Token {
 
         // What was used is what is missing to a full bucket.
         let before = Level::new(*state, now, rate);
-        let limited = |retry| Decision {
-            outcome: Outcome::Limited { retry },
-            limit: capacity,
-            remaining: capacity.saturating_sub(before.used()),
-            reset: before.time_until(0),
-        };
+        let limited = |retry| standing(before, capacity, Outcome::Limited { retry });
         let Some(room) = capacity.checked_sub(cost.get()) else {
             return limited(Retry::Never);
         };
@@ -54,10 +68,10 @@ impl Algorithm for Token {
 
 #[inline]
 fn admitted(after: Level, capacity: u64, wait: Span) -> Decision<BucketState> {
-    Decision {
-        outcome: Outcome::Admitted { wait, change: after.state() },
-        limit: capacity,
-        remaining: capacity.saturating_sub(after.used()),
-        reset: after.time_until(0),
-    }
+    standing(after, capacity, Outcome::Admitted { wait, change: after.state() })
+}
+
+#[inline]
+fn standing<Change>(level: Level, capacity: u64, outcome: Outcome<Change>) -> Decision<Change> {
+    Decision { outcome, limit: capacity, remaining: capacity.saturating_sub(level.used()), reset: level.time_until(0) }
 }

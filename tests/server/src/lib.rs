@@ -71,7 +71,13 @@ impl Server {
     /// For a server that is not like [`Server::start`] makes it.
     #[must_use]
     pub fn builder() -> Builder {
-        Builder { config: String::new(), cluster: false, module: Some(module_path()), wrapper: Vec::new() }
+        Builder {
+            config: String::new(),
+            cluster: false,
+            module: Some(module_path()),
+            module_arguments: String::new(),
+            wrapper: Vec::new(),
+        }
     }
 
     /// A new connection.
@@ -181,6 +187,7 @@ pub struct Builder {
     config: String,
     cluster: bool,
     module: Option<PathBuf>,
+    module_arguments: String,
     wrapper: Vec<String>,
 }
 
@@ -210,6 +217,13 @@ impl Builder {
     #[must_use]
     pub fn module(mut self, path: PathBuf) -> Self {
         self.module = Some(path);
+        self
+    }
+
+    /// Writes this behind the module's file: `.module_arguments("cell-compat yes")`.
+    #[must_use]
+    pub fn module_arguments(mut self, arguments: &str) -> Self {
+        arguments.clone_into(&mut self.module_arguments);
         self
     }
 
@@ -247,7 +261,8 @@ impl Builder {
     }
 
     fn configuration(&self, dir: &Path, port: u16) -> String {
-        let load = self.module.as_ref().map(|path| format!("loadmodule \"{}\"\n", path.display()));
+        let arguments = &self.module_arguments;
+        let load = self.module.as_ref().map(|path| format!("loadmodule \"{}\" {arguments}\n", path.display()));
         let module = load.unwrap_or_default();
         let cluster = if self.cluster { cluster_configuration() } else { String::new() };
         format!(

@@ -1,0 +1,97 @@
+//! `CL.THROTTLE key max_burst count period [quantity]`: what clients of redis-cell call, decided by the token bucket here.
+
+use std::ffi::CStr;
+use std::str;
+
+use premier_algorithms::{
+    Algorithm, Bucket, BucketState, COUNT, Capacity, Cost, Decision, MAX_BURST, Now, Outcome, PERIOD, Period, QUANTITY,
+    Quota, Retry, Span, Token,
+};
+
+use super::arguments::parameter;
+use super::throttle::{Limiter, settle};
+use crate::server::{self, Call, Command, Error, Flags, Info, KeyPosition, Presence, Writing};
+
+/// Answers as redis-cell does: whole seconds, and −1 for how long to wait when the call is admitted.
+#[derive(Debug)]
+pub(crate) struct ClThrottle;
+
+impl Command for ClThrottle {
+    const NAME: &'static CStr = c"CL.THROTTLE";
+
+    fn info() -> Info {
+        let required = [&MAX_BURST, &COUNT, &PERIOD].map(|argument| parameter(argument, Presence::Required));
+        Info {
+            summary: "Limits calls by a token bucket, with the arguments and the reply of redis-cell",
+            complexity: "O(1)",
+            since: "0.1.0",
+            flags: Flags::Write,
+            parameters: required.into_iter().chain([parameter(&QUANTITY, Presence::Optional)]).collect(),
+        }
+    }
+
+    fn run(call: &Call) -> Result<(), Error> {
+        answer(call).inspect_err(|_| Token::counters().count_refused())
+    }
+}
+
+fn answer(call: &Call) -> Result<(), Error> {
+    let mut words = call.arguments();
+    let (Some(max_burst), Some(count), Some(period), quantity, None) =
+        (words.next(), words.next(), words.next(), words.next(), words.next())
+    else {
+        return Err(Error::WrongArity);
+    };
+    let limit = Bucket {
+        capacity: Some(Capacity::new(MAX_BURST.units(max_burst)? + 1)?),
+        quota: Quota::new(COUNT.units(count)?)?,
+        period: Period::new(Span::from_secs(PERIOD.units(period)?))?,
+        max_wait: None,
+    };
+    let quantity = quantity.map_or(Ok(1), |quantity| QUANTITY.units(quantity))?;
+
+    let now = server::now();
+    let key =
+        call.open_key_taking_over::<Token, Writing>(KeyPosition::FIRST, |string| left_behind(string, now, &limit))?;
+    let reply = match Cost::new(quantity) {
+        Ok(cost) => {
+            let decision = Token::decide(key.state(), now, &limit, cost);
+            let reply = reply(&decision);
+            settle(key, now, decision, cost);
+            reply
+        }
+        // It is 0.
+        Err(_) => reply(&Token::look(key.state(), now, &limit)),
+    };
+    call.reply_integers(reply);
+    Ok(())
+}
+
+/// What redis-cell left in a key: the theoretical arrival time, which is when the bucket will be empty, in nanoseconds since the
+/// Unix epoch. Any other string is somebody else's: those of this age have 19 digits, from 2001 to 2262.
+fn left_behind(string: &[u8], now: Now, limit: &Bucket) -> Option<BucketState> {
+    const DIGITS: usize = 19;
+    const NANOS_PER_MICRO: u64 = 1_000;
+    if string.len() != DIGITS || !string.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let nanos: u64 = str::from_utf8(string).ok()?.parse().ok()?;
+    let empty_at = Span::from_micros(nanos.div_ceil(NANOS_PER_MICRO));
+    Some(BucketState::empty_after(now.until(empty_at), now, limit))
+}
+
+/// `limited`, `limit`, `remaining`, `retry after`, `reset`; times in seconds, rounded up. −1 where there is nothing to wait for.
+fn reply<Change>(decision: &Decision<Change>) -> [i64; 5] {
+    let (limited, retry_after) = match decision.outcome {
+        Outcome::Admitted { .. } => (0, -1),
+        Outcome::Limited { retry: Retry::After(wait) } => (1, wait.as_secs_ceil().cast_signed()),
+        Outcome::Limited { retry: Retry::Never } => (1, -1),
+    };
+    [
+        limited,
+        decision.limit.cast_signed(),
+        decision.remaining.cast_signed(),
+        retry_after,
+        decision.reset.as_secs_ceil().cast_signed(),
+    ]
+}

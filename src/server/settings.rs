@@ -1,0 +1,183 @@
+//! What can be configured: by `CONFIG SET premier.name value`, as `premier.name value` in redis.conf, or by `name value`
+//! behind `loadmodule`. What the file or CONFIG REWRITE says goes before what stands behind `loadmodule`.
+
+use std::ffi::{CStr, c_char, c_int, c_longlong, c_void};
+use std::fmt;
+use std::ptr;
+use std::str;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use redis_module::raw;
+
+use super::entry::{LoadError, OK};
+
+/// A number from 0 on, which may be changed at any time.
+#[derive(Debug)]
+pub(crate) struct Number {
+    name: &'static CStr,
+    default: u32,
+    max: u32,
+    value: AtomicU32,
+}
+
+/// Yes, or no unless it is said when the module is loaded. It does not change afterwards.
+#[derive(Debug)]
+pub(crate) struct Switch {
+    name: &'static CStr,
+    value: AtomicBool,
+}
+
+impl Number {
+    pub(crate) const fn new(name: &'static CStr, default: u32, max: u32) -> Self {
+        Self { name, default, max, value: AtomicU32::new(default) }
+    }
+
+    pub(crate) fn get(&self) -> u32 {
+        self.value.load(Ordering::Relaxed)
+    }
+}
+
+impl Switch {
+    pub(crate) const fn new(name: &'static CStr) -> Self {
+        Self { name, value: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn is_on(&self) -> bool {
+        self.value.load(Ordering::Relaxed)
+    }
+}
+
+/// One of them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Setting {
+    Number(&'static Number),
+    Switch(&'static Switch),
+}
+
+impl Setting {
+    fn name(self) -> &'static CStr {
+        match self {
+            Self::Number(number) => number.name,
+            Self::Switch(switch) => switch.name,
+        }
+    }
+
+    /// Makes the server ask for it and set it. Unless told otherwise it sets it to what stands behind `loadmodule`.
+    fn register(self, context: *mut raw::RedisModuleCtx, argument: Option<&[u8]>) -> Result<(), LoadError> {
+        let invalid = || LoadError::Argument(self.to_string());
+        let name = self.name().as_ptr();
+        let status = match self {
+            Self::Number(number) => {
+                let default = match argument {
+                    Some(text) => integer(text).filter(|value| *value <= number.max).ok_or_else(invalid)?,
+                    None => number.default,
+                };
+                let (default, max) = (c_longlong::from(default), c_longlong::from(number.max));
+                let (get, set) = (Some(get_number as GetNumber), Some(set_number as SetNumber));
+                let (flags, this) = (raw::REDISMODULE_CONFIG_DEFAULT, ptr::from_ref(number).cast_mut().cast());
+                // SAFETY: the module is being loaded; the server copies the name and hands `this`, which lives as long as
+                // the module, to the two functions, which take it for what it is.
+                unsafe {
+                    api!(RedisModule_RegisterNumericConfig(context, name, default, flags, 0, max, get, set, None, this))
+                }
+            }
+            Self::Switch(switch) => {
+                let default = match argument {
+                    Some(text) if text.eq_ignore_ascii_case(b"yes") => 1,
+                    Some(text) if text.eq_ignore_ascii_case(b"no") => 0,
+                    Some(_) => return Err(invalid()),
+                    None => 0,
+                };
+                let (get, set) = (Some(get_switch as GetSwitch), Some(set_switch as SetSwitch));
+                let (flags, this) = (raw::REDISMODULE_CONFIG_IMMUTABLE, ptr::from_ref(switch).cast_mut().cast());
+                // SAFETY: as above.
+                unsafe { api!(RedisModule_RegisterBoolConfig(context, name, default, flags, get, set, None, this)) }
+            }
+        };
+        if status == OK { Ok(()) } else { Err(LoadError::Setting(self.name())) }
+    }
+}
+
+/// What may stand behind `loadmodule` for it.
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name().to_string_lossy();
+        match self {
+            Self::Number(number) => write!(f, "{name} must be an integer from 0 to {}", number.max),
+            Self::Switch(_) => write!(f, "{name} must be yes or no"),
+        }
+    }
+}
+
+fn integer(text: &[u8]) -> Option<u32> {
+    let digits = text.iter().all(u8::is_ascii_digit).then_some(text)?;
+    str::from_utf8(digits).ok()?.parse().ok()
+}
+
+/// Registers all settings, reads what stands behind `loadmodule`, and has the server set each.
+pub(super) fn register<'text>(
+    context: *mut raw::RedisModuleCtx,
+    settings: &[Setting],
+    arguments: impl Iterator<Item = &'text [u8]>,
+) -> Result<(), LoadError> {
+    let arguments: Vec<_> = arguments.collect();
+    let is_named = |setting: &Setting, name: &[u8]| name.eq_ignore_ascii_case(setting.name().to_bytes());
+    for pair in arguments.chunks(2) {
+        if !settings.iter().any(|setting| is_named(setting, pair[0])) {
+            let known = settings.iter().map(|setting| setting.name().to_string_lossy()).collect::<Vec<_>>().join(", ");
+            let name = pair[0].escape_ascii();
+            return Err(LoadError::Argument(format!("'{name}' is no setting of the module, which has {known}")));
+        }
+    }
+    for setting in settings {
+        // A missing value is as wrong as an empty one.
+        let value = |pair: &[&'text [u8]]| pair.get(1).copied().unwrap_or_default();
+        let said = arguments.chunks(2).rfind(|pair| is_named(setting, pair[0])).map(value);
+        setting.register(context, said)?;
+    }
+    // SAFETY: the module is being loaded.
+    if unsafe { api!(RedisModule_LoadConfigs(context)) } == OK { Ok(()) } else { Err(LoadError::Settings) }
+}
+
+type GetNumber = unsafe extern "C" fn(*const c_char, *mut c_void) -> c_longlong;
+type SetNumber =
+    unsafe extern "C" fn(*const c_char, c_longlong, *mut c_void, *mut *mut raw::RedisModuleString) -> c_int;
+type GetSwitch = unsafe extern "C" fn(*const c_char, *mut c_void) -> c_int;
+type SetSwitch = unsafe extern "C" fn(*const c_char, c_int, *mut c_void, *mut *mut raw::RedisModuleString) -> c_int;
+
+unsafe extern "C" fn get_number(_name: *const c_char, this: *mut c_void) -> c_longlong {
+    // SAFETY: `this` is the `&'static Number` that was registered with this function.
+    let number: &Number = unsafe { &*this.cast::<Number>().cast_const() };
+    number.get().into()
+}
+
+unsafe extern "C" fn set_number(
+    _name: *const c_char,
+    value: c_longlong,
+    this: *mut c_void,
+    _error: *mut *mut raw::RedisModuleString,
+) -> c_int {
+    // SAFETY: as above.
+    let number: &Number = unsafe { &*this.cast::<Number>().cast_const() };
+    // The server has compared it with the bounds.
+    number.value.store(u32::try_from(value).unwrap_or(number.max), Ordering::Relaxed);
+    OK
+}
+
+unsafe extern "C" fn get_switch(_name: *const c_char, this: *mut c_void) -> c_int {
+    // SAFETY: `this` is the `&'static Switch` that was registered with this function.
+    let switch: &Switch = unsafe { &*this.cast::<Switch>().cast_const() };
+    switch.is_on().into()
+}
+
+unsafe extern "C" fn set_switch(
+    _name: *const c_char,
+    value: c_int,
+    this: *mut c_void,
+    _error: *mut *mut raw::RedisModuleString,
+) -> c_int {
+    // SAFETY: as above.
+    let switch: &Switch = unsafe { &*this.cast::<Switch>().cast_const() };
+    switch.value.store(value != 0, Ordering::Relaxed);
+    OK
+}
