@@ -22,14 +22,14 @@ pub(crate) struct Sketch {
     counts: HashMap<Box<[u8]>, u32>,
     /// No count is less.
     least: u32,
-    /// Half-lives since the Unix epoch.
-    age: u64,
+    /// When counts were last halved, or the first key came up.
+    halved_at: Timestamp,
     random: SmallRng,
 }
 
 impl Sketch {
     pub(crate) fn new() -> Self {
-        Self { counts: HashMap::new(), least: 0, age: 0, random: SmallRng::seed_from_u64(0) }
+        Self { counts: HashMap::new(), least: 0, halved_at: Timestamp::default(), random: SmallRng::seed_from_u64(0) }
     }
 
     /// Counts a key that comes up now. No more than `room` keys are kept.
@@ -85,11 +85,14 @@ impl Sketch {
 
     /// Halves all counts once for each half-life that has gone by.
     fn fade(&mut self, now: Timestamp) {
-        let age = now.as_micros() / HALF_LIFE.as_micros();
-        let halvings = u32::try_from(age.saturating_sub(self.age)).unwrap_or(u32::MAX);
-        if halvings > 0 {
-            self.age = age;
+        if self.counts.is_empty() {
+            self.halved_at = now;
+        }
+        let half_lives = now.since(self.halved_at).as_micros() / HALF_LIFE.as_micros();
+        if half_lives > 0 {
+            self.halved_at = self.halved_at.plus(Span::from_micros(half_lives * HALF_LIFE.as_micros()));
             self.least = 0;
+            let halvings = u32::try_from(half_lives).unwrap_or(u32::MAX);
             self.counts.retain(|_, count| {
                 *count = count.checked_shr(halvings).unwrap_or(0);
                 *count > 0

@@ -255,9 +255,7 @@ pub(super) unsafe fn strings<'strings>(
 }
 
 /// What is in strings that the server handed over.
-pub(super) fn texts<'text>(
-    strings: &'text [*mut raw::RedisModuleString],
-) -> impl ExactSizeIterator<Item = &'text [u8]> {
+pub(super) fn texts(strings: &[*mut raw::RedisModuleString]) -> impl ExactSizeIterator<Item = &[u8]> {
     strings.iter().map(|string| {
         let mut len = 0;
         // SAFETY: the string lives as long as the slice does: see `strings`.

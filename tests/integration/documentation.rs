@@ -3,7 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use premier_algorithms::{ALGORITHM, ALIGNED, Argument, CAPACITY, COST, DURATION, FORCE, MAX_WAIT, QUOTA, UNITS};
+use premier_algorithms::{
+    ALGORITHM, ALIGNED, Argument, CAPACITY, COST, COUNT, DURATION, FORCE, MAX_BURST, MAX_WAIT, PERIOD, QUANTITY, QUOTA,
+    TOP_COUNT, UNITS,
+};
 use premier_test_server::Server;
 use redis::{Connection, Value};
 
@@ -13,16 +16,23 @@ const MAX_MILLIS_GONE_BY: i64 = 5_000;
 /// Where the times are in the answer of a limit.
 const TIMES: [usize; 2] = [3, 4];
 
-/// The integers of a reply, in the order in which they are printed, and whether each is a time.
-fn integers(reply: &Value) -> Vec<(i64, bool)> {
-    let Value::Array(items) = reply else { return integer_at(0, reply) };
-    items.iter().enumerate().flat_map(|(index, item)| integer_at(index, item)).collect()
+/// What is in a reply, in the order in which it is printed.
+#[derive(Debug, PartialEq, Eq)]
+enum Field {
+    Integer {
+        value: i64,
+        is_time: bool,
+    },
+    /// As redis-cli prints it.
+    Text(String),
 }
 
-fn integer_at(index: usize, item: &Value) -> Vec<(i64, bool)> {
-    match item {
-        Value::Int(integer) => vec![(*integer, TIMES.contains(&index))],
-        nested => integers(nested),
+fn fields(index: usize, reply: &Value) -> Vec<Field> {
+    match reply {
+        Value::Int(value) => vec![Field::Integer { value: *value, is_time: TIMES.contains(&index) }],
+        Value::BulkString(bytes) => vec![Field::Text(format!("\"{}\"", bytes.escape_ascii()))],
+        Value::Array(items) => items.iter().enumerate().flat_map(|(index, item)| fields(index, item)).collect(),
+        other => panic!("a reply that no example has: {other:?}"),
     }
 }
 
@@ -69,8 +79,13 @@ fn every_recipe_answers_as_printed() {
     run_examples("docs/recipes.md", 9);
 }
 
+#[test]
+fn every_example_for_those_who_come_from_redis_cell_answers_as_printed() {
+    run_examples("docs/migrating-from-redis-cell.md", 4);
+}
+
 fn run_examples(page: &str, at_least: usize) {
-    let server = Server::start();
+    let server = Server::builder().module_arguments("cell-compat yes").start();
     let mut connection = server.connection();
     let examples = examples(&read(page));
     assert!(examples.len() >= at_least, "{} examples were found", examples.len());
@@ -82,16 +97,23 @@ fn run_examples(page: &str, at_least: usize) {
                 let answered = format!("{} {}", error.code().unwrap_or_default(), error.detail().unwrap_or_default());
                 assert_eq!(answered, printed, "{command}");
             }
-            Ok(value @ (Value::Array(_) | Value::Int(_))) => {
-                let fields = integers(&value);
-                let printed: Vec<i64> = reply.iter().map(|line| integer(line)).collect();
-                assert_eq!(fields.len(), printed.len(), "{command}: {fields:?}");
-                for ((field, is_time), printed) in fields.iter().zip(printed) {
-                    let gone_by = if *is_time && printed > 0 { MAX_MILLIS_GONE_BY } else { 0 };
-                    assert!((printed - gone_by..=printed).contains(field), "{command}: {fields:?}, not {printed}");
+            Ok(Value::Okay) => assert_eq!(reply, ["OK"], "{command}"),
+            Ok(value) => {
+                let fields = fields(0, &value);
+                assert_eq!(fields.len(), reply.len(), "{command}: {fields:?}");
+                for (field, line) in fields.iter().zip(reply) {
+                    match field {
+                        Field::Integer { value, is_time } => {
+                            let printed = integer(&line);
+                            let gone_by = if *is_time && printed > 0 { MAX_MILLIS_GONE_BY } else { 0 };
+                            assert!((printed - gone_by..=printed).contains(value), "{command}: {fields:?}, not {line}");
+                        }
+                        Field::Text(text) => {
+                            assert!(line.ends_with(text.as_str()), "{command}: {fields:?}, not {line}");
+                        }
+                    }
                 }
             }
-            Ok(value) => assert_eq!(value, Value::Okay, "{command}"),
         }
     }
 }
@@ -99,8 +121,10 @@ fn run_examples(page: &str, at_least: usize) {
 #[test]
 fn the_reference_says_of_each_argument_what_the_parser_goes_by() {
     let page = read("docs/commands.md");
-    let arguments: [&Argument; 9] =
-        [&QUOTA, &DURATION, &ALIGNED, &CAPACITY, &COST, &MAX_WAIT, &FORCE, &ALGORITHM, &UNITS];
+    let arguments: [&Argument; 14] = [
+        &QUOTA, &DURATION, &ALIGNED, &CAPACITY, &COST, &MAX_WAIT, &FORCE, &ALGORITHM, &UNITS, &TOP_COUNT, &MAX_BURST,
+        &COUNT, &PERIOD, &QUANTITY,
+    ];
     for argument in arguments {
         let row = format!("| `{}` | {} | {} |", argument.name, argument.summary, argument.allowed);
         assert!(page.contains(&row), "docs/commands.md lacks: {row}");
@@ -109,7 +133,7 @@ fn the_reference_says_of_each_argument_what_the_parser_goes_by() {
 
 #[test]
 fn the_reference_has_the_syntax_that_command_docs_tells() {
-    let server = Server::start();
+    let server = Server::builder().module_arguments("cell-compat yes").start();
     let mut connection = server.connection();
     let page = read("docs/commands.md");
     let names = [
@@ -120,6 +144,8 @@ fn the_reference_has_the_syntax_that_command_docs_tells() {
         "PREMIER.ALL",
         "PREMIER.PEEK",
         "PREMIER.REFUND",
+        "PREMIER.TOP",
+        "CL.THROTTLE",
     ];
     for name in names {
         let docs: Value = redis::cmd("COMMAND").arg("DOCS").arg(name).query(&mut connection).expect("COMMAND DOCS");
@@ -132,10 +158,10 @@ fn the_reference_has_the_syntax_that_command_docs_tells() {
 fn syntax(docs: &Value) -> String {
     let [(name, docs)] = &pairs(docs)[..] else { panic!("one command: {docs:?}") };
     let (_, arguments) = pairs(docs).into_iter().find(|(field, _)| field == "arguments").expect("arguments");
-    format!("{} {}", name.to_uppercase(), hints(&arguments))
+    format!("{} {}", name.to_uppercase(), hints(&arguments, " "))
 }
 
-fn hints(arguments: &Value) -> String {
+fn hints(arguments: &Value, separator: &str) -> String {
     let Value::Array(arguments) = arguments else { panic!("a list: {arguments:?}") };
     let hints = arguments.iter().map(|argument| {
         let fields = pairs(argument);
@@ -144,7 +170,8 @@ fn hints(arguments: &Value) -> String {
         let name = text("name").expect("an argument has a name");
         let value = match text("type").expect("an argument has a type").as_str() {
             "pure-token" => String::new(),
-            "block" => hints(field("arguments").expect("a block has arguments")),
+            "oneof" => hints(field("arguments").expect("there are choices"), " | "),
+            "block" => hints(field("arguments").expect("a block has arguments"), " "),
             _ => name,
         };
         let hint = text("token").map_or(value.clone(), |token| format!("{token} {value}").trim_end().to_owned());
@@ -154,7 +181,7 @@ fn hints(arguments: &Value) -> String {
         let hint = if has("multiple_token") { format!("{hint} …") } else { hint };
         if has("optional") { format!("[{hint}]") } else { hint }
     });
-    hints.collect::<Vec<_>>().join(" ")
+    hints.collect::<Vec<_>>().join(separator)
 }
 
 /// A map in RESP2: names and values in turn.

@@ -86,6 +86,14 @@ fn command_docs_tells_every_argument() {
     assert_eq!(refund.len(), 2);
     assert_argument(&refund[1], ("n", "integer", None, false, "an integer from 1 to 1000000000000"));
 
+    let top = arguments(&mut connection, "PREMIER.TOP");
+    assert_eq!(top.len(), 1);
+    assert_argument(&top[0], ("what", "oneof", None, true, "premier.top-keys by default"));
+    let choices: Vec<Map> = parse(&top[0]["arguments"]);
+    assert_eq!(choices.len(), 2);
+    assert_argument(&choices[0], ("count", "integer", None, false, "an integer from 1 to 256"));
+    assert_argument(&choices[1], ("reset", "pure-token", Some("RESET"), false, "Forgets"));
+
     let arguments = arguments(&mut connection, "PREM");
     assert_eq!(arguments.len(), 2);
     assert_argument(&arguments[0], key);
@@ -104,6 +112,7 @@ fn command_docs_tells_summary_since_complexity_and_group() {
         ("PREMIER.ALL", "several limits", "O(N)"),
         ("PREMIER.PEEK", "changes nothing", "O(1)"),
         ("PREMIER.REFUND", "Gives back", "O(1)"),
+        ("PREMIER.TOP", "limited most of late", "O(N*log(N))"),
         ("PREM", "Internal", "O(1)"),
     ];
     for (name, summary, complexity) in expected {
@@ -175,6 +184,16 @@ fn command_info_tells_arity_flags_and_keys() {
 }
 
 #[test]
+fn the_command_for_operators_has_no_key() {
+    let server = Server::start();
+    let info = command_info(&mut server.connection(), "PREMIER.TOP");
+    let mut flags = info.flags;
+    flags.sort();
+    assert_eq!((info.arity, info.keys, flags), (-1, [0; 3], vec!["admin".to_owned(), "module".to_owned()]));
+    assert!(info.key_specs.is_empty(), "{:?}", info.key_specs);
+}
+
+#[test]
 fn command_getkeys_finds_the_key() {
     let server = Server::start();
     let mut connection = server.connection();
@@ -204,6 +223,7 @@ fn the_module_brings_these_commands_and_no_others() {
         "PREMIER.REFUND",
         "PREMIER.SLIDING",
         "PREMIER.TOKEN",
+        "PREMIER.TOP",
     ];
     assert_eq!(names, expected);
 }
@@ -238,11 +258,13 @@ fn the_commands_are_in_acl_categories_where_modules_have_them() {
         }
         assert!(!has("admin", limiter.command) && !has("dangerous", limiter.command), "{}", limiter.command);
     }
-    for category in ["admin", "dangerous"] {
-        assert_eq!(has(category, "prem"), in_categories, "PREM in @{category}");
-    }
-    for category in ["write", "premier"] {
-        assert!(!has(category, "prem"), "PREM in @{category}");
+    for name in ["prem", "premier.top"] {
+        for category in ["admin", "dangerous"] {
+            assert_eq!(has(category, name), in_categories, "{name} in @{category}");
+        }
+        for category in ["write", "read", "premier"] {
+            assert!(!has(category, name), "{name} in @{category}");
+        }
     }
 
     let version_has_them = crate::info::is_at_least(&mut server.connection(), (7, 2));

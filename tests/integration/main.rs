@@ -14,7 +14,9 @@ mod states;
 
 // The tests.
 mod changing_limits;
+mod cl_throttle;
 mod concurrency;
+mod configuration;
 mod documentation;
 mod forced_calls;
 mod grammar;
@@ -33,4 +35,5 @@ mod replies;
 mod server_commands;
 mod several_limits;
 mod time;
+mod top;
 mod transactions;

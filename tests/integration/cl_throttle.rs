@@ -1,0 +1,215 @@
+//! CL.THROTTLE answers as redis-cell does, without its bugs, and takes over the keys that it left.
+
+use std::thread::sleep;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use premier_test_server::{Builder, Server};
+use redis::{Connection, Value};
+
+use crate::call::{call, command, error, run};
+use crate::info::info_number;
+use crate::replica::{primary, replica_of, wait_until_alike};
+use crate::snapshot::snapshot;
+
+fn compatible(server: Builder) -> Server {
+    server.module_arguments("cell-compat yes").start()
+}
+
+fn throttle(connection: &mut Connection, line: &str) -> [i64; 5] {
+    run(connection, &format!("CL.THROTTLE {line}"))
+}
+
+/// What redis-cell leaves in a key that is as good as new after `rest`.
+fn left_by_redis_cell(rest: Duration) -> u128 {
+    (SystemTime::now() + rest).duration_since(UNIX_EPOCH).expect("it is past 1970").as_nanos()
+}
+
+#[test]
+fn it_answers_field_by_field_what_redis_cell_does() {
+    let server = compatible(Server::builder());
+    let mut connection = server.connection();
+    // max_burst 15 admits 16 at once; a unit comes back every 100 s.
+    for remaining in (0..16).rev() {
+        let reset = (16 - remaining) * 100;
+        assert_eq!(throttle(&mut connection, "user 15 36 3600"), [0, 16, remaining, -1, reset]);
+    }
+    assert_eq!(throttle(&mut connection, "user 15 36 3600"), [1, 16, 0, 100, 1600]);
+    assert_eq!(throttle(&mut connection, "user 15 36 3600 2"), [1, 16, 0, 200, 1600]);
+    // More than there ever will be.
+    assert_eq!(throttle(&mut connection, "user 15 36 3600 17"), [1, 16, 0, -1, 1600]);
+    assert_eq!(throttle(&mut connection, "several 15 36 3600 16"), [0, 16, 0, -1, 1600]);
+    assert_eq!(throttle(&mut connection, "least 0 1 1"), [0, 1, 0, -1, 1]);
+    let most = "most 999999999999 1000000000000 315360000 1000000000000";
+    assert_eq!(throttle(&mut connection, most), [0, 1_000_000_000_000, 0, -1, 315_360_000]);
+}
+
+#[test]
+fn a_quantity_of_0_only_looks() {
+    let server = compatible(Server::builder());
+    let mut connection = server.connection();
+    assert_eq!(throttle(&mut connection, "fresh 15 36 3600 0"), [0, 16, 16, -1, 0]);
+    assert!(!run::<bool>(&mut connection, "EXISTS fresh"));
+    throttle(&mut connection, "user 15 36 3600 16");
+    let before = snapshot(&server);
+    assert_eq!(throttle(&mut connection, "user 15 36 3600 0"), [0, 16, 0, -1, 1600]);
+    // More is used than this limit admits at all.
+    assert_eq!(throttle(&mut connection, "user 5 36 3600 0"), [1, 6, 0, 1000, 1600]);
+    assert_eq!(snapshot(&server), before);
+}
+
+/// redis-cell: waiting as long as told could still be limited, and 6000 per second reported 6024 of 6001 remaining.
+#[test]
+fn the_wait_is_true_and_no_more_remains_than_the_limit() {
+    let server = compatible(Server::builder());
+    let mut connection = server.connection();
+    throttle(&mut connection, "user 2 3 1 3");
+    let [limited, _, _, retry_after, _] = throttle(&mut connection, "user 2 3 1 3");
+    assert_eq!(limited, 1);
+    sleep(Duration::from_secs(retry_after.try_into().expect("it is not never")));
+    assert_eq!(throttle(&mut connection, "user 2 3 1 3")[0], 0);
+    for _ in 0..100 {
+        let [limited, limit, remaining, ..] = throttle(&mut connection, "fast 6000 6000 1");
+        assert!(limited == 0 && limit == 6001 && (0..6001).contains(&remaining), "{remaining} of {limit}");
+    }
+}
+
+#[test]
+fn it_shares_its_keys_with_the_token_bucket() {
+    let server = compatible(Server::builder());
+    let mut connection = server.connection();
+    throttle(&mut connection, "user 15 36 3600 6");
+    assert_eq!(run::<String>(&mut connection, "TYPE user"), "premtoken");
+    let reply = call(&mut connection, "PREMIER.TOKEN user 36 1h CAPACITY 16 COST 5");
+    assert_eq!((reply.limited, reply.limit, reply.remaining), (false, 16, 5));
+    assert_eq!(throttle(&mut connection, "user 15 36 3600 5"), [0, 16, 0, -1, 1600]);
+}
+
+#[test]
+fn a_key_that_redis_cell_left_counts_as_what_it_says_was_used() {
+    let server = compatible(Server::builder());
+    let mut connection = server.connection();
+    for (rest, remaining) in [(950, 6), (1_550, 0), (9_999, 0), (50, 15)] {
+        let value = left_by_redis_cell(Duration::from_secs(rest));
+        let () = run(&mut connection, &format!("SET user {value} EX {rest}"));
+        let [limited, limit, left, _, reset] = throttle(&mut connection, "user 15 36 3600 0");
+        assert_eq!((limited, limit, left), (i64::from(rest > 1_600), 16, remaining), "{rest} s");
+        assert!((rest.cast_signed() - 1..=rest.cast_signed()).contains(&reset), "{rest} s: {reset}");
+        // Looking has not changed it.
+        assert_eq!(run::<u128>(&mut connection, "GET user"), value);
+    }
+
+    let value = left_by_redis_cell(Duration::from_secs(950));
+    let () = run(&mut connection, &format!("SET user {value} EX 9"));
+    let [limited, .., retry_after, _] = throttle(&mut connection, "user 15 36 3600 7");
+    assert_eq!((limited, retry_after), (1, 50));
+    assert_eq!(run::<u128>(&mut connection, "GET user"), value, "a limited call has changed it");
+    assert!(run::<i64>(&mut connection, "TTL user") <= 9);
+
+    let reply = throttle(&mut connection, "user 15 36 3600 6");
+    assert_eq!(reply, [0, 16, 0, -1, 1550]);
+    assert_eq!(run::<String>(&mut connection, "TYPE user"), "premtoken");
+    assert!((1_540..=1_551).contains(&run::<i64>(&mut connection, "TTL user")));
+
+    // It is over.
+    let value = left_by_redis_cell(Duration::ZERO);
+    let () = run(&mut connection, &format!("SET user {value}"));
+    assert_eq!(throttle(&mut connection, "user 15 36 3600"), [0, 16, 15, -1, 100]);
+}
+
+/// redis-cell took the value of any key for one of its own, or brought the server down.
+#[test]
+fn what_redis_cell_cannot_have_left_stays_as_it_is() {
+    let server = compatible(Server::builder());
+    let mut connection = server.connection();
+    let values =
+        ["5", "hello", "-1795556007308688612", "17955560073086886120", "1795556007.30868861", "179555600730868861x"];
+    for value in values {
+        let () = run(&mut connection, &format!("SET text {value}"));
+        for quantity in ["", " 0", " 99"] {
+            let line = format!("CL.THROTTLE text 15 36 3600{quantity}");
+            assert!(error(&mut connection, &command(&line)).starts_with("WRONGTYPE "), "{value}");
+        }
+        assert_eq!(run::<String>(&mut connection, "GET text"), value);
+    }
+    let () = run(&mut connection, "RPUSH list 1795556007308688612");
+    call(&mut connection, "PREMIER.LEAKY leaky 5 1h");
+    for key in ["list", "leaky"] {
+        let line = error(&mut connection, &command(&format!("CL.THROTTLE {key} 15 36 3600")));
+        assert!(line.starts_with("WRONGTYPE "), "{line}");
+    }
+    let binary: [i64; 5] = redis::cmd("CL.THROTTLE")
+        .arg(b"\xff\x00\r\n")
+        .arg(&[15, 36, 3600])
+        .query(&mut connection)
+        .expect("any bytes are a key");
+    assert_eq!(binary, [0, 16, 15, -1, 100]);
+    // Only CL.THROTTLE takes them over.
+    let () = run(&mut connection, &format!("SET user {}", left_by_redis_cell(Duration::from_secs(9))));
+    assert!(error(&mut connection, &command("PREMIER.TOKEN user 5 1h")).starts_with("WRONGTYPE "));
+}
+
+#[test]
+fn a_wrong_argument_is_named() {
+    let server = compatible(Server::builder());
+    let mut connection = server.connection();
+    let wrong = [
+        ("-1 36 3600", "ERR max_burst must be an integer from 0 to 999999999999"),
+        ("1000000000000 36 3600", "ERR max_burst must be an integer from 0 to 999999999999"),
+        ("15 0 3600", "ERR count must be an integer from 1 to 1000000000000"),
+        ("15 36 0", "ERR period must be an integer from 1 to 315360000"),
+        ("15 36 1h", "ERR period must be an integer from 1 to 315360000"),
+        ("15 36 3600 -1", "ERR quantity must be an integer from 0 to 1000000000000"),
+        ("15 36 3600 1000000000001", "ERR quantity must be an integer from 0 to 1000000000000"),
+    ];
+    for (arguments, sentence) in wrong {
+        assert_eq!(error(&mut connection, &command(&format!("CL.THROTTLE user {arguments}"))), sentence);
+    }
+    for arguments in ["user 15 36", "user 15 36 3600 1 1"] {
+        let line = error(&mut connection, &command(&format!("CL.THROTTLE {arguments}")));
+        assert!(line.contains("wrong number of arguments"), "{line}");
+    }
+    assert!(!run::<bool>(&mut connection, "EXISTS user"));
+}
+
+#[test]
+fn it_is_replicated_by_effect_and_survives_a_restart() {
+    let mut primary = compatible(primary().config("appendonly", "yes").config("appendfsync", "always"));
+    // What is replicated is no CL.THROTTLE: a replica needs none.
+    let replica = replica_of(&primary);
+    let mut connection = primary.connection();
+    let () = run(&mut connection, &format!("SET old {}", left_by_redis_cell(Duration::from_secs(950))));
+    throttle(&mut connection, "old 15 36 3600 6");
+    throttle(&mut connection, "new 15 36 3600 6");
+    let offset = info_number(&mut connection, "replication", "master_repl_offset");
+    throttle(&mut connection, "new 15 36 3600 11");
+    throttle(&mut connection, "new 15 36 3600 0");
+    assert_eq!(info_number(&mut connection, "replication", "master_repl_offset"), offset);
+    wait_until_alike(&primary, &replica);
+    let before = snapshot(&primary);
+    assert_eq!(before.len(), 2);
+    assert_eq!(snapshot(&replica), before);
+    drop(replica);
+    primary.restart();
+    assert_eq!(snapshot(&primary), before);
+}
+
+#[test]
+fn there_is_none_unless_asked_for() {
+    let server = Server::start();
+    let line = error(&mut server.connection(), &command("CL.THROTTLE user 15 36 3600"));
+    assert!(line.contains("unknown command"), "{line}");
+}
+
+#[test]
+fn it_counts_as_a_token_bucket() {
+    let server = compatible(Server::builder());
+    let mut connection = server.connection();
+    throttle(&mut connection, "user 15 36 3600 9");
+    throttle(&mut connection, "user 15 36 3600 9");
+    throttle(&mut connection, "user 15 36 3600 0");
+    error(&mut connection, &command("CL.THROTTLE user 15 36 0"));
+    let info: String = run(&mut connection, "INFO premier");
+    assert!(info.contains("premier_token:admitted=1,limited=1,refused=1,units=9"), "{info}");
+    let top: Value = run(&mut connection, "PREMIER.TOP");
+    assert_eq!(redis::from_redis_value::<Vec<(String, u64)>>(top).expect("pairs"), [("user".to_owned(), 1)]);
+}

@@ -1,0 +1,164 @@
+//! PREMIER.TOP tells which keys limit, and a keyspace notification does as it happens.
+
+use premier_test_server::Server;
+use redis::{Connection, Value};
+
+use crate::call::{LIMITERS, call, command, error, run};
+use crate::replica::{primary, replica_of, wait_until_alike};
+
+fn top(connection: &mut Connection, arguments: &str) -> Vec<(String, u64)> {
+    let pairs: Vec<Value> = run(connection, format!("PREMIER.TOP {arguments}").trim_end());
+    pairs.into_iter().map(|pair| redis::from_redis_value(pair).expect("a key and a count")).collect()
+}
+
+fn pair(key: &str, count: u64) -> (String, u64) {
+    (key.to_owned(), count)
+}
+
+/// Makes a key limit so many calls.
+fn limit(connection: &mut Connection, key: &str, times: usize) {
+    for _ in 0..times {
+        assert!(call(connection, &format!("PREMIER.FIXED {key} 0 1h")).limited);
+    }
+}
+
+#[test]
+fn it_answers_the_keys_that_limited_most_and_how_often() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    assert_eq!(top(&mut connection, ""), []);
+    for (limiter, times) in LIMITERS.iter().zip([2, 4, 3, 1]) {
+        // The first one is admitted.
+        for _ in 0..=times {
+            call(&mut connection, &format!("{} {} 1 1h", limiter.command, limiter.data_type));
+        }
+        let algorithm = limiter.command.trim_start_matches("PREMIER.");
+        let _: Value = run(&mut connection, &format!("PREMIER.PEEK {} {algorithm} 1 1h", limiter.data_type));
+    }
+    let expected = [pair("premslide", 4), pair("premtoken", 3), pair("premfixed", 2), pair("premleaky", 1)];
+    assert_eq!(top(&mut connection, ""), expected);
+    assert_eq!(top(&mut connection, "2"), expected[..2]);
+    assert_eq!(top(&mut connection, "256"), expected);
+
+    assert_eq!(run::<String>(&mut connection, "PREMIER.TOP reset"), "OK");
+    assert_eq!(top(&mut connection, ""), []);
+}
+
+#[test]
+fn of_several_limits_those_count_that_limit() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    for _ in 0..3 {
+        let _: Value = run(&mut connection, "PREMIER.ALL a FIXED 1 1h AND b TOKEN 9 1h AND c SLIDING 2 1h COST 2");
+    }
+    assert_eq!(top(&mut connection, ""), [pair("a", 2), pair("c", 2)]);
+}
+
+#[test]
+fn it_answers_no_more_keys_than_configured() {
+    let server = Server::builder().module_arguments("top-keys 2").start();
+    let mut connection = server.connection();
+    for (key, times) in [("a", 1), ("b", 3), ("c", 2)] {
+        limit(&mut connection, key, times);
+    }
+    assert_eq!(top(&mut connection, ""), [pair("b", 3), pair("c", 2)]);
+    assert_eq!(top(&mut connection, "9"), [pair("b", 3), pair("c", 2)]);
+    let () = run(&mut connection, "CONFIG SET premier.top-keys 3");
+    assert_eq!(top(&mut connection, "").len(), 3);
+
+    let () = run(&mut connection, "CONFIG SET premier.top-keys 0");
+    assert_eq!(top(&mut connection, ""), []);
+    limit(&mut connection, "off", 9);
+    let () = run(&mut connection, "CONFIG SET premier.top-keys 32");
+    assert!(!top(&mut connection, "").contains(&pair("off", 9)));
+}
+
+/// A caller who makes up keys must not fill the server's memory, nor hide the one that limits most.
+#[test]
+fn any_number_of_keys_takes_little_memory_and_hides_none() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let limit_many = |connection: &mut Connection, keys: std::ops::Range<u32>| {
+        let mut calls = redis::pipe();
+        for key in keys {
+            calls.cmd("PREMIER.FIXED").arg(format!("{key:0100}")).arg(&["0", "1h"]).ignore();
+            if key % 50 == 0 {
+                calls.cmd("PREMIER.FIXED").arg(&["heavy", "0", "1h"]).ignore();
+            }
+        }
+        let () = calls.query(connection).expect("limited calls");
+    };
+    limit_many(&mut connection, 0..1_000);
+    let used = |connection: &mut Connection| crate::info::info_number(connection, "memory", "used_memory_dataset");
+    let before = used(&mut connection);
+    for first in (1_000..30_000).step_by(1_000) {
+        limit_many(&mut connection, first..first + 1_000);
+    }
+    let grown = used(&mut connection) - before;
+    assert!(grown < 100_000, "{grown} bytes more");
+    let (key, count) = &top(&mut connection, "1")[0];
+    assert_eq!(key, "heavy");
+    // What came up before it had a counter is not counted, and it may have got what another had.
+    assert!((500..=700).contains(count), "{count} of 600");
+    assert_eq!(top(&mut connection, "256").len(), 32);
+}
+
+#[test]
+fn a_wrong_argument_is_named() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    for argument in ["0", "257", "-1", "many", ""] {
+        let line = error(&mut connection, &command(&format!("PREMIER.TOP {argument}")));
+        assert_eq!(line, "ERR count must be an integer from 1 to 256, or RESET in its place");
+    }
+    let line = error(&mut connection, &command("PREMIER.TOP RESET 1"));
+    assert!(line.contains("wrong number of arguments"), "{line}");
+}
+
+#[test]
+fn keys_are_any_bytes() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let key = b"\xff\x00\r\n".to_vec();
+    let _: Value = redis::cmd("PREMIER.FIXED").arg(&key).arg(&["0", "1h"]).query(&mut connection).expect("limited");
+    let pairs: Vec<(Vec<u8>, u64)> = run(&mut connection, "PREMIER.TOP");
+    assert_eq!(pairs, [(key, 1)]);
+}
+
+#[test]
+fn each_node_has_its_own_and_a_restart_forgets_it() {
+    let mut primary = primary().config("appendonly", "yes").start();
+    let replica = replica_of(&primary);
+    limit(&mut primary.connection(), "key", 3);
+    wait_until_alike(&primary, &replica);
+    assert_eq!(top(&mut primary.connection(), ""), [pair("key", 3)]);
+    assert_eq!(top(&mut replica.connection(), ""), []);
+    drop(replica);
+    primary.restart();
+    assert_eq!(top(&mut primary.connection(), ""), []);
+}
+
+#[test]
+fn a_keyspace_notification_tells_of_each_limited_call_where_those_of_modules_are_on() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let mut listener = server.connection();
+    let mut listener = listener.as_pubsub();
+    listener.subscribe("__keyevent@0__:premier.limited").expect("SUBSCRIBE");
+    for (events, expected) in [("E", vec!["end"]), ("Ed", vec!["token", "sliding", "end"])] {
+        let () = run(&mut connection, &format!("CONFIG SET notify-keyspace-events {events}"));
+        let () = run(&mut connection, "FLUSHALL");
+        for _ in 0..2 {
+            call(&mut connection, "PREMIER.TOKEN token 1 1h");
+        }
+        let _: Value = run(&mut connection, "PREMIER.ALL sliding SLIDING 0 1h AND fixed FIXED 1 1h");
+        let _: Value = run(&mut connection, "PREMIER.PEEK token TOKEN 1 1h");
+        let () = run(&mut connection, "PUBLISH __keyevent@0__:premier.limited end");
+
+        let mut told: Vec<String> = Vec::new();
+        while told.last().is_none_or(|key| key != "end") {
+            told.push(listener.get_message().and_then(|message| message.get_payload()).expect("a notification"));
+        }
+        assert_eq!(told, expected, "{events}");
+    }
+}
