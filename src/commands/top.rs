@@ -10,9 +10,6 @@ use crate::server::{self, Call, Command, Error, Flags, Info, Keys, Parameter, Pa
 use crate::settings::TOP_KEYS;
 use crate::sketch::Sketch;
 
-/// How many keys are counted for each that is answered: the more, the less likely that one is missed.
-const ROOM_PER_KEY: u32 = 8;
-
 const RESET: &str = "RESET";
 
 thread_local! {
@@ -22,9 +19,8 @@ thread_local! {
 
 /// A call was limited by this key.
 pub(super) fn count(key: &[u8], now: Now) {
-    let room = TOP_KEYS.get() * ROOM_PER_KEY;
-    if room > 0 {
-        LIMITED.with_borrow_mut(|sketch| sketch.get_or_insert_with(Sketch::new).count(key, now.at(), room as usize));
+    if TOP_KEYS.get() > 0 {
+        LIMITED.with_borrow_mut(|sketch| sketch.get_or_insert_with(Sketch::new).count(key, now.at()));
     }
 }
 
@@ -51,7 +47,7 @@ impl Command for Top {
         };
         Info {
             summary: "Answers the keys that were limited most of late on this node, and how often",
-            complexity: "O(N*log(N)) where N is the number of keys that are counted, 8 times premier.top-keys at most",
+            complexity: "O(N*log(N)) where N is the number of keys that are counted, 1024 at most",
             since: "0.1.0",
             flags: Flags::Operator,
             parameters: vec![choice],
