@@ -63,6 +63,9 @@ impl Effect {
     /// to the AOF each time.
     pub(crate) const COMMAND: &CStr = c"PREM";
 
+    /// How many one call may have, each on a key of its own.
+    pub(crate) const MAX_TOGETHER: usize = 16;
+
     pub(crate) fn new<T: DataType>(state: &T::State, expiry: Expiry) -> Self {
         let mut bytes = ArrayVec::new();
         let mut write = |part: &[u8]| bytes.try_extend_from_slice(part).expect("MAX_LEN is enough for every state");

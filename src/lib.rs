@@ -40,7 +40,7 @@ fn register(module: &Module) -> Result<(), LoadError> {
     if settings::CELL_COMPAT.is_on() {
         module.command::<ClThrottle>()?; // CL.THROTTLE key max_burst count period [quantity]: as redis-cell had it
     }
-    module.command::<Apply>()?; // PREM key effect: internal, how admitted calls reach replicas and the AOF
+    module.command::<Apply>()?; // PREM key effect [key effect]…: internal, how admitted calls reach replicas and the AOF
 
     module.info::<Insight>() // INFO premier
 }

@@ -138,9 +138,9 @@ impl<'call> Call<'call> {
         Key::open_taking_over(self, position, state)
     }
 
-    /// Puts what another server decided in the place of whatever the key holds, and passes it on.
-    pub(crate) fn overwrite_key<T: DataType>(&self, state: T::State, expiry: Expiry) {
-        key::overwrite::<T>(self, state, expiry);
+    /// Puts what another server decided in the place of whatever the key holds.
+    pub(crate) fn overwrite_key<T: DataType>(&self, position: KeyPosition, state: T::State, expiry: Expiry) {
+        key::overwrite::<T>(self, position, state, expiry);
     }
 
     /// Whether this server only takes writes from its primary, and this call is not from there.
@@ -219,11 +219,10 @@ impl<'call> Call<'call> {
         self.signal_modified(key);
     }
 
-    /// Sends this call as it is to replicas and the AOF, and tells whoever watches the first key.
-    pub(super) fn replicate_verbatim(&self) {
+    /// Sends this call as it is to replicas and the AOF.
+    pub(crate) fn replicate_verbatim(&self) {
         // SAFETY: the context is that of the running command.
         unsafe { api!(RedisModule_ReplicateVerbatim(self.context)) };
-        self.signal_modified(KeyPosition::FIRST);
     }
 
     pub(super) fn notify(&self, key: KeyPosition, event: &CStr) {
@@ -232,7 +231,8 @@ impl<'call> Call<'call> {
         unsafe { api!(RedisModule_NotifyKeyspaceEvent(self.context, kind, event.as_ptr(), self.key_name(key))) };
     }
 
-    fn signal_modified(&self, key: KeyPosition) {
+    /// Tells whoever watches the key.
+    pub(super) fn signal_modified(&self, key: KeyPosition) {
         // SAFETY: the context and the key are those of the running command.
         unsafe { api!(RedisModule_SignalModifiedKey(self.context, self.key_name(key))) };
     }

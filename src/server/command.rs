@@ -35,6 +35,8 @@ pub(crate) enum Keys {
     First,
     /// None.
     None,
+    /// Each second, from the first on.
+    EachSecond,
     /// Those that this finds, whatever the arguments are. The first is one.
     Found(fn(&Call) -> Vec<KeyPosition>),
 }
@@ -153,10 +155,11 @@ pub(super) fn register<C: Command>(context: *mut raw::RedisModuleCtx) -> Result<
     let (first, last, step) = match C::KEYS {
         Keys::None => (0, 0, 0),
         Keys::First | Keys::Found(_) => (1, 1, 1),
+        Keys::EachSecond => (1, -1, 2),
     };
     let flags = info.flags.names().to_bytes();
     let flags = match C::KEYS {
-        Keys::None | Keys::First => flags.to_vec(),
+        Keys::None | Keys::First | Keys::EachSecond => flags.to_vec(),
         Keys::Found(_) => [flags, b" getkeys-api"].concat(),
     };
     let flags = CString::new(flags).expect("flags have no zero bytes");
@@ -201,7 +204,7 @@ fn categorize(command: *mut raw::RedisModuleCommand, flags: Flags) {
     }
 }
 
-/// What the server is told of the first key of a command.
+/// What the server is told of the keys of a command: of those that have to be found, the first.
 fn key_spec<C: Command>(flags: Flags) -> Option<raw::RedisModuleCommandKeySpec> {
     let use_of_key = match flags {
         Flags::Read | Flags::Operator => raw::REDISMODULE_CMD_KEY_RO | raw::REDISMODULE_CMD_KEY_ACCESS,
@@ -211,8 +214,12 @@ fn key_spec<C: Command>(flags: Flags) -> Option<raw::RedisModuleCommandKeySpec> 
     };
     let are_there_more = match C::KEYS {
         Keys::None => return None,
-        Keys::First => 0,
+        Keys::First | Keys::EachSecond => 0,
         Keys::Found(_) => raw::REDISMODULE_CMD_KEY_INCOMPLETE,
+    };
+    let range = match C::KEYS {
+        Keys::EachSecond => Range { lastkey: -1, keystep: 2, limit: 0 },
+        _ => Range { lastkey: 0, keystep: 1, limit: 0 },
     };
     Some(raw::RedisModuleCommandKeySpec {
         notes: ptr::null(),
@@ -220,7 +227,7 @@ fn key_spec<C: Command>(flags: Flags) -> Option<raw::RedisModuleCommandKeySpec> 
         begin_search_type: raw::RedisModuleKeySpecBeginSearchType_REDISMODULE_KSPEC_BS_INDEX,
         bs: BeginSearch { index: Index { pos: 1 } },
         find_keys_type: raw::RedisModuleKeySpecFindKeysType_REDISMODULE_KSPEC_FK_RANGE,
-        fk: FindKeys { range: Range { lastkey: 0, keystep: 1, limit: 0 } },
+        fk: FindKeys { range },
     })
 }
 
@@ -287,7 +294,10 @@ impl Parameters {
                 raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_ONEOF
             }
             ParameterKind::Repeated(within) => {
-                flags |= raw::REDISMODULE_CMD_ARG_MULTIPLE | raw::REDISMODULE_CMD_ARG_MULTIPLE_TOKEN;
+                flags |= raw::REDISMODULE_CMD_ARG_MULTIPLE;
+                if is_named {
+                    flags |= raw::REDISMODULE_CMD_ARG_MULTIPLE_TOKEN;
+                }
                 subargs = list_within(Self::behind_key(within));
                 raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_BLOCK
             }
@@ -317,7 +327,7 @@ impl Description {
     fn new<C: Command>(info: &Info) -> Self {
         let (mut parameters, before) = match C::KEYS {
             Keys::None => (Parameters::default().with(&info.parameters), 1),
-            Keys::First | Keys::Found(_) => (Parameters::behind_key(&info.parameters), 2),
+            Keys::First | Keys::EachSecond | Keys::Found(_) => (Parameters::behind_key(&info.parameters), 2),
         };
         let required = info.parameters.iter().filter(|parameter| parameter.presence == Presence::Required).count();
         // The name and the key count too; a negative number means "or more".

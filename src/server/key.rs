@@ -97,6 +97,11 @@ impl<'call, T: DataType, M: Mode> Key<'call, T, M> {
 impl<T: DataType> Key<'_, T> {
     /// Changes the state, lets the key expire then, and tells replicas and the AOF what has come of it.
     pub(crate) fn change(mut self, change: <T::State as State>::Change, expiry: Expiry) {
+        self.apply(change);
+        self.update(expiry);
+    }
+
+    fn apply(&mut self, change: <T::State as State>::Change) {
         if self.value.is_null() {
             self.fresh.apply(change);
             self.value = self.open.put::<T>(std::mem::take(&mut self.fresh));
@@ -104,7 +109,6 @@ impl<T: DataType> Key<'_, T> {
             // SAFETY: as in `state`.
             unsafe { state_of::<T>(self.value) }.apply(change);
         }
-        self.update(expiry);
     }
 
     /// Gives back units, tells replicas and the AOF what has come of it, and answers how many there were. The key is deleted
@@ -130,13 +134,13 @@ impl<T: DataType> Key<'_, T> {
     }
 }
 
-/// Puts an effect that another server decided in the place of whatever the key holds, and passes it on.
-pub(super) fn overwrite<T: DataType>(call: &Call, state: T::State, expiry: Expiry) {
+/// Puts an effect that another server decided in the place of whatever the key holds.
+pub(super) fn overwrite<T: DataType>(call: &Call, position: KeyPosition, state: T::State, expiry: Expiry) {
     clock::see(state.latest_stamp());
-    let open = OpenKey::new::<Writing>(call, KeyPosition::FIRST);
+    let open = OpenKey::new::<Writing>(call, position);
     open.put::<T>(state);
     open.expire(expiry);
-    call.replicate_verbatim();
+    call.signal_modified(position);
 }
 
 #[derive(Debug)]

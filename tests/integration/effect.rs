@@ -48,14 +48,15 @@ fn read_word(rest: &mut &[u8]) -> Vec<u8> {
     word
 }
 
-/// Key and effect of each PREM in the AOF.
+/// The keys and effects of each PREM in the AOF.
 pub(crate) fn effects_in_aof(server: &Server) -> Vec<(Vec<u8>, Vec<u8>)> {
     let commands = commands_in_aof(server).into_iter();
     commands
         .filter(|words| words[0].eq_ignore_ascii_case(b"PREM"))
-        .map(|words| {
-            let [_, key, effect] = <[Vec<u8>; 3]>::try_from(words).expect("PREM key effect");
-            (key, effect)
+        .flat_map(|words| {
+            let (pairs, rest) = words[1..].as_chunks();
+            assert!(rest.is_empty(), "PREM has a key without an effect");
+            pairs.iter().map(|[key, effect]| (key.clone(), effect.clone())).collect::<Vec<_>>()
         })
         .collect()
 }

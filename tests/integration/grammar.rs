@@ -277,6 +277,7 @@ fn too_few_arguments_are_too_few_for_every_command() {
         "PREM",
         "PREM key",
         "PREM key effect more",
+        "PREM key effect other effect more",
         "PREMIER.PEEK",
         "PREMIER.PEEK key",
         "PREMIER.PEEK key FIXED 5",

@@ -1,10 +1,10 @@
-//! `PREM key effect`: takes what a PREMIER command has replicated and nothing else, from those who may.
+//! `PREM key effect [key effect]…`: takes what a PREMIER command has replicated and nothing else, from those who may.
 
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
 use premier_test_server::Server;
-use redis::{Connection, Value};
+use redis::{Cmd, Connection, Value};
 
 use crate::call::{LIMITERS, call, command, error, run};
 use crate::effect::{apply, bucket_state, effect, effects_in_aof, entry, fixed_state, lasting_effect, server_with_aof};
@@ -273,6 +273,63 @@ fn an_effect_from_the_aof_makes_the_same_key_on_another_server() {
     assert!(with_expiry > 100, "{with_expiry} compared");
 }
 
+fn prem(effects: &[(&str, Vec<u8>)]) -> Cmd {
+    let mut command = redis::cmd("PREM");
+    for (key, effect) in effects {
+        command.arg(key).arg(effect);
+    }
+    command
+}
+
+fn effect_of_each() -> Vec<(&'static str, Vec<u8>)> {
+    ["fixed", "sliding", "token", "leaky"]
+        .into_iter()
+        .zip(LETTERS.map(|letter| lasting_effect(letter, &valid_state(letter))))
+        .collect()
+}
+
+#[test]
+fn several_effects_make_the_same_keys_as_one_after_the_other() {
+    let (together, apart) = (Server::start(), Server::start());
+    let effects = effect_of_each();
+    let mut connection = apart.connection();
+    for (key, effect) in &effects {
+        assert_eq!(apply(&mut connection, key.as_bytes(), effect), Ok(Value::Okay));
+    }
+    let mut connection = together.connection();
+    // Whatever they hold.
+    let () = run(&mut connection, "SET sliding text");
+    call(&mut connection, "PREMIER.LEAKY token 5 1h");
+    assert_eq!(prem(&effects).query(&mut connection), Ok(Value::Okay));
+    assert_eq!(snapshot(&together), snapshot(&apart));
+    assert_eq!(snapshot(&together).len(), 4);
+}
+
+#[test]
+fn if_one_of_several_effects_is_malformed_none_is_applied() {
+    let mut target = Target::new();
+    let () = run(&mut target.connection, "SET fixed text");
+    target.before = snapshot(&target.server);
+    for malformed in 0..4 {
+        let mut effects = effect_of_each();
+        effects[malformed].1.push(0);
+        assert_eq!(error(&mut target.connection, &prem(&effects)), REFUSAL);
+        target.assert_unchanged();
+    }
+}
+
+#[test]
+fn no_more_effects_are_taken_than_a_call_can_have() {
+    let mut target = Target::new();
+    let keys: Vec<String> = (0..17).map(|index| format!("key:{index}")).collect();
+    let effect = lasting_effect(b'F', &fixed_state(MOMENT, 1));
+    let effects: Vec<_> = keys.iter().map(|key| (key.as_str(), effect.clone())).collect();
+    assert_eq!(error(&mut target.connection, &prem(&effects)), REFUSAL);
+    target.assert_unchanged();
+    assert_eq!(prem(&effects[..16]).query(&mut target.connection), Ok(Value::Okay));
+    assert_eq!(snapshot(&target.server).len(), 17);
+}
+
 #[test]
 fn each_digest_is_that_of_one_state() {
     let server = Server::start();
@@ -365,6 +422,10 @@ fn who_may_write_may_not_call_it() {
     assert_eq!(allowed, "OK");
     let refused: String = run(&mut connection, "ACL DRYRUN writer PREM key effect");
     assert!(refused.contains("no permissions"), "{refused}");
+    let () = run(&mut connection, "ACL SETUSER repairer on nopass ~one +prem");
+    assert_eq!(run::<String>(&mut connection, "ACL DRYRUN repairer PREM one effect"), "OK");
+    let refused: String = run(&mut connection, "ACL DRYRUN repairer PREM one effect two effect");
+    assert!(refused.contains("two"), "{refused}");
     assert!(run::<Value>(&mut connection, "AUTH writer any") == Value::Okay);
     let line = error(&mut connection, &command("PREM key effect"));
     assert!(line.starts_with("NOPERM "), "{line}");

@@ -94,10 +94,16 @@ fn command_docs_tells_every_argument() {
     assert_argument(&choices[0], ("count", "integer", None, false, "an integer from 1 to 256"));
     assert_argument(&choices[1], ("reset", "pure-token", Some("RESET"), false, "Forgets"));
 
-    let arguments = arguments(&mut connection, "PREM");
-    assert_eq!(arguments.len(), 2);
-    assert_argument(&arguments[0], key);
-    assert_argument(&arguments[1], ("effect", "string", None, false, "What PREMIER commands replicate"));
+    let mut internal = arguments(&mut connection, "PREM");
+    let further = internal.pop().expect("further keys");
+    assert_argument(&further, ("further", "block", None, true, "Another key"));
+    let flags: Vec<String> = parse(&further["flags"]);
+    assert!(flags.contains(&"multiple".to_owned()) && !flags.contains(&"multiple_token".to_owned()), "{flags:?}");
+    for pair in [internal, parse(&further["arguments"])] {
+        assert_eq!(pair.len(), 2);
+        assert_argument(&pair[0], key);
+        assert_argument(&pair[1], ("effect", "string", None, false, "What PREMIER commands replicate"));
+    }
 }
 
 #[test]
@@ -113,7 +119,7 @@ fn command_docs_tells_summary_since_complexity_and_group() {
         ("PREMIER.PEEK", "changes nothing", "O(1)"),
         ("PREMIER.REFUND", "Gives back", "O(1)"),
         ("PREMIER.TOP", "limited most of late", "O(N*log(N))"),
-        ("PREM", "Internal", "O(1)"),
+        ("PREM", "Internal", "O(N)"),
     ];
     for (name, summary, complexity) in expected {
         let docs = docs(&mut connection, name);
@@ -150,14 +156,16 @@ fn command_info_tells_arity_flags_and_keys() {
     let mut connection = server.connection();
     let limiters = LIMITERS.map(|limiter| (limiter.command, -4, vec!["denyoom", "fast", "module", "write"]));
     // Servers tell nobody that a command may replicate.
-    let internal = ("PREM", 3, vec!["admin", "fast", "module"]);
+    let internal = ("PREM", -3, vec!["admin", "fast", "module"]);
     let all = ("PREMIER.ALL", -5, vec!["denyoom", "fast", "module", "movablekeys", "write"]);
     let peek = ("PREMIER.PEEK", -5, vec!["fast", "module", "readonly"]);
     let refund = ("PREMIER.REFUND", 3, vec!["fast", "module", "write"]);
     for (name, arity, expected) in limiters.into_iter().chain([internal, all, peek, refund]) {
         let info = command_info(&mut connection, name);
         assert_eq!(info.arity, arity, "{name}");
-        assert_eq!(info.keys, [1, 1, 1], "{name}");
+        // Those of PREMIER.ALL have to be found.
+        let (keys, last_key, key_step) = if name == "PREM" { ([1, -1, 2], -1, 2) } else { ([1, 1, 1], 0, 1) };
+        assert_eq!(info.keys, keys, "{name}");
         let mut flags = info.flags;
         flags.sort();
         assert_eq!(flags, expected, "{name}");
@@ -177,7 +185,7 @@ fn command_info_tells_arity_flags_and_keys() {
         let find: Map = parse(&spec["find_keys"]);
         assert_eq!(text(&find, "type"), "range");
         let range: Map = parse(&find["spec"]);
-        for (field, value) in [("lastkey", 0), ("keystep", 1), ("limit", 0)] {
+        for (field, value) in [("lastkey", last_key), ("keystep", key_step), ("limit", 0)] {
             assert_eq!(range.get(field), Some(&Value::Int(value)), "{name} {field}");
         }
     }
@@ -205,6 +213,8 @@ fn command_getkeys_finds_the_key() {
     for line in ["PREM the-key effect", "PREMIER.PEEK the-key FIXED 5 1h", "PREMIER.REFUND the-key 1"] {
         assert_eq!(run::<Vec<String>>(&mut connection, &format!("COMMAND GETKEYS {line}")), ["the-key"], "{line}");
     }
+    let several = "COMMAND GETKEYS PREM one effect two effect three effect";
+    assert_eq!(run::<Vec<String>>(&mut connection, several), ["one", "two", "three"]);
 }
 
 #[test]
