@@ -3,16 +3,17 @@
 
 use std::ffi::CStr;
 
+use arrayvec::ArrayVec;
 use premier_algorithms::{Decision, Fixed, Joint, Leaky, Now, Outcome, Sliding, State, Token};
 
 use super::algorithm::{choose, parameters};
 use super::arguments::Arguments;
 use super::throttle::{Limiter, decide, reply, tell_limited};
-use crate::effect::Expiry;
-use crate::server::{self, Call, Command, Error, Flags, Info, Key, KeyPosition, Keys, Parameter, Writing};
+use crate::effect::{Effect, Expiry};
+use crate::server::{self, Call, Command, Effects, Error, Flags, Info, Key, KeyPosition, Keys, Parameter, Writing};
 
 /// How many limits a call may have.
-const MAX_LIMITS: usize = 16;
+const MAX_LIMITS: usize = Effect::MAX_TOGETHER;
 
 /// Stands between two limits.
 const AND: &str = "AND";
@@ -24,8 +25,14 @@ pub(crate) struct All;
 impl Command for All {
     const NAME: &'static CStr = c"PREMIER.ALL";
     const KEYS: Keys = Keys::Found(|call| {
-        let words: Vec<_> = call.words().collect();
-        limits(&words).map(|(key, _)| key).collect()
+        // The first word, and each behind an AND. A key may be of this name.
+        let mut is_key = true;
+        let positions = call.words().enumerate().filter_map(|(index, word)| {
+            let position = is_key.then(|| KeyPosition::behind_first(index));
+            is_key = !is_key && is_and(word);
+            position
+        });
+        positions.collect()
     });
 
     fn info() -> Info {
@@ -41,30 +48,44 @@ impl Command for All {
     }
 
     fn run(call: &Call) -> Result<(), Error> {
-        let words: Vec<_> = call.words().collect();
-        let limits: Vec<_> = limits(&words).collect();
-        if limits.len() > MAX_LIMITS {
-            return Err(Error::Argument(format!("one call may have up to {MAX_LIMITS} limits")));
-        }
-        for (index, (_, limit)) in limits.iter().enumerate() {
-            if limits[..index].iter().any(|(_, other)| other.first() == limit.first()) {
+        let now = server::now();
+        let mut keys = Few::<&[u8]>::new();
+        let mut charges = Few::<Charge>::new();
+        let mut answers = Few::<Decision<()>>::new();
+        let mut words = call.words();
+        let words_in_call = words.len();
+        let mut goes_on = true;
+        while goes_on {
+            let position = KeyPosition::behind_first(words_in_call - words.len());
+            let key = words.next().ok_or(Error::WrongArity)?;
+            if keys.contains(&key) {
                 return Err(Error::Argument("a key may be named once only".to_owned()));
             }
-        }
-        let now = server::now();
-        let charges = limits.into_iter().map(|(key, limit)| {
-            let mut words = limit.iter().skip(1).copied();
-            let charges = [charge::<Fixed>, charge::<Sliding>, charge::<Token>, charge::<Leaky>];
-            let charge = choose(words.next(), charges)?;
-            charge(call, key, now, &mut words)
-        });
-        let charges: Vec<Box<dyn Charge>> = charges.collect::<Result<_, _>>()?;
+            keys.try_push(key).map_err(|_| Error::Argument(format!("one call may have up to {MAX_LIMITS} limits")))?;
 
-        let answers: Vec<_> = charges.iter().map(|charge| charge.answer()).collect();
+            goes_on = false;
+            let mut limit = words.by_ref().take_while(|word| {
+                goes_on = is_and(word);
+                !goes_on
+            });
+            let algorithm = choose(limit.next(), [Name::Fixed, Name::Sliding, Name::Token, Name::Leaky])?;
+            let charge = match algorithm {
+                Name::Fixed => Charge::Fixed(Decided::new(call, position, now, &mut limit)?),
+                Name::Sliding => Charge::Sliding(Decided::new(call, position, now, &mut limit)?),
+                Name::Token => Charge::Token(Decided::new(call, position, now, &mut limit)?),
+                Name::Leaky => Charge::Leaky(Decided::new(call, position, now, &mut limit)?),
+            };
+            answers.push(charge.answer());
+            charges.push(charge);
+        }
+
         let Joint { decision, binding } = Joint::new(&answers).ok_or(Error::WrongArity)?;
         match decision.outcome {
-            Outcome::Admitted { .. } => charges.into_iter().for_each(Charge::make),
-            Outcome::Limited { .. } => charges.iter().for_each(|charge| charge.count_if_limited()),
+            Outcome::Admitted { .. } => {
+                let mut effects = Effects::new(call);
+                charges.drain(..).for_each(|charge| charge.make(now, &mut effects));
+            }
+            Outcome::Limited { .. } => charges.iter().for_each(|charge| charge.tell_if_limited(now)),
         }
         let joint = reply(&decision);
         call.reply_array(joint.len() + 2);
@@ -80,66 +101,90 @@ impl Command for All {
     }
 }
 
-/// The words of each limit, the key first, and where that stands.
-fn limits<'words, 'text>(words: &'words [&'text [u8]]) -> impl Iterator<Item = (KeyPosition, &'words [&'text [u8]])> {
-    let mut next = Some(0);
-    std::iter::from_fn(move || {
-        let first = next?;
-        let rest = &words[first..];
-        // A key may be of this name.
-        let and = rest.iter().skip(1).position(|word| word.eq_ignore_ascii_case(AND.as_bytes())).map(|and| and + 1);
-        next = and.map(|and| first + and + 1);
-        Some((KeyPosition::behind_first(first), &rest[..and.unwrap_or(rest.len())]))
-    })
+/// One for each limit.
+type Few<T> = ArrayVec<T, MAX_LIMITS>;
+
+#[derive(Clone, Copy)]
+enum Name {
+    Fixed,
+    Sliding,
+    Token,
+    Leaky,
+}
+
+fn is_and(word: &[u8]) -> bool {
+    word.eq_ignore_ascii_case(AND.as_bytes())
 }
 
 /// What the call would be charged to a limit.
-trait Charge {
+enum Charge<'call> {
+    Fixed(Decided<'call, Fixed>),
+    Sliding(Decided<'call, Sliding>),
+    Token(Decided<'call, Token>),
+    Leaky(Decided<'call, Leaky>),
+}
+
+impl Charge<'_> {
     /// What the limit answers alone.
-    fn answer(&self) -> Decision<()>;
+    fn answer(&self) -> Decision<()> {
+        match self {
+            Self::Fixed(decided) => decided.decision.answer(),
+            Self::Sliding(decided) => decided.decision.answer(),
+            Self::Token(decided) => decided.decision.answer(),
+            Self::Leaky(decided) => decided.decision.answer(),
+        }
+    }
 
-    fn make(self: Box<Self>);
+    fn make(self, now: Now, effects: &mut Effects) {
+        match self {
+            Self::Fixed(decided) => decided.make(now, effects),
+            Self::Sliding(decided) => decided.make(now, effects),
+            Self::Token(decided) => decided.make(now, effects),
+            Self::Leaky(decided) => decided.make(now, effects),
+        }
+    }
 
-    /// The call is not charged. INFO says which limits were to blame.
-    fn count_if_limited(&self);
+    /// The call is not charged. Operators are told which limits were to blame.
+    fn tell_if_limited(&self, now: Now) {
+        match self {
+            Self::Fixed(decided) => decided.tell_if_limited(now),
+            Self::Sliding(decided) => decided.tell_if_limited(now),
+            Self::Token(decided) => decided.tell_if_limited(now),
+            Self::Leaky(decided) => decided.tell_if_limited(now),
+        }
+    }
 }
 
 struct Decided<'call, L: Limiter> {
     key: Key<'call, L, Writing>,
-    now: Now,
     decision: Decision<<L::State as State>::Change>,
     units: u64,
 }
 
-fn charge<'call, L: Limiter>(
-    call: &'call Call<'call>,
-    key: KeyPosition,
-    now: Now,
-    words: &mut dyn Iterator<Item = &[u8]>,
-) -> Result<Box<dyn Charge + 'call>, Error> {
-    let arguments = Arguments::parse(words, L::OPTIONS)?;
-    let key = call.open_key::<L, Writing>(key)?;
-    let decision = decide::<L>(key.state(), now, &arguments);
-    Ok(Box::new(Decided { key, now, decision, units: arguments.cost.get() }))
-}
-
-impl<L: Limiter> Charge for Decided<'_, L> {
-    fn answer(&self) -> Decision<()> {
-        self.decision.answer()
+impl<'call, L: Limiter> Decided<'call, L> {
+    fn new<'words>(
+        call: &'call Call<'call>,
+        key: KeyPosition,
+        now: Now,
+        words: &mut impl Iterator<Item = &'words [u8]>,
+    ) -> Result<Self, Error> {
+        let arguments = Arguments::parse(words, L::OPTIONS)?;
+        let key = call.open_key::<L, Writing>(key)?;
+        let decision = decide::<L>(key.state(), now, &arguments);
+        Ok(Self { key, decision, units: arguments.cost.get() })
     }
 
-    fn make(self: Box<Self>) {
-        let Self { key, now, decision, units } = *self;
-        L::counters().count(&decision, units);
-        if let Outcome::Admitted { change, .. } = decision.outcome {
-            key.change(change, Expiry::after(now, decision.reset));
+    fn make(self, now: Now, effects: &mut Effects) {
+        L::counters().count(&self.decision, self.units);
+        if let Outcome::Admitted { change, .. } = self.decision.outcome {
+            self.key.change_among_others(change, Expiry::after(now, self.decision.reset), effects);
         }
     }
 
-    fn count_if_limited(&self) {
+    fn tell_if_limited(&self, now: Now) {
         if let Outcome::Limited { .. } = self.decision.outcome {
             L::counters().count(&self.decision, self.units);
-            tell_limited(&self.key, self.now);
+            tell_limited(&self.key, now);
         }
     }
 }

@@ -11,6 +11,7 @@ use redis_module::raw;
 use super::call::{Call, Error, KeyPosition};
 use super::clock;
 use super::data_type::{DataType, into_value, state_of};
+use super::effects::Effects;
 use crate::effect::{Effect, Expiry};
 
 /// For what a key is opened.
@@ -99,6 +100,18 @@ impl<T: DataType> Key<'_, T> {
     pub(crate) fn change(mut self, change: <T::State as State>::Change, expiry: Expiry) {
         self.apply(change);
         self.update(expiry);
+    }
+
+    /// Changes the state and lets the key expire then, which replicas and the AOF are told with the other effects of the call.
+    pub(crate) fn change_among_others(
+        mut self,
+        change: <T::State as State>::Change,
+        expiry: Expiry,
+        effects: &mut Effects,
+    ) {
+        self.apply(change);
+        self.open.expire(expiry);
+        effects.add(self.open.position, &Effect::new::<T>(self.state(), expiry));
     }
 
     fn apply(&mut self, change: <T::State as State>::Change) {

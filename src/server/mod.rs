@@ -33,11 +33,13 @@ interface!(
     RedisModule_CloseKey,
     RedisModule_CreateCommand,
     RedisModule_CreateDataType,
+    RedisModule_CreateString,
     RedisModule_DefragAlloc,
     RedisModule_DigestAddStringBuffer,
     RedisModule_DigestEndSequence,
     RedisModule_EmitAOF,
     RedisModule_Free,
+    RedisModule_FreeString,
     RedisModule_GetAbsExpire,
     RedisModule_GetCommand,
     RedisModule_GetContextFlags,
@@ -91,6 +93,7 @@ mod call;
 mod clock;
 mod command;
 mod data_type;
+mod effects;
 mod entry;
 mod info;
 mod key;
@@ -102,6 +105,7 @@ pub(crate) use call::{Call, Error, KeyPosition};
 pub(crate) use clock::now;
 pub(crate) use command::{Command, Flags, Info, Keys, Parameter, ParameterKind, Presence};
 pub(crate) use data_type::{DataType, Defrag, Handle};
+pub(crate) use effects::Effects;
 pub(crate) use entry::{LoadError, Module};
 pub(crate) use info::{Report, Reporter};
 pub(crate) use key::{Key, Reading, Writing};

@@ -143,11 +143,11 @@ fn it_reaches_replicas_and_the_aof_in_one_piece() {
     let replica = replica_of(&server);
     let mut connection = server.connection();
     assert!(!all(&mut connection, &one_of_each("", "2 3650d COST 2")).reply.limited);
-    let names: Vec<Vec<u8>> = commands_in_aof(&server).into_iter().map(|mut words| words.swap_remove(0)).collect();
-    let names: Vec<String> = names.iter().map(|name| String::from_utf8_lossy(name).to_uppercase()).collect();
-    // Before or after MULTI, as servers like.
-    let names: Vec<String> = names.into_iter().filter(|name| name != "SELECT").collect();
-    assert!(names.ends_with(&["MULTI", "PREM", "PREM", "PREM", "PREM", "EXEC"].map(str::to_owned)), "{names:?}");
+    let [select, effects] = &commands_in_aof(&server)[..] else { panic!("it is not in one piece") };
+    assert!(select[0].eq_ignore_ascii_case(b"SELECT"));
+    assert_eq!(effects[0], b"PREM");
+    let keys: Vec<&[u8]> = effects[1..].iter().step_by(2).map(Vec::as_slice).collect();
+    assert_eq!(keys, [&b"FIXED"[..], b"SLIDING", b"TOKEN", b"LEAKY"]);
 
     let offset = info_number(&mut connection, "replication", "master_repl_offset");
     assert!(all(&mut connection, &one_of_each("", "2 3650d")).reply.limited);
@@ -159,6 +159,30 @@ fn it_reaches_replicas_and_the_aof_in_one_piece() {
     server.kill();
     server.start_again();
     assert_eq!(snapshot(&server), expected);
+}
+
+#[test]
+fn it_breaks_the_watch_of_each_of_its_keys_here_and_on_replicas() {
+    let primary = primary().start();
+    let replica = replica_of(&primary);
+    let limits = one_of_each("", "2 3650d");
+    for limiter in LIMITERS {
+        let () = run(&mut primary.connection(), "FLUSHALL");
+        for is_limited in [false, false, true] {
+            let mut watchers = [&primary, &replica].map(Server::connection);
+            for watcher in &mut watchers {
+                let () = run(watcher, &format!("WATCH {}", limiter.command.trim_start_matches("PREMIER.")));
+            }
+            assert_eq!(all(&mut primary.connection(), &limits).reply.limited, is_limited);
+            wait_until_alike(&primary, &replica);
+            for watcher in &mut watchers {
+                let () = run(watcher, "MULTI");
+                let () = run(watcher, "PING");
+                let answer: Option<Vec<String>> = run(watcher, "EXEC");
+                assert_eq!(answer.is_some(), is_limited, "{}", limiter.command);
+            }
+        }
+    }
 }
 
 #[test]
