@@ -50,7 +50,11 @@ impl Arguments {
     ///
     /// # Errors
     /// When there are too few, or one is not what it may be.
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "each command has options of its own; that saves up to 50 instructions a limit"
+    )]
     pub(super) fn parse<'text>(
         mut words: impl Iterator<Item = &'text [u8]>,
         options: &[CallOption],
