@@ -35,10 +35,8 @@ impl Mode for Writing {
     const FLAGS: u32 = raw::REDISMODULE_READ | raw::REDISMODULE_WRITE;
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "they are 0 and 1")]
+#[expect(clippy::cast_possible_truncation, reason = "it is 0")]
 const EMPTY: c_int = raw::REDISMODULE_KEYTYPE_EMPTY as c_int;
-#[expect(clippy::cast_possible_truncation, reason = "they are 0 and 1")]
-const STRING: c_int = raw::REDISMODULE_KEYTYPE_STRING as c_int;
 
 /// An open key that is empty or holds the state of the algorithm `T`. Closed when it is dropped.
 #[derive(Debug)]
@@ -184,14 +182,10 @@ impl<'call> OpenKey<'call> {
         if key_type == EMPTY { Ok(ptr::null_mut()) } else { Err(Error::WrongType) }
     }
 
-    /// What the key holds if it is a string.
+    /// What the key holds, which is something, if it is a string.
     fn string(&self) -> Option<&[u8]> {
-        // SAFETY: the key is open, or null.
-        if unsafe { api!(RedisModule_KeyType(self.key)) } != STRING {
-            return None;
-        }
         let (mut len, mode) = (0, raw::REDISMODULE_READ.cast_signed());
-        // SAFETY: the key is open, and holds a string.
+        // SAFETY: the key is open, and not empty. The answer is null when it holds something else.
         let bytes = unsafe { api!(RedisModule_StringDMA(self.key, &raw mut len, mode)) };
         // SAFETY: it has that many bytes, and stays as it is until the key is written to, which takes this whole.
         (!bytes.is_null()).then(|| unsafe { slice::from_raw_parts(bytes.cast_const().cast(), len) })

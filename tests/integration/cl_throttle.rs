@@ -121,8 +121,15 @@ fn a_key_that_redis_cell_left_counts_as_what_it_says_was_used() {
 fn what_redis_cell_cannot_have_left_stays_as_it_is() {
     let server = compatible(Server::builder());
     let mut connection = server.connection();
-    let values =
-        ["5", "hello", "-1795556007308688612", "17955560073086886120", "1795556007.30868861", "179555600730868861x"];
+    let values = [
+        "5",
+        "hello",
+        "-1795556007308688612",
+        "17955560073086886120",
+        "+179555600730868861",
+        "1795556007.30868861",
+        "179555600730868861x",
+    ];
     for value in values {
         let () = run(&mut connection, &format!("SET text {value}"));
         for quantity in ["", " 0", " 99"] {

@@ -66,6 +66,10 @@ fn settings_stand_behind_the_module_or_in_the_servers_file_which_goes_before() {
     let expected = [("premier.top-keys", "9"), ("premier.cell-compat", "yes")];
     assert_eq!(settings(&mut server.connection()), expected.map(|(name, value)| (name.into(), value.into())).into());
 
+    let server = Server::builder().module_arguments("cell-compat no top-keys 6 top-keys 7").start();
+    let expected = [("premier.top-keys", "7"), ("premier.cell-compat", "no")];
+    assert_eq!(settings(&mut server.connection()), expected.map(|(name, value)| (name.into(), value.into())).into());
+
     let server = Server::builder().module_arguments("top-keys 7").config("premier.top-keys", "9").start();
     assert_eq!(top_keys(&server), "9");
 }
