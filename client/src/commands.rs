@@ -7,7 +7,7 @@ use redis::{Cmd, ConnectionLike, RedisResult, ToSingleRedisArg};
 
 use crate::limit::with_limit;
 use crate::sealed::Arguments as _;
-use crate::{AnyLimit, Decision, JointDecision, Limit, Limiter};
+use crate::{AnyLimit, Decision, JointDecision, Limit, LimitedKey, Limiter};
 
 /// The command that decides a call on `key`, and charges it.
 pub(crate) fn check(key: impl ToSingleRedisArg, limit: &AnyLimit) -> Cmd {
@@ -49,6 +49,20 @@ pub(crate) fn all(limits: &[(impl ToSingleRedisArg, AnyLimit)]) -> Cmd {
     command
 }
 
+/// The command that answers which keys were limited most of late.
+fn top(count: Option<u64>) -> Cmd {
+    let mut command = redis::cmd("PREMIER.TOP");
+    command.arg(count);
+    command
+}
+
+/// The command that forgets them.
+fn top_reset() -> Cmd {
+    let mut command = redis::cmd("PREMIER.TOP");
+    command.arg("RESET");
+    command
+}
+
 impl AnyLimit {
     /// The algorithm and its arguments.
     fn write_to(&self, command: &mut Cmd) {
@@ -76,7 +90,7 @@ impl<A: Limiter> Limit<A> {
 
 /// The traits for connections and pipelines, which have the same methods.
 macro_rules! commands {
-    ($($(#[$doc:meta])* fn $method:ident($($argument:ident: $kind:ty),+) -> $answer:ty $command:block)+) => {
+    ($($(#[$doc:meta])* fn $method:ident($($argument:ident: $kind:ty),*) -> $answer:ty $command:block)+) => {
         /// `PREMIER.*` on any sync connection of redis-rs, to a server or to a cluster.
         ///
         /// ```no_run
@@ -100,7 +114,7 @@ macro_rules! commands {
                 /// # Errors
                 /// Those of the connection, and those of the server: `WRONGTYPE` when a key holds something else, `ERR` when an
                 /// argument can't be.
-                fn $method(&mut self, $($argument: $kind),+) -> RedisResult<$answer> {
+                fn $method(&mut self, $($argument: $kind),*) -> RedisResult<$answer> {
                     $command.query(self)
                 }
             )+
@@ -119,7 +133,7 @@ macro_rules! commands {
                 /// argument can't be.
                 fn $method(
                     &mut self,
-                    $($argument: $kind),+
+                    $($argument: $kind),*
                 ) -> impl Future<Output = RedisResult<$answer>> + Send {
                     let command = $command;
                     async move { command.query_async(self).await }
@@ -133,7 +147,7 @@ macro_rules! commands {
                 $(#[$doc])*
                 ///
                 #[doc = concat!("Answers a [`", stringify!($answer), "`].")]
-                fn $method(&mut self, $($argument: $kind),+) -> &mut Self {
+                fn $method(&mut self, $($argument: $kind),*) -> &mut Self {
                     self.push($command)
                 }
             )+
@@ -177,6 +191,25 @@ commands! {
     /// keys have to be in one slot.
     fn premier_all(limits: &[(impl ToSingleRedisArg, AnyLimit)]) -> JointDecision {
         all(limits)
+    }
+
+    /// `PREMIER.TOP`: the keys that were limited most of late on the node that answers, and how often; the highest first. As many as
+    /// the setting `premier.top-keys`, or `count`, 1 to 256, if that is less. In a cluster redis-rs takes `count` for a key:
+    /// [`LimitedKey`] has how to ask all nodes.
+    ///
+    /// Where the server classes the commands of modules, only administrators may call it.
+    fn premier_top(count: Option<u64>) -> Vec<LimitedKey> {
+        top(count)
+    }
+
+    /// `PREMIER.TOP RESET`: forgets which keys were limited on the node that answers. In a cluster that need not be the one that
+    /// answers [`premier_top`](Self::premier_top): [`LimitedKey`] has how to reach all nodes.
+    ///
+    /// Where the server classes the commands of modules, only administrators may call it.
+    ///
+    /// [`()`]: unit
+    fn premier_top_reset() -> () {
+        top_reset()
     }
 }
 

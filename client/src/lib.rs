@@ -23,7 +23,8 @@
 //!   [`peek`](Throttler::peek) charges nothing, and [`refund`](Throttler::refund) gives back.
 //! - The attributes of [`decorate`] limit, try again, give up on and remember the calls of a function by one line above it.
 //! - [`PremierCommands`], [`AsyncPremierCommands`] and [`PremierPipelineCommands`] are the bare commands, on any connection and
-//!   pipeline of [`redis`].
+//!   pipeline of [`redis`]. One is there only: [`premier_top`](PremierCommands::premier_top) answers which keys
+//!   are limited most.
 //!
 //! The server needs the premier module, but for the memory backend, which runs the same algorithms in this process.
 //!
@@ -62,6 +63,7 @@ mod key;
 mod limit;
 mod sealed;
 mod throttler;
+mod top;
 
 #[cfg(feature = "tokio")]
 pub use backend::AsyncBackend;
@@ -95,3 +97,4 @@ pub use redis;
 #[cfg(feature = "tokio")]
 pub use throttler::AsyncThrottler;
 pub use throttler::{Builder, OnError, Throttler};
+pub use top::LimitedKey;

@@ -1,13 +1,15 @@
 //! The typed commands, on each kind of connection.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use premier_client::{
-    AnyLimit, AsyncPremierCommands, Decision, JointDecision, Limit, MemoryBackend, PremierCommands,
+    AnyLimit, AsyncPremierCommands, Decision, JointDecision, Limit, LimitedKey, MemoryBackend, PremierCommands,
     PremierPipelineCommands, RetryAfter,
 };
 use premier_test_server::{Cluster, Server};
 use redis::cluster::{ClusterClient, cluster_pipe};
+use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo};
 use redis::{Client, ErrorKind, ServerErrorKind};
 
 use crate::stores::limits;
@@ -66,6 +68,56 @@ async fn async_commands(connection: &mut impl AsyncPremierCommands, key: &str) {
     let together = limits(3, HOUR).map(|limit| (format!("{{{key}}}:{}", limit.algorithm().name()), limit));
     let all = connection.premier_all(&together).await.expect("the server answers");
     assert_eq!((remaining(all.decision()), all.binding(), all.each().len()), (2, 0, 4));
+}
+
+/// No text in any encoding.
+const BINARY: &[u8] = b"\0\xFF\r\n";
+
+fn client(server: &Server, protocol: &str) -> Client {
+    Client::open(format!("redis://127.0.0.1:{}/?protocol={protocol}", server.port())).expect("a valid address")
+}
+
+fn key_and_count(limited: &LimitedKey) -> (&[u8], u64) {
+    (limited.key(), limited.count())
+}
+
+#[test]
+fn the_keys_limited_most_on_sync_connections_by_both_protocols() {
+    let server = Server::start();
+    for protocol in ["resp2", "resp3"] {
+        let mut connection = client(&server, protocol).get_connection().expect("the server answers");
+        assert_eq!(connection.premier_top(None), Ok(Vec::new()));
+        for key in [BINARY, b"key", BINARY] {
+            let limited = connection.premier_fixed(key, Limit::fixed_window(0, HOUR)).expect("the server answers");
+            assert!(!limited.is_admitted());
+        }
+        let top = connection.premier_top(None).expect("the server answers");
+        assert_eq!(top.iter().map(key_and_count).collect::<Vec<_>>(), [(BINARY, 2), (b"key", 1)]);
+        let first = connection.premier_top(Some(1)).expect("the server answers");
+        assert_eq!(first, top[..1]);
+        assert_eq!(connection.premier_top_reset(), Ok(()));
+        assert_eq!(connection.premier_top(Some(256)), Ok(Vec::new()));
+    }
+}
+
+#[tokio::test]
+async fn the_keys_limited_most_on_async_connections_by_both_protocols() {
+    let server = Server::start();
+    for protocol in ["resp2", "resp3"] {
+        let connection = client(&server, protocol).get_multiplexed_async_connection().await;
+        let mut connection = connection.expect("the server answers");
+        assert_eq!(connection.premier_top(None).await, Ok(Vec::new()));
+        for key in [BINARY, b"key", BINARY] {
+            let limited = connection.premier_fixed(key, Limit::fixed_window(0, HOUR)).await;
+            assert!(!limited.expect("the server answers").is_admitted());
+        }
+        let top = connection.premier_top(None).await.expect("the server answers");
+        assert_eq!(top.iter().map(key_and_count).collect::<Vec<_>>(), [(BINARY, 2), (b"key", 1)]);
+        let first = connection.premier_top(Some(1)).await.expect("the server answers");
+        assert_eq!(first, top[..1]);
+        assert_eq!(connection.premier_top_reset().await, Ok(()));
+        assert_eq!(connection.premier_top(Some(256)).await, Ok(Vec::new()));
+    }
 }
 
 #[test]
@@ -147,6 +199,55 @@ fn in_pipelines_each_answers_what_it_does_alone() {
 }
 
 #[test]
+fn in_pipelines_the_keys_limited_most() {
+    let server = Server::start();
+    let answers = redis::pipe()
+        .premier_fixed(BINARY, Limit::fixed_window(0, HOUR))
+        .ignore()
+        .premier_top(Some(1))
+        .premier_top_reset()
+        .premier_top(None)
+        .query(&mut server.connection());
+    let (top, (), reset): (Vec<_>, _, Vec<LimitedKey>) = answers.expect("the server answers");
+    assert_eq!(top.iter().map(key_and_count).collect::<Vec<_>>(), [(BINARY, 1)]);
+    assert_eq!(reset, []);
+}
+
+#[tokio::test]
+async fn in_a_cluster_each_node_counts_its_own_and_a_route_asks_all() {
+    let cluster = Cluster::start(3);
+    let client = ClusterClient::new(cluster.urls()).expect("valid addresses");
+    let mut connection = client.get_async_connection().await.expect("the cluster answers");
+    for user in 0..20 {
+        let decision = connection.premier_fixed(format!("user:{user}"), Limit::fixed_window(0, HOUR)).await;
+        assert!(!decision.expect("the cluster answers").is_admitted());
+    }
+    let primaries = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
+    let reply = connection.route_command(redis::cmd("PREMIER.TOP"), primaries.clone()).await;
+    let by_address = redis::from_redis_value(reply.expect("each answers"));
+    let by_address: HashMap<String, Vec<LimitedKey>> = by_address.expect("keys by address");
+    assert_eq!((by_address.len(), by_address.values().map(Vec::len).sum::<usize>()), (3, 20));
+
+    // It is the same node each time, by its count.
+    let of_one = connection.premier_top(Some(20)).await.expect("a node answers");
+    assert!(by_address.values().any(|of_node| *of_node == of_one), "{of_one:?} of {by_address:?}");
+    for _ in 0..5 {
+        assert_eq!(connection.premier_top(Some(20)).await.as_ref(), Ok(&of_one));
+    }
+    // Without one it is any.
+    let of_any = connection.premier_top(None).await.expect("a node answers");
+    assert!(by_address.values().any(|of_node| *of_node == of_any), "{of_any:?} of {by_address:?}");
+
+    let sync = tokio::task::spawn_blocking(move || {
+        let mut connection = client.get_connection().expect("the cluster answers");
+        assert_eq!(connection.premier_top(Some(20)), Ok(of_one));
+        let reply = connection.route_command(redis::cmd("PREMIER.TOP").arg(20), primaries);
+        assert_eq!(redis::from_redis_value(reply.expect("each answers")), Ok(by_address));
+    });
+    sync.await.expect("it does not panic");
+}
+
+#[test]
 fn in_pipelines_over_a_cluster() {
     let cluster = Cluster::start(3);
     let client = ClusterClient::new(cluster.urls()).expect("valid addresses");
@@ -165,7 +266,7 @@ fn in_pipelines_over_a_cluster() {
 fn on_keys_of_any_bytes() {
     let server = Server::start();
     let connection = &mut server.connection();
-    for key in [&b""[..], b"\0\xFF\r\n"] {
+    for key in [b"", BINARY] {
         let decision = connection.premier_token(key, Limit::token_bucket(2, HOUR)).expect("the server answers");
         assert_eq!(decision.remaining(), 1, "{key:?}");
     }
@@ -196,6 +297,10 @@ fn what_the_server_does_not_take_is_an_error() {
     for limits in [&[][..], &[("a", limit); 2], &[("a", limit); 17]] {
         let error = connection.premier_all(limits).expect_err("no such limits");
         assert_eq!(error.kind(), ErrorKind::Server(ServerErrorKind::ResponseError), "{error}");
+    }
+    for count in [0, 257] {
+        let error = connection.premier_top(Some(count)).expect_err("no such count");
+        assert_eq!(error.detail(), Some("count must be an integer from 1 to 256, or RESET in its place"));
     }
 }
 
@@ -231,5 +336,10 @@ fn a_reply_of_another_kind_is_an_error() {
     ] {
         let decision = redis::cmd("EVAL").arg(reply).arg(0).query::<JointDecision>(connection);
         assert!(decision.is_err(), "{reply} was read as {decision:?}");
+    }
+    for reply in ["return 1", "return {'key', 1}", "return {{'key'}}", "return {{'key', -1}}", "return {{'key', 1, 1}}"]
+    {
+        let keys = redis::cmd("EVAL").arg(reply).arg(0).query::<Vec<LimitedKey>>(connection);
+        assert!(keys.is_err(), "{reply} was read as {keys:?}");
     }
 }
