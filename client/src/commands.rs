@@ -1,5 +1,7 @@
 //! The commands of the module as methods of redis-rs connections and pipelines.
 
+use std::time::Duration;
+
 use premier_algorithms::{Cost, Fixed, Leaky, Sliding, Token};
 #[cfg(feature = "tokio")]
 use redis::aio;
@@ -7,7 +9,7 @@ use redis::{Cmd, ConnectionLike, RedisResult, ToSingleRedisArg};
 
 use crate::limit::with_limit;
 use crate::sealed::Arguments as _;
-use crate::{AnyLimit, Decision, JointDecision, Limit, LimitedKey, Limiter};
+use crate::{AnyLimit, CellDecision, Decision, JointDecision, Limit, LimitedKey, Limiter};
 
 /// The command that decides a call on `key`, and charges it.
 pub(crate) fn check(key: impl ToSingleRedisArg, limit: &AnyLimit) -> Cmd {
@@ -63,6 +65,15 @@ fn top_reset() -> Cmd {
     command
 }
 
+/// The command of redis-cell.
+fn cl_throttle(key: impl ToSingleRedisArg, max_burst: u64, count: u64, period: Duration, quantity: u64) -> Cmd {
+    const NANOS_PER_SECOND: u128 = 1_000_000_000;
+    let period = period.as_nanos().div_ceil(NANOS_PER_SECOND);
+    let mut command = redis::cmd("CL.THROTTLE");
+    command.arg(key).arg(max_burst).arg(count).arg(period).arg(quantity);
+    command
+}
+
 impl AnyLimit {
     /// The algorithm and its arguments.
     fn write_to(&self, command: &mut Cmd) {
@@ -91,7 +102,7 @@ impl<A: Limiter> Limit<A> {
 /// The traits for connections and pipelines, which have the same methods.
 macro_rules! commands {
     ($($(#[$doc:meta])* fn $method:ident($($argument:ident: $kind:ty),*) -> $answer:ty $command:block)+) => {
-        /// `PREMIER.*` on any sync connection of redis-rs, to a server or to a cluster.
+        /// `PREMIER.*` and `CL.THROTTLE` on any sync connection of redis-rs, to a server or to a cluster.
         ///
         /// ```no_run
         /// use std::time::Duration;
@@ -120,7 +131,7 @@ macro_rules! commands {
             )+
         }
 
-        /// `PREMIER.*` on any async connection of redis-rs, to a server or to a cluster.
+        /// `PREMIER.*` and `CL.THROTTLE` on any async connection of redis-rs, to a server or to a cluster.
         ///
         /// What [`PremierCommands`] says of sync connections holds for these too.
         #[cfg(feature = "tokio")]
@@ -141,7 +152,7 @@ macro_rules! commands {
             )+
         }
 
-        /// `PREMIER.*` in a pipeline of redis-rs.
+        /// `PREMIER.*` and `CL.THROTTLE` in a pipeline of redis-rs.
         pub trait PremierPipelineCommands: Pipe {
             $(
                 $(#[$doc])*
@@ -210,6 +221,23 @@ commands! {
     /// [`()`]: unit
     fn premier_top_reset() -> () {
         top_reset()
+    }
+
+    /// `CL.THROTTLE`: a bucket of `max_burst` + 1 tokens, refilled at `count` per `period`, of which the call takes `quantity`. For
+    /// those who come from redis-cell; new code has [`premier_token`](Self::premier_token), which does the same on the same keys,
+    /// but for those that redis-cell left.
+    ///
+    /// `max_burst` is less than 10¹², `count` 1 to 10¹², `period` 1 second to 3650 days in whole seconds (a fraction of one is
+    /// rounded up), `quantity` up to 10¹² units; 0 only looks. The server knows the command only if it has loaded the module with
+    /// `cell-compat yes`; otherwise it answers `ERR unknown command`.
+    fn cl_throttle(
+        key: impl ToSingleRedisArg,
+        max_burst: u64,
+        count: u64,
+        period: Duration,
+        quantity: u64
+    ) -> CellDecision {
+        cl_throttle(key, max_burst, count, period, quantity)
     }
 }
 

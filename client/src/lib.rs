@@ -23,8 +23,8 @@
 //!   [`peek`](Throttler::peek) charges nothing, and [`refund`](Throttler::refund) gives back.
 //! - The attributes of [`decorate`] limit, try again, give up on and remember the calls of a function by one line above it.
 //! - [`PremierCommands`], [`AsyncPremierCommands`] and [`PremierPipelineCommands`] are the bare commands, on any connection and
-//!   pipeline of [`redis`]. One is there only: [`premier_top`](PremierCommands::premier_top) answers which keys
-//!   are limited most.
+//!   pipeline of [`redis`]. Some are there only: [`premier_top`](PremierCommands::premier_top) answers which keys
+//!   are limited most, and [`cl_throttle`](PremierCommands::cl_throttle) is the command of redis-cell.
 //!
 //! The server needs the premier module, but for the memory backend, which runs the same algorithms in this process.
 //!
@@ -53,6 +53,7 @@
 mod backend;
 #[cfg(feature = "cache")]
 mod cache;
+mod cell;
 mod commands;
 mod decision;
 #[cfg(feature = "macros")]
@@ -74,6 +75,7 @@ pub use backend::MemoryBackend;
 pub use cache::{AsyncMemoryCache, AsyncRedisCache};
 #[cfg(feature = "cache")]
 pub use cache::{MemoryCache, RedisCache};
+pub use cell::CellDecision;
 #[cfg(feature = "tokio")]
 pub use commands::AsyncPremierCommands;
 pub use commands::{Pipe, PremierCommands, PremierPipelineCommands};

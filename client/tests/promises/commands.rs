@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use premier_client::{
-    AnyLimit, AsyncPremierCommands, Decision, JointDecision, Limit, LimitedKey, MemoryBackend, PremierCommands,
-    PremierPipelineCommands, RetryAfter,
+    AnyLimit, AsyncPremierCommands, CellDecision, Decision, JointDecision, Limit, LimitedKey, MemoryBackend,
+    PremierCommands, PremierPipelineCommands, RetryAfter,
 };
 use premier_test_server::{Cluster, Server};
 use redis::cluster::{ClusterClient, cluster_pipe};
@@ -70,6 +70,8 @@ async fn async_commands(connection: &mut impl AsyncPremierCommands, key: &str) {
     assert_eq!((remaining(all.decision()), all.binding(), all.each().len()), (2, 0, 4));
 }
 
+const MINUTE: Duration = Duration::from_secs(60);
+
 /// No text in any encoding.
 const BINARY: &[u8] = b"\0\xFF\r\n";
 
@@ -80,6 +82,24 @@ fn client(server: &Server, protocol: &str) -> Client {
 fn key_and_count(limited: &LimitedKey) -> (&[u8], u64) {
     (limited.key(), limited.count())
 }
+
+/// Whether it is admitted, the limit, what remains, and both times in minutes: seconds may go by meanwhile.
+type CellFields = (bool, u64, u64, Option<u64>, u64);
+
+fn fields(decision: CellDecision) -> CellFields {
+    let minutes = |time: Duration| time.as_secs().div_ceil(60);
+    let retry_after = decision.retry_after().map(minutes);
+    (decision.is_admitted(), decision.limit(), decision.remaining(), retry_after, minutes(decision.reset_after()))
+}
+
+/// Quantities one after the other, each three at most and one an hour, and what is answered.
+const CELL: [(u64, CellFields); 5] = [
+    (1, (true, 3, 2, None, 60)),
+    (0, (true, 3, 2, None, 60)),
+    (2, (true, 3, 0, None, 180)),
+    (1, (false, 3, 0, Some(60), 180)),
+    (4, (false, 3, 0, None, 180)),
+];
 
 #[test]
 fn the_keys_limited_most_on_sync_connections_by_both_protocols() {
@@ -117,6 +137,60 @@ async fn the_keys_limited_most_on_async_connections_by_both_protocols() {
         assert_eq!(first, top[..1]);
         assert_eq!(connection.premier_top_reset().await, Ok(()));
         assert_eq!(connection.premier_top(Some(256)).await, Ok(Vec::new()));
+    }
+}
+
+#[test]
+fn as_redis_cell_on_sync_connections_by_both_protocols() {
+    let server = Server::builder().module_arguments("cell-compat yes").start();
+    for protocol in ["resp2", "resp3"] {
+        let mut connection = client(&server, protocol).get_connection().expect("the server answers");
+        let key = [BINARY, protocol.as_bytes()].concat();
+        for (quantity, expected) in CELL {
+            let decision = connection.cl_throttle(key.as_slice(), 2, 1, HOUR, quantity);
+            assert_eq!(decision.map(fields), Ok(expected));
+        }
+        let kind = redis::cmd("TYPE").arg(key).query::<String>(&mut connection);
+        assert_eq!(kind.as_deref(), Ok("premtoken"));
+    }
+}
+
+#[tokio::test]
+async fn as_redis_cell_on_async_connections_by_both_protocols() {
+    let server = Server::builder().module_arguments("cell-compat yes").start();
+    for protocol in ["resp2", "resp3"] {
+        let connection = client(&server, protocol).get_multiplexed_async_connection().await;
+        let mut connection = connection.expect("the server answers");
+        let key = [BINARY, protocol.as_bytes()].concat();
+        for (quantity, expected) in CELL {
+            let decision = connection.cl_throttle(key.as_slice(), 2, 1, HOUR, quantity).await;
+            assert_eq!(decision.map(fields), Ok(expected));
+        }
+    }
+}
+
+/// redis-cell knows nothing shorter.
+#[test]
+fn as_redis_cell_in_seconds_rounded_up() {
+    let server = Server::builder().module_arguments("cell-compat yes").start();
+    let connection = &mut server.connection();
+    let more_than_a_second = Duration::from_secs(1) + Duration::from_nanos(1);
+    for (period, secs) in [(MINUTE, 60), (more_than_a_second, 2), (Duration::from_nanos(1), 1)] {
+        let decision = connection.cl_throttle(format!("{secs}"), 0, 1, period, 1).expect("the server answers");
+        assert_eq!(decision.reset_after(), Duration::from_secs(secs));
+    }
+}
+
+#[tokio::test]
+async fn the_command_of_redis_cell_is_unknown_unless_the_module_is_told() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let sync_error = connection.cl_throttle("key", 15, 30, MINUTE, 1).expect_err("it is off");
+    let mut connection = client(&server, "resp3").get_multiplexed_async_connection().await.expect("it answers");
+    let async_error = connection.cl_throttle("key", 15, 30, MINUTE, 1).await.expect_err("it is off");
+    for error in [sync_error, async_error] {
+        assert_eq!(error.kind(), ErrorKind::Server(ServerErrorKind::ResponseError));
+        assert!(error.detail().is_some_and(|detail| detail.starts_with("unknown command")), "{error}");
     }
 }
 
@@ -199,27 +273,29 @@ fn in_pipelines_each_answers_what_it_does_alone() {
 }
 
 #[test]
-fn in_pipelines_the_keys_limited_most() {
-    let server = Server::start();
+fn in_pipelines_the_keys_limited_most_and_redis_cell() {
+    let server = Server::builder().module_arguments("cell-compat yes").start();
     let answers = redis::pipe()
-        .premier_fixed(BINARY, Limit::fixed_window(0, HOUR))
-        .ignore()
+        .cl_throttle(BINARY, 0, 1, MINUTE, 1)
+        .cl_throttle(BINARY, 0, 1, MINUTE, 1)
         .premier_top(Some(1))
         .premier_top_reset()
         .premier_top(None)
         .query(&mut server.connection());
-    let (top, (), reset): (Vec<_>, _, Vec<LimitedKey>) = answers.expect("the server answers");
+    let (first, second, top, (), reset): (_, _, Vec<_>, _, Vec<LimitedKey>) = answers.expect("the server answers");
+    assert_eq!(fields(first), (true, 1, 0, None, 1));
+    assert!(!fields(second).0);
     assert_eq!(top.iter().map(key_and_count).collect::<Vec<_>>(), [(BINARY, 1)]);
     assert_eq!(reset, []);
 }
 
 #[tokio::test]
 async fn in_a_cluster_each_node_counts_its_own_and_a_route_asks_all() {
-    let cluster = Cluster::start(3);
+    let cluster = Cluster::start_with(3, &[("premier.cell-compat", "yes")]);
     let client = ClusterClient::new(cluster.urls()).expect("valid addresses");
     let mut connection = client.get_async_connection().await.expect("the cluster answers");
     for user in 0..20 {
-        let decision = connection.premier_fixed(format!("user:{user}"), Limit::fixed_window(0, HOUR)).await;
+        let decision = connection.cl_throttle(format!("user:{user}"), 0, 1, MINUTE, 2).await;
         assert!(!decision.expect("the cluster answers").is_admitted());
     }
     let primaries = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
@@ -304,6 +380,28 @@ fn what_the_server_does_not_take_is_an_error() {
     }
 }
 
+#[test]
+fn what_redis_cell_does_not_take_is_an_error() {
+    const MORE: u64 = 1_000_000_000_001;
+    let server = Server::builder().module_arguments("cell-compat yes").start();
+    let connection = &mut server.connection();
+    for (max_burst, count, period, quantity, wrong) in [
+        (MORE - 1, 1, MINUTE, 1, "max_burst"),
+        (0, 0, MINUTE, 1, "count"),
+        (0, MORE, MINUTE, 1, "count"),
+        (0, 1, Duration::ZERO, 1, "period"),
+        (0, 1, 24 * HOUR * 3650 + Duration::from_nanos(1), 1, "period"),
+        (0, 1, Duration::MAX, 1, "period"),
+        (0, 1, MINUTE, MORE, "quantity"),
+    ] {
+        let error = connection.cl_throttle("key", max_burst, count, period, quantity).expect_err("out of bounds");
+        assert!(error.detail().is_some_and(|detail| detail.starts_with(wrong)), "{error}");
+    }
+    redis::cmd("SET").arg("taken").arg(1).exec(connection).expect("the server answers");
+    let error = connection.cl_throttle("taken", 15, 30, MINUTE, 1).expect_err("it is a string");
+    assert_eq!(error.code(), Some("WRONGTYPE"));
+}
+
 /// The sentences of the client are those of the server.
 #[test]
 fn limits_that_do_not_go_together_are_refused_in_the_same_words() {
@@ -335,6 +433,18 @@ fn a_reply_of_another_kind_is_an_error() {
         "return {0, 1, 1, 0, 0, 0, {}}",
     ] {
         let decision = redis::cmd("EVAL").arg(reply).arg(0).query::<JointDecision>(connection);
+        assert!(decision.is_err(), "{reply} was read as {decision:?}");
+    }
+    for reply in [
+        "return {0, 3, 2, -1}",
+        "return {2, 3, 2, -1, 0}",
+        "return {0, 3, 2, 0, 0}",
+        "return {1, 3, 2, -2, 0}",
+        "return {1, -1, 2, -1, 0}",
+        "return {1, 3, -1, -1, 0}",
+        "return {1, 3, 2, -1, -1}",
+    ] {
+        let decision = redis::cmd("EVAL").arg(reply).arg(0).query::<CellDecision>(connection);
         assert!(decision.is_err(), "{reply} was read as {decision:?}");
     }
     for reply in ["return 1", "return {'key', 1}", "return {{'key'}}", "return {{'key', -1}}", "return {{'key', 1, 1}}"]
