@@ -135,12 +135,12 @@ impl Level {
         }
     }
 
-    /// The level that is nothing after `rest`, as a state can keep it.
+    /// The level that is nothing after `rest`, or the highest there is, as a state can keep it.
     fn empty_after(rest: Span, now: Now, rate: Rate) -> Self {
         let ticks = u128::from(rest.as_micros()) * u128::from(rate.quota.get());
         let (units, part) = divide(ticks, rate.period);
-        let drained = if part > 0 { rate.period.get() - part } else { 0 };
-        let used = u64::try_from(units).unwrap_or(MAX_USED).saturating_add(u64::from(part > 0)).min(MAX_USED);
+        let (units, drained) = if part > 0 { (units + 1, rate.period.get() - part) } else { (units, 0) };
+        let (used, drained) = if units > MAX_USED.into() { (MAX_USED, 0) } else { (narrow(units), drained) };
         Self { rate, at: now.at(), used, drained }.storable()
     }
 

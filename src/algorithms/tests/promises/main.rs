@@ -21,5 +21,6 @@ mod refunds;
 mod several_limits;
 mod sliding_memory;
 mod strictness;
+mod taken_over;
 mod time_units;
 mod true_wait;

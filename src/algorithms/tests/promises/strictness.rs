@@ -99,6 +99,27 @@ fn tick(limits: &Limits) -> Exact {
     Exact::new(1.into(), limits.period.into())
 }
 
+/// How much too high a level may be that is kept of so many units, those under way counted whole.
+pub(crate) fn rounding(units: u64, limits: &Limits) -> Exact {
+    let is_exact = units < MANY_UNITS || limits.period <= MAX_EXACT_PERIOD;
+    if is_exact { exact(0) } else { half_to_the(32) + tick(limits) }
+}
+
+/// How finely a level of so many units is kept.
+pub(crate) fn fineness(units: u64) -> Exact {
+    half_to_the(if units < MANY_UNITS { 49 } else { 32 })
+}
+
+/// What is known of a bucket: itself, exactly and as it is kept.
+pub(crate) struct Kept<A: Bucket> {
+    pub(crate) key: Key<A>,
+    pub(crate) model: A::Model,
+    /// By how much the level may be too high that is kept.
+    pub(crate) high: Exact,
+    /// For which period it is kept, and how finely.
+    pub(crate) as_of: Option<(u64, Exact)>,
+}
+
 /// Runs calls, each with the next of the limits: each answer is between those for the exact level less and more what may
 /// have been rounded on the way. Nothing is forced for which there is no room.
 pub(crate) fn rounds_no_more_than_it_must<A: Bucket>(
@@ -106,11 +127,20 @@ pub(crate) fn rounds_no_more_than_it_must<A: Bucket>(
     calls: &[Call],
     limits: &[Limits],
 ) -> Result<(), TestCaseError> {
-    let (mut key, mut model) = (Key::<A>::fresh(), A::Model::default());
+    let fresh = Kept::<A> { key: Key::fresh(), model: A::Model::default(), high: exact(0), as_of: None };
+    goes_on_rounding_no_more_than_it_must(fresh, start, calls, limits)
+}
+
+/// The same from any bucket on.
+pub(crate) fn goes_on_rounding_no_more_than_it_must<A: Bucket>(
+    Kept { mut key, mut model, mut high, as_of: mut kept }: Kept<A>,
+    start: u64,
+    calls: &[Call],
+    limits: &[Limits],
+) -> Result<(), TestCaseError> {
     let (mut now, mut last) = (start, None);
-    // How much too low and too high the level may be that is kept; for which period, and how finely.
-    let (mut low, mut high) = (exact(0), exact(0));
-    let mut kept: Option<(u64, Exact)> = None;
+    // How much too low the level may be that is kept.
+    let mut low = exact(0);
     for (call, limits) in calls.iter().zip(limits.iter().cycle()) {
         now = call.moment(now, last.as_ref(), limits);
         let cost = call.cost(A::full(limits));
@@ -121,10 +151,9 @@ pub(crate) fn rounds_no_more_than_it_must<A: Bucket>(
             less += fineness;
             more += tick(limits);
         }
-        let are_few = rounded_up(&(&level + &more)) + cost < MANY_UNITS;
+        let units = rounded_up(&(&level + &more)) + cost;
         // An admitted call is answered what is kept of it.
-        let is_exact = are_few || limits.period <= MAX_EXACT_PERIOD;
-        let after = if is_exact { more.clone() } else { &more + half_to_the(32) + tick(limits) };
+        let after = &more + rounding(units, limits);
         let has_room = &level + &more + exact(cost) <= exact(MAX_USED);
         let is_forced = call.kind == Kind::Forced && has_room && limits.quota > 0;
         let answer = if is_forced { A::reply_to_charge } else { A::reply };
@@ -135,7 +164,7 @@ pub(crate) fn rounds_no_more_than_it_must<A: Bucket>(
         if reply.is_admitted() {
             model.admit(now, limits, cost);
             (low, high) = (less, after);
-            kept = Some((limits.period, half_to_the(if are_few { 49 } else { 32 })));
+            kept = Some((limits.period, fineness(units)));
         }
         last = Some(reply);
     }

@@ -1,7 +1,7 @@
 //! What is in a bucket: it falls at the rate of the call that asks, from the last admitted call on, never below 0. Before that
 //! it was as much higher as would have drained since.
 
-use super::{Exact, Limits, exact};
+use super::{Exact, Limits, MAX_USED, exact};
 
 #[derive(Debug)]
 pub(crate) struct Level {
@@ -16,6 +16,11 @@ impl Default for Level {
 }
 
 impl Level {
+    /// One that will be nothing after `rest`, if that is no more than is ever used.
+    pub(crate) fn empty_after(rest: u64, now: u64, limits: &Limits) -> Self {
+        Self { units: (exact(rest) * limits.rate()).min(exact(MAX_USED)), at: now }
+    }
+
     pub(crate) fn units(&self, now: u64, limits: &Limits) -> Exact {
         let drained = (exact(now) - exact(self.at)) * limits.rate();
         (&self.units - drained).max(exact(0))

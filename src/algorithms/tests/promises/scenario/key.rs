@@ -3,8 +3,9 @@
 use core::fmt::Debug;
 
 use premier_algorithms::{
-    Algorithm, Bucket, Capacity, Clock, Cost, Decision, Fixed, FixedWindow, Leaky, MaxWait, Outcome as Answer, Period,
-    Quota, Refund, Retry, Sliding, Span, State, Timestamp, Token, Units, Window, WindowStart,
+    Algorithm, Bucket, BucketState, Capacity, Clock, Cost, Decision, Fixed, FixedWindow, Leaky, MaxWait,
+    Outcome as Answer, Period, Quota, Refund, Retry, Sliding, Span, State, Timestamp, Token, Units, Window,
+    WindowStart,
 };
 
 use super::Kind;
@@ -117,6 +118,21 @@ impl<A: Subject> Key<A> {
     /// What a call would be answered.
     pub(crate) fn ask(&self, reading: u64, limits: &Limits, cost: u64) -> Reply {
         self.clone().call(reading, limits, cost)
+    }
+}
+
+impl Key<Token> {
+    /// A key whose bucket will be empty after `rest`.
+    pub(crate) fn empty_after(rest: u64, reading: u64, limits: &Limits) -> Self {
+        let mut clock = Clock::new();
+        let now = clock.read(Timestamp::from_micros(reading));
+        Self { state: BucketState::empty_after(Span::from_micros(rest), now, &bucket(limits)), clock }
+    }
+
+    /// What a call is answered that costs nothing.
+    pub(crate) fn look(&self, reading: u64, limits: &Limits) -> Reply {
+        let now = self.clone().clock.read(Timestamp::from_micros(reading));
+        reply_of(&Token::look(&self.state, now, &bucket(limits)))
     }
 }
 
