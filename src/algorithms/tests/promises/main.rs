@@ -15,6 +15,7 @@ mod expiry;
 mod forced_calls;
 mod fresh_key;
 mod limited_calls;
+mod looking;
 mod never_too_much;
 mod overflow;
 mod refunds;

@@ -54,6 +54,25 @@ pub(crate) fn reply_to_charge(missing: &Exact, limits: &Limits, tokens: u64) -> 
     }
 }
 
+/// The answer to a call that costs nothing.
+pub(crate) fn reply_to_look(missing: &Exact, limits: &Limits) -> Reply {
+    if limits.quota == 0 {
+        return Reply::blocked();
+    }
+    let too_much = missing - exact(limits.bucket());
+    let outcome = if too_much > exact(0) {
+        Outcome::Limited { retry: Some(rounded_up(&(&too_much / limits.rate()))) }
+    } else {
+        Outcome::Admitted { wait: 0 }
+    };
+    Reply {
+        outcome,
+        limit: limits.bucket(),
+        remaining: rounded_down(&-too_much),
+        reset: rounded_up(&(missing / limits.rate())),
+    }
+}
+
 impl Model for TokenBucket {
     fn reply(&self, now: u64, limits: &Limits, cost: u64) -> Reply {
         reply(&self.missing.units(now, limits), limits, cost)
