@@ -3,8 +3,8 @@
 use core::fmt::Debug;
 
 use premier_algorithms::{
-    Argument, CAPACITY, COST, Capacity, Cost, DURATION, InvalidArgument, MAX_WAIT, MaxWait, Period, QUOTA, Quota, Span,
-    Values,
+    ALGORITHM, ALIGNED, Argument, CAPACITY, COST, COUNT, Capacity, Cost, DURATION, FORCE, InvalidArgument, MAX_BURST,
+    MAX_WAIT, MaxWait, PERIOD, Period, QUANTITY, QUOTA, Quota, Span, TOP_COUNT, UNITS, Values,
 };
 use proptest::prelude::*;
 
@@ -85,6 +85,58 @@ fn units_may_be_what_is_documented_and_no_more() {
         assert_eq!(Cost::parse(text.as_bytes()), Cost::new(units));
     }
     assert_eq!(Cost::ONE.get(), 1);
+}
+
+/// All that are numbers of units, with the least and the most that they may be.
+const NUMBERS: [(&Argument, u64, u64); 9] = [
+    (&QUOTA, 0, MAX_UNITS),
+    (&CAPACITY, 1, MAX_UNITS),
+    (&COST, 1, MAX_UNITS),
+    (&UNITS, 1, MAX_UNITS),
+    (&MAX_BURST, 0, MAX_UNITS - 1),
+    (&COUNT, 1, MAX_UNITS),
+    (&PERIOD, 1, MAX_TIME / 1_000_000),
+    (&QUANTITY, 0, MAX_UNITS),
+    (&TOP_COUNT, 1, 256),
+];
+
+#[test]
+fn each_number_may_be_what_its_argument_says_and_no_more() {
+    for (argument, min, max) in NUMBERS {
+        assert_eq!(argument.values, Values::Units { min, max });
+        assert_eq!(argument.rule, format!("{} must be an integer from {min} to {max}", argument.name));
+        for units in [0, 1, min, min + 1, max / 2, max - 1, max, max + 1, 2 * MAX_UNITS, u64::MAX] {
+            let read = argument.units(units.to_string().as_bytes());
+            if (min..=max).contains(&units) {
+                assert_eq!(read, Ok(units), "{}", argument.name);
+            } else {
+                assert_eq!(read.map_err(|error| error.rule()), Err(argument.rule), "{units}");
+            }
+        }
+        accepts_no_nonsense(|text| argument.units(text), argument);
+    }
+}
+
+/// What redis-cell is told in bounds is so as a limit here.
+#[test]
+fn what_redis_cell_may_be_told_is_a_limit() {
+    let bounds = |argument: &Argument| match argument.values {
+        Values::Units { min, max } => [min, max],
+        _ => panic!("{} is no number of units", argument.name),
+    };
+    assert!(bounds(&MAX_BURST).iter().all(|units| Capacity::new(units + 1).is_ok()));
+    assert!(bounds(&COUNT).iter().all(|units| Quota::new(*units).is_ok()));
+    assert!(bounds(&PERIOD).iter().all(|seconds| Period::new(Span::from_secs(*seconds)).is_ok()));
+    assert_eq!(bounds(&QUANTITY).map(|units| Cost::new(units).is_ok()), [false, true], "nothing is no cost");
+}
+
+#[test]
+fn what_is_no_number_of_units_is_read_as_none() {
+    for argument in [&DURATION, &MAX_WAIT, &ALGORITHM, &ALIGNED, &FORCE] {
+        for text in ["0", "1", "1000", "1000000"] {
+            assert_eq!(argument.units(text.as_bytes()).map_err(|error| error.rule()), Err(argument.rule));
+        }
+    }
 }
 
 #[test]

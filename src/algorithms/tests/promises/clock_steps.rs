@@ -1,6 +1,6 @@
 //! A clock that steps back mints nothing, and nobody waits longer than a full key would make them wait.
 
-use premier_algorithms::{Clock, Fixed, Leaky, Sliding, Span, State, Timestamp, Token};
+use premier_algorithms::{Clock, Fixed, Leaky, Now, Sliding, Span, State, Timestamp, Token};
 use proptest::collection;
 use proptest::prelude::*;
 
@@ -385,4 +385,24 @@ fn a_key_expires_on_the_clock_that_was_read() {
     let now = clock.read(Timestamp::from_micros(NOW));
     assert_eq!(now.at(), Timestamp::from_micros(NOW + HOUR));
     assert_eq!(now.millis_after(Span::from_secs(1)), NOW / 1_000 + 1_000);
+}
+
+/// As is what another program wrote of a moment to come, on the same clock.
+#[test]
+fn a_moment_that_was_written_down_is_as_far_away_as_the_clock_that_was_read_says() {
+    let mut clock = Clock::new();
+    let until = |now: Now, micros| now.until(Span::from_micros(micros)).as_micros();
+    let now = clock.read(Timestamp::from_micros(NOW + HOUR));
+    assert_eq!(until(now, NOW + HOUR + 1), 1);
+    assert_eq!(until(now, NOW + HOUR), 0);
+    assert_eq!(until(now, NOW), 0, "it is over");
+    for reading in [NOW, NOW + SECOND] {
+        let now = clock.read(Timestamp::from_micros(reading));
+        assert!(now.at() >= Timestamp::from_micros(NOW + HOUR));
+        assert_eq!(until(now, NOW + HOUR), NOW + HOUR - reading);
+        assert_eq!(until(now, reading), 0);
+        assert_eq!(until(now, reading + 1), 1);
+        assert_eq!(until(now, 0), 0);
+        assert_eq!(until(now, u64::MAX), u64::MAX - reading);
+    }
 }

@@ -1,4 +1,4 @@
-//! Times are whole microseconds, rounded up where they are told in milliseconds, and cut to what fits.
+//! Times are whole microseconds, rounded up where they are told in milliseconds or seconds, and cut to what fits.
 
 use premier_algorithms::{Span, Timestamp};
 use proptest::prelude::*;
@@ -26,6 +26,20 @@ proptest! {
         let millis = u128::from(Span::from_micros(micros).as_millis_ceil());
         prop_assert!(millis * 1000 >= micros.into());
         prop_assert!(millis * 1000 < u128::from(micros) + 1000);
+    }
+
+    #[test]
+    fn a_span_is_told_in_seconds_rounded_up(
+        micros in prop_oneof![
+            0..=5_000_000_u64,
+            (0..=5_u64, 0..=2_u64).prop_map(|(seconds, more)| seconds * 1_000_000 + more),
+            any::<u64>(),
+            Just(u64::MAX),
+        ]
+    ) {
+        let seconds = u128::from(Span::from_micros(micros).as_secs_ceil());
+        prop_assert!(seconds * 1_000_000 >= micros.into());
+        prop_assert!(seconds * 1_000_000 < u128::from(micros) + 1_000_000);
     }
 
     #[test]
