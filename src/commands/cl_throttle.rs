@@ -68,15 +68,16 @@ fn answer(call: &Call) -> Result<(), Error> {
 }
 
 /// What redis-cell left in a key: the theoretical arrival time, which is when the bucket will be empty, in nanoseconds since the
-/// Unix epoch. Any other string is somebody else's: those of this age have 19 digits, from 2001 to 2262.
+/// Unix epoch. Any other string is somebody else's: redis-cell writes 64 bits, and those of this age have 19 digits, from 2001
+/// to 2262.
 fn left_behind(string: &[u8], now: Now, limit: &Bucket) -> Option<BucketState> {
     const DIGITS: usize = 19;
     const NANOS_PER_MICRO: u64 = 1_000;
-    if string.len() != DIGITS || !string.iter().all(u8::is_ascii_digit) {
+    if string.len() != DIGITS || !string.iter().all(u8::is_ascii_digit) || string.starts_with(b"0") {
         return None;
     }
-    let nanos: u64 = str::from_utf8(string).ok()?.parse().ok()?;
-    let empty_at = Span::from_micros(nanos.div_ceil(NANOS_PER_MICRO));
+    let nanos: i64 = str::from_utf8(string).ok()?.parse().ok()?;
+    let empty_at = Span::from_micros(nanos.cast_unsigned().div_ceil(NANOS_PER_MICRO));
     Some(BucketState::empty_after(now.until(empty_at), now, limit))
 }
 

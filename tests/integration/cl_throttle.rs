@@ -129,6 +129,8 @@ fn what_redis_cell_cannot_have_left_stays_as_it_is() {
         "+179555600730868861",
         "1795556007.30868861",
         "179555600730868861x",
+        "0795556007308688612",
+        "9795556007308688612",
     ];
     for value in values {
         let () = run(&mut connection, &format!("SET text {value}"));
