@@ -48,15 +48,20 @@ fn any_rest() -> impl Strategy<Value = Rest> {
         3 => (1..=3_u64).prop_map(Rest::Micros),
         3 => (1..=10_000_000_u64).prop_map(Rest::Micros),
         3 => (0..=MAX_TIME).prop_map(Rest::Micros),
-        1 => any::<u64>().prop_map(Rest::Micros),
+        3 => any::<u64>().prop_map(Rest::Micros),
         1 => Just(Rest::Micros(u64::MAX)),
         6 => (0..=130_u64).prop_map(Rest::Share),
         8 => (units, -1..=1_i64).prop_map(|(units, more)| Rest::Units(units, more)),
     ]
 }
 
+/// One of which a 2³²nd of a unit takes more than a microsecond, and which may have many in it all the same.
+fn slow_bucket() -> impl Strategy<Value = Limits> {
+    (500..=30_000_u64, MAX_TIME / 2..=MAX_TIME).prop_map(|(quota, period)| Limits::new(quota, period))
+}
+
 fn any_bucket() -> impl Strategy<Value = Limits> {
-    prop_oneof![2 => any_limits(), 1 => huge_bucket()]
+    prop_oneof![2 => any_limits(), 1 => huge_bucket(), 1 => slow_bucket()]
 }
 
 /// Generic cell rate algorithm, as ITU-T I.371 has it and redis-cell goes by: of a key it knows when it will be as good as
