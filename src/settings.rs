@@ -8,4 +8,4 @@ pub(crate) static TOP_KEYS: Number = Number::new(c"top-keys", 32, 256);
 /// Whether there is a command `CL.THROTTLE`.
 pub(crate) static CELL_COMPAT: Switch = Switch::new(c"cell-compat");
 
-pub(crate) const ALL: [Setting; 2] = [Setting::Switch(&CELL_COMPAT), Setting::Number(&TOP_KEYS)];
+pub(crate) static ALL: [Setting; 2] = [Setting::Switch(&CELL_COMPAT), Setting::Number(&TOP_KEYS)];
