@@ -29,7 +29,7 @@ pub(crate) struct Sketch {
     counters: Vec<Counter>,
     /// When counts were last halved, or the first key came up.
     halved_at: Option<Timestamp>,
-    /// Nobody outside can tell which keys share a set.
+    /// Nobody outside can tell which keys share a set, nor find two of one hash, by which they are told apart.
     hasher: RandomState,
     random: SmallRng,
 }
@@ -70,7 +70,7 @@ impl Sketch {
         self.fade(now);
         let hash = self.hasher.hash_one(key);
         let set = &mut self.counters[set_of(hash)];
-        if let Some(counter) = set.iter_mut().find(|counter| counter.hash == hash && *counter.key == *key) {
+        if let Some(counter) = set.iter_mut().find(|counter| counter.hash == hash) {
             counter.count = counter.count.saturating_add(1);
         } else if let Some(least) = set.iter_mut().min_by_key(|counter| counter.count)
             && self.random.random_range(0..=least.count) == 0

@@ -227,6 +227,10 @@ impl<'call> Call<'call> {
 
     pub(super) fn notify(&self, key: KeyPosition, event: &CStr) {
         let kind = raw::REDISMODULE_NOTIFY_MODULE;
+        // SAFETY: it only reads a setting. Telling nobody would cost ten times as much.
+        if unsafe { api!(RedisModule_GetNotifyKeyspaceEvents()) } & kind == 0 {
+            return;
+        }
         // SAFETY: the context and the key are those of the running command; the server copies the event.
         unsafe { api!(RedisModule_NotifyKeyspaceEvent(self.context, kind, event.as_ptr(), self.key_name(key))) };
     }

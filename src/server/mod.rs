@@ -43,6 +43,7 @@ interface!(
     RedisModule_GetAbsExpire,
     RedisModule_GetCommand,
     RedisModule_GetContextFlags,
+    RedisModule_GetNotifyKeyspaceEvents,
     RedisModule_InfoAddFieldCString,
     RedisModule_InfoAddFieldULongLong,
     RedisModule_InfoAddSection,
