@@ -29,7 +29,7 @@ pub(crate) struct Sketch {
     counters: Vec<Counter>,
     /// When counts were last halved, or the first key came up.
     halved_at: Option<Timestamp>,
-    /// Nobody outside can tell which keys share a set, nor find two of one hash, by which they are told apart.
+    /// Seeded at random. Keys are told apart by their hashes alone, of 64 bits.
     hasher: RandomState,
     random: SmallRng,
 }
