@@ -10,7 +10,7 @@ use premier_algorithms::{
 
 use super::arguments::parameter;
 use super::throttle::{Limiter, settle};
-use crate::server::{self, Call, Command, Error, Flags, Info, KeyPosition, Presence, Writing};
+use crate::server::{self, Call, Command, Error, Flags, Info, KeyPosition, Presence};
 
 /// Answers as redis-cell does: whole seconds, and −1 for how long to wait when the call is admitted.
 #[derive(Debug)]
@@ -51,8 +51,7 @@ fn answer(call: &Call) -> Result<(), Error> {
     let quantity = quantity.map_or(Ok(1), |quantity| QUANTITY.units(quantity))?;
 
     let now = server::now();
-    let key =
-        call.open_key_taking_over::<Token, Writing>(KeyPosition::FIRST, |string| left_behind(string, now, &limit))?;
+    let key = call.open_key_taking_over::<Token>(KeyPosition::FIRST, |string| left_behind(string, now, &limit))?;
     let reply = match Cost::new(quantity) {
         Ok(cost) => {
             let decision = Token::decide(key.state(), now, &limit, cost);

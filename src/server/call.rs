@@ -125,16 +125,16 @@ impl<'call> Call<'call> {
         Key::open(self, position)
     }
 
-    /// Opens a key for the algorithm `T`. A string of which `state` makes one counts as that, and gives way to it at the first
+    /// Opens a key for the algorithm `T`, to change it. A string of which `state` makes one counts as that, and gives way to it at the first
     /// change.
     ///
     /// # Errors
     /// When it is of another type.
-    pub(crate) fn open_key_taking_over<T: DataType, M: Mode>(
+    pub(crate) fn open_key_taking_over<T: DataType>(
         &'call self,
         position: KeyPosition,
         state: impl FnOnce(&[u8]) -> Option<T::State>,
-    ) -> Result<Key<'call, T, M>, Error> {
+    ) -> Result<Key<'call, T>, Error> {
         Key::open_taking_over(self, position, state)
     }
 

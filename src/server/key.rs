@@ -58,20 +58,6 @@ impl<'call, T: DataType, M: Mode> Key<'call, T, M> {
         Ok(Self { value: open.value_of::<T>()?, open, fresh: T::State::default(), mode: PhantomData })
     }
 
-    /// As [`open`](Self::open); but a string of which `state` makes one counts as that, and gives way to it at the first change.
-    pub(super) fn open_taking_over(
-        call: &'call Call<'call>,
-        position: KeyPosition,
-        state: impl FnOnce(&[u8]) -> Option<T::State>,
-    ) -> Result<Self, Error> {
-        let open = OpenKey::new::<M>(call, position);
-        let (value, fresh) = match open.value_of::<T>() {
-            Err(Error::WrongType) => (ptr::null_mut(), open.string().and_then(state).ok_or(Error::WrongType)?),
-            value => (value?, T::State::default()),
-        };
-        Ok(Self { value, open, fresh, mode: PhantomData })
-    }
-
     /// Its name.
     pub(crate) fn name(&self) -> &[u8] {
         self.open.call.text(self.open.position)
@@ -93,7 +79,21 @@ impl<'call, T: DataType, M: Mode> Key<'call, T, M> {
     }
 }
 
-impl<T: DataType> Key<'_, T> {
+impl<'call, T: DataType> Key<'call, T> {
+    /// As [`open`](Self::open); but a string of which `state` makes one counts as that, and gives way to it at the first change.
+    pub(super) fn open_taking_over(
+        call: &'call Call<'call>,
+        position: KeyPosition,
+        state: impl FnOnce(&[u8]) -> Option<T::State>,
+    ) -> Result<Self, Error> {
+        let open = OpenKey::new::<Writing>(call, position);
+        let (value, fresh) = match open.value_of::<T>() {
+            Err(Error::WrongType) => (ptr::null_mut(), open.string().and_then(state).ok_or(Error::WrongType)?),
+            value => (value?, T::State::default()),
+        };
+        Ok(Self { value, open, fresh, mode: PhantomData })
+    }
+
     /// Changes the state, lets the key expire then, and tells replicas and the AOF what has come of it.
     pub(crate) fn change(mut self, change: <T::State as State>::Change, expiry: Expiry) {
         self.apply(change);
