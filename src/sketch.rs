@@ -50,6 +50,7 @@ fn set_of(hash: u64) -> Range<usize> {
 }
 
 impl Sketch {
+    #[cold]
     pub(crate) fn new() -> Self {
         Self {
             counters: iter::repeat_with(Counter::default).take(SETS * COUNTERS_PER_SET).collect(),
@@ -60,19 +61,24 @@ impl Sketch {
     }
 
     /// Counts a key that comes up now.
-    ///
-    /// One without a counter gets that of its set with the least count, with a chance of one to that count and one. So many
-    /// keys that come up once put none out that comes up often.
     pub(crate) fn count(&mut self, key: &[u8], now: Timestamp) {
         if key.len() > MAX_KEY_LEN {
             return;
         }
         self.fade(now);
         let hash = self.hasher.hash_one(key);
-        let set = &mut self.counters[set_of(hash)];
-        if let Some(counter) = set.iter_mut().find(|counter| counter.hash == hash) {
-            counter.count = counter.count.saturating_add(1);
-        } else if let Some(least) = set.iter_mut().min_by_key(|counter| counter.count)
+        match self.counters[set_of(hash)].iter_mut().find(|counter| counter.hash == hash) {
+            Some(counter) => counter.count = counter.count.saturating_add(1),
+            None => self.admit(key, hash),
+        }
+    }
+
+    /// Gives a key the counter of its set with the least count, with a chance of one to that count and one. So many keys that come
+    /// up once put none out that comes up often.
+    #[inline(never)]
+    fn admit(&mut self, key: &[u8], hash: u64) {
+        let least = self.counters[set_of(hash)].iter_mut().min_by_key(|counter| counter.count);
+        if let Some(least) = least
             && self.random.random_range(0..=least.count) == 0
         {
             *least = Counter { hash, key: key.into(), count: least.count.saturating_add(1) };
@@ -91,14 +97,19 @@ impl Sketch {
 
     /// Halves all counts once for each half-life that has gone by.
     fn fade(&mut self, now: Timestamp) {
-        let halved_at = self.halved_at.get_or_insert(now);
-        let half_lives = now.since(*halved_at).as_micros() / HALF_LIFE.as_micros();
-        if half_lives > 0 {
-            *halved_at = halved_at.plus(Span::from_micros(half_lives * HALF_LIFE.as_micros()));
-            let halvings = u32::try_from(half_lives).unwrap_or(u32::MAX);
-            for counter in &mut self.counters {
-                counter.count = counter.count.checked_shr(halvings).unwrap_or(0);
-            }
+        let halved_at = *self.halved_at.get_or_insert(now);
+        if now.since(halved_at) >= HALF_LIFE {
+            self.halve(halved_at, now.since(halved_at));
+        }
+    }
+
+    #[cold]
+    fn halve(&mut self, halved_at: Timestamp, elapsed: Span) {
+        let half_lives = elapsed.as_micros() / HALF_LIFE.as_micros();
+        self.halved_at = Some(halved_at.plus(Span::from_micros(half_lives * HALF_LIFE.as_micros())));
+        let halvings = u32::try_from(half_lives).unwrap_or(u32::MAX);
+        for counter in &mut self.counters {
+            counter.count = counter.count.checked_shr(halvings).unwrap_or(0);
         }
     }
 }

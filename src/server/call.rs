@@ -97,7 +97,7 @@ impl<'call> Call<'call> {
     }
 
     pub(super) fn text(&self, position: KeyPosition) -> &'call [u8] {
-        self.words_from(position.0).next().unwrap_or_default()
+        texts(slice::from_ref(&self.words[position.0])).next().unwrap_or_default()
     }
 
     /// The arguments behind the first, which is a key.
