@@ -49,7 +49,7 @@ impl Command for All {
 
     fn run(call: &Call) -> Result<(), Error> {
         let now = server::now();
-        let mut keys = Few::<&[u8]>::new();
+        let mut keys = Few::<(KeyPosition, &[u8])>::new();
         let mut charges = Few::<Charge>::new();
         let mut answers = Few::<Decision<()>>::new();
         let mut words = call.words();
@@ -57,11 +57,12 @@ impl Command for All {
         let mut goes_on = true;
         while goes_on {
             let position = KeyPosition::behind_first(words_in_call - words.len());
-            let key = words.next().ok_or(Error::WrongArity)?;
-            if keys.contains(&key) {
+            let name = words.next().ok_or(Error::WrongArity)?;
+            if keys.iter().any(|(_, other)| *other == name) {
                 return Err(Error::Argument("a key may be named once only".to_owned()));
             }
-            keys.try_push(key).map_err(|_| Error::Argument(format!("one call may have up to {MAX_LIMITS} limits")))?;
+            keys.try_push((position, name))
+                .map_err(|_| Error::Argument(format!("one call may have up to {MAX_LIMITS} limits")))?;
 
             goes_on = false;
             let mut limit = words.by_ref().take_while(|word| {
@@ -85,7 +86,14 @@ impl Command for All {
                 let mut effects = Effects::new(call);
                 charges.drain(..).for_each(|charge| charge.make(now, &mut effects));
             }
-            Outcome::Limited { .. } => charges.iter().for_each(|charge| charge.tell_if_limited(now)),
+            Outcome::Limited { .. } => {
+                charges.drain(..).for_each(Charge::count_if_limited);
+                for ((key, _), answer) in keys.iter().zip(&answers) {
+                    if let Outcome::Limited { .. } = answer.outcome {
+                        tell_limited(call, *key, now);
+                    }
+                }
+            }
         }
         let joint = reply(&decision);
         call.reply_array(joint.len() + 2);
@@ -144,13 +152,13 @@ impl Charge<'_> {
         }
     }
 
-    /// The call is not charged. Operators are told which limits were to blame.
-    fn tell_if_limited(&self, now: Now) {
+    /// The call is not charged. INFO says which limits were to blame.
+    fn count_if_limited(self) {
         match self {
-            Self::Fixed(decided) => decided.tell_if_limited(now),
-            Self::Sliding(decided) => decided.tell_if_limited(now),
-            Self::Token(decided) => decided.tell_if_limited(now),
-            Self::Leaky(decided) => decided.tell_if_limited(now),
+            Self::Fixed(decided) => decided.count_if_limited(),
+            Self::Sliding(decided) => decided.count_if_limited(),
+            Self::Token(decided) => decided.count_if_limited(),
+            Self::Leaky(decided) => decided.count_if_limited(),
         }
     }
 }
@@ -181,10 +189,9 @@ impl<'call, L: Limiter> Decided<'call, L> {
         }
     }
 
-    fn tell_if_limited(&self, now: Now) {
+    fn count_if_limited(self) {
         if let Outcome::Limited { .. } = self.decision.outcome {
             L::counters().count(&self.decision, self.units);
-            tell_limited(&self.key, now);
         }
     }
 }

@@ -56,7 +56,7 @@ fn answer(call: &Call) -> Result<(), Error> {
         Ok(cost) => {
             let decision = Token::decide(key.state(), now, &limit, cost);
             let reply = reply(&decision);
-            settle(key, now, decision, cost);
+            settle(call, key, now, decision, cost);
             reply
         }
         // It is 0.

@@ -56,25 +56,34 @@ fn answer<L: Limiter>(call: &Call) -> Result<(), Error> {
     let now = server::now();
     let decision = decide::<L>(key.state(), now, &arguments);
     let reply = reply(&decision);
-    settle(key, now, decision, arguments.cost);
+    settle(call, key, now, decision, arguments.cost);
     call.reply_integers(reply);
     Ok(())
 }
 
-/// Makes of a key what has been decided of a call of this cost.
+/// Makes of the first key what has been decided of a call of this cost.
 #[inline]
-pub(super) fn settle<L: Limiter>(key: Key<L>, now: Now, decision: Decision<<L::State as State>::Change>, cost: Cost) {
+pub(super) fn settle<L: Limiter>(
+    call: &Call,
+    key: Key<L>,
+    now: Now,
+    decision: Decision<<L::State as State>::Change>,
+    cost: Cost,
+) {
     L::counters().count(&decision, cost.get());
     match decision.outcome {
         Outcome::Admitted { change, .. } => key.change(change, Expiry::after(now, decision.reset)),
-        Outcome::Limited { .. } => tell_limited(&key, now),
+        Outcome::Limited { .. } => {
+            drop(key);
+            tell_limited(call, KeyPosition::FIRST, now);
+        }
     }
 }
 
-/// Tells operators of a key that limits a call.
-pub(super) fn tell_limited<L: Limiter>(key: &Key<L>, now: Now) {
-    top::count(key.name(), now);
-    key.notify(c"premier.limited");
+/// Tells operators of a key that limits a call. No key is open, as who listens may do anything with it.
+pub(super) fn tell_limited(call: &Call, key: KeyPosition, now: Now) {
+    top::count(call.word(key), now);
+    call.notify(key, c"premier.limited");
 }
 
 /// What the call of these arguments is answered.

@@ -96,7 +96,8 @@ impl<'call> Call<'call> {
         self.words[position.0]
     }
 
-    pub(super) fn text(&self, position: KeyPosition) -> &'call [u8] {
+    /// What stands there.
+    pub(crate) fn word(&self, position: KeyPosition) -> &'call [u8] {
         texts(slice::from_ref(&self.words[position.0])).next().unwrap_or_default()
     }
 
@@ -225,7 +226,8 @@ impl<'call> Call<'call> {
         unsafe { api!(RedisModule_ReplicateVerbatim(self.context)) };
     }
 
-    pub(super) fn notify(&self, key: KeyPosition, event: &CStr) {
+    /// Tells of an event of a key whoever listens to those of modules.
+    pub(crate) fn notify(&self, key: KeyPosition, event: &CStr) {
         let kind = raw::REDISMODULE_NOTIFY_MODULE;
         // SAFETY: it only reads a setting. Telling nobody would cost ten times as much.
         if unsafe { api!(RedisModule_GetNotifyKeyspaceEvents()) } & kind == 0 {

@@ -1,6 +1,6 @@
 //! A key, opened for one call.
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{c_int, c_void};
 use std::marker::PhantomData;
 use std::ptr;
 use std::slice;
@@ -56,16 +56,6 @@ impl<'call, T: DataType, M: Mode> Key<'call, T, M> {
     pub(super) fn open(call: &'call Call<'call>, position: KeyPosition) -> Result<Self, Error> {
         let open = OpenKey::new::<M>(call, position);
         Ok(Self { value: open.value_of::<T>()?, open, fresh: T::State::default(), mode: PhantomData })
-    }
-
-    /// Its name.
-    pub(crate) fn name(&self) -> &[u8] {
-        self.open.call.text(self.open.position)
-    }
-
-    /// Tells whoever listens to keyspace notifications of modules.
-    pub(crate) fn notify(&self, event: &CStr) {
-        self.open.call.notify(self.open.position, event);
     }
 
     /// The state that is kept there, or that of a fresh key.
