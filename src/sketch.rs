@@ -60,28 +60,28 @@ impl Sketch {
         }
     }
 
-    /// Counts a key that comes up now.
-    pub(crate) fn count(&mut self, key: &[u8], now: Timestamp) {
+    /// Counts a key that comes up now so many times, once at least.
+    pub(crate) fn count(&mut self, key: &[u8], now: Timestamp, times: u32) {
         if key.len() > MAX_KEY_LEN {
             return;
         }
         self.fade(now);
         let hash = self.hasher.hash_one(key);
         match self.counters[set_of(hash)].iter_mut().find(|counter| counter.hash == hash) {
-            Some(counter) => counter.count = counter.count.saturating_add(1),
-            None => self.admit(key, hash),
+            Some(counter) => counter.count = counter.count.saturating_add(times),
+            None => self.admit(key, hash, times),
         }
     }
 
-    /// Gives a key the counter of its set with the least count, with a chance of one to that count and one. So many keys that come
-    /// up once put none out that comes up often.
+    /// Gives a key the counter of its set with the least count, by a chance of what it comes up with to both together. So many keys
+    /// that come up once put none out that comes up often.
     #[inline(never)]
-    fn admit(&mut self, key: &[u8], hash: u64) {
+    fn admit(&mut self, key: &[u8], hash: u64, times: u32) {
         let least = self.counters[set_of(hash)].iter_mut().min_by_key(|counter| counter.count);
         if let Some(least) = least
-            && self.random.random_range(0..=least.count) == 0
+            && self.random.random_range(0..least.count.saturating_add(times)) < times
         {
-            *least = Counter { hash, key: key.into(), count: least.count.saturating_add(1) };
+            *least = Counter { hash, key: key.into(), count: least.count.saturating_add(times) };
         }
     }
 

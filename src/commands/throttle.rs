@@ -82,7 +82,7 @@ pub(super) fn settle<L: Limiter>(
 
 /// Tells operators of a key that limits a call. No key is open, as who listens may do anything with it.
 pub(super) fn tell_limited(call: &Call, key: KeyPosition, now: Now) {
-    top::count(call.word(key), now);
+    top::count(call, key, now);
     call.notify(key, c"premier.limited");
 }
 

@@ -2,25 +2,82 @@
 
 use std::cell::RefCell;
 use std::ffi::CStr;
+use std::sync::atomic::{AtomicU32, Ordering};
 
-use premier_algorithms::{Now, TOP_COUNT};
+use premier_algorithms::{Now, Span, TOP_COUNT, Timestamp};
+use rand::rngs::SmallRng;
+use rand::{RngExt, SeedableRng};
 
 use super::arguments::parameter;
-use crate::server::{self, Call, Command, Error, Flags, Info, Keys, Parameter, ParameterKind, Presence};
+use crate::server::{self, Call, Command, Error, Flags, Info, KeyPosition, Keys, Parameter, ParameterKind, Presence};
 use crate::settings::TOP_KEYS;
 use crate::sketch::Sketch;
 
 const RESET: &str = "RESET";
 
+/// Of so many limited calls in five minutes each is counted. Of those beyond it is one in [`SAMPLE`], for as many.
+const EXACT_CALLS: u32 = 1_000;
+const EXACT_FOR: Span = Span::from_secs(5 * 60);
+const SAMPLE: u32 = 8;
+
+/// How many limited calls are left out before the next is counted. Only the main thread changes it.
+static LEFT_OUT: AtomicU32 = AtomicU32::new(0);
+
 thread_local! {
     /// Of the main thread, on which all commands run.
-    static LIMITED: RefCell<Option<Sketch>> = const { RefCell::new(None) };
+    static LIMITED: RefCell<Option<Limited>> = const { RefCell::new(None) };
+}
+
+/// What is known of limited calls.
+#[derive(Debug)]
+struct Limited {
+    sketch: Sketch,
+    /// When the exact calls began, and how many are to come.
+    exact_since: Timestamp,
+    exact_calls: u32,
+    random: SmallRng,
+}
+
+impl Limited {
+    #[cold]
+    fn new() -> Self {
+        Self {
+            sketch: Sketch::new(),
+            exact_since: Timestamp::default(),
+            exact_calls: 0,
+            random: SmallRng::seed_from_u64(0),
+        }
+    }
+
+    /// Counts a call, and answers how many to leave out: at random, as calls that alternate would always be left out otherwise.
+    fn count(&mut self, key: &[u8], now: Timestamp) -> u32 {
+        if now.since(self.exact_since) >= EXACT_FOR {
+            (self.exact_since, self.exact_calls) = (now, EXACT_CALLS);
+        }
+        if self.exact_calls > 0 {
+            self.exact_calls -= 1;
+            self.sketch.count(key, now, 1);
+            return 0;
+        }
+        self.sketch.count(key, now, SAMPLE);
+        self.random.random_range(0..=2 * (SAMPLE - 1))
+    }
 }
 
 /// A call was limited by this key.
-pub(super) fn count(key: &[u8], now: Now) {
+#[inline]
+pub(super) fn count(call: &Call, key: KeyPosition, now: Now) {
+    match LEFT_OUT.load(Ordering::Relaxed) {
+        0 => count_now(call.word(key), now),
+        more => LEFT_OUT.store(more - 1, Ordering::Relaxed),
+    }
+}
+
+#[inline(never)]
+fn count_now(key: &[u8], now: Now) {
     if TOP_KEYS.get() > 0 {
-        LIMITED.with_borrow_mut(|sketch| sketch.get_or_insert_with(Sketch::new).count(key, now.at()));
+        let left_out = LIMITED.with_borrow_mut(|limited| limited.get_or_insert_with(Limited::new).count(key, now.at()));
+        LEFT_OUT.store(left_out, Ordering::Relaxed);
     }
 }
 
@@ -59,6 +116,7 @@ impl Command for Top {
         let (word, None) = (words.next(), words.next()) else { return Err(Error::WrongArity) };
         if word.is_some_and(|word| word.eq_ignore_ascii_case(RESET.as_bytes())) {
             LIMITED.set(None);
+            LEFT_OUT.store(0, Ordering::Relaxed);
             call.reply_ok();
             return Ok(());
         }
@@ -69,14 +127,14 @@ impl Command for Top {
             None => u64::MAX,
         };
         let len = len.min(TOP_KEYS.get().into());
-        LIMITED.with_borrow_mut(|sketch| reply(call, sketch.as_mut(), len));
+        LIMITED.with_borrow_mut(|limited| reply(call, limited.as_mut(), len));
         Ok(())
     }
 }
 
-fn reply(call: &Call, sketch: Option<&mut Sketch>, len: u64) {
+fn reply(call: &Call, limited: Option<&mut Limited>, len: u64) {
     let len = usize::try_from(len).expect("premier.top-keys is small");
-    let keys = sketch.map_or(Vec::new(), |sketch| sketch.highest(server::now().at(), len));
+    let keys = limited.map_or(Vec::new(), |limited| limited.sketch.highest(server::now().at(), len));
     call.reply_array(keys.len());
     for (key, count) in keys {
         call.reply_array(2);

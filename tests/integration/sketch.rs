@@ -25,7 +25,7 @@ const ROOM: usize = 1_024;
 
 fn count(sketch: &mut Sketch, key: &str, times: u32) {
     for _ in 0..times {
-        sketch.count(key.as_bytes(), NOW);
+        sketch.count(key.as_bytes(), NOW, 1);
     }
 }
 
@@ -84,7 +84,7 @@ fn counts_halve_every_five_minutes_and_keys_go_when_nothing_is_left() {
     for _ in 0..3 {
         assert_eq!(highest(&mut sketch, half_lives(1), ALL), halved);
     }
-    sketch.count(b"four", half_lives(2));
+    sketch.count(b"four", half_lives(2), 1);
     assert_eq!(highest(&mut sketch, half_lives(2), ALL), counted(&[("four", 2), ("nine", 2)]));
     assert_eq!(highest(&mut sketch, half_lives(4), ALL), []);
 }
@@ -112,7 +112,7 @@ fn a_clock_that_stands_still_or_goes_back_takes_nothing_and_adds_nothing() {
     for (now, left) in [(earlier, 8), (Timestamp::default(), 8), (NOW, 8), (half_lives(1), 4), (NOW, 4)] {
         assert_eq!(highest(&mut sketch, now, ALL), counted(&[("key", left)]));
     }
-    sketch.count(b"key", earlier);
+    sketch.count(b"key", earlier, 1);
     assert_eq!(highest(&mut sketch, half_lives(1), ALL), counted(&[("key", 5)]));
     assert_eq!(highest(&mut sketch, half_lives(2), ALL), counted(&[("key", 2)]));
 }
@@ -197,7 +197,7 @@ fn keys_of_which_nothing_is_left_make_room_at_once() {
     let mut expected: Vec<_> = (0..200).map(|key| (format!("new:{key}"), 1)).collect();
     expected.sort();
     for (key, _) in &expected {
-        sketch.count(key.as_bytes(), later);
+        sketch.count(key.as_bytes(), later, 1);
     }
     assert_eq!(highest(&mut sketch, later, ALL), expected);
 }
@@ -208,7 +208,7 @@ fn a_key_that_comes_up_again_counts_from_nothing() {
     let mut sketch = Sketch::new();
     count(&mut sketch, "key", 3);
     assert_eq!(highest(&mut sketch, half_lives(2), ALL), []);
-    sketch.count(b"key", half_lives(2));
+    sketch.count(b"key", half_lives(2), 1);
     assert_eq!(highest(&mut sketch, half_lives(2), ALL), counted(&[("key", 1)]));
 }
 
@@ -218,7 +218,7 @@ fn half_lives_begin_with_the_first_key() {
     let at = |seconds: u64| NOW.plus(Span::from_secs(seconds));
     let mut sketch = Sketch::new();
     for _ in 0..4 {
-        sketch.count(b"key", at(299));
+        sketch.count(b"key", at(299), 1);
     }
     assert_eq!(highest(&mut sketch, at(598), ALL), counted(&[("key", 4)]));
     assert_eq!(highest(&mut sketch, at(599), ALL), counted(&[("key", 2)]));
