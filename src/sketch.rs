@@ -18,7 +18,7 @@ const SETS: usize = 64;
 const COUNTERS_PER_SET: usize = 16;
 
 /// How long it takes until a count is half of what it was.
-const HALF_LIFE: Span = Span::from_secs(5 * 60);
+pub(crate) const HALF_LIFE: Span = Span::from_secs(5 * 60);
 
 /// Longer keys are not counted, so that memory is bounded.
 const MAX_KEY_LEN: usize = 1_024;

@@ -4,20 +4,19 @@ use std::cell::RefCell;
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use premier_algorithms::{Now, Span, TOP_COUNT, Timestamp};
+use premier_algorithms::{Now, TOP_COUNT, Timestamp};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use super::arguments::parameter;
 use crate::server::{self, Call, Command, Error, Flags, Info, KeyPosition, Keys, Parameter, ParameterKind, Presence};
 use crate::settings::TOP_KEYS;
-use crate::sketch::Sketch;
+use crate::sketch::{HALF_LIFE, Sketch};
 
 const RESET: &str = "RESET";
 
-/// Of so many limited calls in five minutes each is counted. Of those beyond it is one in [`SAMPLE`], for as many.
+/// So many limited calls of each half-life are counted one by one. Of those beyond, one in [`SAMPLE`] is, for as many.
 const EXACT_CALLS: u32 = 1_000;
-const EXACT_FOR: Span = Span::from_secs(5 * 60);
 const SAMPLE: u32 = 8;
 
 /// How many limited calls are left out before the next is counted. Only the main thread changes it.
@@ -51,7 +50,7 @@ impl Limited {
 
     /// Counts a call, and answers how many to leave out: at random, as calls that alternate would always be left out otherwise.
     fn count(&mut self, key: &[u8], now: Timestamp) -> u32 {
-        if now.since(self.exact_since) >= EXACT_FOR {
+        if now.since(self.exact_since) >= HALF_LIFE {
             (self.exact_since, self.exact_calls) = (now, EXACT_CALLS);
         }
         if self.exact_calls > 0 {
