@@ -1,0 +1,27 @@
+//! Everything in docs/performance.md that goes by the wall clock or by memory: `cargo bench --bench performance -- throughput`
+//! measures one thing and writes its result file, docs/performance/throughput.csv; without an argument all are measured. `make
+//! performance` makes the whole page again.
+
+mod results;
+
+use std::env;
+use std::process::ExitCode;
+
+/// What can be measured, by the name of its result file.
+const MEASUREMENTS: &[(&str, fn())] = &[];
+
+fn main() -> ExitCode {
+    // Cargo adds `--bench` to what it is told.
+    let names: Vec<String> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if let Some(unknown) = names.iter().find(|name| !MEASUREMENTS.iter().any(|(known, _)| known == name)) {
+        eprintln!("{unknown} is nothing that can be measured");
+        return ExitCode::FAILURE;
+    }
+    for (name, measure) in MEASUREMENTS {
+        if names.is_empty() || names.iter().any(|chosen| chosen == name) {
+            eprintln!("=== {name}");
+            measure();
+        }
+    }
+    ExitCode::SUCCESS
+}
