@@ -1,6 +1,8 @@
 PORT ?= 6379
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 REDIS_CLI := redis-cli$(if $(filter-out 6379,$(PORT)), -p $(PORT))
+# Asked for by what measures it only.
+REDIS_CELL_SO ?= $(shell scripts/redis-cell || echo "redis-cell cannot be built here: measuring without it" >&2)
 MSRV := $(shell sed -n 's/^rust-version *= *"\(.*\)"/\1/p' Cargo.toml)
 
 .PHONY: help setup build run test lint msrv bench instructions clean
@@ -41,7 +43,7 @@ msrv: setup ## that everything builds with the oldest Rust it is meant for, wher
 	else echo "make msrv: not checked, as there is no Rust $(MSRV) to be had here"; fi
 
 bench: setup ## timings (criterion)
-	cargo bench --workspace --bench algorithms --bench commands --bench memory
+	REDIS_CELL_SO="$(REDIS_CELL_SO)" cargo bench --workspace --bench algorithms --bench commands --bench memory
 
 instructions: ## instructions a call and bytes a key, beside their budgets
 	@scripts/setup valgrind

@@ -1,0 +1,22 @@
+-- A fixed window: the first admitted call opens it, and at most `quota` calls are admitted in it.
+--
+-- KEYS[1]: the key. ARGV: quota, duration in seconds. Answers what PREMIER.FIXED does: limited, limit, remaining, milliseconds to
+-- wait, milliseconds until the key is as good as new.
+--
+-- The key is a counter that expires with its window, so the script needs no clock, and no key is smaller. A new quota counts from
+-- the next call on; a new duration only from the next window on, which keeping the start of the window would cost half as much
+-- again to do better.
+
+local quota = tonumber(ARGV[1])
+local used = tonumber(redis.call('GET', KEYS[1]) or 0)
+local reset = used > 0 and redis.call('PTTL', KEYS[1]) or ARGV[2] * 1000
+
+if used >= quota then
+    return { 1, quota, 0, quota > 0 and reset or -1, used > 0 and reset or 0 }
+end
+if used > 0 then
+    redis.call('INCR', KEYS[1])
+else
+    redis.call('SET', KEYS[1], 1, 'PX', reset)
+end
+return { 0, quota, quota - used - 1, 0, reset }
