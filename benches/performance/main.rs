@@ -2,13 +2,15 @@
 //! measures one thing and writes its result file, docs/performance/throughput.csv; without an argument all are measured. `make
 //! performance` makes the whole page again.
 
+mod calls;
+mod memory;
 mod results;
 
 use std::env;
 use std::process::ExitCode;
 
 /// What can be measured, by the name of its result file.
-const MEASUREMENTS: &[(&str, fn())] = &[];
+const MEASUREMENTS: &[(&str, fn())] = &[("memory", memory::measure)];
 
 fn main() -> ExitCode {
     // Cargo adds `--bench` to what it is told.

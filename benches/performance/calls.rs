@@ -1,0 +1,38 @@
+//! Many calls, and what the server says about itself.
+
+use std::fmt::Debug;
+
+use premier_test_server::Server;
+use redis::{Cmd, Connection, FromRedisValue, InfoDict, Value};
+
+/// How many calls are sent before their replies are read.
+const BATCH: usize = 500;
+
+/// The name of a key: 17 bytes.
+pub(crate) fn key(number: usize) -> String {
+    format!("premier:{number:09}")
+}
+
+/// Makes the calls and reads all replies. None of them may be limited: what is measured is what admitted calls leave or cost.
+pub(crate) fn send(connection: &mut Connection, calls: impl Iterator<Item = Cmd>) {
+    let mut calls = calls.peekable();
+    while calls.peek().is_some() {
+        let mut pipeline = redis::pipe();
+        for call in calls.by_ref().take(BATCH) {
+            pipeline.add_command(call);
+        }
+        let replies: Vec<Value> = pipeline.query(connection).expect("calls");
+        assert!(!replies.iter().any(says_limited), "a call was limited");
+    }
+}
+
+/// The replies of Redis' own commands never do.
+fn says_limited(reply: &Value) -> bool {
+    matches!(reply, Value::Array(fields) if fields.first() == Some(&Value::Int(1)))
+}
+
+/// A field of INFO, by a connection of its own: no buffers of the calls are in it.
+pub(crate) fn info<T: FromRedisValue + Debug>(server: &Server, section: &str, field: &str) -> T {
+    let info: InfoDict = redis::cmd("INFO").arg(section).query(&mut server.connection()).expect("INFO");
+    info.get(field).unwrap_or_else(|| panic!("INFO {section} has no {field}"))
+}
