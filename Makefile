@@ -45,7 +45,7 @@ msrv: setup ## that everything builds with the oldest Rust it is meant for, wher
 bench: setup ## timings (criterion)
 	REDIS_CELL_SO="$(REDIS_CELL_SO)" cargo bench --workspace --bench algorithms --bench commands --bench memory
 
-instructions: ## instructions a call and bytes a key, beside their budgets
+instructions: ## instructions a call, beside their budgets
 	@scripts/setup valgrind
 	cargo bench --bench instructions
 

@@ -1,4 +1,4 @@
-//! What a call costs in instructions and a key in bytes, beside their budgets; exits 1 when one is exceeded.
+//! What a call costs in instructions, beside their budgets; exits 1 when one is exceeded.
 //!
 //! Instructions are counted by callgrind, so they hardly depend on the machine or on what else runs there. Each figure is
 //! (Ir of 24,000 calls − Ir of 4,000 calls) / 20,000, both on a fresh server, pipelined, going round 1,000 keys; start,
@@ -9,8 +9,6 @@
 
 use std::fs;
 use std::process::ExitCode;
-use std::thread::sleep;
-use std::time::Duration;
 
 use premier_test_server::Server;
 use redis::{Connection, Value};
@@ -111,62 +109,12 @@ const CALL_COSTS: &[CallCost] = &[
     },
 ];
 
-const KEY_SIZES: &[KeySize] = &[
-    KeySize {
-        state: "SET key 1 PX",
-        command: Command("SET", &["1", "PX", "86400000"]),
-        keys: 300_000,
-        rounds: 1,
-        budget: None,
-    },
-    KeySize {
-        state: "FIXED",
-        command: Command("PREMIER.FIXED", &["100", "1d"]),
-        keys: 300_000,
-        rounds: 1,
-        budget: Some(180),
-    },
-    KeySize {
-        state: "TOKEN",
-        command: Command("PREMIER.TOKEN", &["100", "1d"]),
-        keys: 300_000,
-        rounds: 1,
-        budget: Some(180),
-    },
-    KeySize {
-        state: "LEAKY",
-        command: Command("PREMIER.LEAKY", &["100", "1d"]),
-        keys: 300_000,
-        rounds: 1,
-        budget: Some(180),
-    },
-    KeySize {
-        state: "SLIDING, 1 live entry",
-        command: Command("PREMIER.SLIDING", &["64", "1d"]),
-        keys: 300_000,
-        rounds: 1,
-        budget: None,
-    },
-    KeySize {
-        state: "SLIDING, 64 live entries",
-        command: Command("PREMIER.SLIDING", &["64", "1d"]),
-        keys: 10_000,
-        rounds: 64,
-        budget: None,
-    },
-];
-
 fn main() -> ExitCode {
     let mut within_budget = true;
 
     println!("{:<52} {:>12} {:>8}", "path", "instructions", "budget");
     for cost in CALL_COSTS {
         within_budget &= report(cost.path, cost.measure(), cost.budget);
-    }
-
-    println!("\n{:<52} {:>12} {:>8}", "key", "bytes", "budget");
-    for size in KEY_SIZES {
-        within_budget &= report(size.state, size.measure(), size.budget);
     }
 
     if within_budget { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -185,15 +133,15 @@ fn report(title: &str, figure: u64, budget: Option<u64>) -> bool {
 struct Command(&'static str, &'static [&'static str]);
 
 impl Command {
-    /// Sends the command `calls` times, going round the keys, and counts the replies that say limited.
-    fn call(&self, connection: &mut Connection, keys: usize, calls: usize) -> usize {
+    /// Sends the command `calls` times, going round 1,000 keys, and counts the replies that say limited.
+    fn call(&self, connection: &mut Connection, calls: usize) -> usize {
         let mut limited = 0;
         let mut next = 0;
         while next < calls {
             let end = calls.min(next + BATCH);
             let mut pipeline = redis::pipe();
             for call in next..end {
-                let key = format!("premier:{:09}", call % keys);
+                let key = format!("premier:{:09}", call % WARM_KEYS);
                 pipeline.cmd(self.0).arg(key).arg(self.1);
             }
             let replies: Vec<Value> = pipeline.query(connection).unwrap_or_else(|error| panic!("{}: {error}", self.0));
@@ -235,10 +183,10 @@ impl CallCost {
         let mut connection = server.connection();
 
         let warm_up_calls = self.warm_up_rounds * WARM_KEYS;
-        let limited = self.command.call(&mut connection, WARM_KEYS, warm_up_calls);
+        let limited = self.command.call(&mut connection, warm_up_calls);
         assert_eq!(limited, 0, "{}: limited during warm-up", self.path);
 
-        let limited = self.command.call(&mut connection, WARM_KEYS, calls);
+        let limited = self.command.call(&mut connection, calls);
         let expected = if self.limited { calls } else { 0 };
         assert_eq!(limited, expected, "{}: limited calls", self.path);
 
@@ -250,45 +198,5 @@ impl CallCost {
             .find_map(|line| line.strip_prefix("totals: "))
             .and_then(|total| total.trim().parse().ok())
             .expect("callgrind's counts end in a total")
-    }
-}
-
-struct KeySize {
-    state: &'static str,
-    command: Command,
-    keys: usize,
-    /// How often each key is called; these calls are all admitted.
-    rounds: usize,
-    budget: Option<u64>,
-}
-
-impl KeySize {
-    /// Bytes a key, everything included: name, value, expiry and their shares of the server's tables.
-    fn measure(&self) -> u64 {
-        let server = Server::start();
-        let empty = used_memory(&server);
-        let calls = self.rounds * self.keys;
-        let limited = self.command.call(&mut server.connection(), self.keys, calls);
-        assert_eq!(limited, 0, "{}: limited calls", self.state);
-        (used_memory(&server) - empty) / self.keys as u64
-    }
-}
-
-/// By a connection of its own, so that no buffers of the calls are in it.
-fn used_memory(server: &Server) -> u64 {
-    let mut connection = server.connection();
-    wait_for_rehashing(&mut connection);
-    let info: redis::InfoDict = redis::cmd("INFO").arg("memory").query(&mut connection).expect("INFO memory");
-    info.get("used_memory").expect("INFO has used_memory")
-}
-
-/// While a table of keys grows the old one is there too.
-fn wait_for_rehashing(connection: &mut Connection) {
-    loop {
-        let tables: String = redis::cmd("DEBUG").arg(&["HTSTATS", "0"]).query(connection).expect("DEBUG HTSTATS");
-        if !tables.contains("rehashing target") {
-            return;
-        }
-        sleep(Duration::from_millis(100));
     }
 }
