@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 
 use premier_test_server::Server;
-use redis::{Cmd, Connection, FromRedisValue, InfoDict, Value};
+use redis::{Connection, FromRedisValue, InfoDict, Value};
 
 /// How many calls are sent before their replies are read.
 const BATCH: usize = 500;
@@ -14,12 +14,12 @@ pub(crate) fn key(number: usize) -> String {
 }
 
 /// Makes the calls and reads all replies. None of them may be limited: what is measured is what admitted calls leave or cost.
-pub(crate) fn send(connection: &mut Connection, calls: impl Iterator<Item = Cmd>) {
+pub(crate) fn send(connection: &mut Connection, calls: impl Iterator<Item = Vec<String>>) {
     let mut calls = calls.peekable();
     while calls.peek().is_some() {
         let mut pipeline = redis::pipe();
         for call in calls.by_ref().take(BATCH) {
-            pipeline.add_command(call);
+            pipeline.cmd(&call[0]).arg(&call[1..]);
         }
         let replies: Vec<Value> = pipeline.query(connection).expect("calls");
         assert!(!replies.iter().any(says_limited), "a call was limited");

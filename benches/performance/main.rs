@@ -3,14 +3,24 @@
 //! performance` makes the whole page again.
 
 mod calls;
+#[path = "../contenders/mod.rs"]
+mod contenders;
+mod loading;
 mod memory;
 mod results;
+mod scale;
+mod volume;
 
 use std::env;
 use std::process::ExitCode;
 
 /// What can be measured, by the name of its result file.
-const MEASUREMENTS: &[(&str, fn())] = &[("memory", memory::measure)];
+const MEASUREMENTS: &[(&str, fn())] = &[
+    ("memory", memory::measure),
+    ("scale", scale::measure),
+    ("loading", loading::measure),
+    ("volume", volume::measure),
+];
 
 fn main() -> ExitCode {
     // Cargo adds `--bench` to what it is told.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use premier_test_server::Server;
 
 use crate::calls::{info, key, send};
+use crate::contenders::{self, Contender, Limit, contenders};
 use crate::results::Results;
 
 const MANY_KEYS: usize = 1_000_000; // in 2^20 slots
@@ -18,30 +19,38 @@ const FEWER_KEYS: usize = MANY_KEYS >> 5; // in 2^15
 const AIM: usize = 165;
 const AIM_PER_ENTRY: usize = 16;
 
+const LIMIT: Limit = Limit { quota: 64, seconds: 86_400 };
+
 pub(crate) fn measure() {
-    let mut results = Results::new("memory", &Server::start(), &["key", "keys", "bytes", "aim"]);
-    let mut row = |state: &str, keys, calls, command: &[&str], aim: Option<usize>| {
-        let aim = aim.map_or_else(String::new, |aim| aim.to_string());
-        results.row(&[&state, &keys, &bytes(command, keys, calls), &aim]);
-    };
-    row("SET PX", MANY_KEYS, 1, &["SET", "1", "PX", "86400000"], None);
-    row("FIXED", MANY_KEYS, 1, &["PREMIER.FIXED", "100", "1d"], Some(AIM));
-    row("TOKEN", MANY_KEYS, 1, &["PREMIER.TOKEN", "100", "1d"], Some(AIM));
-    row("LEAKY", MANY_KEYS, 1, &["PREMIER.LEAKY", "100", "1d"], Some(AIM));
-    for (entries, keys) in [(1, MANY_KEYS), (8, FEWER_KEYS), (16, FEWER_KEYS), (60, FEWER_KEYS), (64, FEWER_KEYS)] {
-        let state = format!("SLIDING of {entries} live entries");
-        row(&state, keys, entries, &["PREMIER.SLIDING", "64", "1d"], Some(AIM + entries * AIM_PER_ENTRY));
+    let mut results =
+        Results::new("memory", &contenders::server().start(), &["key", "entries", "keys", "bytes", "aim"]);
+    // INCR alone makes keys that never expire.
+    for contender in contenders().iter().filter(|contender| contender.name != "INCR") {
+        let sizes: &[_] = if contender.name.ends_with("SLIDING") { &[1, 8, 16, 60, 64] } else { &[1] };
+        for &entries in sizes {
+            let keys = if entries == 1 { MANY_KEYS } else { FEWER_KEYS };
+            let aim = aim(contender, entries).map_or_else(String::new, |aim| aim.to_string());
+            results.row(&[&contender.name, &entries, &keys, &bytes(contender, keys, entries), &aim]);
+        }
     }
     results.write();
 }
 
-/// Bytes a key after that many calls of each, with these arguments behind its name.
-fn bytes(command: &[&str], keys: usize, calls: usize) -> u64 {
-    let server = Server::start();
+fn aim(contender: &Contender, entries: usize) -> Option<usize> {
+    match contender.name {
+        "PREMIER.FIXED" | "PREMIER.TOKEN" | "PREMIER.LEAKY" => Some(AIM),
+        "PREMIER.SLIDING" => Some(AIM + entries * AIM_PER_ENTRY),
+        _ => None,
+    }
+}
+
+/// Bytes a key after that many calls of each.
+fn bytes(contender: &Contender, keys: usize, calls: usize) -> u64 {
+    let server = contenders::server().start();
+    contender.prepare(&mut server.connection());
     let empty = used_memory(&server);
-    let calls = (0..calls * keys).map(|call| redis::cmd(command[0]).arg(key(call % keys)).arg(&command[1..]).take());
-    send(&mut server.connection(), calls);
-    (used_memory(&server) - empty).div_ceil(keys as u64)
+    send(&mut server.connection(), (0..calls * keys).map(|call| contender.words(&key(call % keys), LIMIT)));
+    (used_memory(&server) - empty + keys as u64 / 2) / keys as u64
 }
 
 fn used_memory(server: &Server) -> u64 {

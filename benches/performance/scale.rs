@@ -1,0 +1,170 @@
+//! That a call costs the same whatever the sizes: how many keys there are, the quota, the cost, and what is in a sliding window.
+//!
+//! By the time that the server spends in the command itself (INFO commandstats), without network and parsing, as a multiple of that
+//! of INCR in the same round and on keys of the same names: a larger table of keys misses more caches for INCR too.
+//! Sizes take turns in each round, so that what else the machine does meets all of them. Medians over the rounds.
+
+#![expect(clippy::float_arithmetic, reason = "these are figures to be read, not decisions")]
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use premier_test_server::Server;
+use redis::Connection;
+
+use crate::calls::{key, send};
+use crate::results::{Results, median};
+
+const ALGORITHMS: [&str; 4] = ["PREMIER.FIXED", "PREMIER.SLIDING", "PREMIER.TOKEN", "PREMIER.LEAKY"];
+const ROUNDS: usize = 11;
+const CALLS: usize = 10_000;
+
+/// What does not grow.
+const USUAL: Load = Load { keys: 1_000, quota: 1_000_000, duration: "1d", cost: 1 };
+
+pub(crate) fn measure() {
+    let columns = ["growing", "command", "size", "server_micros", "ratio_to_incr"];
+    let mut results = Results::new("scale", &Server::start(), &columns);
+    measure_calls(&mut results, "keys", [1_000, 10_000, 100_000, 1_000_000], |keys| Load { keys, ..USUAL });
+    measure_calls(&mut results, "quota", [1_000, 10_000, 100_000, 1_000_000], |quota| Load { quota, ..USUAL });
+    measure_calls(&mut results, "cost", [1, 10, 100, 1_000], |cost| Load { cost, ..USUAL });
+    measure_windows(&mut results, [1_000, 10_000, 100_000, 1_000_000]);
+    results.write();
+}
+
+/// What the calls are; all are admitted.
+#[derive(Clone, Copy)]
+struct Load {
+    keys: usize,
+    quota: usize,
+    duration: &'static str,
+    cost: usize,
+}
+
+/// A command with a load on a server of its own.
+struct Case<'server> {
+    command: &'static str,
+    size: usize,
+    load: Load,
+    server: &'server Server,
+    /// To the command's own database.
+    connection: Connection,
+    /// To the database with the keys of INCR.
+    incr: Connection,
+    rounds: Vec<Round>,
+}
+
+struct Round {
+    server_micros: f64,
+    ratio_to_incr: f64,
+}
+
+fn measure_calls(results: &mut Results, growing: &str, sizes: [usize; 4], load: fn(usize) -> Load) {
+    let servers = sizes.map(|size| (size, server(load(size).keys)));
+    let mut cases = Vec::new();
+    for (database, command) in (1..).zip(ALGORITHMS) {
+        for (size, server) in &servers {
+            let mut case = Case::new(command, *size, load(*size), server, database);
+            let load = case.load;
+            send(&mut case.connection, (0..load.keys).map(|number| load.words(command, number)));
+            cases.push(case);
+        }
+    }
+    for _ in 0..ROUNDS {
+        for case in &mut cases {
+            case.round(CALLS);
+        }
+    }
+    write(results, growing, &cases);
+}
+
+/// Windows as full as their quota allows, and calls that go on at that very pace, as old ones leave.
+///
+/// Above 64 units a window keeps one entry for each 64th of its length, 66 at most. In each 64th every key takes a 66th of
+/// the quota: five units by calls that are measured, the rest by one call that is not.
+fn measure_windows(results: &mut Results, sizes: [usize; 4]) {
+    const PART: Duration = Duration::from_millis(250);
+    const PARTS: usize = 64;
+    const CALLS_A_PART: usize = 5;
+    let load = |quota| Load { keys: 400, quota, duration: "16s", cost: 1 };
+    let servers = sizes.map(|size| (size, server(load(size).keys)));
+    let mut cases: Vec<_> =
+        servers.iter().map(|(size, server)| Case::new("PREMIER.SLIDING", *size, load(*size), server, 1)).collect();
+    for _ in 0..PARTS + PARTS / 2 {
+        let start = Instant::now();
+        for case in &mut cases {
+            let rest = Load { cost: case.size / 66 - CALLS_A_PART, ..case.load };
+            send(&mut case.connection, (0..rest.keys).map(|number| rest.words(case.command, number)));
+            case.round(CALLS_A_PART * rest.keys);
+        }
+        sleep(PART.saturating_sub(start.elapsed()));
+    }
+    for case in &mut cases {
+        case.rounds.drain(..PARTS); // while the windows filled
+    }
+    write(results, "units in the window", &cases);
+}
+
+/// A server with keys for INCR, which expire as all others do.
+fn server(keys: usize) -> Server {
+    let server = Server::start();
+    let calls = (0..keys).map(|number| ["SET", &key(number), "1", "PX", "86400000"].map(str::to_owned).into());
+    send(&mut server.connection(), calls);
+    server
+}
+
+fn write(results: &mut Results, growing: &str, cases: &[Case]) {
+    for case in cases {
+        let server_micros = median(case.rounds.iter().map(|round| round.server_micros));
+        let ratio_to_incr = median(case.rounds.iter().map(|round| round.ratio_to_incr));
+        results.row(&[
+            &growing,
+            &case.command,
+            &case.size,
+            &format!("{server_micros:.2}"),
+            &format!("{ratio_to_incr:.2}"),
+        ]);
+    }
+}
+
+impl Load {
+    /// The cost is always said, so that it is the only thing that differs where it grows.
+    fn words(&self, command: &str, number: usize) -> Vec<String> {
+        let (quota, cost) = (self.quota.to_string(), self.cost.to_string());
+        [command, &key(number), &quota, self.duration, "COST", &cost].map(str::to_owned).into()
+    }
+}
+
+impl<'server> Case<'server> {
+    fn new(command: &'static str, size: usize, load: Load, server: &'server Server, database: u8) -> Self {
+        let mut connection = server.connection();
+        redis::cmd("SELECT").arg(database).exec(&mut connection).expect("SELECT");
+        Self { command, size, load, server, connection, incr: server.connection(), rounds: Vec::new() }
+    }
+
+    /// INCR and then the command, each on so many keys.
+    fn round(&mut self, calls: usize) {
+        // The keys come scattered: neighbours were made together, and so lie together.
+        let numbers = (0..calls).map(|call| call * 514_229 % self.load.keys);
+        redis::cmd("CONFIG").arg("RESETSTAT").exec(&mut self.incr).expect("CONFIG RESETSTAT");
+        send(&mut self.incr, numbers.clone().map(|number| ["INCR", &key(number)].map(str::to_owned).into()));
+        send(&mut self.connection, numbers.map(|number| self.load.words(self.command, number)));
+        let server_micros = self.server_micros(self.command);
+        self.rounds.push(Round { server_micros, ratio_to_incr: server_micros / self.server_micros("INCR") });
+    }
+
+    /// Microseconds a call since RESETSTAT: `calls=10000,usec=8123,…`, and what is said to two places only is not read.
+    fn server_micros(&self, command: &str) -> f64 {
+        let statistics: String =
+            redis::cmd("INFO").arg("commandstats").query(&mut self.server.connection()).expect("INFO commandstats");
+        let name = format!("cmdstat_{command}:").to_lowercase();
+        let statistics = statistics.to_lowercase();
+        let statistics =
+            statistics.lines().find_map(|line| line.strip_prefix(&name)).expect("statistics of each command");
+        let field = |name: &str| -> f64 {
+            let value = statistics.split(',').find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
+            value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in {statistics}"))
+        };
+        field("usec") / field("calls")
+    }
+}
