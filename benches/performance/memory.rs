@@ -23,7 +23,7 @@ const LIMIT: Limit = Limit { quota: 64, seconds: 86_400 };
 
 pub(crate) fn measure() {
     let mut results =
-        Results::new("memory", &contenders::server().start(), &["key", "entries", "keys", "bytes", "aim"]);
+        Results::new("memory", &contenders::server().start(), &["contender", "entries", "keys", "bytes", "aim"]);
     // INCR alone makes keys that never expire.
     for contender in contenders().iter().filter(|contender| contender.name != "INCR") {
         let sizes: &[_] = if contender.name.ends_with("SLIDING") { &[1, 8, 16, 60, 64] } else { &[1] };

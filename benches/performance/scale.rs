@@ -41,15 +41,15 @@ struct Load {
     cost: usize,
 }
 
-/// A command with a load on a server of its own.
+/// A command with a load.
 struct Case<'server> {
     command: &'static str,
     size: usize,
     load: Load,
     server: &'server Server,
-    /// To the command's own database.
+    /// To a database of its own.
     connection: Connection,
-    /// To the database with the keys of INCR.
+    /// To a database with keys of the same names for INCR.
     incr: Connection,
     rounds: Vec<Round>,
 }
@@ -60,13 +60,12 @@ struct Round {
 }
 
 fn measure_calls(results: &mut Results, growing: &str, sizes: [usize; 4], load: fn(usize) -> Load) {
-    let servers = sizes.map(|size| (size, server(load(size).keys)));
+    let server = server();
     let mut cases = Vec::new();
-    for (database, command) in (1..).zip(ALGORITHMS) {
-        for (size, server) in &servers {
-            let mut case = Case::new(command, *size, load(*size), server, database);
-            let load = case.load;
-            send(&mut case.connection, (0..load.keys).map(|number| load.words(command, number)));
+    for command in ALGORITHMS {
+        for size in sizes {
+            let mut case = Case::new(command, size, load(size), &server, cases.len());
+            send(&mut case.connection, (0..case.load.keys).map(|number| case.load.words(command, number)));
             cases.push(case);
         }
     }
@@ -87,9 +86,9 @@ fn measure_windows(results: &mut Results, sizes: [usize; 4]) {
     const PARTS: usize = 64;
     const CALLS_A_PART: usize = 5;
     let load = |quota| Load { keys: 400, quota, duration: "16s", cost: 1 };
-    let servers = sizes.map(|size| (size, server(load(size).keys)));
-    let mut cases: Vec<_> =
-        servers.iter().map(|(size, server)| Case::new("PREMIER.SLIDING", *size, load(*size), server, 1)).collect();
+    let server = server();
+    let case = |(number, size)| Case::new("PREMIER.SLIDING", size, load(size), &server, number);
+    let mut cases: Vec<_> = (0..).zip(sizes).map(case).collect();
     for _ in 0..PARTS + PARTS / 2 {
         let start = Instant::now();
         for case in &mut cases {
@@ -102,15 +101,12 @@ fn measure_windows(results: &mut Results, sizes: [usize; 4]) {
     for case in &mut cases {
         case.rounds.drain(..PARTS); // while the windows filled
     }
-    write(results, "units in the window", &cases);
+    write(results, "window", &cases);
 }
 
-/// A server with keys for INCR, which expire as all others do.
-fn server(keys: usize) -> Server {
-    let server = Server::start();
-    let calls = (0..keys).map(|number| ["SET", &key(number), "1", "PX", "86400000"].map(str::to_owned).into());
-    send(&mut server.connection(), calls);
-    server
+/// One for all sizes, as two servers are never quite as fast.
+fn server() -> Server {
+    Server::builder().config("databases", "64").start()
 }
 
 fn write(results: &mut Results, growing: &str, cases: &[Case]) {
@@ -136,16 +132,24 @@ impl Load {
 }
 
 impl<'server> Case<'server> {
-    fn new(command: &'static str, size: usize, load: Load, server: &'server Server, database: u8) -> Self {
-        let mut connection = server.connection();
-        redis::cmd("SELECT").arg(database).exec(&mut connection).expect("SELECT");
-        Self { command, size, load, server, connection, incr: server.connection(), rounds: Vec::new() }
+    /// Makes the keys of INCR, which expire as all others do.
+    fn new(command: &'static str, size: usize, load: Load, server: &'server Server, number: usize) -> Self {
+        let connect = |database: usize| {
+            let mut connection = server.connection();
+            redis::cmd("SELECT").arg(database).exec(&mut connection).expect("SELECT");
+            connection
+        };
+        let (connection, mut incr) = (connect(2 * number), connect(2 * number + 1));
+        let keys = (0..load.keys).map(|number| ["SET", &key(number), "1", "PX", "86400000"].map(str::to_owned).into());
+        send(&mut incr, keys);
+        Self { command, size, load, server, connection, incr, rounds: Vec::new() }
     }
 
     /// INCR and then the command, each on so many keys.
     fn round(&mut self, calls: usize) {
-        // The keys come scattered: neighbours were made together, and so lie together.
-        let numbers = (0..calls).map(|call| call * 514_229 % self.load.keys);
+        // Where the last round ended, and scattered: keys that were made together lie together.
+        let start = self.rounds.len() * calls;
+        let numbers = (start..start + calls).map(|call| call * 514_229 % self.load.keys);
         redis::cmd("CONFIG").arg("RESETSTAT").exec(&mut self.incr).expect("CONFIG RESETSTAT");
         send(&mut self.incr, numbers.clone().map(|number| ["INCR", &key(number)].map(str::to_owned).into()));
         send(&mut self.connection, numbers.map(|number| self.load.words(self.command, number)));
