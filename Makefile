@@ -5,7 +5,7 @@ REDIS_CLI := redis-cli$(if $(filter-out 6379,$(PORT)), -p $(PORT))
 REDIS_CELL_SO ?= $(shell scripts/redis-cell || echo "redis-cell cannot be built here: measuring without it" >&2)
 MSRV := $(shell sed -n 's/^rust-version *= *"\(.*\)"/\1/p' Cargo.toml)
 
-.PHONY: help setup build run test lint msrv bench instructions clean
+.PHONY: help setup build run test lint msrv bench instructions performance clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -48,6 +48,11 @@ bench: setup ## timings (criterion)
 instructions: ## instructions a call, beside their budgets
 	@scripts/setup valgrind
 	cargo bench --bench instructions
+
+performance: ## docs/performance.md again: measures all that it tells, and makes its tables and plots
+	@scripts/setup valgrind
+	REDIS_CELL_SO="$(REDIS_CELL_SO)" cargo bench --bench performance
+	cargo bench --bench performance -- report
 
 clean: ## remove everything that was built, and the data of `make run`
 	cargo clean

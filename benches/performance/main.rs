@@ -1,14 +1,17 @@
 //! Everything in docs/performance.md that goes by the wall clock or by memory: `cargo bench --bench performance -- throughput`
-//! measures one thing and writes its result file, docs/performance/throughput.csv; without an argument all are measured. `make
-//! performance` makes the whole page again.
+//! measures one thing and writes its result file, docs/performance/throughput.csv; without an argument all are measured.
+//! `… -- report` makes the page's tables and plots of the result files, and `make performance` everything.
 
 mod calls;
 #[path = "../contenders/mod.rs"]
 mod contenders;
 mod loading;
 mod memory;
+mod plot;
+mod report;
 mod results;
 mod scale;
+mod table;
 mod volume;
 
 use std::env;
@@ -25,6 +28,10 @@ const MEASUREMENTS: &[(&str, fn())] = &[
 fn main() -> ExitCode {
     // Cargo adds `--bench` to what it is told.
     let names: Vec<String> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    if names == ["report"] {
+        report::write();
+        return ExitCode::SUCCESS;
+    }
     if let Some(unknown) = names.iter().find(|name| !MEASUREMENTS.iter().any(|(known, _)| known == name)) {
         eprintln!("{unknown} is nothing that can be measured");
         return ExitCode::FAILURE;
