@@ -12,6 +12,8 @@ mod report;
 mod results;
 mod scale;
 mod table;
+mod throughput;
+mod traffic;
 mod volume;
 
 use std::env;
@@ -19,6 +21,7 @@ use std::process::ExitCode;
 
 /// What can be measured, by the name of its result file.
 const MEASUREMENTS: &[(&str, fn())] = &[
+    ("throughput", throughput::measure),
     ("memory", memory::measure),
     ("scale", scale::measure),
     ("loading", loading::measure),
