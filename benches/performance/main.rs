@@ -5,6 +5,8 @@
 mod calls;
 #[path = "../contenders/mod.rs"]
 mod contenders;
+mod entrant;
+mod latency;
 mod loading;
 mod memory;
 mod plot;
@@ -22,6 +24,7 @@ use std::process::ExitCode;
 /// What can be measured, by the name of its result file.
 const MEASUREMENTS: &[(&str, fn())] = &[
     ("throughput", throughput::measure),
+    ("latency", latency::measure),
     ("memory", memory::measure),
     ("scale", scale::measure),
     ("loading", loading::measure),

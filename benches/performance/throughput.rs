@@ -26,9 +26,10 @@ use std::time::Duration;
 
 use premier_test_server::Server;
 
-use crate::contenders::{self, Contender, Limit};
+use crate::contenders::{self, Limit};
+use crate::entrant::{Entrant, LOCK_STEP, PIPELINED, Pace};
 use crate::results::{Results, median};
-use crate::traffic::{Batches, Client, Draw, Sent, lines_of, send};
+use crate::traffic::{Draw, Sent};
 
 const ROUNDS: usize = 7;
 
@@ -36,16 +37,6 @@ const TURN: Duration = Duration::from_millis(150);
 
 /// Calls before the first round, by which the length of a turn is set.
 const WARM_UP_BATCHES: usize = 500;
-
-/// How calls are sent: so many at a time, over so many connections.
-#[derive(Debug, Clone, Copy)]
-struct Pace {
-    depth: usize,
-    connections: usize,
-}
-
-const LOCK_STEP: Pace = Pace { depth: 1, connections: 1 };
-const PIPELINED: Pace = Pace { depth: 32, connections: 4 };
 
 /// What a server is like, and how it is called.
 struct Situation {
@@ -119,11 +110,7 @@ impl Situation {
         let server = server.start();
         let _replica = (self.listener == Listener::Replica).then(|| start_replica(&server));
 
-        let entrants: Vec<Entrant> = contenders::contenders()
-            .into_iter()
-            .enumerate()
-            .map(|(database, contender)| Entrant::new(&server, contender, database))
-            .collect();
+        let entrants = Entrant::all(&server);
         let every_key: Vec<_> = (0..self.keys).map(|key| (key, self.limit(key))).collect();
         for entrant in &entrants {
             entrant.send(&server, PIPELINED, &every_key);
@@ -232,34 +219,7 @@ fn start_replica(primary: &Server) -> Server {
     replica
 }
 
-/// A contender on a server.
-struct Entrant {
-    contender: Contender,
-    database: usize,
-    lines_per_reply: usize,
-}
-
 impl Entrant {
-    fn new(server: &Server, contender: Contender, database: usize) -> Self {
-        let mut connection = server.connection();
-        contender.prepare(&mut connection);
-        let words = contender.words("reply", Limit { quota: 1, seconds: 1 });
-        let reply = redis::cmd(&words[0]).arg(&words[1..]).query(&mut connection).expect("the first call is admitted");
-        redis::cmd("DEL").arg("reply").exec(&mut connection).expect("DEL");
-        Self { contender, database, lines_per_reply: lines_of(&reply) }
-    }
-
-    /// Whether it is told if it is limited.
-    fn limits(&self) -> bool {
-        self.lines_per_reply > 1
-    }
-
-    fn send(&self, server: &Server, pace: Pace, calls: &[(u32, Limit)]) -> Sent {
-        let batches = Batches::new(&self.contender, pace.depth, calls);
-        let mut clients: Vec<Client> = (0..pace.connections).map(|_| Client::connect(server, self.database)).collect();
-        send(&mut clients, &batches, self.lines_per_reply)
-    }
-
     /// What a call of its command has taken by the server's clock since the statistics were reset.
     fn server_micros(&self, server: &Server) -> f64 {
         let command = &self.contender.words("", Limit { quota: 1, seconds: 1 })[0].to_lowercase();

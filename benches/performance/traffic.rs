@@ -1,7 +1,7 @@
 //! Calls that are drawn and encoded before anything is timed, and connections that do no more than send them and count the lines
 //! of the replies: on a machine of two cores, a client that does more is what would be measured.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -10,7 +10,6 @@ use premier_test_server::Server;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, Zipf};
-use redis::Value;
 
 use crate::contenders::{Contender, Limit};
 
@@ -90,20 +89,13 @@ fn encode(words: &[String], bytes: &mut Vec<u8>) {
     }
 }
 
-/// Of how many lines a reply consists.
-pub(crate) fn lines_of(reply: &Value) -> usize {
-    match reply {
-        Value::Array(fields) => 1 + fields.len(),
-        _ => 1,
-    }
-}
-
 /// A connection to one of the server's databases.
 #[derive(Debug)]
 pub(crate) struct Client {
     stream: TcpStream,
     /// Of how many lines that are on the way the end has not been received.
     lines_due: usize,
+    never_waits: bool,
     replies: Vec<u8>,
 }
 
@@ -112,7 +104,7 @@ impl Client {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, server.port())).expect("the server accepts connections");
         stream.set_nodelay(true).expect("a TCP option");
         stream.set_read_timeout(Some(Duration::from_secs(10))).expect("a TCP option");
-        let mut client = Self { stream, lines_due: 0, replies: Vec::new() };
+        let mut client = Self { stream, lines_due: 0, never_waits: false, replies: Vec::new() };
         let mut select = Vec::new();
         encode(&["SELECT".to_owned(), database.to_string()], &mut select);
         client.send(&select, 1);
@@ -121,7 +113,7 @@ impl Client {
         client
     }
 
-    fn send(&mut self, batch: &[u8], lines: usize) {
+    pub(crate) fn send(&mut self, batch: &[u8], lines: usize) {
         self.stream.write_all(batch).expect("the server reads");
         self.lines_due += lines;
     }
@@ -129,13 +121,28 @@ impl Client {
     /// Waits for all that is on the way.
     fn receive(&mut self) {
         while self.lines_due > 0 {
-            let mut buffer = [0; 1 << 13];
-            let length = self.stream.read(&mut buffer).unwrap_or_else(|error| panic!("{error}, after {}", self.tail()));
-            assert!(length > 0, "the server closed the connection, after {}", self.tail());
-            let received = &buffer[..length];
-            self.replies.extend_from_slice(received);
-            self.lines_due -= lines_in(received);
+            self.receive_some();
         }
+    }
+
+    /// Reads what has come, and tells how many lines end in it. Waits for something to come unless [`Self::never_wait`].
+    pub(crate) fn receive_some(&mut self) -> usize {
+        let mut buffer = [0; 1 << 13];
+        let length = match self.stream.read(&mut buffer) {
+            Ok(length) if length > 0 => length,
+            Err(error) if error.kind() == ErrorKind::WouldBlock && self.never_waits => return 0,
+            outcome => panic!("{outcome:?} of reading on after {}", self.tail()),
+        };
+        let received = &buffer[..length];
+        let lines = lines_in(received);
+        self.replies.extend_from_slice(received);
+        self.lines_due -= lines;
+        lines
+    }
+
+    pub(crate) fn never_wait(&mut self) {
+        self.stream.set_nonblocking(true).expect("a TCP option");
+        self.never_waits = true;
     }
 
     /// The latest of what has been received: an error has fewer lines than are waited for.
