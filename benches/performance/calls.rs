@@ -36,3 +36,18 @@ pub(crate) fn info<T: FromRedisValue + Debug>(server: &Server, section: &str, fi
     let info: InfoDict = redis::cmd("INFO").arg(section).query(&mut server.connection()).expect("INFO");
     info.get(field).unwrap_or_else(|| panic!("INFO {section} has no {field}"))
 }
+
+/// Microseconds a call of this command since RESETSTAT: `calls=10000,usec=8123,…`, and what is said to two places only is not read.
+#[expect(clippy::float_arithmetic, reason = "a figure to be read, not a decision")]
+pub(crate) fn server_micros(server: &Server, command: &str) -> f64 {
+    let statistics: String =
+        redis::cmd("INFO").arg("commandstats").query(&mut server.connection()).expect("INFO commandstats");
+    let name = format!("cmdstat_{command}:").to_lowercase();
+    let statistics = statistics.to_lowercase();
+    let statistics = statistics.lines().find_map(|line| line.strip_prefix(&name)).expect("statistics of each command");
+    let field = |name: &str| -> f64 {
+        let value = statistics.split(',').find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
+        value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in {statistics}"))
+    };
+    field("usec") / field("calls")
+}

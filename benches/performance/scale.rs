@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use premier_test_server::Server;
 use redis::Connection;
 
-use crate::calls::{key, send};
+use crate::calls::{key, send, server_micros};
 use crate::results::{Results, median};
 
 const ALGORITHMS: [&str; 4] = ["PREMIER.FIXED", "PREMIER.SLIDING", "PREMIER.TOKEN", "PREMIER.LEAKY"];
@@ -153,22 +153,7 @@ impl<'server> Case<'server> {
         redis::cmd("CONFIG").arg("RESETSTAT").exec(&mut self.incr).expect("CONFIG RESETSTAT");
         send(&mut self.incr, numbers.clone().map(|number| ["INCR", &key(number)].map(str::to_owned).into()));
         send(&mut self.connection, numbers.map(|number| self.load.words(self.command, number)));
-        let server_micros = self.server_micros(self.command);
-        self.rounds.push(Round { server_micros, ratio_to_incr: server_micros / self.server_micros("INCR") });
-    }
-
-    /// Microseconds a call since RESETSTAT: `calls=10000,usec=8123,…`, and what is said to two places only is not read.
-    fn server_micros(&self, command: &str) -> f64 {
-        let statistics: String =
-            redis::cmd("INFO").arg("commandstats").query(&mut self.server.connection()).expect("INFO commandstats");
-        let name = format!("cmdstat_{command}:").to_lowercase();
-        let statistics = statistics.to_lowercase();
-        let statistics =
-            statistics.lines().find_map(|line| line.strip_prefix(&name)).expect("statistics of each command");
-        let field = |name: &str| -> f64 {
-            let value = statistics.split(',').find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
-            value.and_then(|value| value.parse().ok()).unwrap_or_else(|| panic!("no {name} in {statistics}"))
-        };
-        field("usec") / field("calls")
+        let [of_incr, server_micros] = ["INCR", self.command].map(|command| server_micros(self.server, command));
+        self.rounds.push(Round { server_micros, ratio_to_incr: server_micros / of_incr });
     }
 }

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use premier_test_server::Server;
 
+use crate::calls::server_micros;
 use crate::contenders::{self, Limit};
 use crate::entrant::{Entrant, LOCK_STEP, PIPELINED, Pace};
 use crate::results::{Results, median};
@@ -200,7 +201,7 @@ impl Situation {
         }
         Turn {
             calls_per_second: calls.len() as f64 / elapsed.as_secs_f64(),
-            server_micros: entrant.server_micros(server),
+            server_micros: server_micros(server, &entrant.command()),
         }
     }
 }
@@ -220,16 +221,8 @@ fn start_replica(primary: &Server) -> Server {
 }
 
 impl Entrant {
-    /// What a call of its command has taken by the server's clock since the statistics were reset.
-    fn server_micros(&self, server: &Server) -> f64 {
-        let command = &self.contender.words("", Limit { quota: 1, seconds: 1 })[0].to_lowercase();
-        let statistics: String =
-            redis::cmd("INFO").arg("commandstats").query(&mut server.connection()).expect("INFO commandstats");
-        let statistics = statistics.to_lowercase();
-        let line = statistics.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:")));
-        line.and_then(|line| line.split(',').find_map(|field| field.strip_prefix("usec_per_call=")))
-            .and_then(|micros| micros.parse().ok())
-            .expect("INFO commandstats has every command that was called")
+    fn command(&self) -> String {
+        self.contender.words("", Limit { quota: 1, seconds: 1 }).swap_remove(0)
     }
 
     fn count_keys(&self, server: &Server) -> u32 {
