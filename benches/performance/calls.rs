@@ -31,6 +31,11 @@ fn says_limited(reply: &Value) -> bool {
     matches!(reply, Value::Array(fields) if fields.first() == Some(&Value::Int(1)))
 }
 
+/// In the database of this connection.
+pub(crate) fn count_keys(connection: &mut Connection) -> usize {
+    redis::cmd("DBSIZE").query(connection).expect("DBSIZE")
+}
+
 /// A field of INFO, by a connection of its own: no buffers of the calls are in it.
 pub(crate) fn info<T: FromRedisValue + Debug>(server: &Server, section: &str, field: &str) -> T {
     let info: InfoDict = redis::cmd("INFO").arg(section).query(&mut server.connection()).expect("INFO");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use premier_test_server::Server;
 
-use crate::calls::{info, key, send};
+use crate::calls::{count_keys, info, key, send};
 use crate::contenders::{self, Contender, Limit, contenders};
 use crate::results::Results;
 
@@ -50,6 +50,7 @@ fn bytes(contender: &Contender, keys: usize, calls: usize) -> u64 {
     contender.prepare(&mut server.connection());
     let empty = used_memory(&server);
     send(&mut server.connection(), (0..calls * keys).map(|call| contender.words(&key(call % keys), LIMIT)));
+    assert_eq!(count_keys(&mut server.connection()), keys, "{}: keys at the end", contender.name);
     (used_memory(&server) - empty + keys as u64 / 2) / keys as u64
 }
 

@@ -12,15 +12,15 @@ use std::time::{Duration, Instant};
 use premier_test_server::Server;
 use redis::Connection;
 
-use crate::calls::{key, send, server_micros};
+use crate::calls::{count_keys, key, send, server_micros};
 use crate::results::{Results, median};
 
 const ALGORITHMS: [&str; 4] = ["PREMIER.FIXED", "PREMIER.SLIDING", "PREMIER.TOKEN", "PREMIER.LEAKY"];
 const ROUNDS: usize = 11;
 const CALLS: usize = 10_000;
 
-/// What does not grow.
-const USUAL: Load = Load { keys: 1_000, quota: 1_000_000, duration: "1d", cost: 1 };
+/// What does not grow. So long a duration keeps the key of a bucket for minutes after a single call.
+const USUAL: Load = Load { keys: 1_000, quota: 1_000_000, duration: "3650d", cost: 1 };
 
 pub(crate) fn measure() {
     let columns = ["growing", "command", "size", "server_micros", "ratio_to_incr"];
@@ -73,6 +73,9 @@ fn measure_calls(results: &mut Results, growing: &str, sizes: [usize; 4], load: 
         for case in &mut cases {
             case.round(CALLS);
         }
+    }
+    for case in &mut cases {
+        assert_eq!(count_keys(&mut case.connection), case.load.keys, "{}: keys at the end", case.command);
     }
     write(results, growing, &cases);
 }
