@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::plot::{Caption, bars, lines};
+use crate::plot::{Bars, Caption, bars, lines};
 use crate::results::folder;
 use crate::table::{Row, Table, grouped};
 
@@ -52,7 +52,7 @@ fn throughput_plot() -> String {
         unit: "calls a second, as a multiple of INCR's; more is better",
         legend: Vec::new(),
     };
-    bars(&caption, &figures(&usual, |row| row.get("contender").to_owned(), &["ratio_to_incr"]))
+    bars(&caption, &rows(&usual, |row| row.get("contender").to_owned(), &["ratio_to_incr"]))
 }
 
 /// What differs from one row of throughput.csv to the next, but for the contender.
@@ -74,7 +74,7 @@ fn latency_plot() -> String {
         legend: ["50 %", "99 %", "99.9 %"].map(str::to_owned).into(),
     };
     let contender = |row: &Row| row.get("contender").to_owned();
-    bars(&caption, &figures(&results("latency"), contender, &["micros_50", "micros_99", "micros_99.9"]))
+    bars(&caption, &rows(&results("latency"), contender, &["micros_50", "micros_99", "micros_99.9"]))
 }
 
 fn memory_plot() -> String {
@@ -87,13 +87,13 @@ fn memory_plot() -> String {
         "1" => row.get("contender").to_owned(),
         entries => format!("{} of {entries} live entries", row.get("contender")),
     };
-    bars(&caption, &figures(&results("memory"), label, &["bytes"]))
+    bars(&caption, &rows(&results("memory"), label, &["bytes"]))
 }
 
 fn instructions_plot() -> String {
     let caption = Caption { title: "Instructions", unit: "instructions a call; less is better", legend: Vec::new() };
     let table = Table::of_markdown(&root().join("benches/instructions.md"));
-    bars(&caption, &figures(&table, |row| row.get("path").to_owned(), &["instructions"]))
+    bars(&caption, &rows(&table, |row| row.get("path").to_owned(), &["instructions"]))
 }
 
 fn scale_plot(growing: &str, unit: &str) -> String {
@@ -113,10 +113,15 @@ fn scale(growing: &str) -> Table {
     results.pivot("command", |row| row.get("command").to_owned(), "size", "ratio_to_incr")
 }
 
-/// The rows that have all of these figures, for [`bars`].
-fn figures(table: &Table, label: impl Fn(&Row) -> String, columns: &[&str]) -> Vec<(String, Vec<f64>)> {
-    let figures = |row: &Row| columns.iter().map(|column| row.number(column)).collect::<Option<Vec<f64>>>();
-    table.rows().filter_map(|row| Some((label(&row), figures(&row)?))).collect()
+/// The rows that have all of these figures. Those of premier stand out.
+fn rows(table: &Table, label: impl Fn(&Row) -> String, columns: &[&str]) -> Vec<Bars> {
+    let bars = |row: Row| {
+        let label = label(&row);
+        let figures = columns.iter().map(|column| row.number(column)).collect::<Option<_>>()?;
+        let stands_out = !["INCR", "SET", "Lua", "redis-cell"].iter().any(|other| label.starts_with(other));
+        Some(Bars { label, figures, stands_out })
+    };
+    table.rows().filter_map(bars).collect()
 }
 
 /// Writes each table again that the page has.
