@@ -12,7 +12,7 @@ const RESULT_FILES: [&str; 6] = ["throughput", "latency", "memory", "scale", "lo
 
 /// What grows in scale.csv, and in which unit.
 const GROWING: [(&str, &str); 4] =
-    [("keys", "keys"), ("quota", "quota"), ("cost", "units a call"), ("window", "units in the window")];
+    [("keys", "number of keys"), ("quota", "quota"), ("cost", "units a call"), ("window", "units in the window")];
 
 pub(crate) fn write() {
     plot("throughput", &throughput_plot());

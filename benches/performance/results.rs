@@ -23,7 +23,7 @@ impl Results {
             .map(|version| format!("Valkey {version}"))
             .or_else(|| version("redis_version:").map(|version| format!("Redis {version}")));
         for (what, value) in [
-            ("commit", output("git", &["describe", "--always", "--dirty"])),
+            ("commit", commit()),
             ("date", output("date", &["-u", "+%F"])),
             ("server", server.unwrap_or_default()),
             ("compiler", output("rustc", &["--version"])),
@@ -68,6 +68,13 @@ pub(crate) fn folder() -> PathBuf {
 fn info(server: &Server, field: &str) -> Option<String> {
     let text: String = redis::cmd("INFO").arg("server").query(&mut server.connection()).expect("INFO server");
     text.lines().find_map(|line| line.strip_prefix(field)).map(|value| value.trim().to_owned())
+}
+
+/// With a mark when what is measured or measures is not as committed; that result files have changed says nothing.
+fn commit() -> String {
+    let commit = output("git", &["describe", "--always"]);
+    let changes = output("git", &["diff", "--name-only", "HEAD", "--", "*.rs", "*.lua", "*.toml", "Cargo.lock"]);
+    if changes.is_empty() { commit } else { format!("{commit}-dirty") }
 }
 
 fn processor() -> String {
