@@ -26,7 +26,7 @@ impl DataType for Sliding {
     }
 
     fn defrag_parts(log: &mut Log, defrag: &Defrag) {
-        defrag.vec(log.entries_mut());
+        defrag.boxed_slice(log.entries_mut());
     }
 }
 

@@ -231,16 +231,17 @@ impl Defrag {
         (!moved.is_null()).then_some(moved)
     }
 
-    /// Moves what a vector has on the heap.
-    pub(crate) fn vec<T>(&self, vec: &mut Vec<T>) {
-        if vec.capacity() == 0 {
+    /// Moves what a boxed slice has on the heap.
+    pub(crate) fn boxed_slice<T>(&self, slice: &mut Box<[T]>) {
+        if size_of_val(&**slice) == 0 {
             return;
         }
-        let mut parts = mem::ManuallyDrop::new(mem::take(vec));
-        let (len, capacity) = (parts.len(), parts.capacity());
-        let items = parts.as_mut_ptr();
-        let items = self.moved(items.cast()).map_or(items, <*mut c_void>::cast);
-        // SAFETY: `items` is the vector's allocation, or what the server put in its place: as large, with the same content.
-        *vec = unsafe { Vec::from_raw_parts(items, len, capacity) };
+        let items = Box::into_raw(mem::take(slice));
+        let items = match self.moved(items.cast()) {
+            Some(moved) => ptr::slice_from_raw_parts_mut(moved.cast(), items.len()),
+            None => items,
+        };
+        // SAFETY: `items` is the slice's allocation, or what the server put in its place: as large, with the same content.
+        *slice = unsafe { Box::from_raw(items) };
     }
 }

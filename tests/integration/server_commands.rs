@@ -179,6 +179,19 @@ fn memory_usage_counts_all_of_a_value_and_is_bounded() {
 }
 
 #[test]
+fn a_sliding_window_takes_16_bytes_an_entry_more_than_a_fixed_one() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let () = run(&mut connection, "PREMIER.FIXED key:0 10 1h");
+    let fixed: usize = run(&mut connection, "MEMORY USAGE key:0");
+    for entries in 1..=3 {
+        let () = run(&mut connection, "PREMIER.SLIDING key:1 10 1h");
+        let sliding: usize = run(&mut connection, "MEMORY USAGE key:1");
+        assert_eq!(sliding, fixed + 16 * entries);
+    }
+}
+
+#[test]
 fn memory_usage_of_a_sliding_window_stays_bounded_however_large_the_quota_and_many_the_calls() {
     let server = Server::start();
     let mut connection = server.connection();

@@ -1,7 +1,8 @@
-use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
+use core::ops::Range;
 
-use crate::state::MAX_USED;
+use crate::state::{MAX_USED, decode_pair};
 use crate::{Algorithm, Cost, Decision, Now, Outcome, Refund, Retry, Span, State, Timestamp, Units, Window};
 
 /// Sliding window: at most `quota` units in *any* span of the window's length, whatever the pattern.
@@ -15,12 +16,11 @@ use crate::{Algorithm, Cost, Decision, Now, Outcome, Refund, Retry, Span, State,
 pub struct Sliding;
 
 /// What was admitted when, the oldest first.
+///
+/// A boxed slice is 16 bytes, as much as the state of any other algorithm, and has no room to
+/// spare.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Log {
-    entries: Vec<PackedEntry>,
-    /// The units of all entries.
-    units: u64,
-}
+pub struct Log(Box<[PackedEntry]>);
 
 /// An entry as it is encoded, so that encoding a log is one copy. Little-endian, from the highest bits: 54 for the latest
 /// moment, 33 for how long before that the first was, 41 for the units.
@@ -57,6 +57,8 @@ const MAX_ENTRIES: usize = 66;
 
 const UNITS_BITS: u32 = 41;
 const WIDTH_BITS: u32 = 33;
+
+const UNITS_MASK: u64 = (1 << UNITS_BITS) - 1;
 
 impl Entry {
     /// Marks that the first moment is more than 2³² µs before the latest, and kept in steps of 2¹² µs.
@@ -101,7 +103,7 @@ impl Entry {
         Self {
             first: Timestamp::from_micros(first),
             latest: Timestamp::from_micros(latest),
-            units: packed as u64 & ((1 << UNITS_BITS) - 1),
+            units: packed as u64 & UNITS_MASK,
         }
     }
 }
@@ -111,6 +113,9 @@ impl Algorithm for Sliding {
     type Limit = Window;
 
     fn decide(log: &Log, now: Now, limit: &Window, cost: Cost) -> Decision<Admission> {
+        if log.is_ahead_of(now) {
+            return Self::decide(&log.dated(now), now, limit, cost);
+        }
         let quota = limit.quota.get();
         let current = Current::new(log, now, limit.length.get());
         let used_after = current.used + cost.get();
@@ -141,32 +146,33 @@ impl Algorithm for Sliding {
         if limit.quota.get() == 0 {
             return Self::decide(log, now, limit, cost);
         }
+        if log.is_ahead_of(now) {
+            return Self::force(&log.dated(now), now, limit, cost);
+        }
         let current = Current::new(log, now, limit.length.get());
         current.admitted(limit, cost.get().min(MAX_USED - current.used))
     }
 }
 
-/// A log at the moment of a decision.
+/// A log at the moment of a decision, which it is not [ahead of](Log::is_ahead_of).
 #[derive(Debug)]
 struct Current<'log> {
     now: Now,
     length: Span,
-    entries: Cow<'log, [PackedEntry]>,
-    /// How many of the entries are out of the window, the oldest.
+    /// The entries in the window.
+    live: &'log [PackedEntry],
+    /// How many are out of it, the oldest.
     expired: usize,
-    /// The units of the others.
+    /// The units of those in the window.
     used: u64,
 }
 
 impl<'log> Current<'log> {
-    fn new(log: &'log Log, now: Now, length: Span) -> Self {
-        let mut current = Self { now, length, entries: log.dated(now), expired: 0, used: log.units };
-        let entries = current.entries.iter().map(Entry::unpack);
-        let expired = entries.take_while(|entry| current.rest(entry) == Span::ZERO);
-        let (count, units) = expired.fold((0, 0), |(count, units), entry| (count + 1, units + entry.units));
-        current.expired = count;
-        current.used -= units;
-        current
+    fn new(Log(entries): &'log Log, now: Now, length: Span) -> Self {
+        let is_expired = |entry: &PackedEntry| now.at().since(Entry::unpack(entry).latest) >= length;
+        let expired = entries.iter().take_while(|entry| is_expired(entry)).count();
+        let live = &entries[expired..];
+        Self { now, length, live, expired, used: units_of(live) }
     }
 
     /// For how long an entry still counts.
@@ -176,7 +182,7 @@ impl<'log> Current<'log> {
 
     /// The entries in the window, the oldest first.
     fn live(&self) -> impl DoubleEndedIterator<Item = Entry> + Clone {
-        self.entries[self.expired..].iter().map(Entry::unpack)
+        self.live.iter().map(Entry::unpack)
     }
 
     /// Until the newest entry no longer counts.
@@ -206,61 +212,80 @@ impl<'log> Current<'log> {
 
 impl Log {
     /// The entries, for whoever has to move them in memory.
-    pub const fn entries_mut(&mut self) -> &mut Vec<PackedEntry> {
-        &mut self.entries
+    pub const fn entries_mut(&mut self) -> &mut Box<[PackedEntry]> {
+        &mut self.0
     }
 
     fn newest(&self) -> Option<Entry> {
-        self.entries.last().map(Entry::unpack)
+        self.0.last().map(Entry::unpack)
     }
 
-    /// The entries with their stamps as they stand for now, none in the future, the oldest first.
-    fn dated(&self, now: Now) -> Cow<'_, [PackedEntry]> {
-        if self.latest_stamp() <= now.at() {
-            return Cow::Borrowed(&self.entries);
-        }
+    /// Whether it comes from another clock, and has to be dated before it is decided on.
+    fn is_ahead_of(&self, now: Now) -> bool {
+        self.latest_stamp() > now.at()
+    }
+
+    /// This with its stamps as they stand for now, none in the future, the oldest first.
+    #[cold]
+    fn dated(&self, now: Now) -> Self {
         let mut latest = Timestamp::default();
-        let dated = self.entries.iter().map(Entry::unpack).map(|entry| {
+        let dated = self.0.iter().map(Entry::unpack).map(|entry| {
             latest = latest.max(now.date(entry.latest));
             Entry { first: latest.minus(entry.width()), latest, ..entry }.pack()
         });
-        Cow::Owned(dated.collect())
+        Self(dated.collect())
     }
 
-    /// Dates the entries for now, and forgets this many of the oldest.
-    fn forget(&mut self, now: Now, expired: usize) {
-        if let Cow::Owned(dated) = self.dated(now) {
-            self.entries = dated;
-        }
-        let units: u64 = self.entries.drain(..expired).map(|entry| Entry::unpack(&entry).units).sum();
-        self.units -= units;
-    }
-
-    fn shrink(&mut self) {
-        if self.entries.len() < self.entries.capacity() / 4 {
-            self.entries.shrink_to(self.entries.len() * 2);
+    fn date(&mut self, now: Now) {
+        if self.is_ahead_of(now) {
+            *self = self.dated(now);
         }
     }
 
-    fn push(&mut self, entry: Entry) {
-        let len = self.entries.len();
-        if len == self.entries.capacity() {
-            // A quarter more at a time: near enough to what allocators hand out anyway. 64 fit into 1 KiB.
-            let room_in_a_kib = 64_usize.saturating_sub(len);
-            self.entries.reserve_exact((len / 4 + 1).min(room_in_a_kib).max(1));
+    /// Keeps only these entries, and adds one. Memory changes hands only where there are more or fewer than before.
+    fn set(&mut self, kept: Range<usize>, added: Option<Entry>) {
+        let len_kept = kept.len();
+        let len = len_kept + usize::from(added.is_some());
+        let added = added.map(Entry::pack);
+        if len == self.0.len() {
+            self.0.copy_within(kept, 0);
+            self.0[len_kept..].copy_from_slice(added.as_slice());
+        } else {
+            let mut entries = Vec::with_capacity(len);
+            entries.extend_from_slice(&self.0[kept]);
+            entries.extend(added);
+            self.0 = entries.into_boxed_slice();
         }
-        self.entries.push(entry.pack());
+    }
+
+    fn forget(&mut self, expired: usize) {
+        if expired > 0 {
+            self.set(expired..self.0.len(), None);
+        }
     }
 
     /// Makes one entry of two neighbours, those that together are the narrowest.
     fn merge_narrowest(&mut self) {
-        let entries = self.entries.iter().map(Entry::unpack);
+        let entries = self.0.iter().map(Entry::unpack);
         let pairs = entries.clone().zip(entries.skip(1)).map(|(earlier, later)| earlier.merged(later));
         if let Some((index, merged)) = pairs.enumerate().min_by_key(|(_, merged)| merged.width()) {
-            self.entries[index] = merged.pack();
-            self.entries.remove(index + 1);
+            self.0[index + 1] = merged.pack();
+            self.0.copy_within(..index, 1);
+            self.forget(1);
         }
     }
+}
+
+/// The units of entries of one log, which are no more than [`MAX_USED`].
+fn units_of(entries: &[PackedEntry]) -> u64 {
+    const { assert!(MAX_USED <= UNITS_MASK) };
+    // They are the lowest bits, so that what stands above them can be cut off the sum. Adding up both halves makes a shorter loop
+    // than adding up one, which compilers vectorize in vain.
+    let add = |[low, high]: [u64; 2], [more_low, more_high]: [u64; 2]| {
+        [low.wrapping_add(more_low), high.wrapping_add(more_high)]
+    };
+    let [sum, _] = entries.iter().map(decode_pair).fold([0; 2], add);
+    sum & UNITS_MASK
 }
 
 impl State for Log {
@@ -270,50 +295,46 @@ impl State for Log {
 
     fn apply(&mut self, admission: Admission) {
         let Admission { now, expired, units, max_width } = admission;
-        self.forget(now, expired);
-        if units == 0 {
-            // There was no room for more.
-            return;
-        }
-        self.units += units;
+        self.date(now);
         let entry = Entry::new(now.at(), units);
-        match self.newest().map(|newest| newest.merged(entry)) {
-            Some(merged) if merged.width() <= max_width => {
-                self.entries.pop();
-                self.entries.push(merged.pack());
+        let newest = self.0.last_mut();
+        match newest.map(|newest| (Entry::unpack(newest).merged(entry), newest)) {
+            // There was no room for more.
+            _ if units == 0 => self.forget(expired),
+            Some((merged, newest)) if merged.width() <= max_width => {
+                *newest = merged.pack();
+                self.forget(expired);
             }
-            _ => self.push(entry),
+            _ => self.set(expired..self.0.len(), Some(entry)),
         }
-        if self.entries.len() > MAX_ENTRIES {
+        if self.0.len() > MAX_ENTRIES {
             // Some were made under another limit.
             self.merge_narrowest();
         }
-        self.shrink();
     }
 
     fn refund(&mut self, now: Now, reset: Span, units: Units) -> Refund {
-        self.forget(now, 0);
+        self.date(now);
         // The newest entry is the last to go, after as long as the window is.
         let newest = self.newest().map_or(now.at(), |newest| newest.latest);
         let length = reset.plus(now.at().since(newest));
-        self.forget(now, Current::new(self, now, length).expired);
-        let units = units.get().min(self.units);
-        self.units -= units;
+        let current = Current::new(self, now, length);
+        let units = units.get().min(current.used);
         let mut left = units;
-        while let Some(newest) = self.newest().filter(|_| left > 0) {
-            self.entries.pop();
-            if newest.units > left {
-                self.entries.push(Entry { units: newest.units - left, ..newest }.pack());
-            }
-            left = left.saturating_sub(newest.units);
-        }
-        self.shrink();
-        let reset = self.newest().map_or(Span::ZERO, |newest| length.saturating_sub(now.at().since(newest.latest)));
+        let mut newest_first = current.live().rev();
+        let newest = newest_first.find_map(|entry| {
+            let kept = entry.units.saturating_sub(left);
+            left = left.saturating_sub(entry.units);
+            (kept > 0).then_some(Entry { units: kept, ..entry })
+        });
+        let (expired, others) = (current.expired, newest_first.count());
+        self.set(expired..expired + others, newest);
+        let reset = newest.map_or(Span::ZERO, |newest| length.saturating_sub(now.at().since(newest.latest)));
         Refund { units, reset }
     }
 
     fn heap_size(&self) -> usize {
-        self.entries.capacity() * size_of::<PackedEntry>()
+        size_of_val(&*self.0)
     }
 
     fn latest_stamp(&self) -> Timestamp {
@@ -321,7 +342,7 @@ impl State for Log {
     }
 
     fn encode(&self, mut write: impl FnMut(&[u8])) {
-        write(self.entries.as_flattened());
+        write(self.0.as_flattened());
     }
 
     fn decode(bytes: &[u8]) -> Option<Self> {
@@ -333,7 +354,7 @@ impl State for Log {
         if !unpacked.clone().is_sorted_by_key(|entry| entry.latest) || unpacked.clone().any(|entry| entry.units == 0) {
             return None;
         }
-        let units = unpacked.map(|entry| entry.units).sum();
-        (units <= MAX_USED).then(|| Self { entries: entries.to_vec(), units })
+        let units: u64 = unpacked.map(|entry| entry.units).sum();
+        (units <= MAX_USED).then(|| Self(entries.into()))
     }
 }
