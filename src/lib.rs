@@ -50,6 +50,7 @@ struct Insight;
 impl Reporter for Insight {
     fn write(report: &Report) {
         report.text(c"version", VERSION);
+        report.text(c"replicating", if server::may_listen() { c"yes" } else { c"no" });
         report.numbers(c"fixed", Fixed::counters().fields());
         report.numbers(c"sliding", Sliding::counters().fields());
         report.numbers(c"token", Token::counters().fields());

@@ -6,6 +6,7 @@ use std::slice;
 use premier_algorithms::InvalidArgument;
 use redis_module::raw;
 
+use super::audience::may_listen;
 use super::data_type::DataType;
 use super::key::{self, Key, Mode};
 use super::log;
@@ -203,13 +204,21 @@ impl<'call> Call<'call> {
     }
 
     /// Sends an effect to replicas and the AOF in the place of this call, and tells whoever watches the key.
-    pub(super) fn replicate(&self, key: KeyPosition, effect: &Effect) {
+    pub(super) fn replicate(&self, key: KeyPosition, effect: impl FnOnce() -> Effect) {
+        if may_listen() {
+            self.replicate_effect(key, &effect());
+        } else {
+            self.count_change();
+        }
+        self.signal_modified(key);
+    }
+
+    fn replicate_effect(&self, key: KeyPosition, effect: &Effect) {
         let bytes = effect.as_bytes();
         let (context, command, name) = (self.context, Effect::COMMAND.as_ptr(), self.key_name(key));
         // SAFETY: the context and the key are those of the running command. The format is a string and a buffer with its
         // length, which the server copies.
         unsafe { api!(RedisModule_Replicate(context, command, c"sb".as_ptr(), name, bytes.as_ptr(), bytes.len())) };
-        self.signal_modified(key);
     }
 
     /// Tells replicas, the AOF and whoever watches the key that it is gone.
@@ -224,6 +233,12 @@ impl<'call> Call<'call> {
     pub(crate) fn replicate_verbatim(&self) {
         // SAFETY: the context is that of the running command.
         unsafe { api!(RedisModule_ReplicateVerbatim(self.context)) };
+    }
+
+    /// Has a change counted, as save points go by that, of which nobody is to be told. The cheapest way to do so would tell the
+    /// call itself, if anybody listened.
+    pub(super) fn count_change(&self) {
+        self.replicate_verbatim();
     }
 
     /// Tells of an event of a key whoever listens to those of modules.

@@ -5,6 +5,7 @@ use std::ptr;
 use arrayvec::ArrayVec;
 use redis_module::raw;
 
+use super::audience::may_listen;
 use super::call::{Call, KeyPosition};
 use crate::effect::Effect;
 
@@ -22,11 +23,16 @@ impl<'call> Effects<'call> {
         Self { call, words: ArrayVec::new() }
     }
 
-    pub(super) fn add(&mut self, key: KeyPosition, effect: &Effect) {
-        let bytes = effect.as_bytes();
-        // SAFETY: a null context is allowed; the server copies the bytes.
-        let effect = unsafe { api!(RedisModule_CreateString(ptr::null_mut(), bytes.as_ptr().cast(), bytes.len())) };
-        self.words.extend([self.call.key_name(key), effect]);
+    pub(super) fn add(&mut self, key: KeyPosition, effect: impl FnOnce() -> Effect) {
+        if may_listen() {
+            let effect = effect();
+            let bytes = effect.as_bytes();
+            // SAFETY: a null context is allowed; the server copies the bytes.
+            let effect = unsafe { api!(RedisModule_CreateString(ptr::null_mut(), bytes.as_ptr().cast(), bytes.len())) };
+            self.words.extend([self.call.key_name(key), effect]);
+        } else {
+            self.call.count_change();
+        }
         self.call.signal_modified(key);
     }
 }

@@ -11,7 +11,7 @@ use super::data_type::{self, DataType};
 use super::info::{self, Reporter};
 use super::log::{Level, log};
 use super::settings::{self, Setting};
-use super::{call, missing_function, panics};
+use super::{audience, call, missing_function, panics};
 
 /// All memory of the module is the server's, so that INFO, maxmemory and active defragmentation know of it.
 #[global_allocator]
@@ -42,6 +42,8 @@ pub(crate) enum LoadError {
     DataType(&'static CStr),
     /// The server refuses a command.
     Command(&'static CStr),
+    /// The server refuses to tell of its events.
+    Events,
     /// The server refuses to ask for what INFO says.
     Report,
     /// The server refuses a setting.
@@ -57,6 +59,7 @@ impl fmt::Display for LoadError {
         match self {
             Self::Interface(name) => write!(f, "this server is too old, it lacks {name}"),
             Self::DataType(name) => write!(f, "the server refuses the data type {}", name.to_string_lossy()),
+            Self::Events => f.write_str("the server refuses to tell of its events"),
             Self::Report => f.write_str("the server refuses its section of INFO"),
             Self::Setting(name) => write!(f, "the server refuses the setting {}", name.to_string_lossy()),
             Self::Settings => f.write_str("the line above says what is wrong with a setting of it"),
@@ -131,6 +134,7 @@ fn load(module: &Module) -> Result<(), LoadError> {
     // SAFETY: the module is being loaded.
     unsafe { api!(RedisModule_SetModuleOptions(module.context, options.cast_signed())) };
     command::add_category(module.context);
+    audience::watch(module.context)?;
     crate::register(module)?;
     log(Level::Notice, concat!("premier ", env!("CARGO_PKG_VERSION"), " is loaded"));
     Ok(())

@@ -99,7 +99,7 @@ impl<'call, T: DataType> Key<'call, T> {
     ) {
         self.apply(change);
         self.open.expire(expiry);
-        effects.add(self.open.position, &Effect::new::<T>(self.state(), expiry));
+        effects.add(self.open.position, || Effect::new::<T>(self.state(), expiry));
     }
 
     fn apply(&mut self, change: <T::State as State>::Change) {
@@ -131,7 +131,7 @@ impl<'call, T: DataType> Key<'call, T> {
 
     fn update(&self, expiry: Expiry) {
         self.open.expire(expiry);
-        self.open.call.replicate(self.open.position, &Effect::new::<T>(self.state(), expiry));
+        self.open.call.replicate(self.open.position, || Effect::new::<T>(self.state(), expiry));
     }
 }
 

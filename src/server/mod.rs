@@ -39,11 +39,13 @@ interface!(
     RedisModule_DigestEndSequence,
     RedisModule_EmitAOF,
     RedisModule_Free,
+    RedisModule_FreeServerInfo,
     RedisModule_FreeString,
     RedisModule_GetAbsExpire,
     RedisModule_GetCommand,
     RedisModule_GetContextFlags,
     RedisModule_GetNotifyKeyspaceEvents,
+    RedisModule_GetServerInfo,
     RedisModule_InfoAddFieldCString,
     RedisModule_InfoAddFieldULongLong,
     RedisModule_InfoAddSection,
@@ -72,12 +74,14 @@ interface!(
     RedisModule_ReplyWithSimpleString,
     RedisModule_ReplyWithStringBuffer,
     RedisModule_SaveStringBuffer,
+    RedisModule_ServerInfoGetFieldUnsigned,
     RedisModule_SetAbsExpire,
     RedisModule_SetCommandInfo,
     RedisModule_SetModuleOptions,
     RedisModule_SignalModifiedKey,
     RedisModule_StringDMA,
     RedisModule_StringPtrLen,
+    RedisModule_SubscribeToServerEvent,
     RedisModule_UnlinkKey,
     RedisModule_WrongArity,
 );
@@ -90,6 +94,7 @@ macro_rules! api {
     }};
 }
 
+mod audience;
 mod call;
 mod clock;
 mod command;
@@ -102,6 +107,7 @@ mod log;
 mod panics;
 mod settings;
 
+pub(crate) use audience::may_listen;
 pub(crate) use call::{Call, Error, KeyPosition};
 pub(crate) use clock::now;
 pub(crate) use command::{Command, Flags, Info, Keys, Parameter, ParameterKind, Presence};

@@ -13,6 +13,7 @@ mod snapshot;
 mod states;
 
 // The tests.
+mod audience;
 mod changing_limits;
 mod cl_throttle;
 mod concurrency;

@@ -1,0 +1,247 @@
+//! Where neither a replica nor an AOF listens, effects are not made. Whoever begins to listen, at whatever moment under load,
+//! misses none.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, sleep};
+use std::time::Duration;
+
+use premier_test_server::{Builder, Server};
+use redis::{Connection, Value};
+
+use crate::call::{LIMITERS, call, command, run};
+use crate::effect::{commands_in_aof, server_with_aof};
+use crate::info::{info, info_number};
+use crate::patience::wait_until;
+use crate::replica::{replica_of, wait_until_alike};
+use crate::snapshot::snapshot;
+
+const CLIENTS: u32 = 2;
+const KEYS: u32 = 40;
+const CALLS_IN_A_PIPELINE: usize = 20;
+
+/// How long after the last change somebody comes, in milliseconds: at no special moment.
+const MOMENTS: [u64; 5] = [0, 1, 7, 19, 53];
+
+/// Where who listened is soon forgotten: the backlog, a second after the last replica has gone.
+fn forgetful() -> Builder {
+    Server::builder()
+        .config("hz", "100")
+        .config("repl-backlog-ttl", "1")
+        .config("repl-ping-replica-period", "3600")
+        .config("repl-diskless-sync-delay", "0")
+        .config("appendfsync", "always")
+}
+
+fn is_replicating(connection: &mut Connection) -> bool {
+    info(connection, "premier", "premier_replicating").expect("INFO premier tells it") == "yes"
+}
+
+fn wait_until_nobody_listens(server: &Server) {
+    let mut connection = server.connection();
+    wait_until("nobody listens", || !is_replicating(&mut connection));
+}
+
+fn wait_until_linked(replica: &Server) {
+    let mut connection = replica.connection();
+    wait_until("the replica is connected", || {
+        info(&mut connection, "replication", "master_link_status").is_some_and(|status| status == "up")
+    });
+}
+
+/// Runs this while clients keep calling all limiters on the server, which are quiet again when it has returned. What the calls
+/// are answered does not matter here: a replica refuses them.
+fn under_load(server: &Server, body: impl FnOnce()) {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let (is_over, mut connection) = (&is_over, server.connection());
+            scope.spawn(move || {
+                let mut number = client;
+                while !is_over.load(Ordering::Relaxed) {
+                    let mut pipeline = redis::pipe();
+                    for _ in 0..CALLS_IN_A_PIPELINE {
+                        number = number.wrapping_add(CLIENTS);
+                        pipeline.add_command(command(&line(number))).ignore();
+                    }
+                    pipeline.ignore_errors();
+                    let () = pipeline.query::<Vec<Value>>(&mut connection).map(drop).expect("the server answers");
+                }
+            });
+        }
+        let outcome = catch_unwind(AssertUnwindSafe(body));
+        is_over.store(true, Ordering::Relaxed);
+        outcome.unwrap_or_else(|panic| resume_unwind(panic));
+    });
+}
+
+/// A call by its number: of all limiters, of two at once, and now and then a refund.
+fn line(number: u32) -> String {
+    let key = number / 6 % KEYS;
+    match number % 6 {
+        4 => format!("PREMIER.ALL {key}:0 FIXED 1000000 1d AND {key}:2 TOKEN 1000000 1d"),
+        5 => format!("PREMIER.REFUND {key}:3 1"),
+        limiter => format!("{} {key}:{limiter} 1000000 1d", LIMITERS[limiter as usize].command),
+    }
+}
+
+/// What the one has the other has, to the bit.
+#[track_caller]
+fn assert_alike(primary: &Server, replica: &Server) {
+    wait_until_alike(primary, replica);
+    let (expected, actual) = (snapshot(primary), snapshot(replica));
+    assert!(expected.len() > KEYS as usize, "there was load");
+    assert_eq!(actual, expected);
+}
+
+#[test]
+fn effects_are_made_only_where_somebody_may_listen() {
+    let server = forgetful().start();
+    let mut connection = server.connection();
+    wait_until_nobody_listens(&server);
+
+    let replica = replica_of(&server);
+    assert!(is_replicating(&mut connection));
+    drop(replica);
+    wait_until_nobody_listens(&server);
+
+    let () = run(&mut connection, "CONFIG SET appendonly yes");
+    assert!(is_replicating(&mut connection));
+    let () = run(&mut connection, "CONFIG SET appendonly no");
+    wait_until_nobody_listens(&server);
+}
+
+#[test]
+fn save_points_count_what_nobody_listens_to() {
+    let server = forgetful().start();
+    let mut connection = server.connection();
+    wait_until_nobody_listens(&server);
+    let mut expected = info_number(&mut connection, "persistence", "rdb_changes_since_last_save");
+    for limiter in LIMITERS {
+        for limited in [false, true] {
+            assert_eq!(call(&mut connection, &format!("{0} {0} 1 1h", limiter.command)).limited, limited);
+            expected += i64::from(!limited);
+            assert_eq!(info_number(&mut connection, "persistence", "rdb_changes_since_last_save"), expected);
+        }
+    }
+}
+
+#[test]
+fn replicas_come_and_go_under_load_and_miss_nothing() {
+    let primary = forgetful().start();
+    let replica = forgetful().config("propagation-error-behavior", "panic").start();
+    let follow = format!("REPLICAOF 127.0.0.1 {}", primary.port());
+    for (attempt, moment) in MOMENTS.into_iter().enumerate() {
+        // By a socket or by a file, at once or after others had time to come.
+        let mut connection = primary.connection();
+        let diskless = if attempt % 2 == 0 { "yes" } else { "no" };
+        let () = run(&mut connection, &format!("CONFIG SET repl-diskless-sync {diskless}"));
+        let () = run(&mut connection, &format!("CONFIG SET repl-diskless-sync-delay {}", attempt / 2 % 2));
+
+        under_load(&primary, || {
+            wait_until_nobody_listens(&primary);
+            sleep(Duration::from_millis(moment));
+            let () = run(&mut replica.connection(), &follow);
+            wait_until_linked(&replica);
+            sleep(Duration::from_millis(moment));
+        });
+        assert_alike(&primary, &replica);
+
+        // The link breaks and is mended, without another snapshot where the backlog has what was missed.
+        under_load(&primary, || {
+            let _: i64 = run(&mut connection, "CLIENT KILL TYPE replica");
+            sleep(Duration::from_millis(moment));
+            wait_until_linked(&replica);
+        });
+        assert_alike(&primary, &replica);
+
+        let () = run(&mut replica.connection(), "REPLICAOF NO ONE");
+    }
+}
+
+#[test]
+fn a_promoted_replica_is_followed_under_load_without_a_snapshot() {
+    for moment in MOMENTS {
+        let primary = forgetful().start();
+        // Nobody ever listened to it before it became a replica.
+        let promoted = forgetful().start();
+        wait_until_nobody_listens(&promoted);
+        let () = run(&mut promoted.connection(), &format!("REPLICAOF 127.0.0.1 {}", primary.port()));
+        wait_until_linked(&promoted);
+        let other = replica_of(&primary);
+
+        under_load(&primary, || sleep(Duration::from_millis(20)));
+        wait_until_alike(&primary, &promoted);
+        wait_until_alike(&primary, &other);
+        drop(primary);
+
+        under_load(&promoted, || {
+            let () = run(&mut promoted.connection(), "REPLICAOF NO ONE");
+            sleep(Duration::from_millis(moment));
+            let () = run(&mut other.connection(), &format!("REPLICAOF 127.0.0.1 {}", promoted.port()));
+            wait_until_linked(&other);
+        });
+        assert_alike(&promoted, &other);
+        assert_eq!(info_number(&mut promoted.connection(), "stats", "sync_partial_ok"), 1);
+        assert_eq!(info_number(&mut promoted.connection(), "stats", "sync_full"), 0);
+    }
+}
+
+#[test]
+fn a_primary_is_followed_after_its_restart_without_a_snapshot() {
+    let mut primary = forgetful().config("save", "3600 1").config("repl-backlog-ttl", "3600").start();
+    let replica = replica_of(&primary);
+    under_load(&primary, || sleep(Duration::from_millis(20)));
+    wait_until_alike(&primary, &replica);
+    primary.stop();
+    primary.start_again();
+    under_load(&primary, || wait_until_linked(&replica));
+    assert_alike(&primary, &replica);
+}
+
+#[test]
+fn the_aof_is_switched_on_under_load_and_misses_nothing() {
+    let mut server = forgetful().config("aof-use-rdb-preamble", "no").start();
+    for (attempt, moment) in MOMENTS.into_iter().enumerate() {
+        under_load(&server, || {
+            let mut connection = server.connection();
+            wait_until_nobody_listens(&server);
+            sleep(Duration::from_millis(moment));
+            // Alone, while another child is at work, and in a transaction, which both put the rewrite off.
+            let switch_on = ["CONFIG SET appendonly yes"];
+            let lines: &[&str] = match attempt % 3 {
+                0 => &switch_on,
+                1 => &["BGSAVE", "CONFIG SET appendonly yes"],
+                _ => &["MULTI", "PREMIER.FIXED a 9 1d", "CONFIG SET appendonly yes", "PREMIER.FIXED a 9 1d", "EXEC"],
+            };
+            for line in lines {
+                let _: Value = run(&mut connection, line);
+            }
+            wait_until("the AOF is written", || {
+                ["aof_rewrite_in_progress", "aof_rewrite_scheduled"]
+                    .iter()
+                    .all(|field| info_number(&mut connection, "persistence", field) == 0)
+            });
+            sleep(Duration::from_millis(moment));
+        });
+        let expected = snapshot(&server);
+        let () = run(&mut server.connection(), "CONFIG REWRITE");
+        server.kill();
+        server.start_again();
+        assert_eq!(snapshot(&server), expected);
+        let names: Vec<_> = commands_in_aof(&server).into_iter().map(|words| words[0].clone()).collect();
+        assert!(names.iter().all(|name| !name.to_ascii_uppercase().starts_with(b"PREMIER.")), "{attempt}");
+
+        let () = run(&mut server.connection(), "CONFIG SET appendonly no");
+    }
+}
+
+#[test]
+fn an_aof_that_was_there_from_the_beginning_has_everything() {
+    let mut server = server_with_aof().config("hz", "100").start();
+    under_load(&server, || sleep(Duration::from_millis(50)));
+    let expected = snapshot(&server);
+    server.kill();
+    server.start_again();
+    assert_eq!(snapshot(&server), expected);
+}
