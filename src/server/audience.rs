@@ -38,7 +38,7 @@ pub(super) fn watch(context: *mut raw::RedisModuleCtx) -> Result<(), LoadError> 
 
 type EventCallback = unsafe extern "C" fn(*mut raw::RedisModuleCtx, raw::RedisModuleEvent, u64, *mut c_void);
 
-/// A child was forked (or ended), or the role has changed. This is called before any other command runs.
+/// A child was forked, or has ended, or the role has changed. Called before any other command runs.
 unsafe extern "C" fn somebody_may_come(
     _context: *mut raw::RedisModuleCtx,
     _event: raw::RedisModuleEvent,
@@ -61,11 +61,7 @@ unsafe extern "C" fn look_whether_all_have_gone(
 }
 
 fn nobody_listens(context: *mut raw::RedisModuleCtx) -> bool {
-    const SOMEBODY: u32 = raw::REDISMODULE_CTX_FLAGS_AOF
-        | raw::REDISMODULE_CTX_FLAGS_CLUSTER
-        | raw::REDISMODULE_CTX_FLAGS_SLAVE
-        | raw::REDISMODULE_CTX_FLAGS_LOADING
-        | raw::REDISMODULE_CTX_FLAGS_ACTIVE_CHILD;
+    const SOMEBODY: u32 = raw::REDISMODULE_CTX_FLAGS_AOF | raw::REDISMODULE_CTX_FLAGS_CLUSTER;
     // SAFETY: the context is that of the running callback.
     let flags = unsafe { api!(RedisModule_GetContextFlags(context)) };
     flags & SOMEBODY.cast_signed() == 0 && has_no_replication(context)
@@ -81,7 +77,7 @@ fn has_no_replication(context: *mut raw::RedisModuleCtx) -> bool {
         let value = unsafe { api!(RedisModule_ServerInfoGetFieldUnsigned(info, field.as_ptr(), &raw mut error)) };
         error == OK && value == 0
     };
-    let has_none = !info.is_null() && is_zero(c"connected_slaves") && is_zero(c"repl_backlog_active");
+    let has_none = is_zero(c"connected_slaves") && is_zero(c"repl_backlog_active");
     // SAFETY: as above. Nothing is kept of it.
     unsafe { api!(RedisModule_FreeServerInfo(context, info)) };
     has_none

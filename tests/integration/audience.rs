@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, sleep};
 use std::time::Duration;
 
-use premier_test_server::{Builder, Server};
+use premier_test_server::{Builder, Cluster, Server};
 use redis::{Connection, Value};
 
 use crate::call::{LIMITERS, call, command, run};
@@ -109,6 +109,14 @@ fn effects_are_made_only_where_somebody_may_listen() {
     assert!(is_replicating(&mut connection));
     let () = run(&mut connection, "CONFIG SET appendonly no");
     wait_until_nobody_listens(&server);
+}
+
+#[test]
+fn in_a_cluster_somebody_may_always_listen() {
+    let cluster = Cluster::start_with(1, &[("hz", "100")]);
+    let mut connection = cluster.nodes()[0].connection();
+    wait_until("the server has looked many times", || info_number(&mut connection, "server", "uptime_in_seconds") > 0);
+    assert!(is_replicating(&mut connection));
 }
 
 #[test]
