@@ -45,9 +45,9 @@ msrv: setup ## that everything builds with the oldest Rust it is meant for, wher
 bench: setup ## timings (criterion)
 	REDIS_CELL_SO="$(REDIS_CELL_SO)" cargo bench --workspace --bench algorithms --bench commands --bench memory
 
-instructions: ## instructions a call, beside their budgets
+instructions: ## instructions a call, which must not have grown since benches/instructions.md; WRITE=yes writes that
 	@scripts/setup valgrind
-	cargo bench --bench instructions
+	$(if $(WRITE),REDIS_CELL_SO="$(REDIS_CELL_SO)") cargo bench --bench instructions $(if $(WRITE),-- write)
 
 performance: ## docs/performance.md again: measures all that it tells, and makes its tables and plots
 	@scripts/setup valgrind

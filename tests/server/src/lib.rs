@@ -28,7 +28,7 @@ use process::Process;
 use tempfile::TempDir;
 
 pub use cluster::Cluster;
-pub use module::{module_path, panicking_module_path};
+pub use module::{fixed_seed_path, module_path, panicking_module_path};
 pub use proxy::Proxy;
 
 /// How long a connection waits for a reply. Generous: a loaded machine must not fail a test.

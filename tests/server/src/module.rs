@@ -31,6 +31,16 @@ pub fn panicking_module_path() -> PathBuf {
     build(&["--example", "panicking"], "examples/panicking")
 }
 
+/// A library to preload into a server whose random numbers are to begin alike each time.
+///
+/// # Panics
+/// When it cannot be built.
+#[must_use]
+pub fn fixed_seed_path() -> PathBuf {
+    static LIBRARY: LazyLock<PathBuf> = LazyLock::new(|| build(&["--example", "fixed_seed"], "examples/fixed_seed"));
+    LIBRARY.clone()
+}
+
 fn build(target: &[&str], path: &str) -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

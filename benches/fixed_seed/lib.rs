@@ -1,0 +1,44 @@
+//! To be preloaded into a server: its random numbers begin alike each time. A server reads /dev/urandom to seed the hashes of its
+//! tables, and how long their chains are decides how many instructions a look-up takes.
+
+#![expect(unsafe_code, reason = "it takes the place of a function of the C library")]
+
+use std::ffi::{CStr, c_char};
+
+use libc::FILE;
+
+/// More than any server reads.
+static SEED: [u8; 4_096] = [42; 4_096];
+
+type Open = unsafe extern "C" fn(*const c_char, *const c_char) -> *mut FILE;
+
+/// # Safety
+/// As the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fopen(path: *const c_char, mode: *const c_char) -> *mut FILE {
+    // SAFETY: both are C strings.
+    unsafe { open(c"fopen", path, mode) }
+}
+
+/// # Safety
+/// As the C library's.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn fopen64(path: *const c_char, mode: *const c_char) -> *mut FILE {
+    // SAFETY: both are C strings.
+    unsafe { open(c"fopen64", path, mode) }
+}
+
+/// # Safety
+/// `path` and `mode` are C strings, and `name` is a function that opens a file as `fopen` does.
+unsafe fn open(name: &CStr, path: *const c_char, mode: *const c_char) -> *mut FILE {
+    // SAFETY: the path is a C string.
+    if unsafe { CStr::from_ptr(path) } == c"/dev/urandom" {
+        // SAFETY: there are as many bytes, for good, and a file that is only read does not change them.
+        return unsafe { libc::fmemopen(SEED.as_ptr().cast_mut().cast(), SEED.len(), mode) };
+    }
+    // SAFETY: it only looks a name up.
+    let next = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) };
+    assert!(!next.is_null(), "the C library opens files");
+    // SAFETY: the C library's function of that name has this type.
+    unsafe { std::mem::transmute::<*mut libc::c_void, Open>(next)(path, mode) }
+}

@@ -1,0 +1,129 @@
+//! Counting the instructions of a server by callgrind.
+//!
+//! Each figure is (those of 24,000 calls − those of 4,000 calls) / 20,000, both on a fresh server, pipelined 500 deep; start,
+//! warm-up and stop are in both and cancel out. The server's random numbers begin alike, and what it does by the clock, beside
+//! calls, it does once a second, as valgrind gives it many times the time for it: so figures repeat to a few instructions.
+
+use std::fs;
+use std::thread::sleep;
+use std::time::Duration;
+
+use premier_test_server::{Server, fixed_seed_path};
+use redis::{Connection, Value};
+
+use crate::contenders;
+use crate::paths::{Calls, Keys, Path};
+
+const FEW_CALLS: usize = 4_000;
+const MANY_CALLS: usize = 24_000;
+const WARM_KEYS: usize = 1_000;
+
+/// How many commands are sent before their replies are read.
+const BATCH: usize = 500;
+
+/// Who is told of changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Listener {
+    Nobody,
+    Aof,
+    Replica,
+}
+
+impl Listener {
+    pub(crate) const ALL: [Self; 3] = [Self::Nobody, Self::Aof, Self::Replica];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Nobody => "nobody",
+            Self::Aof => "AOF",
+            Self::Replica => "replica",
+        }
+    }
+}
+
+pub(crate) fn instructions_a_call(path: &Path, listener: Listener) -> u64 {
+    let difference = instructions_of(path, listener, MANY_CALLS) - instructions_of(path, listener, FEW_CALLS);
+    difference / (MANY_CALLS - FEW_CALLS) as u64
+}
+
+/// The instructions of a server's whole life with that many calls in it.
+fn instructions_of(path: &Path, listener: Listener, calls: usize) -> u64 {
+    let preload = format!("LD_PRELOAD={}", fixed_seed_path().display());
+    let mut builder =
+        if path.is_of_premier { Server::builder().module_arguments("cell-compat yes") } else { contenders::server() };
+    builder = builder
+        .config("hz", "1")
+        .config("dynamic-hz", "no")
+        .config("activerehashing", "no")
+        .config("repl-diskless-sync-delay", "0")
+        .wrapper(&["env", &preload, "valgrind", "--tool=callgrind", "--callgrind-out-file=callgrind.out"]);
+    if listener == Listener::Aof {
+        builder = builder.config("appendonly", "yes");
+    }
+    let mut server = builder.start();
+    let replica = (listener == Listener::Replica)
+        .then(|| Server::builder().config("replicaof", &format!("127.0.0.1 {}", server.port())).start());
+    let mut connection = server.connection();
+    wait_until_it_is_so(&mut connection, listener);
+
+    path.prepare(&mut connection);
+    for warm_up in &path.warm_up {
+        let limited = call(&mut connection, warm_up, Keys::Warm, WARM_KEYS * warm_up.rounds);
+        assert_eq!(limited, 0, "{}: limited during warm-up", path.name);
+    }
+    let limited = call(&mut connection, &path.calls, path.keys, calls);
+    let expected = if path.limited { calls } else { 0 };
+    assert_eq!(limited, expected, "{}: limited calls", path.name);
+
+    drop(replica);
+    server.stop();
+    let counts = fs::read_to_string(server.dir().join("callgrind.out"))
+        .expect("callgrind writes its counts when the server exits");
+    counts
+        .lines()
+        .find_map(|line| line.strip_prefix("totals: "))
+        .and_then(|total| total.trim().parse().ok())
+        .expect("callgrind's counts end in a total")
+}
+
+/// A server looks once a second whether anybody listens; a replica comes by itself.
+fn wait_until_it_is_so(connection: &mut Connection, listener: Listener) {
+    let (section, line) = match listener {
+        Listener::Nobody => ("premier", "premier_replicating:no"),
+        Listener::Aof => ("premier", "premier_replicating:yes"),
+        Listener::Replica => ("replication", "state=online"),
+    };
+    loop {
+        sleep(Duration::from_secs(2));
+        let info: String = redis::cmd("INFO").arg(section).query(connection).expect("INFO");
+        if info.contains(line) {
+            return;
+        }
+    }
+}
+
+/// Makes so many calls, and counts the replies that say limited.
+fn call(connection: &mut Connection, calls: &Calls, keys: Keys, number: usize) -> usize {
+    let mut limited = 0;
+    let mut next = 0;
+    while next < number {
+        let end = number.min(next + BATCH);
+        let mut pipeline = redis::pipe();
+        for call in next..end {
+            let key = match keys {
+                Keys::Warm => call % WARM_KEYS,
+                Keys::New => WARM_KEYS + call,
+            };
+            pipeline.add_command(calls.command(&format!("premier:{key:09}")));
+        }
+        let replies: Vec<Value> = pipeline.query(connection).expect("the server answers");
+        limited += replies.iter().filter(|reply| says_limited(reply)).count();
+        next = end;
+    }
+    limited
+}
+
+/// The replies of commands that limit nothing never do.
+fn says_limited(reply: &Value) -> bool {
+    matches!(reply, Value::Array(fields) if fields.first() == Some(&Value::Int(1)))
+}

@@ -1,0 +1,217 @@
+//! Which calls are measured: every command, where it does something else or more.
+//!
+//! The durations are so long that nothing expires or is refilled by a whole unit while it is measured: how much would depend on how
+//! fast valgrind runs. So SLIDING whose entries expire while new ones come is not here.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use premier_algorithms::{Algorithm, Clock, Cost, Outcome, Period, Quota, Sliding, Span, State, Timestamp, Window};
+use redis::{Cmd, Connection};
+
+use crate::callgrind::Listener;
+use crate::contenders::{Limit, contenders};
+
+/// A way that calls go through the server.
+#[derive(Debug, Clone)]
+pub(crate) struct Path {
+    pub(crate) name: &'static str,
+    pub(crate) is_of_premier: bool,
+    /// Each of the warm keys is called first; these calls are all admitted.
+    pub(crate) warm_up: Vec<Calls>,
+    pub(crate) calls: Calls,
+    pub(crate) keys: Keys,
+    /// Whether the calls that count have to be limited or admitted.
+    pub(crate) limited: bool,
+    pub(crate) listeners: &'static [Listener],
+}
+
+/// Which keys are called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keys {
+    /// A thousand, in turns.
+    Warm,
+    /// Another at each call.
+    New,
+}
+
+/// How a key is called, and how often each of the warm ones is.
+#[derive(Clone)]
+pub(crate) struct Calls {
+    make: Arc<dyn Fn(&str) -> Cmd + Send + Sync>,
+    pub(crate) rounds: usize,
+}
+
+impl fmt::Debug for Calls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Calls").field("rounds", &self.rounds).finish_non_exhaustive()
+    }
+}
+
+impl Calls {
+    pub(crate) fn command(&self, key: &str) -> Cmd {
+        (self.make)(key)
+    }
+
+    fn new(rounds: usize, make: impl Fn(&str) -> Cmd + Send + Sync + 'static) -> Self {
+        Self { make: Arc::new(make), rounds }
+    }
+
+    /// As it is typed, where KEY stands for the key.
+    fn line(line: &'static str, rounds: usize) -> Self {
+        Self::new(rounds, move |key| {
+            let mut words = line.split(' ').map(|word| word.replace("KEY", key));
+            let mut command = redis::cmd(&words.next().unwrap_or_default());
+            command.arg(words.collect::<Vec<_>>());
+            command
+        })
+    }
+}
+
+const EVERYBODY: &[Listener] = &Listener::ALL;
+const NOBODY: &[Listener] = &[Listener::Nobody];
+
+fn path(name: &'static str, line: &'static str) -> Path {
+    Path {
+        name,
+        is_of_premier: true,
+        warm_up: Vec::new(),
+        calls: Calls::line(line, 1),
+        keys: Keys::Warm,
+        limited: false,
+        listeners: NOBODY,
+    }
+}
+
+impl Path {
+    fn after(mut self, line: &'static str, rounds: usize) -> Self {
+        self.warm_up.push(Calls::line(line, rounds));
+        self
+    }
+
+    fn on_new_keys(self) -> Self {
+        Self { keys: Keys::New, ..self }
+    }
+
+    fn limited(self) -> Self {
+        Self { limited: true, ..self }
+    }
+
+    fn heard(self) -> Self {
+        Self { listeners: EVERYBODY, ..self }
+    }
+
+    /// Loads what the calls need.
+    pub(crate) fn prepare(&self, connection: &mut Connection) {
+        if !self.is_of_premier {
+            for contender in contenders() {
+                contender.prepare(connection);
+            }
+        }
+    }
+}
+
+/// The commands of premier, beside those of Redis that do the least.
+pub(crate) fn of_premier() -> Vec<Path> {
+    let (fixed, sliding) = ("PREMIER.FIXED KEY 100 1d", "PREMIER.SLIDING KEY 60 1d");
+    let (token, leaky) = ("PREMIER.TOKEN KEY 100 1d", "PREMIER.LEAKY KEY 100 1d");
+    let (full_fixed, full_sliding) = ("PREMIER.FIXED KEY 1 1d", "PREMIER.SLIDING KEY 1 1d");
+    let (full_token, full_leaky) = ("PREMIER.TOKEN KEY 1 1d", "PREMIER.LEAKY KEY 1 1d");
+    let all = "PREMIER.ALL KEY FIXED 100 1d AND everybody FIXED 1000000 1d";
+    let full_all = "PREMIER.ALL KEY FIXED 1 1d AND everybody FIXED 1000000 1d";
+    let million = "PREMIER.SLIDING KEY 1000000 1d";
+    vec![
+        path("INCR, new key", "INCR KEY").on_new_keys(),
+        path("INCR", "INCR KEY").after("INCR KEY", 1).heard(),
+        path("SET … PX, new key", "SET KEY 1 PX 86400000").on_new_keys(),
+        path("SET … PX", "SET KEY 1 PX 86400000").after("SET KEY 1 PX 86400000", 1).heard(),
+        path("FIXED, new key", fixed).on_new_keys(),
+        path("FIXED admitted", fixed).after(fixed, 1).heard(),
+        path("FIXED limited", full_fixed).after(full_fixed, 1).limited().heard(),
+        path("TOKEN, new key", token).on_new_keys(),
+        path("TOKEN admitted", token).after(token, 1).heard(),
+        path("TOKEN limited", full_token).after(full_token, 1).limited().heard(),
+        path("LEAKY, new key", leaky).on_new_keys(),
+        path("LEAKY admitted", leaky).after(leaky, 1).heard(),
+        path("LEAKY limited", full_leaky).after(full_leaky, 1).limited().heard(),
+        path("SLIDING, new key", sliding).on_new_keys(),
+        path("SLIDING admitted, 1 to 24 entries", sliding).after(sliding, 1).heard(),
+        path("SLIDING admitted, 36 to 60 entries", sliding).after(sliding, 36).heard(),
+        full_log("SLIDING admitted, 960,000 calls in 64 entries", million, 15_000).heard(),
+        path("SLIDING limited, 1 entry", full_sliding).after(full_sliding, 1).limited().heard(),
+        path("SLIDING limited, 60 entries", sliding).after(sliding, 60).limited(),
+        full_log("SLIDING limited, 1,000,000 calls in 64 entries", million, 15_625).limited(),
+        path("PEEK", "PREMIER.PEEK KEY FIXED 100 1d").after(fixed, 1),
+        path("REFUND", "PREMIER.REFUND KEY 1").after("PREMIER.FIXED KEY 100 1d COST 100", 1).heard(),
+        path("ALL of two, admitted", all).after(fixed, 1).heard(),
+        path("ALL of two, limited", full_all).after(full_fixed, 1).limited(),
+        path("TOP", "PREMIER.TOP 10"),
+        path("CL.THROTTLE, new key", "CL.THROTTLE KEY 99 100 86400").on_new_keys(),
+        path("CL.THROTTLE admitted", "CL.THROTTLE KEY 99 100 86400").after("CL.THROTTLE KEY 99 100 86400", 1).heard(),
+        path("CL.THROTTLE limited", "CL.THROTTLE KEY 0 1 86400").after("CL.THROTTLE KEY 0 1 86400", 1).limited(),
+    ]
+}
+
+/// The same by others.
+pub(crate) fn of_others() -> Vec<Path> {
+    let names = [
+        ("Lua FIXED", "Lua FIXED admitted", "Lua FIXED limited"),
+        ("Lua TOKEN", "Lua TOKEN admitted", "Lua TOKEN limited"),
+        ("Lua LEAKY", "Lua LEAKY admitted", "Lua LEAKY limited"),
+        ("Lua SLIDING", "Lua SLIDING admitted, 1 to 24 entries", "Lua SLIDING limited, 1 entry"),
+        ("redis-cell", "redis-cell admitted", "redis-cell limited"),
+    ];
+    let contenders: Vec<_> = contenders().into_iter().map(Arc::new).collect();
+    let mut paths = Vec::new();
+    for (contender, admitted, limited) in names {
+        let Some(contender) = contenders.iter().find(|known| known.name == contender) else { continue };
+        let calls = |quota| {
+            let contender = Arc::clone(contender);
+            Calls::new(1, move |key| {
+                let words = contender.words(key, Limit { quota, seconds: 24 * 60 * 60 });
+                let mut command = redis::cmd(&words[0]);
+                command.arg(&words[1..]);
+                command
+            })
+        };
+        let path = |name, quota| Path {
+            is_of_premier: false,
+            calls: calls(quota),
+            warm_up: vec![calls(quota)],
+            ..path(name, "")
+        };
+        paths.push(path(admitted, 100).heard());
+        paths.push(path(limited, 1).limited());
+    }
+    paths
+}
+
+/// Of a window in each of whose 64 parts so many calls were admitted, which would take a day: its state is put there.
+fn full_log(name: &'static str, line: &'static str, calls_a_part: u64) -> Path {
+    const PARTS: u32 = 64;
+    let length = Span::from_secs(24 * 60 * 60);
+    let (mut log, mut clock) = (<Sliding as Algorithm>::State::default(), Clock::new());
+    let end = SystemTime::now().duration_since(UNIX_EPOCH).expect("this is no more 1970");
+    for part in (1..=PARTS).rev() {
+        // The oldest goes in a quarter of an hour, the newest came a while ago.
+        let age = Duration::from_micros(length.as_micros()) * part / (PARTS + 1);
+        let at = u64::try_from(end.saturating_sub(age).as_micros()).expect("this is before 2540");
+        let window = Window {
+            quota: Quota::new(1_000_000).expect("in bounds"),
+            length: Period::new(length).expect("in bounds"),
+        };
+        let now = clock.read(Timestamp::from_micros(at));
+        let decision = Sliding::decide(&log, now, &window, Cost::new(calls_a_part).expect("in bounds"));
+        let Outcome::Admitted { change, .. } = decision.outcome else { panic!("there is room") };
+        log.apply(change);
+    }
+    let mut effect = [&[0, b'S'], &(-1_i64).to_le_bytes()[..]].concat();
+    log.encode(|bytes| effect.extend_from_slice(bytes));
+    let put = Calls::new(1, move |key| {
+        let mut command = redis::cmd("PREM");
+        command.arg(key).arg(&effect);
+        command
+    });
+    Path { warm_up: vec![put], ..path(name, line) }
+}

@@ -1,0 +1,100 @@
+//! benches/instructions.md: what was measured last, and on what.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::callgrind::Listener;
+
+/// The figures of each path, in the order in which they are told.
+#[derive(Debug)]
+pub(crate) struct Table {
+    names: Vec<String>,
+    figures: BTreeMap<(String, Listener), u64>,
+}
+
+const TEXT: &str = "# Instructions a call
+
+What one call takes on the server, all of it: reading the command, deciding, replying, and telling an AOF or a replica.
+Counted by callgrind over 20,000 calls, pipelined 500 deep on 1,000 keys: `make instructions` compares with this table, and CI
+fails when a figure has grown by more than 3%; `make instructions WRITE=yes` writes it. Figures repeat to a few instructions on
+the same server and compiler.
+";
+
+impl Table {
+    pub(crate) fn new<'name>(names: impl Iterator<Item = &'name str>) -> Self {
+        Self { names: names.map(str::to_owned).collect(), figures: BTreeMap::new() }
+    }
+
+    pub(crate) fn insert(&mut self, name: &str, listener: Listener, instructions: u64) {
+        self.figures.insert((name.to_owned(), listener), instructions);
+    }
+
+    /// The table that is kept.
+    pub(crate) fn read() -> Self {
+        let text = fs::read_to_string(file()).expect("benches/instructions.md is there");
+        let mut table = Self { names: Vec::new(), figures: BTreeMap::new() };
+        for line in text.lines().filter_map(|line| line.strip_prefix("| ")) {
+            let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+            table.names.push(cells[0].to_owned());
+            for (listener, cell) in Listener::ALL.iter().zip(&cells[1..]) {
+                if let Ok(instructions) = cell.replace(',', "").parse() {
+                    table.insert(cells[0], *listener, instructions);
+                }
+            }
+        }
+        table
+    }
+
+    /// The figures that are more than 3% larger than those, or are not among them.
+    pub(crate) fn grown_since(&self, kept: &Self) -> Vec<String> {
+        let grown = self.figures.iter().filter_map(|(path, now)| {
+            let (name, listener) = path;
+            let what = format!("{name}, {}: {now}", listener.name());
+            match kept.figures.get(path) {
+                Some(before) if now * 100 <= before * 103 => None,
+                Some(before) => Some(format!("{what}, was {before}")),
+                None => Some(format!("{what}, is not in benches/instructions.md")),
+            }
+        });
+        grown.collect()
+    }
+
+    pub(crate) fn write(&self) {
+        let mut text = TEXT.to_owned();
+        let mut line = |line: String| writeln!(text, "{line}").expect("a String takes everything");
+        line(String::new());
+        let commit = output("git", &["describe", "--always", "--dirty"]);
+        let server = output("redis-server", &["--version"]);
+        let server = server.split_whitespace().find_map(|word| word.strip_prefix("v=")).unwrap_or("unknown");
+        let (compiler, valgrind) = (output("rustc", &["--version"]), output("valgrind", &["--version"]));
+        line(format!("Measured on {commit}: Redis {server}, {compiler}, {valgrind}."));
+        line(String::new());
+        let columns = Listener::ALL.map(Listener::name).join(" | ");
+        line(format!("| call | {columns} |"));
+        line("| --- | --- | --- | --- |".to_owned());
+        for name in &self.names {
+            let cells = Listener::ALL.map(|listener| {
+                self.figures.get(&(name.clone(), listener)).map_or_else(|| "–".to_owned(), |figure| grouped(*figure))
+            });
+            line(format!("| {name} | {} |", cells.join(" | ")));
+        }
+        fs::write(file(), text).expect("benches/ is writable");
+    }
+}
+
+/// With a comma before each three digits.
+fn grouped(number: u64) -> String {
+    if number < 1_000 { number.to_string() } else { format!("{},{:03}", grouped(number / 1_000), number % 1_000) }
+}
+
+fn file() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/instructions.md")
+}
+
+fn output(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output();
+    output.map_or_else(|_| "unknown".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
