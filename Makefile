@@ -50,7 +50,7 @@ instructions: ## instructions a call, which must not have grown since benches/in
 	$(if $(WRITE),REDIS_CELL_SO="$(REDIS_CELL_SO)") cargo bench --bench instructions $(if $(WRITE),-- write)
 
 performance: ## docs/performance.md again: measures all that it tells, and makes its tables and plots
-	@scripts/setup valgrind
+	$(MAKE) instructions WRITE=yes
 	REDIS_CELL_SO="$(REDIS_CELL_SO)" cargo bench --bench performance
 	cargo bench --bench performance -- report
 

@@ -1,6 +1,7 @@
 //! benches/instructions.md: what was measured last, and on what.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,6 +12,8 @@ use crate::callgrind::Listener;
 /// The figures of each path, in the order in which they are told.
 #[derive(Debug)]
 pub(crate) struct Table {
+    /// What they were measured on.
+    server: String,
     names: Vec<String>,
     figures: BTreeMap<(String, Listener), u64>,
 }
@@ -25,7 +28,7 @@ the same server and compiler.
 
 impl Table {
     pub(crate) fn new<'name>(names: impl Iterator<Item = &'name str>) -> Self {
-        Self { names: names.map(str::to_owned).collect(), figures: BTreeMap::new() }
+        Self { server: server(), names: names.map(str::to_owned).collect(), figures: BTreeMap::new() }
     }
 
     pub(crate) fn insert(&mut self, name: &str, listener: Listener, instructions: u64) {
@@ -35,7 +38,9 @@ impl Table {
     /// The table that is kept.
     pub(crate) fn read() -> Self {
         let text = fs::read_to_string(file()).expect("benches/instructions.md is there");
-        let mut table = Self { names: Vec::new(), figures: BTreeMap::new() };
+        let server = text.lines().find_map(|line| line.split_once(": ")?.1.split_once(','));
+        let (server, _) = server.expect("benches/instructions.md says what it was measured on");
+        let mut table = Self { server: server.to_owned(), names: Vec::new(), figures: BTreeMap::new() };
         for line in text.lines().filter_map(|line| line.strip_prefix("| ")) {
             let cells: Vec<&str> = line.split('|').map(str::trim).collect();
             table.names.push(cells[0].to_owned());
@@ -48,8 +53,12 @@ impl Table {
         table
     }
 
-    /// The figures that are more than 3% larger than those, or are not among them.
+    /// The figures that are more than 3% larger than those, or are not among them. Those of another server tell nothing.
     pub(crate) fn grown_since(&self, kept: &Self) -> Vec<String> {
+        if self.server != kept.server {
+            println!("not compared: this is {}, and benches/instructions.md is of {}", self.server, kept.server);
+            return Vec::new();
+        }
         let grown = self.figures.iter().filter_map(|(path, now)| {
             let (name, listener) = path;
             let what = format!("{name}, {}: {now}", listener.name());
@@ -67,10 +76,8 @@ impl Table {
         let mut line = |line: String| writeln!(text, "{line}").expect("a String takes everything");
         line(String::new());
         let commit = output("git", &["describe", "--always", "--dirty"]);
-        let server = output("redis-server", &["--version"]);
-        let server = server.split_whitespace().find_map(|word| word.strip_prefix("v=")).unwrap_or("unknown");
         let (compiler, valgrind) = (output("rustc", &["--version"]), output("valgrind", &["--version"]));
-        line(format!("Measured on {commit}: Redis {server}, {compiler}, {valgrind}."));
+        line(format!("Measured on {commit}: {}, {compiler}, {valgrind}.", self.server));
         line(String::new());
         let columns = Listener::ALL.map(Listener::name).join(" | ");
         line(format!("| call | {columns} |"));
@@ -92,6 +99,13 @@ fn grouped(number: u64) -> String {
 
 fn file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/instructions.md")
+}
+
+/// As the server that is measured names itself: "Redis server v=7.0.15".
+fn server() -> String {
+    let program = env::var("PREMIER_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
+    let version = output(&program, &["--version"]);
+    version.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
 }
 
 fn output(program: &str, arguments: &[&str]) -> String {
