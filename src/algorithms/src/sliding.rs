@@ -296,11 +296,13 @@ impl State for Log {
     fn apply(&mut self, admission: Admission) {
         let Admission { now, expired, units, max_width } = admission;
         self.date(now);
+        if units == 0 {
+            // There was no room for more, so that nothing has expired either: a log has no more than MAX_USED in all.
+            return;
+        }
         let entry = Entry::new(now.at(), units);
         let newest = self.0.last_mut();
         match newest.map(|newest| (Entry::unpack(newest).merged(entry), newest)) {
-            // There was no room for more.
-            _ if units == 0 => self.forget(expired),
             Some((merged, newest)) if merged.width() <= max_width => {
                 *newest = merged.pack();
                 self.forget(expired);

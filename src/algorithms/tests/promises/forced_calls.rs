@@ -1,6 +1,6 @@
 //! A forced call is charged whatever is left; those after it are limited until it has drained.
 
-use premier_algorithms::{Algorithm, Fixed, Leaky, MAX_USED, Sliding, State, Token};
+use premier_algorithms::{Algorithm, Clock, Fixed, Leaky, MAX_USED, Sliding, State, Timestamp, Token};
 use proptest::collection;
 use proptest::prelude::*;
 
@@ -272,6 +272,17 @@ fn a_forced_call_that_is_charged_nothing_makes_no_key_live_longer() {
 }
 
 /// Five more after eight of ten in ten seconds, three seconds later; then what one more is told at once.
+/// The stamp is an hour ahead of this clock, which has run for a hundred seconds: what it stands for is as long ago.
+#[test]
+fn a_forced_call_is_told_what_is_left_of_a_log_that_another_clock_stamped() {
+    let five = Limits::new(5, 60 * SECOND);
+    let mut key = Key::<Sliding>::fresh();
+    assert!(key.call(NOW + 3_600 * SECOND, &five, 1).is_admitted());
+    key.clock = Clock::new();
+    key.clock.read(Timestamp::from_micros(NOW - 100 * SECOND));
+    assert_eq!(key.force(NOW, &five, 2).remaining, 3);
+}
+
 fn thirteen_of_ten<A: Subject>(limits: &Limits) -> (Reply, Option<u64>) {
     let mut key = Key::<A>::fresh();
     assert!(key.call(NOW, limits, 8).is_admitted());

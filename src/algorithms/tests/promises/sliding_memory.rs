@@ -48,6 +48,29 @@ fn a_log_that_was_exact_loses_no_unit_when_it_no_longer_fits() {
     }
 }
 
+/// The 67th entry makes one of the 41st and the 42nd, which are the closest.
+#[test]
+fn a_log_that_no_longer_fits_loses_no_unit_wherever_it_is_dense() {
+    let (exact, large) = (Limits::new(64, 64_000), Limits::new(1_000, 64_000));
+    let (mut key, mut now, mut moments) = (Key::<Sliding>::fresh(), NOW, Vec::new());
+    for call in 1..=67 {
+        let (pause, limits) = match call {
+            42 => (100, &exact),
+            ..=64 => (500, &exact),
+            _ => (1_300, &large),
+        };
+        now += pause;
+        assert!(key.call(now, limits, 1).is_admitted());
+        moments.push(now);
+    }
+    assert_eq!(entries(&key), MAX_ENTRIES);
+    for (before, moment) in (0_u64..).zip(moments) {
+        let end = moment + large.period;
+        assert!(key.ask(end - 1, &large, 1_001).remaining <= 1_000 - 67 + before);
+        assert!(key.ask(end + 150, &large, 1_001).remaining > 1_000 - 67 + before);
+    }
+}
+
 #[test]
 fn a_log_has_nothing_on_the_heap_but_its_entries() {
     let limits = Limits::new(1_000_000, 64_000);
@@ -56,8 +79,9 @@ fn a_log_has_nothing_on_the_heap_but_its_entries() {
         assert!(key.call(NOW + call * 1_000, &limits, 1).is_admitted());
         assert_eq!(key.state.heap_size(), entries(&key) * 16);
     }
-    key.refund(NOW + 200_000, 63_000, 10);
-    assert_eq!(key.state.heap_size(), entries(&key) * 16);
+    // Two calls are an entry: those of 147 to 199 ms still count, in 27.
+    key.refund(NOW + 210_000, 53_000, 10);
+    assert_eq!(key.state.heap_size(), (27 - 5) * 16);
     assert!(key.call(NOW + 1_000_000, &limits, 1).is_admitted());
     assert_eq!(key.state.heap_size(), 16);
     assert_eq!(size_of_val(&key.state), 16);
