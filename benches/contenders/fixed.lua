@@ -3,20 +3,33 @@
 -- KEYS[1]: the key. ARGV: quota, duration in seconds. Answers what PREMIER.FIXED does: limited, limit, remaining, milliseconds to
 -- wait, milliseconds until the key is as good as new.
 --
--- The key is a counter that expires with its window, so the script needs no clock, and no key is smaller. A new quota counts from
--- the next call on; a new duration only from the next window on, which keeping the start of the window would cost half as much
--- again to do better.
+-- The key is one string of two doubles: when the window opened, in microseconds, and the calls in it. As it does not say when the window
+-- will end, a new limit counts from the next call on.
 
-local quota = tonumber(ARGV[1])
-local used = tonumber(redis.call('GET', KEYS[1]) or 0)
-local reset = used > 0 and redis.call('PTTL', KEYS[1]) or ARGV[2] * 1000
+local quota, duration = tonumber(ARGV[1]), ARGV[2] * 1000000
+if quota == 0 then
+    return { 1, 0, 0, -1, 0 }
+end
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
 
+local opened, used = now, 0
+local state = redis.call('GET', KEYS[1])
+if state then
+    opened, used = struct.unpack('dd', state)
+    -- The clock may have stepped back.
+    if opened > now then
+        opened = now
+    end
+    if now - opened >= duration then
+        opened, used = now, 0
+    end
+end
+
+local reset = math.ceil((opened + duration - now) / 1000)
 if used >= quota then
-    return { 1, quota, 0, quota > 0 and reset or -1, used > 0 and reset or 0 }
+    return { 1, quota, 0, reset, reset }
 end
-if used > 0 then
-    redis.call('INCR', KEYS[1])
-else
-    redis.call('SET', KEYS[1], 1, 'PX', reset)
-end
-return { 0, quota, quota - used - 1, 0, reset }
+used = used + 1
+redis.call('SET', KEYS[1], struct.pack('dd', opened, used), 'PX', reset)
+return { 0, quota, quota - used, 0, reset }

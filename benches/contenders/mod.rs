@@ -47,6 +47,7 @@ pub(crate) fn contenders() -> Vec<Contender> {
         lua("Lua SLIDING", include_str!("sliding.lua")),
         lua("Lua TOKEN", include_str!("token.lua")),
         lua("Lua LEAKY", include_str!("leaky.lua")),
+        lua("Lua counter", include_str!("counter.lua")),
     ];
     if redis_cell().is_some() {
         contenders.push(Contender { name: "redis-cell", call: Call::RedisCell });

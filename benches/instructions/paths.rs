@@ -160,6 +160,7 @@ pub(crate) fn of_others() -> Vec<Path> {
         ("Lua TOKEN", "Lua TOKEN admitted", "Lua TOKEN limited"),
         ("Lua LEAKY", "Lua LEAKY admitted", "Lua LEAKY limited"),
         ("Lua SLIDING", "Lua SLIDING admitted, 1 to 24 entries", "Lua SLIDING limited, 1 entry"),
+        ("Lua counter", "Lua counter admitted", "Lua counter limited"),
         ("redis-cell", "redis-cell admitted", "redis-cell limited"),
     ];
     let contenders: Vec<_> = contenders().into_iter().map(Arc::new).collect();
