@@ -4,7 +4,9 @@
 //! warm-up and stop are in both and cancel out. The server's random numbers begin alike, and what it does by the clock, beside
 //! calls, it does once a second, as valgrind gives it many times the time for it: so figures repeat to a few instructions.
 
+use std::collections::HashMap;
 use std::fs;
+use std::path::Path as FilePath;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -42,12 +44,26 @@ impl Listener {
 }
 
 pub(crate) fn instructions_a_call(path: &Path, listener: Listener) -> u64 {
-    let difference = instructions_of(path, listener, MANY_CALLS) - instructions_of(path, listener, FEW_CALLS);
-    difference / (MANY_CALLS - FEW_CALLS) as u64
+    let all = per_call(path, listener, |counts| HashMap::from([(String::new(), total(counts))]));
+    all.into_values().sum::<i64>().unsigned_abs()
 }
 
-/// The instructions of a server's whole life with that many calls in it.
-fn instructions_of(path: &Path, listener: Listener, calls: usize) -> u64 {
+/// What a call costs of each thing that `read` finds in callgrind's counts.
+pub(crate) fn per_call(
+    path: &Path,
+    listener: Listener,
+    read: fn(&FilePath) -> HashMap<String, i64>,
+) -> HashMap<String, i64> {
+    let few = counts_of(path, listener, FEW_CALLS, read);
+    let mut many = counts_of(path, listener, MANY_CALLS, read);
+    for (what, count) in &mut many {
+        *count = (*count - few.get(what).unwrap_or(&0)) / (MANY_CALLS - FEW_CALLS).cast_signed() as i64;
+    }
+    many
+}
+
+/// The counts of a server's whole life with that many calls in it.
+fn counts_of<T>(path: &Path, listener: Listener, calls: usize, read: fn(&FilePath) -> T) -> T {
     let preload = format!("LD_PRELOAD={}", fixed_seed_path().display());
     let mut builder =
         if path.is_of_premier { Server::builder().module_arguments("cell-compat yes") } else { contenders::server() };
@@ -77,9 +93,12 @@ fn instructions_of(path: &Path, listener: Listener, calls: usize) -> u64 {
 
     drop(replica);
     server.stop();
-    let counts = fs::read_to_string(server.dir().join("callgrind.out"))
-        .expect("callgrind writes its counts when the server exits");
-    counts
+    read(&server.dir().join("callgrind.out"))
+}
+
+fn total(counts: &FilePath) -> i64 {
+    fs::read_to_string(counts)
+        .expect("callgrind writes its counts when the server exits")
         .lines()
         .find_map(|line| line.strip_prefix("totals: "))
         .and_then(|total| total.trim().parse().ok())

@@ -5,6 +5,7 @@ mod callgrind;
 #[path = "../contenders/mod.rs"]
 mod contenders;
 mod paths;
+mod profile;
 mod table;
 
 use std::env;
@@ -20,7 +21,7 @@ fn main() -> ExitCode {
     let paths = if write { [paths::of_premier(), paths::of_others()].concat() } else { paths::of_premier() };
     let measured = measure(&paths);
     if write {
-        measured.write();
+        measured.write(&profile::profile(&paths));
         return ExitCode::SUCCESS;
     }
     let grown = measured.grown_since(&Table::read());

@@ -41,7 +41,8 @@ impl Table {
         let server = text.lines().find_map(|line| line.split_once(": ")?.1.split_once(','));
         let (server, _) = server.expect("benches/instructions.md says what it was measured on");
         let mut table = Self { server: server.to_owned(), names: Vec::new(), figures: BTreeMap::new() };
-        for line in text.lines().filter_map(|line| line.strip_prefix("| ")) {
+        let rows = text.lines().skip_while(|line| !line.starts_with('|')).map_while(|line| line.strip_prefix("| "));
+        for line in rows {
             let cells: Vec<&str> = line.split('|').map(str::trim).collect();
             table.names.push(cells[0].to_owned());
             for (listener, cell) in Listener::ALL.iter().zip(&cells[1..]) {
@@ -71,7 +72,8 @@ impl Table {
         grown.collect()
     }
 
-    pub(crate) fn write(&self) {
+    /// Writes the file, with a profile behind the table.
+    pub(crate) fn write(&self, profile: &str) {
         let mut text = TEXT.to_owned();
         let mut line = |line: String| writeln!(text, "{line}").expect("a String takes everything");
         line(String::new());
@@ -88,12 +90,18 @@ impl Table {
             });
             line(format!("| {name} | {} |", cells.join(" | ")));
         }
+        line(String::new());
+        line("## Where they go".to_owned());
+        line(String::new());
+        line("Each line with all that is called there, but for the last. The module's functions that are not named take a few dozen more.".to_owned());
+        line(String::new());
+        text += profile;
         fs::write(file(), text).expect("benches/ is writable");
     }
 }
 
 /// With a comma before each three digits.
-fn grouped(number: u64) -> String {
+pub(crate) fn grouped(number: u64) -> String {
     if number < 1_000 { number.to_string() } else { format!("{},{:03}", grouped(number / 1_000), number % 1_000) }
 }
 
