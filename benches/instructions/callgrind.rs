@@ -2,7 +2,7 @@
 //!
 //! Each figure is (those of 24,000 calls − those of 4,000 calls) / 20,000, both on a fresh server, pipelined 500 deep; start,
 //! warm-up and stop are in both and cancel out. The server's random numbers begin alike, and what it does by the clock, beside
-//! calls, it does once a second, as valgrind gives it many times the time for it: so figures repeat to a few instructions.
+//! calls, it does once a second, as valgrind gives it many times the time for it: so figures repeat to half a percent.
 
 use std::collections::HashMap;
 use std::fs;

@@ -22,8 +22,8 @@ const TEXT: &str = "# Instructions a call
 
 What one call takes on the server, all of it: reading the command, deciding, replying, and telling an AOF or a replica.
 Counted by callgrind over 20,000 calls, pipelined 500 deep on 1,000 keys: `make instructions` compares with this table, and CI
-fails when a figure has grown by more than 3%; `make instructions WRITE=yes` writes it. Figures repeat to a few instructions on
-the same server and compiler.
+fails when a figure has grown by more than 3%; `make instructions WRITE=yes` writes it. Figures repeat to half a percent on the
+same server and compiler.
 ";
 
 impl Table {
