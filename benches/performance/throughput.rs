@@ -13,7 +13,7 @@
 //!
 //! A replica runs on the same machine: where that has two cores only, it takes them from the server and the client.
 //!
-//! Of SLIDING the quotas are large, so that its log has few entries. What entries cost is in `benches/instructions.rs`.
+//! Of SLIDING the quotas are large, so that its log has few entries. What entries cost is in `benches/instructions.md`.
 
 #![expect(
     clippy::float_arithmetic,
