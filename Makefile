@@ -42,8 +42,9 @@ msrv: setup ## that everything builds with the oldest Rust it is meant for, wher
 	    cargo +$(MSRV) check --workspace --all-features --all-targets --target-dir $(TARGET)/msrv; \
 	else echo "make msrv: not checked, as there is no Rust $(MSRV) to be had here"; fi
 
-bench: setup ## timings (criterion)
+bench: setup ## timings (criterion), then ratios to INCR, Lua and redis-cell by rounds, which docs/performance/throughput.csv gets
 	REDIS_CELL_SO="$(REDIS_CELL_SO)" cargo bench --workspace --bench algorithms --bench commands --bench memory
+	REDIS_CELL_SO="$(REDIS_CELL_SO)" cargo bench --bench performance -- throughput
 
 instructions: ## instructions a call, which must not have grown since benches/instructions.md; WRITE=yes writes that
 	@scripts/setup valgrind
