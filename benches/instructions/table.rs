@@ -38,7 +38,8 @@ impl Table {
     /// The table that is kept.
     pub(crate) fn read() -> Self {
         let text = fs::read_to_string(file()).expect("benches/instructions.md is there");
-        let server = text.lines().find_map(|line| line.split_once(": ")?.1.split_once(','));
+        let server =
+            text.lines().find_map(|line| line.strip_prefix("Measured on ")?.split_once(": ")?.1.split_once(','));
         let (server, _) = server.expect("benches/instructions.md says what it was measured on");
         let mut table = Self { server: server.to_owned(), names: Vec::new(), figures: BTreeMap::new() };
         let rows = text.lines().skip_while(|line| !line.starts_with('|')).map_while(|line| line.strip_prefix("| "));
