@@ -112,13 +112,14 @@ fn wait_until_it_is_so(connection: &mut Connection, listener: Listener) {
         Listener::Aof => ("premier", "premier_replicating:yes"),
         Listener::Replica => ("replication", "state=online"),
     };
-    loop {
+    for _ in 0..30 {
         sleep(Duration::from_secs(2));
         let info: String = redis::cmd("INFO").arg(section).query(connection).expect("INFO");
         if info.contains(line) {
             return;
         }
     }
+    panic!("waited in vain for {line}");
 }
 
 /// Makes so many calls, and counts the replies that say limited.

@@ -4,6 +4,8 @@
 mod callgrind;
 #[path = "../contenders/mod.rs"]
 mod contenders;
+#[path = "../origin/mod.rs"]
+mod origin;
 mod paths;
 mod profile;
 mod table;

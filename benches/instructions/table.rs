@@ -1,13 +1,13 @@
 //! benches/instructions.md: what was measured last, and on what.
 
 use std::collections::BTreeMap;
-use std::env;
+use std::env::{self, consts::ARCH};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::callgrind::Listener;
+use crate::origin::{commit, compiler, output};
 
 /// The figures of each path, in the order in which they are told.
 #[derive(Debug)]
@@ -78,8 +78,7 @@ impl Table {
         let mut text = TEXT.to_owned();
         let mut line = |line: String| writeln!(text, "{line}").expect("a String takes everything");
         line(String::new());
-        let commit = output("git", &["describe", "--always", "--dirty"]);
-        let (compiler, valgrind) = (output("rustc", &["--version"]), output("valgrind", &["--version"]));
+        let (commit, compiler, valgrind) = (commit(), compiler(), output("valgrind", &["--version"]));
         line(format!("Measured on {commit}: {}, {compiler}, {valgrind}.", self.server));
         line(String::new());
         let columns = Listener::ALL.map(Listener::name).join(" | ");
@@ -110,14 +109,10 @@ fn file() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/instructions.md")
 }
 
-/// As the server that is measured names itself: "Redis server v=7.0.15".
+/// As the server that is measured names itself, and for which processors: `Redis server v=7.0.15 on x86_64`.
 fn server() -> String {
     let program = env::var("PREMIER_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
     let version = output(&program, &["--version"]);
-    version.split_whitespace().take(3).collect::<Vec<_>>().join(" ")
-}
-
-fn output(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output();
-    output.map_or_else(|_| "unknown".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let version: Vec<_> = version.split_whitespace().take(3).collect();
+    format!("{} on {ARCH}", version.join(" "))
 }

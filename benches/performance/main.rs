@@ -9,6 +9,8 @@ mod entrant;
 mod latency;
 mod loading;
 mod memory;
+#[path = "../origin/mod.rs"]
+mod origin;
 mod plot;
 mod report;
 mod results;

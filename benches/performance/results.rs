@@ -3,9 +3,10 @@
 use std::fmt::{Display, Write as _};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use premier_test_server::Server;
+
+use crate::origin::{commit, compiler, output};
 
 /// The lines of a result file so far.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ impl Results {
             ("commit", commit()),
             ("date", output("date", &["-u", "+%F"])),
             ("server", server.unwrap_or_default()),
-            ("compiler", output("rustc", &["--version"])),
+            ("compiler", compiler()),
             ("processor", processor()),
         ] {
             writeln!(results.text, "# {what}: {value}").expect("a String takes everything");
@@ -70,20 +71,8 @@ fn info(server: &Server, field: &str) -> Option<String> {
     text.lines().find_map(|line| line.strip_prefix(field)).map(|value| value.trim().to_owned())
 }
 
-/// With a mark when what is measured or measures is not as committed; that result files have changed says nothing.
-fn commit() -> String {
-    let commit = output("git", &["describe", "--always"]);
-    let changes = output("git", &["diff", "--name-only", "HEAD", "--", "*.rs", "*.lua", "*.toml", "Cargo.lock"]);
-    if changes.is_empty() { commit } else { format!("{commit}-dirty") }
-}
-
 fn processor() -> String {
     let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = cpus.lines().find_map(|line| line.strip_prefix("model name")).and_then(|line| line.split_once(": "));
     name.map_or_else(|| "unknown".to_owned(), |(_, name)| name.replace(',', " "))
-}
-
-fn output(program: &str, arguments: &[&str]) -> String {
-    let output = Command::new(program).args(arguments).current_dir(env!("CARGO_MANIFEST_DIR")).output();
-    output.map_or_else(|_| "unknown".to_owned(), |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
