@@ -1,7 +1,7 @@
 //! The promises of the wire contract, kept by a real server with the module loaded: `cargo test --test integration`.
 //!
 //! The suite holds on Redis 7.0 and newer and on Valkey. Where a server lacks an interface, a test finds that out by itself
-//! and says so.
+//! and says so (`skipped`).
 
 // What the tests share.
 mod call;
@@ -9,6 +9,7 @@ mod effect;
 mod info;
 mod patience;
 mod replica;
+mod skipped;
 mod snapshot;
 mod states;
 

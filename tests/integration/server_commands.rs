@@ -7,6 +7,7 @@ use crate::call::{LIMITERS, call, command, run};
 use crate::effect::{apply, entry, lasting_effect};
 use crate::info::info_number;
 use crate::patience::wait_until;
+use crate::skipped::skipped;
 use crate::snapshot::{content, snapshot};
 use crate::states::{MAX_ENTRIES, fill, fill_log};
 
@@ -282,8 +283,7 @@ fn states_survive_being_moved_by_active_defragmentation() {
     let enabled: RedisResult<Value> = command("CONFIG SET activedefrag yes").query(&mut connection);
     if let Err(error) = enabled {
         assert!(error.to_string().contains("efrag"), "{error}");
-        eprintln!("not tried, as this server cannot defragment: {error}");
-        return;
+        return skipped(format!("this server cannot defragment: {error}"));
     }
     for (name, value) in [
         ("active-defrag-ignore-bytes", "1"),
