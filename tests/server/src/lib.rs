@@ -9,13 +9,16 @@
 //! # Ok::<(), redis::RedisError>(())
 //! ```
 //!
-//! The server is `redis-server` from the `PATH`, or what `PREMIER_REDIS_SERVER` names. The module is that of this tree, or what
+//! The server is `redis-server` from the `PATH`, or what `PREMIER_REDIS_SERVER` names, or the one in the container image that
+//! `PREMIER_TEST_IMAGE` names (`redis:8.2`). The module is that of this tree, or what
 //! `PREMIER_MODULE` names (see [`module_path()`]).
 
 mod cluster;
+mod container;
 mod module;
 mod process;
 mod proxy;
+mod running;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -24,7 +27,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use process::Process;
+use running::{Running, run};
 use tempfile::TempDir;
 
 pub use cluster::Cluster;
@@ -52,9 +55,10 @@ const PORT_ATTEMPTS: u32 = 5;
 #[derive(Debug)]
 pub struct Server {
     // Before `dir`, as fields are dropped in order: the process goes first, then its folder.
-    process: Process,
+    process: Box<dyn Running>,
     dir: TempDir,
     port: u16,
+    module: Option<PathBuf>,
     wrapper: Vec<String>,
 }
 
@@ -140,7 +144,7 @@ impl Server {
     /// When it does not start, with its log.
     pub fn start_again(&mut self) {
         assert!(!self.process.is_running(), "the server still runs");
-        self.process = Process::spawn(&self.wrapper, self.dir());
+        self.process = run(&self.wrapper, self.dir(), self.module.as_deref());
         assert!(self.wait_until_ready(), "redis-server does not start again:\n{}", self.log());
     }
 
@@ -257,7 +261,8 @@ impl Builder {
         let port = free_port();
         fs::write(config_file(dir.path()), self.configuration(dir.path(), port))
             .expect("the temporary folder is writable");
-        Server { process: Process::spawn(&self.wrapper, dir.path()), dir, port, wrapper: self.wrapper.clone() }
+        let process = run(&self.wrapper, dir.path(), self.module.as_deref());
+        Server { process, dir, port, module: self.module.clone(), wrapper: self.wrapper.clone() }
     }
 
     fn configuration(&self, dir: &Path, port: u16) -> String {

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::path::{Path, absolute};
 use std::process::{Child, Command, Stdio};
 
+use crate::running::Running;
 use crate::{config_file, log_file};
 
 #[derive(Debug)]
@@ -33,13 +34,14 @@ impl Process {
             .unwrap_or_else(|error| panic!("cannot run {words:?}: {error}; `make setup` installs redis-server"));
         Self(child)
     }
+}
 
-    pub(crate) fn is_running(&mut self) -> bool {
+impl Running for Process {
+    fn is_running(&mut self) -> bool {
         self.0.try_wait().expect("a child can be waited for").is_none()
     }
 
-    /// Sends SIGTERM.
-    pub(crate) fn terminate(&mut self) {
+    fn terminate(&mut self) {
         // An ended process is not signalled: by now its id may belong to another one.
         if self.is_running() {
             let id = libc::pid_t::try_from(self.0.id()).expect("a process id fits its type");
@@ -48,8 +50,7 @@ impl Process {
         }
     }
 
-    /// Sends SIGKILL and waits for the end.
-    pub(crate) fn kill(&mut self) {
+    fn kill(&mut self) {
         // Both fail only when the process has already ended, which is what is wanted.
         let _ = self.0.kill();
         let _ = self.0.wait();

@@ -1,0 +1,75 @@
+//! A server in a container, on the host's network and with the server's folder where the host has it: to a test it is like a
+//! process.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use testcontainers::core::Mount;
+use testcontainers::runners::SyncRunner;
+use testcontainers::{ContainerRequest, GenericImage, ImageExt};
+
+use crate::running::Running;
+use crate::{PATIENCE, config_file, log_file, module_path};
+
+/// The program of whichever server the image has.
+const SERVER: &str = "$(command -v redis-server || command -v valkey-server)";
+
+/// None when it was killed.
+#[derive(Debug)]
+pub(crate) struct Container(Option<testcontainers::Container<GenericImage>>);
+
+impl Container {
+    pub(crate) fn start(image: &str, dir: &Path, module: Option<&Path>) -> Self {
+        // As the log of a process, and not asked of the engine, so that it outlasts the container.
+        let command = format!("exec {SERVER} '{}' >> '{}' 2>&1", config_file(dir).display(), log_file(dir).display());
+        let owner = dir.metadata().expect("the server's folder is there");
+        let request = generic_image(image)
+            .with_entrypoint("sh")
+            .with_cmd(["-c", &command])
+            .with_network("host")
+            .with_user(format!("{}:{}", owner.uid(), owner.gid()))
+            .with_working_dir(dir.display().to_string());
+        // A server that starts without a module may be told to load one.
+        let module = module.map_or_else(module_path, Path::to_path_buf);
+        let container = [dir, &module]
+            .into_iter()
+            .fold(request, mounted)
+            .start()
+            .unwrap_or_else(|error| panic!("cannot run a container of {image}: {error}"));
+        Self(Some(container))
+    }
+}
+
+impl Running for Container {
+    fn is_running(&mut self) -> bool {
+        self.0.as_ref().is_some_and(|container| container.is_running().expect("the engine answers"))
+    }
+
+    fn terminate(&mut self) {
+        let Some(container) = &self.0 else { return };
+        let patience = i32::try_from(PATIENCE.as_secs()).expect("a few seconds");
+        container.stop_with_timeout(Some(patience)).expect("the engine answers");
+        let exit_code = container.exit_code().expect("the engine answers");
+        assert_eq!(exit_code, Some(0), "the server did not end by itself");
+    }
+
+    fn kill(&mut self) {
+        if let Some(container) = self.0.take() {
+            container.rm().expect("a container can be removed");
+        }
+    }
+}
+
+/// Of `name`, or `name:tag`.
+fn generic_image(image: &str) -> GenericImage {
+    match image.rsplit_once(':') {
+        // Otherwise it is the port of a registry.
+        Some((name, tag)) if !tag.contains('/') => GenericImage::new(name, tag),
+        _ => GenericImage::new(image, "latest"),
+    }
+}
+
+fn mounted(request: ContainerRequest<GenericImage>, path: &Path) -> ContainerRequest<GenericImage> {
+    let path = path.display().to_string();
+    request.with_mount(Mount::bind_mount(&path, &path))
+}

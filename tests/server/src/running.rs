@@ -1,0 +1,31 @@
+//! A server that runs, wherever that is.
+
+use std::env;
+use std::fmt::Debug;
+use std::path::Path;
+
+use crate::container::Container;
+use crate::process::Process;
+
+/// Dropping it ends it as [`Running::kill`] does.
+pub(crate) trait Running: Debug + Send + Sync {
+    fn is_running(&mut self) -> bool;
+
+    /// Asks it to end, as an operator would.
+    fn terminate(&mut self);
+
+    /// Ends it as a crash would, and waits for that.
+    fn kill(&mut self);
+}
+
+/// Runs a server in `dir` with the configuration and to the log that lie there, in a container of `PREMIER_TEST_IMAGE` if that
+/// is set.
+pub(crate) fn run(wrapper: &[String], dir: &Path, module: Option<&Path>) -> Box<dyn Running> {
+    match env::var("PREMIER_TEST_IMAGE") {
+        Ok(image) => {
+            assert!(wrapper.is_empty(), "{wrapper:?} is not in the image");
+            Box::new(Container::start(&image, dir, module))
+        }
+        Err(_) => Box::new(Process::spawn(wrapper, dir)),
+    }
+}
