@@ -5,10 +5,10 @@ REDIS_CLI := redis-cli$(if $(filter-out 6379,$(PORT)), -p $(PORT))
 REDIS_CELL_SO ?= $(shell scripts/redis-cell || echo "redis-cell cannot be built here: measuring without it" >&2)
 MSRV := $(shell sed -n 's/^rust-version *= *"\(.*\)"/\1/p' Cargo.toml)
 
-.PHONY: help setup build run test lint msrv bench instructions performance clean
+.PHONY: help setup build run test test-matrix lint msrv bench instructions performance clean
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
 
 setup: ## install what is missing to build, run and test
 	@scripts/setup
@@ -27,6 +27,10 @@ run: build ## a redis-server with the module in the foreground; PORT=7000 for an
 
 test: setup ## every test
 	cargo test --workspace --all-features
+
+test-matrix: setup ## the integration tests on Redis 7.0, 8.0 and 8.2, Valkey 8.1 and 9.1
+	@scripts/setup curl unzip
+	scripts/test-matrix
 
 lint: setup ## formatter, clippy and rustdoc, warnings are errors; the client with each of its features alone
 	cargo fmt --all --check

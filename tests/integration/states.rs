@@ -107,6 +107,8 @@ pub(crate) fn fill_log(connection: &mut Connection, key: &str) {
     let mut calls = redis::pipe();
     for _ in 0..64 {
         calls.add_command(command(&format!("PREMIER.SLIDING {key} 64 1h"))).ignore();
+        // What comes within one microsecond is one entry.
+        calls.add_command(command("DEBUG SLEEP 0.00001")).ignore();
     }
     let () = calls.query(connection).expect("a quota of 64 admits 64 calls");
 
