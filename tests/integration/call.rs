@@ -96,6 +96,15 @@ pub(crate) fn call(connection: &mut Connection, line: &str) -> Reply {
     run(connection, line)
 }
 
+/// What each command of a pipeline is answered, or refused with.
+pub(crate) fn send<T: FromRedisValue>(connection: &mut Connection, lines: &[String]) -> Vec<RedisResult<T>> {
+    let mut pipeline = redis::pipe();
+    for line in lines {
+        pipeline.add_command(command(line));
+    }
+    pipeline.ignore_errors().query(connection).expect("a pipeline is answered")
+}
+
 /// The line of the error that the server answers to this command.
 #[track_caller]
 pub(crate) fn error(connection: &mut Connection, command: &Cmd) -> String {

@@ -7,6 +7,7 @@
 mod call;
 mod effect;
 mod info;
+mod load;
 mod patience;
 mod replica;
 mod skipped;
@@ -19,6 +20,7 @@ mod changing_limits;
 mod cl_throttle;
 mod concurrency;
 mod configuration;
+mod databases;
 mod documentation;
 mod forced_calls;
 mod grammar;

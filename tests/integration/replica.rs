@@ -4,6 +4,7 @@ use premier_test_server::{Builder, Server};
 
 use crate::info::{info, info_number};
 use crate::patience::wait_until;
+use crate::snapshot::snapshot;
 
 /// Offsets move on a primary and a replica by nothing but writes.
 pub(crate) fn primary() -> Builder {
@@ -16,11 +17,17 @@ pub(crate) fn replica_of(primary_server: &Server) -> Server {
         .config("replicaof", &format!("127.0.0.1 {}", primary_server.port()))
         .config("propagation-error-behavior", "panic")
         .start();
+    wait_until_linked(&replica);
+    replica
+}
+
+/// Waits until the replica has its primary's data.
+#[track_caller]
+pub(crate) fn wait_until_linked(replica: &Server) {
     let mut connection = replica.connection();
     wait_until("the replica is connected", || {
         info(&mut connection, "replication", "master_link_status").is_some_and(|status| status == "up")
     });
-    replica
 }
 
 /// Waits until the replica has received and applied what the primary has written.
@@ -32,4 +39,16 @@ pub(crate) fn wait_until_alike(primary: &Server, replica: &Server) {
         let applied = info_number(&mut replica, "replication", "slave_repl_offset");
         written == applied
     });
+}
+
+/// What the primary has the replica has, to the bit.
+#[track_caller]
+pub(crate) fn assert_alike(primary: &Server, replica: &Server) {
+    wait_until_alike(primary, replica);
+    let (expected, actual) = (snapshot(primary), snapshot(replica));
+    for (key, state) in &expected {
+        assert_eq!(actual.get(key), Some(state), "{key:?}");
+    }
+    assert_eq!(actual.len(), expected.len());
+    assert_ne!(expected.len(), 0);
 }

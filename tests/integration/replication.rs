@@ -1,25 +1,12 @@
 //! A replica has what its primary has, to the bit, and takes it from nobody else.
 
-use premier_test_server::Server;
 use redis::{Connection, Value};
 
 use crate::call::{LIMITERS, call, command, error, run};
 use crate::effect::{fixed_state, lasting_effect, server_with_aof};
-use crate::replica::{primary, replica_of, wait_until_alike};
+use crate::replica::{assert_alike, primary, replica_of, wait_until_alike};
 use crate::snapshot::snapshot;
 use crate::states::fill;
-
-/// The two servers, not one with itself.
-#[track_caller]
-fn assert_alike(primary: &Server, replica: &Server) {
-    wait_until_alike(primary, replica);
-    let (expected, actual) = (snapshot(primary), snapshot(replica));
-    for (key, state) in &expected {
-        assert_eq!(actual.get(key), Some(state), "{key:?}");
-    }
-    assert_eq!(actual.len(), expected.len());
-    assert_ne!(expected.len(), 0);
-}
 
 #[test]
 fn a_full_sync_brings_every_state() {
