@@ -1,29 +1,157 @@
-//! Many clients at once get no more than one alone would.
+//! Many clients at once get no more than one alone would, however they call.
 
 use std::thread;
 
-use premier_test_server::Server;
+use premier_test_server::{Builder, Server};
+use redis::Connection;
 
-use crate::call::{LIMITERS, call};
+use crate::call::{LIMITERS, Reply, call, command, run};
+use crate::patience::{blocked_clients, wait_until_blocked};
+use crate::replica::{assert_alike, primary, replica_of};
 
 const CLIENTS: usize = 8;
 
-#[test]
-fn eight_clients_on_one_key_are_admitted_exactly_its_quota() {
-    let server = Server::start();
+/// How a client calls.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    Alone,
+    Pipeline,
+    Transaction,
+    Script,
+}
+
+impl Way {
+    /// How many of so many calls are admitted.
+    fn admitted(self, connection: &mut Connection, line: &str, calls: usize) -> usize {
+        let replies: Vec<Reply> = match self {
+            Self::Alone => (0..calls).map(|_| call(connection, line)).collect(),
+            Self::Pipeline | Self::Transaction => {
+                let mut pipeline = redis::pipe();
+                if let Self::Transaction = self {
+                    pipeline.atomic();
+                }
+                for _ in 0..calls {
+                    pipeline.add_command(command(line));
+                }
+                pipeline.query(connection).expect("a pipeline is answered")
+            }
+            Self::Script => {
+                let words: Vec<&str> = line.split(' ').collect();
+                let script = "local replies = {} \
+                              for call = 1, tonumber(ARGV[1]) do \
+                                  replies[call] = redis.call(ARGV[2], KEYS[1], unpack(ARGV, 3)) \
+                              end \
+                              return replies";
+                let mut eval = redis::cmd("EVAL");
+                eval.arg(script).arg(1).arg(words[1]).arg(calls).arg(words[0]).arg(&words[2..]);
+                eval.query(connection).expect("a script is answered")
+            }
+        };
+        replies.iter().filter(|reply| !reply.limited).count()
+    }
+}
+
+/// Clients that call in these ways, each a quarter of the quota in turns of so many calls, are admitted the quota and no more.
+fn assert_admitted_exactly(builder: Builder, ways: [Way; CLIENTS], calls_in_a_turn: usize) {
+    let server = builder.start();
     for limiter in LIMITERS {
-        for quota in [40, 300] {
+        for quota in [40_usize, 300] {
             // Nothing is refilled, drained or over within the test.
             let line = format!("{} {}:{quota} {quota} 3650d", limiter.command, limiter.data_type);
+            let (server, line) = (&server, line.as_str());
             let admitted: usize = thread::scope(|scope| {
-                let client = || {
+                let client = |way: Way| {
                     let mut connection = server.connection();
-                    (0..quota / 4).filter(|_| !call(&mut connection, &line).limited).count()
+                    let turns = 0..(quota / 4).div_ceil(calls_in_a_turn);
+                    turns.map(|_| way.admitted(&mut connection, line, calls_in_a_turn)).sum::<usize>()
                 };
-                let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
+                let clients: Vec<_> = ways.into_iter().map(|way| scope.spawn(move || client(way))).collect();
                 clients.into_iter().map(|client| client.join().expect("no client fails")).sum()
             });
             assert_eq!(admitted, quota, "{line}");
         }
     }
+}
+
+#[test]
+fn eight_clients_on_one_key_are_admitted_exactly_its_quota() {
+    assert_admitted_exactly(Server::builder(), [Way::Alone; CLIENTS], 1);
+}
+
+#[test]
+fn eight_pipelines_on_one_key_are_admitted_exactly_its_quota() {
+    assert_admitted_exactly(Server::builder(), [Way::Pipeline; CLIENTS], 10);
+}
+
+#[test]
+fn eight_pipelines_that_threads_of_the_server_read_are_admitted_exactly_the_quota() {
+    let builder = Server::builder().config("io-threads", "3");
+    assert_admitted_exactly(builder, [Way::Pipeline; CLIENTS], 10);
+}
+
+#[test]
+fn calls_in_scripts_transactions_and_pipelines_that_race_are_admitted_exactly_the_quota() {
+    let [alone, pipeline, transaction, script] = [Way::Alone, Way::Pipeline, Way::Transaction, Way::Script];
+    let ways = [alone, pipeline, transaction, script, alone, pipeline, transaction, script];
+    assert_admitted_exactly(Server::builder(), ways, 5);
+}
+
+#[test]
+fn a_client_that_waits_for_a_list_waits_on_while_its_key_is_a_limiters() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    for limiter in LIMITERS {
+        thread::scope(|scope| {
+            let mut blocked = server.connection();
+            let waiting = scope.spawn(move || run::<[String; 2]>(&mut blocked, "BLPOP key 0"));
+            wait_until_blocked(&mut connection, 1);
+            for limited in [false, false, true] {
+                assert_eq!(call(&mut connection, &format!("{} key 2 3650d", limiter.command)).limited, limited);
+            }
+            // The server looks after blocked clients behind each command.
+            assert_eq!(blocked_clients(&mut connection), 1);
+            let () = run(&mut connection, "DEL key");
+            let () = run(&mut connection, "RPUSH key job");
+            assert_eq!(waiting.join().expect("the client is answered"), ["key", "job"]);
+        });
+    }
+}
+
+#[test]
+fn a_script_that_pushes_what_a_limiter_admits_wakes_as_many_blocked_clients_who_call_as_well() {
+    const WORKERS: usize = 5;
+    const QUOTA: usize = 3;
+    let primary = primary().start();
+    let replica = replica_of(&primary);
+    let mut connection = primary.connection();
+    let script =
+        "if redis.call(ARGV[1], KEYS[1], ARGV[2], '3650d')[1] == 0 then redis.call('RPUSH', KEYS[2], 'job') end";
+    for limiter in LIMITERS {
+        let name = limiter.command;
+        thread::scope(|scope| {
+            let worker = || {
+                let mut pipeline = redis::pipe();
+                pipeline.add_command(command("BLPOP jobs 0")).ignore();
+                pipeline.add_command(command(&format!("{name} done:{name} 100 3650d")));
+                let [done]: [Reply; 1] = pipeline.query(&mut primary.connection()).expect("a worker is woken");
+                done.remaining
+            };
+            let workers: Vec<_> = (0..WORKERS).map(|_| scope.spawn(worker)).collect();
+            wait_until_blocked(&mut connection, WORKERS);
+            for _ in 0..2 * QUOTA {
+                let mut eval = redis::cmd("EVAL");
+                eval.arg(script).arg(2).arg(name).arg("jobs").arg(name).arg(QUOTA);
+                let () = eval.query(&mut connection).expect("EVAL");
+            }
+            assert_eq!(blocked_clients(&mut connection), WORKERS - QUOTA, "{name}");
+            for _ in QUOTA..WORKERS {
+                let () = run(&mut connection, "RPUSH jobs job");
+            }
+            let mut left: Vec<i64> =
+                workers.into_iter().map(|worker| worker.join().expect("no worker fails")).collect();
+            left.sort_unstable();
+            assert_eq!(left, [95, 96, 97, 98, 99], "{name}");
+        });
+    }
+    assert_alike(&primary, &replica);
 }

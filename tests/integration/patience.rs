@@ -3,6 +3,10 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use redis::Connection;
+
+use crate::call::run;
+
 /// Generous: a loaded machine must not fail a test.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -19,4 +23,17 @@ pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
         sleep(POLL_INTERVAL);
     }
+}
+
+/// Waits until so many clients are held up: by a command that blocks, or by a pause.
+#[track_caller]
+pub(crate) fn wait_until_blocked(connection: &mut Connection, clients: usize) {
+    wait_until("the clients are held up", || blocked_clients(connection) == clients);
+}
+
+/// How many clients are held up. INFO may leave out those that a pause holds up.
+pub(crate) fn blocked_clients(connection: &mut Connection) -> usize {
+    let clients: String = run(connection, "CLIENT LIST");
+    let flags = clients.split(' ').filter_map(|field| field.strip_prefix("flags="));
+    flags.filter(|flags| flags.contains('b')).count()
 }
