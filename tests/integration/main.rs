@@ -31,6 +31,7 @@ mod keys;
 mod limited_calls;
 mod out_of_memory;
 mod panics;
+mod pauses;
 mod peek;
 mod persistence;
 mod refunds;

@@ -1,0 +1,180 @@
+//! `CLIENT PAUSE`, and `FAILOVER`, which relies on it.
+
+use std::thread;
+
+use premier_test_server::Server;
+use redis::{Connection, Value};
+
+use crate::call::{LIMITERS, Reply, call, command, run};
+use crate::info::{info, info_number};
+use crate::load::{LASTING, admitted_meanwhile, used};
+use crate::patience::{wait_until, wait_until_blocked};
+use crate::replica::{assert_alike, primary, replica_of, wait_until_alike, wait_until_linked};
+use crate::snapshot::snapshot;
+
+/// Longer than a test takes.
+const LONG: &str = "100000";
+
+const DAYS: i64 = 3650 * 24 * 3600 * 1000;
+
+/// The server's time, in milliseconds.
+fn now(connection: &mut Connection) -> i64 {
+    let (seconds, micros): (i64, i64) = run(connection, "TIME");
+    seconds * 1000 + micros / 1000
+}
+
+/// When a key whose quota of 1 is used up was called.
+fn called(connection: &mut Connection, key: &str) -> i64 {
+    run::<i64>(connection, &format!("PEXPIRETIME {key}")) - DAYS
+}
+
+/// Calls that charge or give back, each on a key of its own.
+fn writing_lines() -> Vec<String> {
+    let limiters = LIMITERS.map(|limiter| format!("{0} {0} 1 3650d", limiter.command));
+    let others = [
+        // Also one that is to be limited: that is not known before it is decided.
+        "PREMIER.FIXED blocked 0 3650d",
+        "PREMIER.ALL first FIXED 1 3650d AND second TOKEN 1 3650d",
+        "PREMIER.REFUND given-back 1",
+    ];
+    limiters.into_iter().chain(others.map(str::to_owned)).collect()
+}
+
+#[test]
+fn while_writes_are_paused_calls_wait_undecided_and_limits_can_be_looked_at() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    call(&mut connection, "PREMIER.FIXED given-back 5 3650d");
+    let before = snapshot(&server);
+    let counted = |connection: &mut Connection| {
+        LIMITERS.map(|limiter| {
+            let algorithm = limiter.command.trim_start_matches("PREMIER.").to_lowercase();
+            info(connection, "premier", &format!("premier_{algorithm}"))
+        })
+    };
+    let counted_before = counted(&mut connection);
+
+    let lines = writing_lines();
+    let () = run(&mut connection, &format!("CLIENT PAUSE {LONG} WRITE"));
+    thread::scope(|scope| {
+        let waiting: Vec<_> =
+            lines.iter().map(|line| scope.spawn(|| run::<Value>(&mut server.connection(), line))).collect();
+        wait_until_blocked(&mut connection, lines.len());
+        for limiter in LIMITERS {
+            assert_eq!(used(&mut connection, &limiter, limiter.command), 0);
+        }
+        let _: Value = run(&mut connection, "PREMIER.TOP");
+        assert_eq!(snapshot(&server), before);
+        assert_eq!(counted(&mut connection), counted_before);
+
+        let paused_until = now(&mut connection);
+        let () = run(&mut connection, "CLIENT UNPAUSE");
+        for (line, waiting) in lines.iter().zip(waiting) {
+            let answer = waiting.join().expect("the call is answered");
+            if let Ok(reply) = redis::from_redis_value::<Reply>(answer) {
+                assert_eq!(reply.limited, line.contains("blocked"), "{line}");
+            }
+        }
+        // They were decided by the clock of the moment at which the pause ended.
+        for limiter in LIMITERS {
+            assert!(called(&mut connection, limiter.command) >= paused_until);
+        }
+        assert_eq!(run::<i64>(&mut connection, "EXISTS first second given-back blocked"), 2);
+    });
+}
+
+#[test]
+fn while_all_is_paused_nothing_is_answered() {
+    const PAUSE: i64 = 100;
+    let server = Server::start();
+    let mut connection = server.connection();
+    for limiter in LIMITERS {
+        let begun = now(&mut connection);
+        let () = run(&mut connection, &format!("CLIENT PAUSE {PAUSE} ALL"));
+        assert_eq!(used(&mut connection, &limiter, "fresh"), 0);
+        assert!(now(&mut connection) >= begun + PAUSE);
+
+        let begun = now(&mut connection);
+        let () = run(&mut connection, &format!("CLIENT PAUSE {PAUSE} ALL"));
+        assert!(!call(&mut connection, &format!("{0} {0} 1 3650d", limiter.command)).limited);
+        assert!(called(&mut connection, limiter.command) >= begun + PAUSE);
+    }
+}
+
+#[test]
+fn calls_that_wait_for_the_end_of_a_pause_are_admitted_exactly_the_quota() {
+    const CLIENTS: usize = 6;
+    const QUOTA: usize = 7;
+    let server = Server::start();
+    let mut connection = server.connection();
+    for limiter in LIMITERS {
+        let line = format!("{0} {0} {QUOTA} 3650d", limiter.command);
+        let () = run(&mut connection, &format!("CLIENT PAUSE {LONG} WRITE"));
+        let admitted: usize = thread::scope(|scope| {
+            let client = || {
+                let mut transaction = redis::pipe();
+                transaction.atomic().add_command(command(&line)).add_command(command(&line));
+                let replies: [Reply; 2] = transaction.query(&mut server.connection()).expect("EXEC");
+                replies.into_iter().filter(|reply| !reply.limited).count()
+            };
+            let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
+            wait_until_blocked(&mut connection, CLIENTS);
+            let () = run(&mut connection, "CLIENT UNPAUSE");
+            clients.into_iter().map(|client| client.join().expect("no client fails")).sum()
+        });
+        assert_eq!(admitted, QUOTA, "{line}");
+    }
+}
+
+#[test]
+fn while_writes_are_paused_nothing_is_replicated_although_keys_expire_and_are_looked_at() {
+    let primary = primary().start();
+    let replica = replica_of(&primary);
+    let mut connection = primary.connection();
+    let () = run(&mut connection, "DEBUG SET-ACTIVE-EXPIRE 0");
+    for limiter in LIMITERS {
+        for index in 0..20 {
+            call(&mut connection, &format!("{0} {0}:{index} 1 20ms", limiter.command));
+        }
+    }
+    let () = run(&mut connection, &format!("CLIENT PAUSE {LONG} WRITE"));
+    let () = run(&mut connection, "DEBUG SET-ACTIVE-EXPIRE 1");
+    wait_until_alike(&primary, &replica);
+    let offset = |connection: &mut Connection| info_number(connection, "replication", "master_repl_offset");
+    let before = offset(&mut connection);
+    for limiter in LIMITERS {
+        for index in 0..20 {
+            let key = format!("{}:{index}", limiter.command);
+            wait_until("the key is fresh", || used(&mut connection, &limiter, &key) == 0);
+        }
+    }
+    assert_eq!(offset(&mut connection), before);
+
+    let () = run(&mut connection, "CLIENT UNPAUSE");
+    for server in [&primary, &replica] {
+        wait_until("the keys are deleted", || run::<i64>(&mut server.connection(), "DBSIZE") == 0);
+    }
+    assert!(offset(&mut connection) > before);
+}
+
+#[test]
+fn a_failover_under_load_loses_no_unit_and_admits_none_twice() {
+    let mut primary = primary().start();
+    let mut replica = replica_of(&primary);
+    let is_replica =
+        |server: &Server| info(&mut server.connection(), "replication", "role").is_some_and(|role| role == "slave");
+    for limiter in LIMITERS {
+        let key = limiter.command;
+        // Once it is a replica it refuses them.
+        let admitted = admitted_meanwhile(&primary, &limiter, key, || {
+            let () = run(&mut primary.connection(), "FAILOVER");
+            wait_until("the two have changed their roles", || is_replica(&primary) && !is_replica(&replica));
+        });
+        wait_until_linked(&primary);
+        assert_alike(&replica, &primary);
+        (primary, replica) = (replica, primary);
+        let mut connection = primary.connection();
+        assert_eq!(used(&mut connection, &limiter, key), admitted);
+        assert!(!call(&mut connection, &format!("{key} {key} {LASTING}")).limited);
+    }
+}
