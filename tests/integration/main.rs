@@ -29,6 +29,7 @@ mod internal_command;
 mod introspection;
 mod keys;
 mod limited_calls;
+mod migration;
 mod out_of_memory;
 mod panics;
 mod pauses;
