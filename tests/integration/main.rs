@@ -30,6 +30,7 @@ mod introspection;
 mod keys;
 mod limited_calls;
 mod migration;
+mod module_commands;
 mod out_of_memory;
 mod panics;
 mod pauses;

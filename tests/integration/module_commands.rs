@@ -1,0 +1,74 @@
+//! `MODULE UNLOAD` and `MODULE LOAD` on a server that is in use.
+
+use std::fs;
+
+use premier_test_server::{Server, module_path};
+use redis::Connection;
+
+use crate::call::{LIMITERS, call, command, error, run};
+use crate::info::info;
+use crate::load::{admitted_meanwhile, used};
+use crate::snapshot::snapshot;
+use crate::states::fill;
+
+fn server() -> Server {
+    Server::builder().config("enable-module-command", "yes").start()
+}
+
+/// The server says that what it knows of our data types cannot be forgotten.
+#[track_caller]
+fn assert_unloading_is_refused(connection: &mut Connection) {
+    let line = error(connection, &command("MODULE UNLOAD premier"));
+    assert!(line.contains("data types, can't unload"), "{line}");
+}
+
+#[test]
+fn unloading_is_refused_with_keys_and_without_and_harms_none() {
+    let server = server();
+    let mut connection = server.connection();
+    assert_unloading_is_refused(&mut connection);
+    fill(&server);
+    let before = snapshot(&server);
+    assert_unloading_is_refused(&mut connection);
+    assert_eq!(snapshot(&server), before);
+    for limiter in LIMITERS {
+        assert_eq!(
+            call(&mut connection, &format!("{} fresh:{} 5 1h", limiter.command, limiter.data_type)).remaining,
+            4
+        );
+    }
+    let () = run(&mut connection, "DEBUG RELOAD");
+    assert_eq!(snapshot(&server).len(), before.len() + LIMITERS.len());
+}
+
+#[test]
+fn loading_it_once_more_is_refused_and_harms_nothing() {
+    let server = server();
+    let mut connection = server.connection();
+    let other_file = server.dir().join("libother.so");
+    fs::copy(module_path(), &other_file).expect("the server's folder is writable");
+    call(&mut connection, "PREMIER.TOKEN key 5 3650d");
+    let counted = info(&mut connection, "premier", "premier_token");
+    for path in [module_path(), other_file] {
+        let line = error(&mut connection, redis::cmd("MODULE").arg("LOAD").arg(path.to_str().expect("UTF-8")));
+        assert!(line.starts_with("ERR "), "{line}");
+    }
+    assert_eq!(info(&mut connection, "premier", "premier_token"), counted);
+    assert_eq!(call(&mut connection, "PREMIER.TOKEN key 5 3650d").remaining, 3);
+}
+
+#[test]
+fn under_load_both_are_refused_and_no_call_is_lost() {
+    let server = server();
+    let mut connection = server.connection();
+    let module = module_path();
+    for limiter in LIMITERS {
+        let admitted = admitted_meanwhile(&server, &limiter, limiter.command, || {
+            for _ in 0..10 {
+                assert_unloading_is_refused(&mut connection);
+                error(&mut connection, redis::cmd("MODULE").arg("LOAD").arg(module.to_str().expect("UTF-8")));
+            }
+        });
+        assert_eq!(used(&mut connection, &limiter, limiter.command), admitted);
+    }
+}
