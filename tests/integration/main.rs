@@ -22,6 +22,7 @@ mod concurrency;
 mod configuration;
 mod databases;
 mod documentation;
+mod eviction;
 mod forced_calls;
 mod grammar;
 mod insight;

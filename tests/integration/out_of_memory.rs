@@ -29,3 +29,20 @@ fn out_of_memory_calls_answer_oom_and_change_nothing_and_the_server_lives() {
         assert_eq!((reply.limited, reply.remaining), (false, 3));
     }
 }
+
+#[test]
+fn without_memory_limits_can_be_looked_at_and_units_given_back() {
+    let server = Server::builder().config("maxmemory-policy", "noeviction").start();
+    let mut connection = server.connection();
+    for limiter in LIMITERS {
+        call(&mut connection, &format!("{0} {0} 5 3650d COST 3", limiter.command));
+    }
+    let () = run(&mut connection, "CONFIG SET maxmemory 1");
+    for limiter in LIMITERS {
+        let key = limiter.command;
+        let peek = format!("PREMIER.PEEK {key} {} 5 3650d", key.trim_start_matches("PREMIER."));
+        assert_eq!(call(&mut connection, &peek).remaining, 1);
+        assert_eq!(run::<i64>(&mut connection, &format!("PREMIER.REFUND {key} 2")), 2);
+        assert_eq!(call(&mut connection, &peek).remaining, 3);
+    }
+}

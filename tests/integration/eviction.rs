@@ -1,0 +1,110 @@
+//! Servers that make room by evicting keys.
+
+use premier_test_server::Server;
+use redis::{Connection, RedisResult};
+
+use crate::call::{LIMITERS, Limiter, Reply, call, run, send};
+use crate::info::info_number;
+use crate::replica::{assert_alike, primary, replica_of};
+
+const POLICIES: [&str; 8] = [
+    "noeviction",
+    "allkeys-lru",
+    "allkeys-lfu",
+    "allkeys-random",
+    "volatile-lru",
+    "volatile-lfu",
+    "volatile-random",
+    "volatile-ttl",
+];
+
+/// How much the server may use more than when it was told so.
+const ROOM: i64 = 1 << 18;
+
+/// Keys that take several times that.
+const KEYS: usize = 10_000;
+
+fn limit_memory(connection: &mut Connection, policy: &str) {
+    let () = run(connection, &format!("CONFIG SET maxmemory-policy {policy}"));
+    let used = info_number(connection, "memory", "used_memory");
+    let () = run(connection, &format!("CONFIG SET maxmemory {}", used + ROOM));
+}
+
+/// Calls limiters on that many fresh keys, and answers what they were answered.
+fn flood(connection: &mut Connection, limiters: &[Limiter]) -> Vec<RedisResult<Reply>> {
+    let calls = (0..KEYS).zip(limiters.iter().cycle());
+    // All of one length of life would be alike to volatile-ttl.
+    let lines = calls.map(|(index, limiter)| format!("{} flood:{index} 5 {}h", limiter.command, 1 + index % 1000));
+    // In short pipelines, as what the server has to do yet takes memory too.
+    lines.collect::<Vec<_>>().chunks(100).flat_map(|lines| send(connection, lines)).collect()
+}
+
+#[test]
+fn under_every_policy_calls_are_answered_or_where_nothing_is_evicted_refused_and_replicas_are_alike() {
+    // The backlog counts as memory, and does not make room.
+    let primary = primary().config("repl-backlog-size", "16kb").start();
+    let replica = replica_of(&primary);
+    let mut connection = primary.connection();
+    for policy in POLICIES {
+        for limiter in LIMITERS {
+            let () = run(&mut connection, &format!("DEL {}", limiter.command));
+            call(&mut connection, &format!("{0} {0} 5 3650d COST 2", limiter.command));
+            let () = run(&mut connection, &format!("PERSIST {}", limiter.command));
+        }
+        let evicted_before = info_number(&mut connection, "stats", "evicted_keys");
+        limit_memory(&mut connection, policy);
+        let (mut admitted, mut refused) = (0, 0);
+        for answer in flood(&mut connection, &LIMITERS) {
+            match answer {
+                Ok(reply) => {
+                    reply.assert_sane();
+                    assert_eq!((reply.limited, reply.remaining), (false, 4), "{policy}");
+                    admitted += 1;
+                }
+                Err(error) => {
+                    assert_eq!(error.code(), Some("OOM"), "{policy}: {error}");
+                    refused += 1;
+                }
+            }
+        }
+        let evicted = info_number(&mut connection, "stats", "evicted_keys") - evicted_before;
+        if policy == "noeviction" {
+            assert!(admitted > 0 && refused > 0 && evicted == 0, "{admitted} and {refused}");
+        } else {
+            assert_eq!(refused, 0, "{policy}");
+            assert!(evicted > 0, "{policy}");
+        }
+        let () = run(&mut connection, "CONFIG SET maxmemory 0");
+        // Only those that expire are volatile.
+        if !policy.starts_with("allkeys") {
+            for limiter in LIMITERS {
+                assert_eq!(
+                    call(&mut connection, &format!("{0} {0} 5 3650d", limiter.command)).remaining,
+                    2,
+                    "{policy}"
+                );
+            }
+        }
+        assert_alike(&primary, &replica);
+        let () = run(&mut connection, "FLUSHALL");
+    }
+}
+
+#[test]
+fn a_key_that_limits_often_is_kept_where_the_least_frequently_used_are_evicted() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    for policy in ["allkeys-lfu", "volatile-lfu"] {
+        for limiter in LIMITERS {
+            let line = format!("{0} {0} 1 3650d", limiter.command);
+            limit_memory(&mut connection, policy);
+            send::<Reply>(&mut connection, &vec![line.clone(); 1_000]);
+            let evicted_before = info_number(&mut connection, "stats", "evicted_keys");
+            flood(&mut connection, &[limiter]);
+            assert!(info_number(&mut connection, "stats", "evicted_keys") > evicted_before);
+            assert!(call(&mut connection, &line).limited, "{policy}: {line}");
+            let () = run(&mut connection, "CONFIG SET maxmemory 0");
+            let () = run(&mut connection, "FLUSHALL");
+        }
+    }
+}
