@@ -1,8 +1,10 @@
 //! Commands that are told by which algorithm to go.
 
-use premier_algorithms::{ALGORITHM, DURATION, QUOTA};
+use std::iter;
 
-use super::arguments::{CallOption, parameter};
+use premier_algorithms::{ALGORITHM, CallOption};
+
+use super::arguments::{self, parameter};
 use crate::server::{Error, Parameter, Presence};
 
 /// Of what there is for each algorithm, in the order of [`ALGORITHM`], that for the one which the word names.
@@ -13,7 +15,6 @@ pub(super) fn choose<T>(word: Option<&[u8]>, of: [T; 4]) -> Result<T, Error> {
 
 /// The arguments behind a key, as COMMAND DOCS tells them: with the options of all algorithms.
 pub(super) fn parameters() -> Vec<Parameter> {
-    let required = [&ALGORITHM, &QUOTA, &DURATION].map(|argument| parameter(argument, Presence::Required));
-    let options = CallOption::ALL.iter().map(|option| parameter(option.argument(), Presence::Named));
-    required.into_iter().chain(options).collect()
+    let algorithm = parameter(&ALGORITHM, Presence::Required);
+    iter::once(algorithm).chain(arguments::parameters(CallOption::ALL)).collect()
 }

@@ -4,10 +4,9 @@
 use std::ffi::CStr;
 
 use arrayvec::ArrayVec;
-use premier_algorithms::{Decision, Fixed, Joint, Leaky, Now, Outcome, Sliding, State, Token};
+use premier_algorithms::{Arguments, Decision, Fixed, Joint, Leaky, Now, Outcome, Sliding, State, Token};
 
 use super::algorithm::{choose, parameters};
-use super::arguments::Arguments;
 use super::throttle::{Limiter, decide, reply, tell_limited};
 use crate::effect::{Effect, Expiry};
 use crate::server::{self, Call, Command, Effects, Error, Flags, Info, Key, KeyPosition, Keys, Parameter, Writing};

@@ -2,9 +2,8 @@
 
 use std::ffi::CStr;
 
-use premier_algorithms::{Bucket, Fixed, FixedWindow, Leaky, Sliding, Token, Window};
+use premier_algorithms::{Arguments, Bucket, CallOption, Fixed, FixedWindow, Leaky, Sliding, Token, Window};
 
-use super::arguments::{Arguments, CallOption};
 use super::throttle::Limiter;
 use crate::counters::Counters;
 

@@ -2,10 +2,9 @@
 
 use std::ffi::CStr;
 
-use premier_algorithms::{Fixed, Leaky, Sliding, Token};
+use premier_algorithms::{Arguments, Fixed, Leaky, Sliding, Token};
 
 use super::algorithm::{choose, parameters};
-use super::arguments::Arguments;
 use super::throttle::{Limiter, decide, reply};
 use crate::server::{self, Call, Command, Error, Flags, Info, KeyPosition, Reading};
 

@@ -3,10 +3,9 @@
 use std::ffi::CStr;
 use std::marker::PhantomData;
 
-use premier_algorithms::{Cost, Decision, Now, Outcome, Retry, State};
+use premier_algorithms::{Arguments, CallOption, Cost, Decision, Now, Outcome, Retry, State};
 
-use super::arguments::{Arguments, CallOption};
-use super::top;
+use super::{arguments, top};
 use crate::counters::Counters;
 use crate::effect::Expiry;
 use crate::server::{self, Call, Command, DataType, Error, Flags, Info, Key, KeyPosition, Writing};
@@ -40,7 +39,7 @@ impl<L: Limiter> Command for Throttle<L> {
             complexity: L::COMPLEXITY,
             since: "0.1.0",
             flags: Flags::Write,
-            parameters: Arguments::parameters(L::OPTIONS),
+            parameters: arguments::parameters(L::OPTIONS),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::ffi::{CStr, CString, c_int, c_longlong};
 use std::slice;
 
-use premier_algorithms::InvalidArgument;
+use premier_algorithms::{InvalidArgument, InvalidCall};
 use redis_module::raw;
 
 use super::audience::may_listen;
@@ -56,6 +56,15 @@ pub(crate) enum Error {
 impl From<InvalidArgument> for Error {
     fn from(invalid: InvalidArgument) -> Self {
         Self::Argument(invalid.to_string())
+    }
+}
+
+impl From<InvalidCall<'_>> for Error {
+    fn from(invalid: InvalidCall<'_>) -> Self {
+        match invalid {
+            InvalidCall::TooFewArguments => Self::WrongArity,
+            _ => Self::Argument(invalid.to_string()),
+        }
     }
 }
 

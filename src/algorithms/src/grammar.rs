@@ -1,0 +1,152 @@
+//! The grammar that the commands of the four algorithms share: `quota duration [option value]…`.
+
+use alloc::vec::Vec;
+use core::error::Error;
+use core::fmt;
+
+use crate::argument::{ALIGNED, CAPACITY, COST, FORCE, MAX_WAIT};
+use crate::{Argument, Capacity, Cost, InvalidArgument, MaxWait, Period, Quota, WindowStart};
+
+/// An argument that may be left out: its name, then its value if it has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallOption {
+    /// [`ALIGNED`]
+    Aligned,
+    /// [`CAPACITY`]
+    Capacity,
+    /// [`COST`]
+    Cost,
+    /// [`FORCE`]
+    Force,
+    /// [`MAX_WAIT`]
+    MaxWait,
+}
+
+impl CallOption {
+    /// Each of them.
+    pub const ALL: &'static [Self] = &[Self::Aligned, Self::Capacity, Self::Cost, Self::MaxWait, Self::Force];
+
+    /// What it is called, means and may be.
+    #[must_use]
+    pub fn argument(self) -> &'static Argument {
+        match self {
+            Self::Aligned => &ALIGNED,
+            Self::Capacity => &CAPACITY,
+            Self::Cost => &COST,
+            Self::Force => &FORCE,
+            Self::MaxWait => &MAX_WAIT,
+        }
+    }
+}
+
+/// The arguments of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arguments {
+    /// Units admitted per duration.
+    pub quota: Quota,
+    /// The time in which the quota is admitted.
+    pub duration: Period,
+    /// Where windows begin.
+    pub start: WindowStart,
+    /// Units that a bucket holds, if it was said.
+    pub capacity: Option<Capacity>,
+    /// Units that the call takes.
+    pub cost: Cost,
+    /// How long the caller is ready to wait, if it was said.
+    pub max_wait: Option<MaxWait>,
+    /// Whether the call is charged whatever is left.
+    pub is_forced: bool,
+}
+
+impl Arguments {
+    /// Reads the words of a call that takes these options.
+    ///
+    /// # Errors
+    /// When there are too few, or one is not what it may be.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "each command has options of its own; that saves up to 50 instructions a limit"
+    )]
+    pub fn parse<'text>(
+        mut words: impl Iterator<Item = &'text [u8]>,
+        options: &'static [CallOption],
+    ) -> Result<Self, InvalidCall<'text>> {
+        let (Some(quota), Some(duration)) = (words.next(), words.next()) else {
+            return Err(InvalidCall::TooFewArguments);
+        };
+        let quota = Quota::parse(quota)?;
+        let duration = Period::parse(duration)?;
+
+        let (mut capacity, mut cost, mut max_wait, mut start, mut force) = (None, None, None, None, None);
+        while let Some(name) = words.next() {
+            let option = options
+                .iter()
+                .find(|option| name.eq_ignore_ascii_case(option.argument().name.as_bytes()))
+                .ok_or(InvalidCall::UnknownOption { name, options })?;
+            // A missing value is as wrong as an empty one.
+            let mut value = || words.next().unwrap_or_default();
+            let is_first = match option {
+                CallOption::Aligned => start.replace(WindowStart::Aligned).is_none(),
+                CallOption::Capacity => capacity.replace(Capacity::parse(value())?).is_none(),
+                CallOption::Cost => cost.replace(Cost::parse(value())?).is_none(),
+                CallOption::Force => force.replace(()).is_none(),
+                CallOption::MaxWait => max_wait.replace(MaxWait::parse(value())?).is_none(),
+            };
+            if !is_first {
+                return Err(InvalidCall::OptionTwice(*option));
+            }
+        }
+        Ok(Self {
+            quota,
+            duration,
+            start: start.unwrap_or_default(),
+            capacity,
+            cost: cost.unwrap_or(Cost::ONE),
+            max_wait,
+            is_forced: force.is_some(),
+        })
+    }
+}
+
+/// Why the words of a call cannot be read. Prints as a sentence that says which is wrong, and what it may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InvalidCall<'text> {
+    /// There is no quota or no duration.
+    TooFewArguments,
+    /// This is not what it may be.
+    Argument(InvalidArgument),
+    /// This is no option that the call takes.
+    UnknownOption {
+        /// As it was written.
+        name: &'text [u8],
+        /// What the call takes.
+        options: &'static [CallOption],
+    },
+    /// This was given more than once.
+    OptionTwice(CallOption),
+}
+
+impl From<InvalidArgument> for InvalidCall<'_> {
+    fn from(invalid: InvalidArgument) -> Self {
+        Self::Argument(invalid)
+    }
+}
+
+impl fmt::Display for InvalidCall<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooFewArguments => f.write_str("quota and duration must be given"),
+            Self::Argument(invalid) => invalid.fmt(f),
+            Self::UnknownOption { name, options } => {
+                const SHOWN: usize = 32;
+                let name = name.get(..SHOWN).unwrap_or(name).escape_ascii();
+                let options = options.iter().map(|option| option.argument().name).collect::<Vec<_>>().join(", ");
+                write!(f, "'{name}' is no option of this command, which takes {options}")
+            }
+            Self::OptionTwice(option) => write!(f, "{} may be given once only", option.argument().name),
+        }
+    }
+}
+
+impl Error for InvalidCall<'_> {}
