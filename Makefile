@@ -3,9 +3,11 @@ TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 REDIS_CLI := redis-cli$(if $(filter-out 6379,$(PORT)), -p $(PORT))
 # Asked for by what measures it only.
 REDIS_CELL_SO ?= $(shell scripts/redis-cell || echo "redis-cell cannot be built here: measuring without it" >&2)
+# How long `make fuzz` tries each target.
+SECONDS ?= 60
 MSRV := $(shell sed -n 's/^rust-version *= *"\(.*\)"/\1/p' Cargo.toml)
 
-.PHONY: help setup build run test test-matrix lint msrv bench instructions performance clean
+.PHONY: help setup build run test test-matrix lint msrv fuzz bench instructions performance clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -34,6 +36,7 @@ test-matrix: setup ## the integration tests on Redis 7.0, 8.0 and 8.2, Valkey 8.
 
 lint: setup ## formatter, clippy and rustdoc, warnings are errors; the client with each of its features alone
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo clippy --workspace --all-targets --all-features -- -D warnings
 	for feature in "" tokio memory macros cache cluster tls "cache macros"; do \
 	    cargo clippy --quiet -p premier-client --no-default-features --features "$$feature" -- -D warnings || exit 1; \
@@ -45,6 +48,16 @@ msrv: setup ## that everything builds with the oldest Rust it is meant for, wher
 	@if rustup toolchain install $(MSRV) --profile minimal; then \
 	    cargo +$(MSRV) check --workspace --all-features --all-targets --target-dir $(TARGET)/msrv; \
 	else echo "make msrv: not checked, as there is no Rust $(MSRV) to be had here"; fi
+
+fuzz: ## what hostile bytes do to arguments and states, a minute each; SECONDS=600 for longer
+	@scripts/setup g++
+	@cargo fuzz --version >/dev/null 2>&1 || cargo install cargo-fuzz --version 0.13.2 --locked
+	@# Without a sanitizer, which takes a nightly compiler: it would find nothing, as no unsafe code is called.
+	@for target in arguments state; do \
+	    mkdir -p fuzz/corpus/$$target; \
+	    cargo fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+	        -max_total_time=$(SECONDS) -print_final_stats=1 || exit 1; \
+	done
 
 bench: setup ## timings (criterion), then ratios to INCR, Lua and redis-cell by rounds, which docs/performance/throughput.csv gets
 	REDIS_CELL_SO="$(REDIS_CELL_SO)" cargo bench --workspace --bench algorithms --bench commands --bench memory
