@@ -7,6 +7,7 @@ use crate::call::{LIMITERS, call, command, run};
 use crate::effect::{apply, entry, lasting_effect};
 use crate::info::info_number;
 use crate::patience::wait_until;
+use crate::payload::{FOOTER_LEN, HEAD_LEN};
 use crate::skipped::skipped;
 use crate::snapshot::{content, snapshot};
 use crate::states::{MAX_ENTRIES, fill, fill_log};
@@ -86,12 +87,6 @@ fn dump_and_restore_bring_every_state_to_another_server() {
     assert_eq!(snapshot(&target), snapshot(&source));
 }
 
-/// What stands in a payload before what is ours: that it is a module's.
-const PAYLOAD_HEAD_LEN: usize = 1;
-
-/// What stands behind it: the version of RDB files and the checksum.
-const PAYLOAD_FOOTER_LEN: usize = 10;
-
 #[test]
 fn a_payload_with_a_flipped_bit_is_refused_by_its_checksum() {
     let server = Server::start();
@@ -129,7 +124,7 @@ fn a_payload_with_a_flipped_bit_and_no_checksum_is_refused_or_harmless() {
             let () = run(&mut connection, "DEL original");
             let (mut taken, mut refused) = (0, 0);
             // The type is left as it is: what other types make of a payload is not ours.
-            for bit in PAYLOAD_HEAD_LEN * 8..(payload.len() - PAYLOAD_FOOTER_LEN) * 8 {
+            for bit in HEAD_LEN * 8..(payload.len() - FOOTER_LEN) * 8 {
                 if restore_with_flipped_bit(&mut connection, &payload, bit).is_err() {
                     refused += 1;
                     continue;

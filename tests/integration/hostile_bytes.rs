@@ -1,0 +1,333 @@
+//! Payloads and effects that somebody forged: the server refuses them, or all that it answers about them makes sense.
+
+use std::collections::BTreeMap;
+
+use premier_test_server::Server;
+use rand::RngExt;
+use rand::rngs::SmallRng;
+use redis::{Cmd, Connection, FromRedisValue, RedisResult, Value};
+
+use crate::call::{LIMITERS, Limiter, Reply, command, run};
+use crate::effect::{apply, bucket_state, effect, entry, fixed_state, lasting_effect};
+use crate::payload::{FOOTER_LEN, HEAD_LEN, set_checksum};
+use crate::random::random;
+use crate::states::MAX_ENTRIES;
+
+/// How many are tried of each kind.
+const TRIES: usize = 20_000;
+
+/// How many are sent at once.
+const BATCH: usize = 200;
+
+/// The longest time that is ever told: 2⁶⁴ µs, in milliseconds.
+const LONGEST: i64 = 18_446_744_073_709_552;
+
+/// A moment in 2024, in microseconds: within the longest of durations.
+const MOMENT: u64 = 1_720_000_000_000_000;
+
+const HOUR: u64 = 3_600_000_000;
+
+/// The latest moment that a state can say.
+const LAST_MOMENT: u64 = (1 << 54) - 1;
+
+/// The most units that a state can say.
+const MOST_UNITS: u64 = 2_000_000_000_000;
+
+/// States of all shapes, with the letters of their types.
+fn states() -> Vec<(u8, Vec<u8>)> {
+    let mut states = vec![
+        (b'F', fixed_state(MOMENT, 3)),
+        (b'F', fixed_state(LAST_MOMENT, MOST_UNITS)),
+        (b'S', entry(MOMENT, 3)),
+        (b'S', [entry(0, 1), entry(MOMENT, 2), entry(LAST_MOMENT, 3)].concat()),
+        (b'S', [entry(MOMENT, 1 << 41 | 7), entry(MOMENT + HOUR, 3 << 41 | 9)].concat()),
+        (b'S', (0..MAX_ENTRIES as u64).flat_map(|index| entry(MOMENT + index * HOUR, 1)).collect()),
+    ];
+    for letter in *b"TL" {
+        states.push((letter, bucket_state(MOMENT, false, 3)));
+        states.push((letter, bucket_state(LAST_MOMENT, false, (1 << 24) - 1)));
+        states.push((letter, bucket_state(MOMENT, true, MOST_UNITS)));
+    }
+    states
+}
+
+#[test]
+fn whatever_payload_is_restored_all_answers_make_sense() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let mut originals = Vec::new();
+    for compression in ["no", "yes"] {
+        let () = run(&mut connection, &format!("CONFIG SET rdbcompression {compression}"));
+        for (letter, state) in states() {
+            let _: Value = apply(&mut connection, b"original", &lasting_effect(letter, &state)).expect("PREM");
+            originals.push(run::<Vec<u8>>(&mut connection, "DUMP original"));
+        }
+    }
+    let footer = originals[0][originals[0].len() - FOOTER_LEN..].to_vec();
+    for original in &mut originals {
+        original.truncate(original.len() - FOOTER_LEN);
+    }
+    // Never, in a minute, in ten years, in 500,000 years.
+    let ttls = [0_i64, 60_000, 315_360_000_000, 16_000_000_000_000_000];
+    Attack::new(&server).run(|random, key| {
+        // The type is left as it is: what other types make of a payload is not ours.
+        let mut payload = forged(random, &originals, HEAD_LEN);
+        payload.extend_from_slice(&footer);
+        set_checksum(&mut payload);
+        redis::cmd("RESTORE").arg(key).arg(any(random, &ttls)).arg(payload).to_owned()
+    });
+}
+
+#[test]
+fn whatever_effect_is_applied_all_answers_make_sense() {
+    let server = Server::start();
+    let expiries = [-1, 2_000_000_000_000, 18_446_744_073_709_551];
+    let originals: Vec<Vec<u8>> = states()
+        .iter()
+        .flat_map(|(letter, state)| expiries.map(|expires_at| effect(*letter, expires_at, state)))
+        .collect();
+    Attack::new(&server).run(|random, key| {
+        let mut command = redis::cmd("PREM");
+        command.arg(key).arg(forged(random, &originals, 0));
+        if random.random_ratio(1, 8) {
+            command.arg(format!("{key}:second")).arg(any(random, &originals));
+        }
+        command
+    });
+}
+
+fn any<'of, T>(random: &mut SmallRng, of: &'of [T]) -> &'of T {
+    &of[random.random_range(0..of.len())]
+}
+
+/// One of the originals after some changes behind its first bytes, which are `kept`.
+fn forged(random: &mut SmallRng, originals: &[Vec<u8>], kept: usize) -> Vec<u8> {
+    let mut bytes = any(random, originals).clone();
+    for _ in 0..random.random_range(1..=2) {
+        let at = random.random_range(kept..=bytes.len());
+        let end = random.random_range(at..=bytes.len());
+        match random.random_range(0..12) {
+            0 => bytes.truncate(at),
+            1 => drop(bytes.drain(at..end)),
+            2 => {
+                let repeated = bytes[at..end].to_vec();
+                bytes.splice(at..at, repeated);
+            }
+            3 => {
+                let other = any(random, originals);
+                let from = random.random_range(kept..=other.len());
+                bytes.splice(at.., other[from..].iter().copied());
+            }
+            4 => bytes.insert(at, random.random()),
+            5 => {
+                let number = any(random, &INTERESTING).to_le_bytes();
+                let len = any(random, &[1, 2, 4, 8]).min(&(bytes.len() - at)).to_owned();
+                bytes[at..at + len].copy_from_slice(&number[..len]);
+            }
+            // Most often, as the smallest changes are those that are taken.
+            _ if at < bytes.len() => bytes[at] ^= 1 << random.random_range(0..8),
+            _ => {}
+        }
+    }
+    bytes
+}
+
+/// Numbers at the ends of what parts of a state may be, or beyond.
+const INTERESTING: [u64; 12] = [
+    0,
+    1,
+    u64::MAX,
+    1 << 63,
+    MOST_UNITS,
+    MOST_UNITS + 1,
+    MOST_UNITS << 32,
+    LAST_MOMENT,
+    LAST_MOMENT + 1,
+    LAST_MOMENT << 10,
+    (1 << 41) - 1,
+    ((1 << 24) - 1) << 10,
+];
+
+/// Sends forgeries to a server, and looks at what becomes of them.
+struct Attack<'server> {
+    server: &'server Server,
+    connection: Connection,
+    random: SmallRng,
+    refused: usize,
+    /// How many were taken, by what type they are then.
+    taken: BTreeMap<String, usize>,
+}
+
+impl<'server> Attack<'server> {
+    fn new(server: &'server Server) -> Self {
+        let connection = server.connection();
+        Self { server, connection, random: random(), refused: 0, taken: BTreeMap::new() }
+    }
+
+    /// Tries forgeries, each on the key that it is made for.
+    fn run(mut self, mut forge: impl FnMut(&mut SmallRng, &str) -> Cmd) {
+        for _ in 0..TRIES / BATCH {
+            let keys: Vec<String> = (0..BATCH).map(|index| format!("key:{index}")).collect();
+            let forgeries: Vec<Cmd> = keys.iter().map(|key| forge(&mut self.random, key)).collect();
+            self.answers(&[command("FLUSHALL")]);
+            let verdicts = self.answers(&forgeries);
+            let types = self.answers(&keys.iter().map(|key| command(&format!("TYPE {key}"))).collect::<Vec<_>>());
+
+            let mut inspections = Vec::new();
+            for (((key, forgery), verdict), data_type) in keys.into_iter().zip(forgeries).zip(verdicts).zip(types) {
+                let data_type: String = read(data_type);
+                let limiter = LIMITERS.iter().find(|limiter| limiter.data_type == data_type);
+                match (verdict, limiter) {
+                    (Ok(Value::Okay), Some(limiter)) => {
+                        *self.taken.entry(data_type).or_default() += 1;
+                        inspections.push(Inspection::new(&mut self.random, key, limiter, forgery));
+                    }
+                    // It expired long ago.
+                    (Ok(Value::Okay), None) => assert_eq!(data_type, "none"),
+                    (Ok(other), _) => panic!("{other:?}"),
+                    (Err(_), _) => {
+                        assert_eq!(data_type, "none", "what is refused leaves nothing");
+                        self.refused += 1;
+                    }
+                }
+            }
+            let commands: Vec<Vec<Cmd>> = inspections.iter().map(Inspection::commands).collect();
+            let mut answers = self.answers(&commands.concat()).into_iter();
+            for (inspection, commands) in inspections.iter().zip(&commands) {
+                inspection.check(answers.by_ref().take(commands.len()));
+            }
+        }
+        println!("{} refused, taken: {:?}", self.refused, self.taken);
+        for Limiter { data_type, .. } in LIMITERS {
+            assert!(self.taken.get(data_type) > Some(&(TRIES / 100)), "few {data_type} are taken: {:?}", self.taken);
+        }
+        assert!(self.refused > TRIES / 10, "few are refused: {}", self.refused);
+        assert!(!self.server.log().contains("internal error"), "there was a panic:\n{}", self.server.log());
+    }
+
+    /// What the server answers to each.
+    #[track_caller]
+    fn answers(&mut self, commands: &[Cmd]) -> Vec<RedisResult<Value>> {
+        let mut pipeline = redis::pipe();
+        pipeline.ignore_errors();
+        for command in commands {
+            pipeline.add_command(command.clone());
+        }
+        let answers = pipeline.query(&mut self.connection);
+        answers.unwrap_or_else(|error| panic!("the server ends: {error}\n{}", self.server.log()))
+    }
+}
+
+/// What is asked about a key that was taken.
+struct Inspection {
+    key: String,
+    limiter: &'static Limiter,
+    first: Arguments,
+    second: Arguments,
+    units: i64,
+    /// What made the key.
+    forgery: Cmd,
+}
+
+/// Of a call.
+#[derive(Clone, Copy)]
+struct Arguments {
+    text: &'static str,
+    /// In milliseconds.
+    duration: i64,
+    bucket_options: &'static str,
+}
+
+const ARGUMENTS: [(&str, i64); 8] = [
+    ("5 1h", 3_600_000),
+    ("5 1ms COST 5", 1),
+    ("1000000000000 3650d COST 1000000000000", 315_360_000_000),
+    ("1 3650d", 315_360_000_000),
+    ("64 1s COST 64", 1_000),
+    ("1000000 1d COST 999999", 86_400_000),
+    ("7 7d COST 1000000000000 FORCE", 604_800_000),
+    ("0 1s", 1_000),
+];
+
+const BUCKET_OPTIONS: [&str; 4] = ["", " CAPACITY 1000000000000", " MAXWAIT 3650d", " CAPACITY 1 MAXWAIT 1us"];
+
+impl Arguments {
+    fn new(random: &mut SmallRng) -> Self {
+        let (text, duration) = *any(random, &ARGUMENTS);
+        Self { text, duration, bucket_options: any::<&str>(random, &BUCKET_OPTIONS) }
+    }
+
+    /// PREMIER.PEEK, then the call itself.
+    fn commands(self, limiter: &Limiter, key: &str) -> [Cmd; 2] {
+        let options = if limiter.has_bucket { self.bucket_options } else { "" };
+        let arguments = format!("{}{options}", self.text);
+        let algorithm = limiter.command.trim_start_matches("PREMIER.");
+        [
+            command(&format!("PREMIER.PEEK {key} {algorithm} {arguments}")),
+            command(&format!("{} {key} {arguments}", limiter.command)),
+        ]
+    }
+}
+
+impl Inspection {
+    fn new(random: &mut SmallRng, key: String, limiter: &'static Limiter, forgery: Cmd) -> Self {
+        let units = *any(random, &[1, 3, 1_000_000, 1_000_000_000_000]);
+        Self { key, limiter, first: Arguments::new(random), second: Arguments::new(random), units, forgery }
+    }
+
+    fn others(&self) -> impl Iterator<Item = &'static Limiter> {
+        LIMITERS.iter().filter(|other| other.data_type != self.limiter.data_type)
+    }
+
+    fn commands(&self) -> Vec<Cmd> {
+        let Self { key, limiter, first, second, units, .. } = self;
+        let mut commands = vec![
+            command(&format!("COPY {key} {key}:copy")),
+            command(&format!("DEBUG DIGEST-VALUE {key} {key}:copy")),
+            command(&format!("MEMORY USAGE {key}")),
+        ];
+        commands.extend(self.others().flat_map(|other| first.commands(other, key)));
+        for (arguments, key) in [(first, key), (second, key), (second, &format!("{key}:copy"))] {
+            commands.extend(arguments.commands(limiter, key));
+            commands.push(command(&format!("PREMIER.REFUND {key} {units}")));
+            commands.push(command(&format!("PTTL {key}")));
+        }
+        commands
+    }
+
+    fn check(&self, answers: impl Iterator<Item = RedisResult<Value>>) {
+        let answers: Vec<_> = answers.collect();
+        let forgery = self.forgery.get_packed_command();
+        let shown = || format!("{answers:#?}\nof {}", forgery.escape_ascii());
+        let mut rest = answers.iter().cloned();
+        let mut next = || rest.next().expect("as many answers as commands");
+
+        assert_eq!(next(), Ok(Value::Int(1)), "COPY: {}", shown());
+        let [digest, digest_of_copy]: [String; 2] = read(next());
+        assert_eq!(digest, digest_of_copy, "{}", shown());
+        let usage: usize = read(next());
+        assert!((16..=1_500).contains(&usage), "MEMORY USAGE: {}", shown());
+        for _ in self.others().flat_map(|_| ["PEEK", "call"]) {
+            let is_wrong_type = next().is_err_and(|error| error.code() == Some("WRONGTYPE"));
+            assert!(is_wrong_type, "a call by another algorithm: {}", shown());
+        }
+        for arguments in [self.first, self.second, self.second] {
+            for _ in ["PEEK", "call"] {
+                let reply: Reply = read(next());
+                reply.assert_sane();
+                let longest = if self.limiter.has_bucket { LONGEST } else { arguments.duration };
+                assert!(reply.reset <= longest && reply.wait <= longest, "{}", shown());
+            }
+            let refunded: i64 = read(next());
+            assert!((0..=self.units).contains(&refunded), "PREMIER.REFUND: {}", shown());
+            let left: i64 = read(next());
+            assert!((-2..=LONGEST).contains(&left), "PTTL: {}", shown());
+        }
+    }
+}
+
+#[track_caller]
+fn read<T: FromRedisValue>(answer: RedisResult<Value>) -> T {
+    let value = answer.unwrap_or_else(|error| panic!("an error: {error}"));
+    redis::from_redis_value(value.clone()).unwrap_or_else(|error| panic!("{error}: {value:?}"))
+}
