@@ -22,6 +22,7 @@ mod changing_limits;
 mod cl_throttle;
 mod concurrency;
 mod configuration;
+mod crash;
 mod databases;
 mod documentation;
 mod eviction;
