@@ -26,6 +26,7 @@ mod crash;
 mod databases;
 mod documentation;
 mod eviction;
+mod fixtures;
 mod forced_calls;
 mod grammar;
 mod hostile_bytes;

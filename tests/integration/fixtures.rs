@@ -1,0 +1,194 @@
+//! What this version stores, later versions must read: files that were written once and are never changed.
+//!
+//! `tests/fixtures/encoding_0.rdb` and `.aof` were written on Redis 7.0.15 by
+//! `cargo test --test integration write_the_fixtures -- --ignored`; `.txt` beside them says what is in both. Another version of
+//! the encoding gets files of its own.
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use premier_test_server::{Builder, Server};
+use redis::{Connection, Value};
+
+use crate::call::{LIMITERS, Reply, call, run};
+use crate::effect::{apply, bucket_state, effect, entry, fixed_state, server_with_aof};
+use crate::payload::{HEAD_LEN, set_checksum};
+use crate::skipped::skipped;
+use crate::snapshot::{Content, content};
+use crate::states::MAX_ENTRIES;
+
+/// A moment in 2024, in microseconds.
+const PAST: u64 = 1_720_000_000_000_000;
+
+/// A moment in 2500. What was used then counts as used when the server starts: what PEEK answers of it is the same forever.
+const FUTURE: u64 = 16_725_225_600_000_000;
+
+const HOUR: u64 = 3_600_000_000;
+
+/// When keys expire, in milliseconds.
+const EXPIRY: i64 = 16_725_225_600_000;
+const NEVER: i64 = -1;
+
+fn fixture(extension: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/encoding_0").with_extension(extension)
+}
+
+/// Keys with their effects, and with what they are looked at: states of all shapes, with and without an expiry.
+fn stored() -> Vec<(&'static str, Vec<u8>, &'static str)> {
+    let log = |at: u64, width: u64| {
+        (0..MAX_ENTRIES as u64).flat_map(|index| entry(at + index * HOUR, width << 41 | 2)).collect::<Vec<_>>()
+    };
+    let bucket = |at: u64, many: bool, used: u64, fraction: u64| {
+        let state = u128::from_le_bytes(bucket_state(at, many, used).try_into().expect("16 bytes"));
+        (state | u128::from(fraction)).to_le_bytes()
+    };
+    vec![
+        ("fixed", effect(b'F', EXPIRY, &fixed_state(FUTURE, 3)), "FIXED 5 3650d"),
+        ("fixed:past", effect(b'F', EXPIRY, &fixed_state(PAST, 3)), ""),
+        ("fixed:forced", effect(b'F', EXPIRY, &fixed_state(FUTURE, 9)), "FIXED 5 3650d"),
+        ("fixed:lasting", effect(b'F', NEVER, &fixed_state(FUTURE, 999_999_999_999)), "FIXED 1000000000000 1d"),
+        ("fixed:most", effect(b'F', NEVER, &fixed_state(0, 2_000_000_000_000)), ""),
+        ("sliding", effect(b'S', EXPIRY, &entry(FUTURE, 3)), "SLIDING 5 3650d"),
+        ("sliding:past", effect(b'S', EXPIRY, &[entry(PAST, 1), entry(PAST + HOUR, 2)].concat()), ""),
+        ("sliding:full", effect(b'S', EXPIRY, &log(FUTURE, 0)), "SLIDING 200 1h COST 7"),
+        ("sliding:full:past", effect(b'S', NEVER, &log(PAST, 0)), ""),
+        ("sliding:wide", effect(b'S', NEVER, &log(FUTURE, HOUR - 1)), "SLIDING 132 3650d"),
+        ("sliding:wider", effect(b'S', NEVER, &entry(FUTURE, (1 << 32 | 1 << 21) << 41 | 5)), "SLIDING 1000 3650d"),
+        ("sliding:forced", effect(b'S', EXPIRY, &[entry(PAST, 1_999_999_999_990), entry(FUTURE, 9)].concat()), ""),
+        ("token", effect(b'T', EXPIRY, &bucket(FUTURE, false, 3, 1 << 48)), "TOKEN 5 3650d"),
+        ("token:past", effect(b'T', EXPIRY, &bucket(PAST, false, 3, 12_345)), ""),
+        ("token:borrowed", effect(b'T', NEVER, &bucket(FUTURE, false, 14, 0)), "TOKEN 10 3650d MAXWAIT 3650d"),
+        (
+            "token:many",
+            effect(b'T', EXPIRY, &bucket(FUTURE, true, 20_000_000, 1 << 31)),
+            "TOKEN 1 3650d CAPACITY 30000000",
+        ),
+        ("token:most", effect(b'T', NEVER, &bucket(PAST, true, 2_000_000_000_000, 0)), ""),
+        ("leaky", effect(b'L', EXPIRY, &bucket(FUTURE, false, 3, 1 << 48)), "LEAKY 5 3650d"),
+        ("leaky:past", effect(b'L', EXPIRY, &bucket(PAST, false, 3, 12_345)), ""),
+        ("leaky:forced", effect(b'L', NEVER, &bucket(FUTURE, false, 14, 0)), "LEAKY 10 3650d"),
+        (
+            "leaky:many",
+            effect(b'L', EXPIRY, &bucket(FUTURE, true, 20_000_000, 1 << 31)),
+            "LEAKY 1 3650d CAPACITY 30000000",
+        ),
+    ]
+}
+
+/// A line of the text: `key type digest expires_at`, and behind a bar what PEEK answers, `arguments = reply`, where that is the
+/// same forever.
+fn described(connection: &mut Connection, key: &str, peek: &str) -> String {
+    let Content { data_type, digest, expires_at } = content(connection, key.as_bytes());
+    let stored = format!("{key} {data_type} {digest} {expires_at}");
+    if peek.is_empty() {
+        return stored;
+    }
+    let Reply { limited, limit, remaining, wait, reset } = run(connection, &format!("PREMIER.PEEK {key} {peek}"));
+    format!("{stored} | {peek} = {} {limit} {remaining} {wait} {reset}", u8::from(limited))
+}
+
+/// The server holds what the text says.
+#[track_caller]
+fn assert_holds_the_fixtures(server: &Server) {
+    let mut connection = server.connection();
+    let text = fs::read_to_string(fixture("txt")).expect("it is in the tree");
+    let started = Instant::now();
+    for line in text.lines() {
+        let (stored, peek) = line.split_once(" | ").unwrap_or((line, ""));
+        let (key, _) = stored.split_once(' ').expect("a line begins with a key");
+        assert_eq!(described(&mut connection, key, ""), stored);
+        if let Some((arguments, reply)) = peek.split_once(" = ") {
+            let numbers: Vec<i64> = reply.split(' ').map(|number| number.parse().expect("an integer")).collect();
+            let expected = numbers.try_into().expect("a reply has five fields");
+            let reply: Reply = run(&mut connection, &format!("PREMIER.PEEK {key} {arguments}"));
+            reply.assert(expected, started);
+        }
+    }
+    assert_eq!(run::<usize>(&mut connection, "DBSIZE"), text.lines().count());
+}
+
+#[test]
+#[ignore = "it writes the files that the others read, once for each encoding"]
+fn write_the_fixtures() {
+    if fixture("rdb").exists() {
+        return skipped("they are there, and never changed");
+    }
+    let server = server_with_aof().start();
+    let mut connection = server.connection();
+    for (key, effect, _) in stored() {
+        assert_eq!(apply(&mut connection, key.as_bytes(), &effect), Ok(Value::Okay), "{key}");
+    }
+    let () = run(&mut connection, "SAVE");
+    fs::copy(server.dir().join("dump.rdb"), fixture("rdb")).expect("the tree is writable");
+    fs::copy(server.dir().join("appendonlydir/appendonly.aof.1.incr.aof"), fixture("aof")).expect("as above");
+
+    let rdb = fs::read(fixture("rdb")).expect("it has just been written");
+    let lines = stored().into_iter().map(|(key, _, peek)| {
+        // What was used in the future counts from when the server first looks at its clock.
+        let server = started_on_rdb(&rdb);
+        described(&mut server.connection(), key, peek) + "\n"
+    });
+    let text: String = lines.collect();
+    fs::write(fixture("txt"), text).expect("as above");
+}
+
+/// A server that has read what was put into its folder before it started.
+fn started_on(builder: Builder, put: impl FnOnce(&Path)) -> Server {
+    let mut server = builder.start();
+    server.stop();
+    put(server.dir());
+    server.start_again();
+    server
+}
+
+fn put_rdb(dir: &Path, bytes: &[u8]) {
+    fs::write(dir.join("dump.rdb"), bytes).expect("the server's folder is writable");
+}
+
+fn started_on_rdb(bytes: &[u8]) -> Server {
+    started_on(Server::builder(), |dir| put_rdb(dir, bytes))
+}
+
+#[test]
+fn an_rdb_file_of_encoding_0_is_read() {
+    let server = started_on_rdb(&fs::read(fixture("rdb")).expect("it is in the tree"));
+    assert_holds_the_fixtures(&server);
+}
+
+#[test]
+fn an_aof_of_encoding_0_is_read() {
+    let server = started_on(server_with_aof(), |dir| {
+        let dir = dir.join("appendonlydir");
+        fs::copy(fixture("aof"), dir.join("fixture.aof")).expect("the server's folder is writable");
+        fs::write(dir.join("appendonly.aof.manifest"), "file fixture.aof seq 1 type i\n").expect("as above");
+    });
+    assert_holds_the_fixtures(&server);
+}
+
+/// The name of a data type and, in the last ten bits, the version of its encoding, as they stand before a value.
+const MARK_LEN: usize = 9;
+
+#[test]
+fn a_server_does_not_start_on_an_rdb_file_of_a_newer_premier_and_the_log_says_why() {
+    for limiter in LIMITERS {
+        let mut server = Server::start();
+        let mut connection = server.connection();
+        call(&mut connection, &format!("{} key 5 3650d", limiter.command));
+        let payload: Vec<u8> = run(&mut connection, "DUMP key");
+        let () = run(&mut connection, "SAVE");
+        let mut file = fs::read(server.dir().join("dump.rdb")).expect("it was saved");
+        server.stop();
+
+        let mark = &payload[HEAD_LEN..][..MARK_LEN];
+        let at = file.windows(MARK_LEN).position(|window| window == mark).expect("the key is in the file");
+        file[at + MARK_LEN - 1] |= 1;
+        set_checksum(&mut file);
+        put_rdb(server.dir(), &file);
+        let outcome = catch_unwind(AssertUnwindSafe(|| server.start_again()));
+        assert!(outcome.is_err(), "it starts without {}", limiter.data_type);
+        let line = format!("a newer premier wrote this {}: encoding version 1", limiter.data_type);
+        assert!(server.log().contains(&line), "the log lacks: {line}\n{}", server.log());
+    }
+}
