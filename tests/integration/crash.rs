@@ -8,9 +8,10 @@ use premier_test_server::{Builder, Server};
 use rand::RngExt;
 use redis::{Connection, Value};
 
-use crate::call::{LIMITERS, Reply, call, command, run};
+use crate::call::{LIMITERS, Limiter, call, command, run};
 use crate::effect::server_with_aof;
 use crate::info::info_number;
+use crate::load::{LASTING, used};
 use crate::patience::wait_until;
 use crate::random::random;
 
@@ -19,10 +20,6 @@ const CLIENTS: [usize; 4] = [1, 1, 10, 40];
 
 /// Of each kind.
 const KEYS: usize = 3;
-
-/// Of which nothing is refilled, drained or over within minutes.
-const QUOTA: i64 = 1_000_000;
-const LIMIT: &str = "1000000 3650d";
 
 /// What a key may have used: no less than what was acknowledged, and no more than what was sent. What was given back is the
 /// other way around.
@@ -66,18 +63,22 @@ impl Call {
     fn new(number: usize) -> Self {
         let limiter = &LIMITERS[number / 6 % 4];
         let key = number / 24 % KEYS;
-        let name = format!("{}:{key}", limiter.data_type);
+        let name = alone(key, limiter);
         match number % 6 {
             4 => {
                 let keys = both_of_pair(key);
                 let [fixed, leaky] = &keys;
-                let line = format!("PREMIER.ALL {fixed} FIXED {LIMIT} COST 2 AND {leaky} LEAKY {LIMIT} COST 2");
+                let line = format!("PREMIER.ALL {fixed} FIXED {LASTING} COST 2 AND {leaky} LEAKY {LASTING} COST 2");
                 Self { line, changes: keys.map(|key| (key, 2)).to_vec() }
             }
             5 => Self { line: format!("PREMIER.REFUND {name} 1"), changes: vec![(name, -1)] },
-            _ => Self { line: format!("{} {name} {LIMIT} COST 3", limiter.command), changes: vec![(name, 3)] },
+            _ => Self { line: format!("{} {name} {LASTING} COST 3", limiter.command), changes: vec![(name, 3)] },
         }
     }
+}
+
+fn alone(key: usize, limiter: &Limiter) -> String {
+    format!("alone:{key}:{}", limiter.data_type)
 }
 
 /// Two keys that are never charged but together.
@@ -85,19 +86,21 @@ fn both_of_pair(key: usize) -> [String; 2] {
     [format!("pair:{key}:premfixed"), format!("pair:{key}:premleaky")]
 }
 
+/// The type stands behind the last colon.
+fn limiter_of(key: &str) -> &'static Limiter {
+    LIMITERS.iter().find(|limiter| key.ends_with(limiter.data_type)).expect("a type")
+}
+
 impl Ledger {
     /// With something used of each key, so that there is something to give back.
     fn new(server: &Server) -> Self {
         let mut connection = server.connection();
         let mut bounds = BTreeMap::new();
-        let pairs = (0..KEYS).flat_map(both_of_pair);
-        let names = pairs.chain(
-            LIMITERS.iter().flat_map(|limiter| (0..KEYS).map(move |key| format!("{}:{key}", limiter.data_type))),
-        );
-        for name in names {
-            let limiter =
-                LIMITERS.iter().find(|limiter| name.contains(limiter.data_type)).expect("keys are named by it");
-            call(&mut connection, &format!("{} {name} {LIMIT} COST 1000", limiter.command));
+        let keys = (0..KEYS)
+            .flat_map(|key| [both_of_pair(key).to_vec(), LIMITERS.iter().map(|limiter| alone(key, limiter)).collect()]);
+        for name in keys.flatten() {
+            let limiter = limiter_of(&name);
+            call(&mut connection, &format!("{} {name} {LASTING} COST 1000", limiter.command));
             let mut known = Bounds::default();
             known.settle(1_000);
             bounds.insert(name, known);
@@ -161,7 +164,7 @@ impl Ledger {
     fn settle(&mut self, server: &Server) {
         let mut connection = server.connection();
         for (key, bounds) in &mut self.bounds {
-            let used = used(&mut connection, key);
+            let used = used(&mut connection, limiter_of(key), key);
             let (least, most) = (bounds.least.load(Ordering::Relaxed), bounds.most.load(Ordering::Relaxed));
             assert!((least..=most).contains(&used), "{key}: {used} used, of {least} acknowledged and {most} sent");
             bounds.settle(used);
@@ -171,14 +174,6 @@ impl Ledger {
             assert_eq!(fixed, leaky, "of a call of two limits one was forgotten");
         }
     }
-}
-
-fn used(connection: &mut Connection, key: &str) -> i64 {
-    let limiter = LIMITERS.iter().find(|limiter| key.contains(limiter.data_type)).expect("keys are named by it");
-    let algorithm = limiter.command.trim_start_matches("PREMIER.");
-    let Reply { remaining, .. } = run(connection, &format!("PREMIER.PEEK {key} {algorithm} {LIMIT}"));
-    // Of what PEEK tells the unit is taken that it asks for.
-    QUOTA - remaining - 1
 }
 
 #[test]
