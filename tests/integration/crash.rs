@@ -1,11 +1,13 @@
 //! What was acknowledged before a crash is counted after it, where the AOF is always synced.
 
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::thread;
 
 use premier_test_server::{Builder, Server};
 use rand::RngExt;
+use rand::rngs::SmallRng;
 use redis::{Connection, Value};
 
 use crate::call::{LIMITERS, Limiter, call, command, run};
@@ -19,7 +21,11 @@ use crate::random::random;
 const CLIENTS: [usize; 4] = [1, 1, 10, 40];
 
 /// Of each kind.
-const KEYS: usize = 3;
+const KEYS: usize = 50;
+
+/// How many calls a client makes before it goes on to the next key. Keys are left alone for long, as what is written of a key
+/// later would make good for what was lost.
+const CALLS_OF_A_KEY: usize = 240;
 
 /// What a key may have used: no less than what was acknowledged, and no more than what was sent. What was given back is the
 /// other way around.
@@ -62,7 +68,7 @@ impl Call {
     /// By its number: of each algorithm, of two limits at once, and giving back.
     fn new(number: usize) -> Self {
         let limiter = &LIMITERS[number / 6 % 4];
-        let key = number / 24 % KEYS;
+        let key = number / CALLS_OF_A_KEY % KEYS;
         let name = alone(key, limiter);
         match number % 6 {
             4 => {
@@ -147,14 +153,16 @@ impl Ledger {
     }
 
     /// Kills the server under load, when `until` returns, and starts it again.
-    fn crash(&self, server: &mut Server, until: impl FnOnce(&Server)) {
+    fn crash(&self, server: &mut Server, random: &mut SmallRng, until: impl FnOnce(&Server, &mut SmallRng)) {
         thread::scope(|scope| {
-            for (client, at_once) in CLIENTS.into_iter().enumerate() {
-                let connection = server.connection();
-                scope.spawn(move || self.keep_calling(connection, client * 1_000, at_once));
+            for at_once in CLIENTS {
+                let (connection, first) = (server.connection(), random.random_range(0..KEYS * CALLS_OF_A_KEY));
+                scope.spawn(move || self.keep_calling(connection, first, at_once));
             }
-            until(server);
+            let outcome = catch_unwind(AssertUnwindSafe(|| until(server, random)));
+            // In any case, as the clients go on until then.
             server.kill();
+            outcome.unwrap_or_else(|panic| resume_unwind(panic));
         });
         server.start_again();
     }
@@ -183,7 +191,8 @@ fn twenty_crashes_in_a_row_lose_no_acknowledged_call() {
     let mut server = server_with_aof().start();
     let mut ledger = Ledger::new(&server);
     for _ in 0..CRASHES {
-        ledger.crash(&mut server, |_| ledger.wait_until_acknowledged(random.random_range(1..2_000)));
+        ledger
+            .crash(&mut server, &mut random, |_, random| ledger.wait_until_acknowledged(random.random_range(1..2_000)));
         ledger.settle(&server);
     }
     println!("{CRASHES} crashes, {} calls acknowledged", ledger.acknowledged.into_inner());
@@ -206,7 +215,7 @@ fn crashes_while_the_aof_is_rewritten_lose_no_acknowledged_call() {
         let mut server = slowly_rewriting().config("aof-use-rdb-preamble", preamble).start();
         let mut ledger = Ledger::new(&server);
         for moment in [Moment::Within, Moment::Whenever, Moment::Afterwards, Moment::Within, Moment::Whenever] {
-            ledger.crash(&mut server, |server| {
+            ledger.crash(&mut server, &mut random, |server, random| {
                 let mut connection = server.connection();
                 let mut is_rewriting = || info_number(&mut connection, "persistence", "aof_rewrite_in_progress") == 1;
                 ledger.wait_until_acknowledged(100);
@@ -225,7 +234,7 @@ fn crashes_while_the_aof_is_rewritten_lose_no_acknowledged_call() {
     }
 }
 
-/// Each key takes 10 ms.
+/// Each key takes 2 ms, and all of them 600.
 fn slowly_rewriting() -> Builder {
-    server_with_aof().config("rdb-key-save-delay", "10000")
+    server_with_aof().config("rdb-key-save-delay", "2000")
 }

@@ -8,9 +8,10 @@ use rand::rngs::SmallRng;
 use redis::{Cmd, Connection, FromRedisValue, RedisResult, Value};
 
 use crate::call::{LIMITERS, Limiter, Reply, command, run};
-use crate::effect::{apply, bucket_state, effect, entry, fixed_state, lasting_effect};
+use crate::effect::{apply, bucket_state, effect, entry, fixed_state, lasting_effect, server_with_aof};
 use crate::payload::{FOOTER_LEN, HEAD_LEN, set_checksum};
 use crate::random::random;
+use crate::snapshot::snapshot;
 use crate::states::MAX_ENTRIES;
 
 /// How many are tried of each kind.
@@ -53,14 +54,14 @@ fn states() -> Vec<(u8, Vec<u8>)> {
 
 #[test]
 fn whatever_payload_is_restored_all_answers_make_sense() {
-    let server = Server::start();
-    let mut connection = server.connection();
+    let mut attack = Attack::new();
+    let connection = &mut attack.connection;
     let mut originals = Vec::new();
     for compression in ["no", "yes"] {
-        let () = run(&mut connection, &format!("CONFIG SET rdbcompression {compression}"));
+        let () = run(connection, &format!("CONFIG SET rdbcompression {compression}"));
         for (letter, state) in states() {
-            let _: Value = apply(&mut connection, b"original", &lasting_effect(letter, &state)).expect("PREM");
-            originals.push(run::<Vec<u8>>(&mut connection, "DUMP original"));
+            let _: Value = apply(connection, b"original", &lasting_effect(letter, &state)).expect("PREM");
+            originals.push(run::<Vec<u8>>(connection, "DUMP original"));
         }
     }
     let footer = originals[0][originals[0].len() - FOOTER_LEN..].to_vec();
@@ -69,7 +70,7 @@ fn whatever_payload_is_restored_all_answers_make_sense() {
     }
     // Never, in a minute, in ten years, in 500,000 years.
     let ttls = [0_i64, 60_000, 315_360_000_000, 16_000_000_000_000_000];
-    Attack::new(&server).run(|random, key| {
+    attack.run(|random, key| {
         // The type is left as it is: what other types make of a payload is not ours.
         let mut payload = forged(random, &originals, HEAD_LEN);
         payload.extend_from_slice(&footer);
@@ -80,13 +81,12 @@ fn whatever_payload_is_restored_all_answers_make_sense() {
 
 #[test]
 fn whatever_effect_is_applied_all_answers_make_sense() {
-    let server = Server::start();
     let expiries = [-1, 2_000_000_000_000, 18_446_744_073_709_551];
     let originals: Vec<Vec<u8>> = states()
         .iter()
         .flat_map(|(letter, state)| expiries.map(|expires_at| effect(*letter, expires_at, state)))
         .collect();
-    Attack::new(&server).run(|random, key| {
+    Attack::new().run(|random, key| {
         let mut command = redis::cmd("PREM");
         command.arg(key).arg(forged(random, &originals, 0));
         if random.random_ratio(1, 8) {
@@ -149,8 +149,8 @@ const INTERESTING: [u64; 12] = [
 ];
 
 /// Sends forgeries to a server, and looks at what becomes of them.
-struct Attack<'server> {
-    server: &'server Server,
+struct Attack {
+    server: Server,
     connection: Connection,
     random: SmallRng,
     refused: usize,
@@ -158,8 +158,10 @@ struct Attack<'server> {
     taken: BTreeMap<String, usize>,
 }
 
-impl<'server> Attack<'server> {
-    fn new(server: &'server Server) -> Self {
+impl Attack {
+    fn new() -> Self {
+        // Effects are made of what comes of forgeries too.
+        let server = server_with_aof().config("appendfsync", "no").start();
         let connection = server.connection();
         Self { server, connection, random: random(), refused: 0, taken: BTreeMap::new() }
     }
@@ -202,7 +204,22 @@ impl<'server> Attack<'server> {
             assert!(self.taken.get(data_type) > Some(&(TRIES / 100)), "few {data_type} are taken: {:?}", self.taken);
         }
         assert!(self.refused > TRIES / 10, "few are refused: {}", self.refused);
+        self.assert_aof_is_right();
         assert!(!self.server.log().contains("internal error"), "there was a panic:\n{}", self.server.log());
+    }
+
+    /// What came of the last forgeries stands in the AOF, to the bit.
+    fn assert_aof_is_right(&mut self) {
+        let [seconds, _]: [i64; 2] = run(&mut self.connection, "TIME");
+        let in_an_hour = (seconds + 3_600) * 1_000;
+        let mut before = snapshot(&self.server);
+        before.retain(|_, content| content.expires_at == -1 || content.expires_at > in_an_hour);
+        assert!(before.len() > BATCH / 10, "few keys last: {}", before.len());
+        self.server.restart();
+        let after = snapshot(&self.server);
+        for (key, content) in &before {
+            assert_eq!(after.get(key), Some(content), "{key:?}");
+        }
     }
 
     /// What the server answers to each.
