@@ -2,6 +2,8 @@
 
 #![no_main]
 
+use std::collections::BTreeSet;
+
 use libfuzzer_sys::fuzz_target;
 use premier_algorithms::{
     ALGORITHM, Arguments, CAPACITY, COST, COUNT, CallOption, InvalidCall, MAX_BURST, PERIOD, QUANTITY, QUOTA,
@@ -36,10 +38,13 @@ fn check_word(word: &[u8]) {
 fn check_arguments(arguments: &Arguments, words: &[&[u8]]) {
     let [quota, duration, options @ ..] = words else { panic!("too few are enough: {words:?}") };
     let mut expected = Expected { cost: 1, ..Expected::default() };
+    let mut seen = BTreeSet::new();
     let mut rest = options.iter();
     while let Some(name) = rest.next() {
+        let name = name.to_ascii_uppercase();
+        assert!(seen.insert(name.clone()), "an option is given once only");
         let mut value = || rest.next().expect("an option has its value");
-        match &name.to_ascii_uppercase()[..] {
+        match &name[..] {
             b"ALIGNED" => expected.is_aligned = true,
             b"CAPACITY" => expected.capacity = Some(number(value())),
             b"COST" => expected.cost = number(value()),

@@ -1,9 +1,21 @@
 //! The effects of admitted calls, as they stand in the AOF.
 
 use std::fs;
+use std::time::SystemTime;
 
 use premier_test_server::{Builder, Server};
 use redis::{Connection, Value};
+
+/// The latest moment that a state can say, in microseconds.
+pub(crate) const LAST_MOMENT: u64 = (1 << 54) - 1;
+
+/// The most units that a state can say.
+pub(crate) const MOST_UNITS: u64 = 2_000_000_000_000;
+
+pub(crate) fn now_micros() -> u64 {
+    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is later than 1970");
+    u64::try_from(since_epoch.as_micros()).expect("it is earlier than 2540")
+}
 
 /// A server whose AOF has everything as soon as it is answered.
 pub(crate) fn server_with_aof() -> Builder {

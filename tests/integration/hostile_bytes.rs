@@ -8,7 +8,10 @@ use rand::rngs::SmallRng;
 use redis::{Cmd, Connection, FromRedisValue, RedisResult, Value};
 
 use crate::call::{LIMITERS, Limiter, Reply, command, run};
-use crate::effect::{apply, bucket_state, effect, entry, fixed_state, lasting_effect, server_with_aof};
+use crate::effect::{
+    LAST_MOMENT, MOST_UNITS, apply, bucket_state, effect, entry, fixed_state, lasting_effect, now_micros,
+    server_with_aof,
+};
 use crate::payload::{FOOTER_LEN, HEAD_LEN, set_checksum};
 use crate::random::random;
 use crate::snapshot::snapshot;
@@ -28,12 +31,6 @@ const MOMENT: u64 = 1_720_000_000_000_000;
 
 const HOUR: u64 = 3_600_000_000;
 
-/// The latest moment that a state can say.
-const LAST_MOMENT: u64 = (1 << 54) - 1;
-
-/// The most units that a state can say.
-const MOST_UNITS: u64 = 2_000_000_000_000;
-
 /// States of all shapes, with the letters of their types.
 fn states() -> Vec<(u8, Vec<u8>)> {
     let mut states = vec![
@@ -49,6 +46,11 @@ fn states() -> Vec<(u8, Vec<u8>)> {
         states.push((letter, bucket_state(LAST_MOMENT, false, (1 << 24) - 1)));
         states.push((letter, bucket_state(MOMENT, true, MOST_UNITS)));
     }
+    // By the shortest of durations these count too.
+    let now = now_micros();
+    states.push((b'F', fixed_state(now, 4)));
+    states.push((b'S', [entry(now - HOUR / 2, 63), entry(now, 1)].concat()));
+    states.extend([b'T', b'L'].map(|letter| (letter, bucket_state(now, false, 4))));
     states
 }
 

@@ -1,13 +1,16 @@
 //! `PREM key effect [key effect]…`: takes what a PREMIER command has replicated and nothing else, from those who may.
 
 use std::thread::sleep;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use premier_test_server::Server;
 use redis::{Cmd, Connection, Value};
 
 use crate::call::{LIMITERS, call, command, error, run};
-use crate::effect::{apply, bucket_state, effect, effects_in_aof, entry, fixed_state, lasting_effect, server_with_aof};
+use crate::effect::{
+    LAST_MOMENT, MOST_UNITS, apply, bucket_state, effect, effects_in_aof, entry, fixed_state, lasting_effect,
+    now_micros, server_with_aof,
+};
 use crate::snapshot::{content, snapshot};
 use crate::states::{MAX_ENTRIES, fill};
 
@@ -17,12 +20,6 @@ const LETTERS: [u8; 4] = *b"FSTL";
 
 /// A moment in 2024, in microseconds.
 const MOMENT: u64 = 1_720_000_000_000_000;
-
-/// The latest moment that a state can say.
-const LAST_MOMENT: u64 = (1 << 54) - 1;
-
-/// The most units that a state can say.
-const MOST_UNITS: u64 = 2_000_000_000_000;
 
 /// The latest expiry in an effect: 2⁶⁴ µs, in milliseconds.
 const LATEST_EXPIRY: i64 = 18_446_744_073_709_551;
@@ -355,11 +352,6 @@ fn each_digest_is_that_of_one_state() {
         assert!(!digests.contains(&digest), "{}", effect.escape_ascii());
         digests.push(digest);
     }
-}
-
-fn now_micros() -> u64 {
-    let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("it is later than 1970");
-    u64::try_from(since_epoch.as_micros()).expect("it is earlier than 2540")
 }
 
 /// A full key of each algorithm, whose state was made an hour from now: by a server whose clock is ahead.
