@@ -74,3 +74,4 @@ performance: ## docs/performance.md again: measures all that it tells, and makes
 
 clean: ## remove everything that was built, and the data of `make run`
 	cargo clean
+	cargo clean --manifest-path fuzz/Cargo.toml
