@@ -10,6 +10,10 @@ use crate::server::{
     Call, Command, DataType, Error, Flags, Info, KeyPosition, Keys, Parameter, ParameterKind, Presence,
 };
 
+/// Also what the log says of an AOF or a replication stream that a newer premier has written.
+const REFUSAL: &str =
+    "effect must be what a PREMIER command of this version of premier, or of an older one, replicated";
+
 /// Puts the state of each effect into its key, or none of them if one cannot be read. They were decided elsewhere and are not
 /// judged again, whatever the keys hold.
 #[derive(Debug)]
@@ -52,9 +56,7 @@ impl Command for Apply {
         let mut changes = ArrayVec::<_, { Effect::MAX_TOGETHER }>::new();
         for effect in words.skip(1).step_by(2) {
             let change = Change::read(effect).filter(|_| !changes.is_full());
-            changes.push(
-                change.ok_or_else(|| Error::Argument("effect must be what a PREMIER command replicated".to_owned()))?,
-            );
+            changes.push(change.ok_or_else(|| Error::Argument(REFUSAL.to_owned()))?);
         }
         for (index, change) in changes.into_iter().enumerate() {
             change.make(call, KeyPosition::behind_first(2 * index));

@@ -13,7 +13,7 @@ use premier_test_server::{Builder, Server};
 use redis::{Connection, Value};
 
 use crate::call::{LIMITERS, Reply, call, run};
-use crate::effect::{apply, bucket_state, effect, entry, fixed_state, server_with_aof};
+use crate::effect::{apply, bucket_state, effect, entry, fixed_state, lasting_effect, server_with_aof};
 use crate::payload::{HEAD_LEN, set_checksum};
 use crate::skipped::skipped;
 use crate::snapshot::{Content, content};
@@ -157,14 +157,30 @@ fn an_rdb_file_of_encoding_0_is_read() {
     assert_holds_the_fixtures(&server);
 }
 
+fn started_on_aof(bytes: &[u8]) -> Server {
+    started_on(server_with_aof(), |dir| {
+        let dir = dir.join("appendonlydir");
+        fs::write(dir.join("fixture.aof"), bytes).expect("the server's folder is writable");
+        fs::write(dir.join("appendonly.aof.manifest"), "file fixture.aof seq 1 type i\n").expect("as above");
+    })
+}
+
 #[test]
 fn an_aof_of_encoding_0_is_read() {
-    let server = started_on(server_with_aof(), |dir| {
-        let dir = dir.join("appendonlydir");
-        fs::copy(fixture("aof"), dir.join("fixture.aof")).expect("the server's folder is writable");
-        fs::write(dir.join("appendonly.aof.manifest"), "file fixture.aof seq 1 type i\n").expect("as above");
-    });
+    let server = started_on_aof(&fs::read(fixture("aof")).expect("it is in the tree"));
     assert_holds_the_fixtures(&server);
+}
+
+/// Servers go on where a command of the AOF is refused, and log it as critical.
+#[test]
+fn the_log_says_why_an_effect_in_an_aof_of_a_newer_premier_is_refused() {
+    let mut effect = lasting_effect(b'F', &fixed_state(PAST, 3));
+    effect[0] += 1;
+    let aof = redis::cmd("PREM").arg("key").arg(effect).get_packed_command();
+    let server = started_on_aof(&aof);
+    assert!(!run::<bool>(&mut server.connection(), "EXISTS key"));
+    let line = "effect must be what a PREMIER command of this version of premier, or of an older one, replicated";
+    assert!(server.log().contains(line), "the log lacks: {line}\n{}", server.log());
 }
 
 /// The name of a data type and, in the last ten bits, the version of its encoding, as they stand before a value.

@@ -14,7 +14,8 @@ use crate::effect::{
 use crate::snapshot::{content, snapshot};
 use crate::states::{MAX_ENTRIES, fill};
 
-const REFUSAL: &str = "ERR effect must be what a PREMIER command replicated";
+const REFUSAL: &str =
+    "ERR effect must be what a PREMIER command of this version of premier, or of an older one, replicated";
 
 const LETTERS: [u8; 4] = *b"FSTL";
 
