@@ -28,10 +28,12 @@ run: build ## a redis-server with the module in the foreground; PORT=7000 for an
 	    $(if $(CLUSTER),--cluster-enabled yes --dir $(CURDIR)/target/run/cluster)
 
 test: setup ## every test
+	@# Of the networks that are cut; other systems have none of this kind.
+	@[ "$$(uname)" != Linux ] || scripts/setup ip
 	cargo test --workspace --all-features
 
 test-matrix: setup ## the integration tests on Redis 7.0, 8.0 and 8.2, Valkey 8.1 and 9.1
-	@scripts/setup curl unzip
+	@scripts/setup curl unzip $$([ "$$(uname)" != Linux ] || echo ip)
 	scripts/test-matrix
 
 lint: setup ## formatter, clippy and rustdoc, warnings are errors; the client with each of its features alone

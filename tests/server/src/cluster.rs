@@ -1,17 +1,16 @@
 //! A Redis Cluster of real servers.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
 use std::thread::sleep;
 use std::time::Instant;
 
 use redis::{Cmd, Connection, FromRedisValue, cmd};
 
-use crate::{PATIENCE, POLL_INTERVAL, Server};
+use crate::{Builder, Network, PATIENCE, POLL_INTERVAL, Server};
 
 const SLOTS: usize = 16384;
 
-/// A running Redis Cluster of masters with the module, on loopback. As with [`Server`], dropping it ends it.
+/// A running Redis Cluster of nodes with the module, on loopback. As with [`Server`], dropping it ends it.
 ///
 /// No master answers for its slots in the first two seconds of its process: so long Redis lets it look for news.
 #[derive(Debug)]
@@ -36,40 +35,72 @@ impl Cluster {
     /// When they do not start, or do not become a cluster.
     #[must_use]
     pub fn start_with(masters: usize, config: &[(&str, &str)]) -> Self {
-        let builder =
-            || config.iter().fold(Server::builder().cluster(), |node, (name, value)| node.config(name, value));
-        let nodes: Vec<Server> = (0..masters).map(|_| builder().start()).collect();
+        Self::of((0..masters).map(|_| builder(config).start()).collect(), masters)
+    }
+
+    /// [`Cluster::start_with`], with one replica of each master. The nodes are the masters, and behind them the replicas, in the
+    /// same order.
+    ///
+    /// # Panics
+    /// When they do not start, or do not become a cluster.
+    #[must_use]
+    pub fn start_with_replicas(masters: usize, config: &[(&str, &str)]) -> Self {
+        Self::of((0..2 * masters).map(|_| builder(config).start()).collect(), masters)
+    }
+
+    /// [`Cluster::start_with_replicas`], each node on an address of its own, so that the network can part it from others.
+    ///
+    /// # Panics
+    /// When they do not start, or do not become a cluster.
+    #[must_use]
+    pub fn start_in(network: &Network, masters: usize, config: &[(&str, &str)]) -> Self {
+        Self::of(
+            (0..2 * masters).map(|index| builder(config).address(network.address(index)).start()).collect(),
+            masters,
+        )
+    }
+
+    /// Makes a cluster of these nodes, of which the first are the masters.
+    fn of(nodes: Vec<Server>, masters: usize) -> Self {
         for (index, node) in nodes.iter().enumerate() {
-            let (first, end) = (index * SLOTS / masters, (index + 1) * SLOTS / masters);
-            run(node, cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(first).arg(end - 1));
+            if index < masters {
+                let (first, end) = (index * SLOTS / masters, (index + 1) * SLOTS / masters);
+                run(node, cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(first).arg(end - 1));
+            }
             // Before they meet, as only a node that knows no other takes one.
             run(node, cmd("CLUSTER").arg("SET-CONFIG-EPOCH").arg(index + 1));
         }
-        for node in &nodes[1..] {
+        let (first, others) = nodes.split_first().expect("a cluster has a node");
+        for node in others {
             let [_, bus_port]: [String; 2] = query(node, cmd("CONFIG").arg("GET").arg("cluster-port"));
-            run(&nodes[0], cmd("CLUSTER").arg("MEET").arg(loopback()).arg(node.port()).arg(bus_port));
+            let address = node.address().to_string();
+            run(first, cmd("CLUSTER").arg("MEET").arg(address).arg(node.port()).arg(bus_port));
         }
         let cluster = Self { nodes };
+        cluster.wait_until_agreed();
+        for (replica, master) in cluster.nodes[masters..].iter().zip(&cluster.nodes) {
+            run(replica, cmd("CLUSTER").arg("REPLICATE").arg(id(master)));
+        }
         cluster.wait_until_agreed();
         cluster
     }
 
-    /// The masters; their order never changes.
+    /// The nodes; their order never changes, whatever becomes of them.
     #[must_use]
     pub fn nodes(&self) -> &[Server] {
         &self.nodes
     }
 
-    /// The masters, to be stopped, killed and started again.
+    /// The nodes, to be stopped, killed and started again.
     #[must_use]
     pub fn nodes_mut(&mut self) -> &mut [Server] {
         &mut self.nodes
     }
 
-    /// `redis://127.0.0.1:port` of each node, with the port it has, not the one it announces.
+    /// `redis://address:port` of each node, with the port it has, not the one it announces.
     #[must_use]
     pub fn urls(&self) -> Vec<String> {
-        self.nodes.iter().map(|node| format!("redis://{}:{}", loopback(), node.port())).collect()
+        self.nodes.iter().map(|node| format!("redis://{}:{}", node.address(), node.port())).collect()
     }
 
     /// Lets a node tell clients that it is on another port than its own, that of a [`Proxy`](crate::Proxy) before it, and
@@ -102,22 +133,22 @@ impl Cluster {
         self.begin_slot_move(slot, from, to);
         let (source, target) = (&self.nodes[from], &self.nodes[to]);
         let keys: Vec<Vec<u8>> = query(source, cmd("CLUSTER").arg("GETKEYSINSLOT").arg(slot).arg(i32::MAX));
-        let (any_key, database) = ("", 0);
-        // Of no keys it answers that there were none, which is no error.
-        run(
-            source,
-            cmd("MIGRATE")
-                .arg(loopback())
-                .arg(target.port())
-                .arg(any_key)
-                .arg(database)
-                .arg(PATIENCE.as_millis())
-                .arg("KEYS")
-                .arg(keys),
-        );
+        let database = 0;
+        // One by one, so that clients meet a slot of which some keys are here and some are there.
+        for key in keys {
+            run(
+                source,
+                cmd("MIGRATE")
+                    .arg(target.address().to_string())
+                    .arg(target.port())
+                    .arg(key)
+                    .arg(database)
+                    .arg(PATIENCE.as_millis()),
+            );
+        }
         // The target first: were it the source, nobody would have the slot until the target is told.
         let others = self.nodes.iter().enumerate().filter(|&(index, _)| index != to).map(|(_, node)| node);
-        for node in [target].into_iter().chain(others) {
+        for node in [target].into_iter().chain(others.filter(|node| !is_replica(node))) {
             run(node, cmd("CLUSTER").arg("SETSLOT").arg(slot).arg("NODE").arg(id(target)));
         }
         self.wait_until_agreed();
@@ -134,8 +165,12 @@ impl Cluster {
         run(source, cmd("CLUSTER").arg("SETSLOT").arg(slot).arg("MIGRATING").arg(id(target)));
     }
 
-    /// Waits until all nodes see one and the same complete cluster, and each answers for its slots.
-    fn wait_until_agreed(&self) {
+    /// Waits until all nodes see one and the same complete cluster, each answers for its slots, and replicas have the data of
+    /// their masters.
+    ///
+    /// # Panics
+    /// When a node does not answer, or they do not come to agree.
+    pub fn wait_until_agreed(&self) {
         let mut connections: Vec<Connection> = self.nodes.iter().map(Server::connection).collect();
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -154,7 +189,7 @@ impl Cluster {
 #[derive(Debug)]
 struct View {
     ok: bool,
-    /// Id, address, epoch and slots of each node. With the epoch, as a late message of an older one no longer changes the
+    /// Id, address, primary, epoch and slots of each node. With the epoch, as a late message of an older one no longer changes the
     /// slots where the newer one is known.
     nodes: BTreeSet<Vec<String>>,
 }
@@ -163,7 +198,8 @@ impl View {
     fn of(node: &mut Connection) -> Self {
         let info: String = cmd("CLUSTER").arg("INFO").query(node).expect("a node answers");
         let nodes: String = cmd("CLUSTER").arg("NODES").query(node).expect("a node answers");
-        Self { ok: info.contains("cluster_state:ok"), nodes: nodes.lines().map(common_fields).collect() }
+        let ok = info.contains("cluster_state:ok") && !replication(node).contains("master_link_status:down");
+        Self { ok, nodes: nodes.lines().map(common_fields).collect() }
     }
 }
 
@@ -171,12 +207,22 @@ impl View {
 /// each node's own, as are slots that are being moved, in brackets.
 fn common_fields(line: &str) -> Vec<String> {
     let fields = line.split(' ').enumerate();
-    let common = fields.filter(|(index, field)| !matches!(index, 2..=5 | 7) && !field.starts_with('['));
+    let common = fields.filter(|(index, field)| !matches!(index, 2 | 4 | 5 | 7) && !field.starts_with('['));
     common.map(|(_, field)| field.to_owned()).collect()
 }
 
-fn loopback() -> String {
-    Ipv4Addr::LOCALHOST.to_string()
+fn builder(config: &[(&str, &str)]) -> Builder {
+    // Replicas need not wait for one another to copy.
+    let node = Server::builder().cluster().config("repl-diskless-sync-delay", "0");
+    config.iter().fold(node, |node, (name, value)| node.config(name, value))
+}
+
+fn is_replica(node: &Server) -> bool {
+    replication(&mut node.connection()).contains("role:slave")
+}
+
+fn replication(node: &mut Connection) -> String {
+    cmd("INFO").arg("replication").query(node).expect("a node answers")
 }
 
 fn id(node: &Server) -> String {

@@ -16,6 +16,7 @@
 mod cluster;
 mod container;
 mod module;
+mod network;
 mod process;
 mod proxy;
 mod running;
@@ -32,6 +33,7 @@ use tempfile::TempDir;
 
 pub use cluster::Cluster;
 pub use module::{fixed_seed_path, module_path, panicking_module_path};
+pub use network::Network;
 pub use proxy::Proxy;
 
 /// How long a connection waits for a reply. Generous: a loaded machine must not fail a test.
@@ -57,6 +59,7 @@ pub struct Server {
     // Before `dir`, as fields are dropped in order: the process goes first, then its folder.
     process: Box<dyn Running>,
     dir: TempDir,
+    address: Ipv4Addr,
     port: u16,
     module: Option<PathBuf>,
     wrapper: Vec<String>,
@@ -78,6 +81,7 @@ impl Server {
         Builder {
             config: String::new(),
             cluster: false,
+            address: Ipv4Addr::LOCALHOST,
             module: Some(module_path()),
             module_arguments: String::new(),
             wrapper: Vec::new(),
@@ -93,7 +97,13 @@ impl Server {
         self.try_connection().unwrap_or_else(|error| panic!("no connection: {error}\n{}", self.log()))
     }
 
-    /// The TCP port on 127.0.0.1; the same over restarts.
+    /// Where it listens: 127.0.0.1, unless it is a node in a [`Network`].
+    #[must_use]
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// The TCP port there; the same over restarts.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
@@ -173,7 +183,7 @@ impl Server {
     }
 
     fn try_connection(&self) -> redis::RedisResult<redis::Connection> {
-        let client = redis::Client::open((Ipv4Addr::LOCALHOST.to_string(), self.port))?;
+        let client = redis::Client::open((self.address.to_string(), self.port))?;
         let connection = client.get_connection_with_timeout(RESPONSE_TIMEOUT)?;
         connection.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
         connection.set_write_timeout(Some(RESPONSE_TIMEOUT))?;
@@ -190,6 +200,7 @@ impl Server {
 pub struct Builder {
     config: String,
     cluster: bool,
+    address: Ipv4Addr,
     module: Option<PathBuf>,
     module_arguments: String,
     wrapper: Vec<String>,
@@ -207,6 +218,12 @@ impl Builder {
     /// Makes the server a cluster's node, which for now knows no other and has no slots.
     pub(crate) fn cluster(mut self) -> Self {
         self.cluster = true;
+        self
+    }
+
+    /// Puts the server on another address than 127.0.0.1, to which its own connections are bound too.
+    pub(crate) fn address(mut self, address: Ipv4Addr) -> Self {
+        self.address = address;
         self
     }
 
@@ -262,16 +279,16 @@ impl Builder {
         fs::write(config_file(dir.path()), self.configuration(dir.path(), port))
             .expect("the temporary folder is writable");
         let process = run(&self.wrapper, dir.path(), self.module.as_deref());
-        Server { process, dir, port, module: self.module.clone(), wrapper: self.wrapper.clone() }
+        Server { process, dir, address: self.address, port, module: self.module.clone(), wrapper: self.wrapper.clone() }
     }
 
     fn configuration(&self, dir: &Path, port: u16) -> String {
         let arguments = &self.module_arguments;
         let load = self.module.as_ref().map(|path| format!("loadmodule \"{}\" {arguments}\n", path.display()));
         let module = load.unwrap_or_default();
-        let cluster = if self.cluster { cluster_configuration() } else { String::new() };
+        let cluster = if self.cluster { self.cluster_configuration() } else { String::new() };
         format!(
-            "bind 127.0.0.1\n\
+            "bind {address}\n\
              port {port}\n\
              dir \"{dir}\"\n\
              daemonize no\n\
@@ -279,16 +296,25 @@ impl Builder {
              appendonly no\n\
              enable-debug-command yes\n\
              {module}{cluster}{own}",
+            address = self.address,
             dir = dir.display(),
             own = self.config,
         )
     }
-}
 
-/// The bus gets a free port of its own, as ten thousand above the server's, where it is by default, may be none. The address
-/// is told, as a node that has met no other does not know it.
-fn cluster_configuration() -> String {
-    format!("cluster-enabled yes\ncluster-port {}\ncluster-announce-ip 127.0.0.1\n", free_port())
+    /// The bus gets a free port of its own, as ten thousand above the server's, where it is by default, may be none. The address
+    /// is told, as a node that has met no other does not know it. Protected mode would take nodes on other
+    /// addresses for strangers.
+    fn cluster_configuration(&self) -> String {
+        let (address, bus_port) = (self.address, free_port());
+        format!(
+            "cluster-enabled yes\n\
+             cluster-port {bus_port}\n\
+             cluster-announce-ip {address}\n\
+             bind-source-addr {address}\n\
+             protected-mode no\n"
+        )
+    }
 }
 
 fn free_port() -> u16 {
