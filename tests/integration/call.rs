@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use redis::{Cmd, Connection, FromRedisValue, ParsingError, RedisResult, Value};
+use redis::{Cmd, Connection, ConnectionLike, FromRedisValue, ParsingError, RedisResult, Value};
 
 pub(crate) struct Limiter {
     pub(crate) command: &'static str,
@@ -86,13 +86,13 @@ pub(crate) fn command(line: &str) -> Cmd {
 
 /// Runs a command as it is typed.
 #[track_caller]
-pub(crate) fn run<T: FromRedisValue>(connection: &mut Connection, line: &str) -> T {
+pub(crate) fn run<T: FromRedisValue>(connection: &mut dyn ConnectionLike, line: &str) -> T {
     command(line).query(connection).unwrap_or_else(|error| panic!("{line}: {error}"))
 }
 
 /// Calls a limiter.
 #[track_caller]
-pub(crate) fn call(connection: &mut Connection, line: &str) -> Reply {
+pub(crate) fn call(connection: &mut dyn ConnectionLike, line: &str) -> Reply {
     run(connection, line)
 }
 
@@ -107,7 +107,7 @@ pub(crate) fn send<T: FromRedisValue>(connection: &mut Connection, lines: &[Stri
 
 /// The line of the error that the server answers to this command.
 #[track_caller]
-pub(crate) fn error(connection: &mut Connection, command: &Cmd) -> String {
+pub(crate) fn error(connection: &mut dyn ConnectionLike, command: &Cmd) -> String {
     let answer: RedisResult<Value> = command.query(connection);
     let error = match answer {
         Ok(value) => panic!("no error but {value:?}: {}", command.get_packed_command().escape_ascii()),

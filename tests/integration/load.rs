@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 
 use premier_test_server::Server;
-use redis::{Connection, Value};
+use redis::{Connection, ConnectionLike, Value};
 
 use crate::call::{LIMITERS, Limiter, Reply, run, send};
 use crate::patience::wait_until;
@@ -14,14 +14,18 @@ const CLIENTS: u32 = 2;
 const KEYS: u32 = 40;
 const CALLS_IN_A_PIPELINE: u32 = 20;
 
-/// Runs this while clients take turns at the server, at least one before it begins. They are quiet again when it has returned.
+/// Runs this while clients take turns at a server, at least one before it begins. They are quiet again when it has returned.
 /// A turn gets the connection of its client, and a number that no other turn has.
-fn meanwhile<T>(server: &Server, turn: impl Fn(&mut Connection, u32) + Sync, body: impl FnOnce() -> T) -> T {
+pub(crate) fn meanwhile<C: Send, T>(
+    connect: impl Fn() -> C,
+    turn: impl Fn(&mut C, u32) + Sync,
+    body: impl FnOnce() -> T,
+) -> T {
     let (is_over, turns) = (AtomicBool::new(false), AtomicU32::new(0));
     thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|_| {
-                let (is_over, turns, turn, mut connection) = (&is_over, &turns, &turn, server.connection());
+                let (is_over, turns, turn, mut connection) = (&is_over, &turns, &turn, connect());
                 scope.spawn(move || {
                     while !is_over.load(Ordering::Relaxed) {
                         turn(&mut connection, turns.fetch_add(1, Ordering::Relaxed));
@@ -49,7 +53,7 @@ pub(crate) fn under_load(server: &Server, body: impl FnOnce()) {
         let lines: Vec<String> = (0..CALLS_IN_A_PIPELINE).map(|call| line(first.wrapping_add(call))).collect();
         send::<Value>(connection, &lines);
     };
-    meanwhile(server, turn, body);
+    meanwhile(|| server.connection(), turn, body);
 }
 
 /// A call by its number, of which nothing is refilled, drained or over within the test: of all limiters, of two at once, and
@@ -76,12 +80,12 @@ pub(crate) fn admitted_meanwhile(server: &Server, limiter: &Limiter, key: &str, 
         let count = replies.into_iter().flatten().filter(|reply| !reply.limited).count();
         admitted.fetch_add(i64::try_from(count).expect("pipelines are short"), Ordering::Relaxed);
     };
-    meanwhile(server, turn, body);
+    meanwhile(|| server.connection(), turn, body);
     admitted.into_inner()
 }
 
 /// How much of [`LASTING`] a key has used.
-pub(crate) fn used(connection: &mut Connection, limiter: &Limiter, key: &str) -> i64 {
+pub(crate) fn used(connection: &mut dyn ConnectionLike, limiter: &Limiter, key: &str) -> i64 {
     let algorithm = limiter.command.trim_start_matches("PREMIER.");
     let reply: Reply = run(connection, &format!("PREMIER.PEEK {key} {algorithm} {LASTING}"));
     // It tells what would remain behind one more call.

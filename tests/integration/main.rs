@@ -20,6 +20,8 @@ mod states;
 mod audience;
 mod changing_limits;
 mod cl_throttle;
+mod cluster;
+
 mod concurrency;
 mod configuration;
 mod crash;

@@ -6,7 +6,7 @@ use std::fmt;
 use premier_test_server::Server;
 use redis::Connection;
 
-use crate::call::run;
+use crate::call::{command, run};
 
 /// What each key holds, by database and name.
 pub(crate) type Snapshot = BTreeMap<(u32, Name), Content>;
@@ -33,6 +33,8 @@ pub(crate) struct Content {
 /// Of every database.
 pub(crate) fn snapshot(server: &Server) -> Snapshot {
     let mut connection = server.connection();
+    // Without it the replicas of a cluster send clients to their primaries. Where there is no cluster it is refused.
+    let _ = command("READONLY").exec(&mut connection);
     let keyspace: String = run(&mut connection, "INFO keyspace");
     let databases = keyspace.lines().filter_map(|line| line.strip_prefix("db")?.split_once(':')?.0.parse().ok());
     let mut snapshot = Snapshot::new();

@@ -1,0 +1,216 @@
+//! A cluster of three masters and three replicas. Whoever calls by way of a cluster client does not notice that slots are moved
+//! or that masters hand over to their replicas: no call is counted twice, and none is forgotten.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use premier_test_server::{Cluster, Server};
+use redis::Value;
+use redis::cluster::{ClusterClient, ClusterConnection};
+
+use crate::call::{LIMITERS, Limiter, call, command, error, run};
+use crate::info::info;
+use crate::load::{LASTING, meanwhile, used};
+use crate::patience::wait_until;
+use crate::replica::assert_alike;
+
+const MASTERS: usize = 3;
+
+/// How many words in braces the keys have. Each is a slot of its own, and every master has two.
+const TAGS: usize = 6;
+
+/// A cluster that soon hears of every change, and of which no replica is promoted but by hand, however slow the machine.
+fn start() -> Cluster {
+    let config = [
+        ("cluster-node-timeout", "2000"),
+        ("cluster-replica-no-failover", "yes"),
+        ("propagation-error-behavior", "panic"),
+    ];
+    Cluster::start_with_replicas(MASTERS, &config)
+}
+
+fn connect(cluster: &Cluster) -> ClusterConnection {
+    // Where it would wait for a second or more before it asks again.
+    let client = ClusterClient::builder(cluster.urls()).retries(1_000).retry_wait_formula(20, 1).min_retry_wait(1);
+    let client = client.build().expect("the addresses are well-formed");
+    client.get_connection().expect("the cluster accepts clients")
+}
+
+/// Whether a call of several limits is limited.
+fn all_is_limited(client: &mut ClusterConnection, limits: &str) -> bool {
+    let fields: Vec<Value> = run(client, &format!("PREMIER.ALL {limits}"));
+    fields[0] == Value::Int(1)
+}
+
+/// A key, and how many calls of it were admitted.
+struct Counted {
+    key: String,
+    limiter: &'static Limiter,
+    admitted: AtomicI64,
+}
+
+impl Counted {
+    fn new(key: String, limiter: &'static Limiter) -> Self {
+        Self { key, limiter, admitted: AtomicI64::new(0) }
+    }
+
+    fn count(&self) {
+        self.admitted.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What is called under load: of each tag and algorithm a key that has much left, and one that is full; and of each tag two that
+/// are never charged but together.
+struct Ledger {
+    alone: Vec<Counted>,
+    pairs: Vec<[Counted; 2]>,
+    full: Vec<String>,
+}
+
+impl Ledger {
+    fn new(client: &mut ClusterConnection) -> Self {
+        let mut ledger = Self { alone: Vec::new(), pairs: Vec::new(), full: Vec::new() };
+        for tag in 0..TAGS {
+            for limiter in &LIMITERS {
+                let data_type = limiter.data_type;
+                ledger.alone.push(Counted::new(format!("{{{tag}}}:{data_type}"), limiter));
+                let line = format!("{} {{{tag}}}:full:{data_type} 3 3650d", limiter.command);
+                for _ in 0..3 {
+                    assert!(!call(client, &line).limited, "{line}");
+                }
+                ledger.full.push(line);
+            }
+            ledger.pairs.push([
+                Counted::new(format!("{{{tag}}}:pair:0"), &LIMITERS[0]),
+                Counted::new(format!("{{{tag}}}:pair:2"), &LIMITERS[2]),
+            ]);
+        }
+        ledger
+    }
+
+    /// Runs this while clients call. Each of their calls is answered, and as if nothing else had happened.
+    fn under_load(&self, cluster: &Cluster, body: impl FnOnce()) {
+        let turn = |client: &mut ClusterConnection, turn: u32| {
+            let number = turn as usize;
+            let counted = &self.alone[number % self.alone.len()];
+            assert!(!call(client, &format!("{} {} {LASTING}", counted.limiter.command, counted.key)).limited);
+            counted.count();
+
+            let [fixed, token] = &self.pairs[number % self.pairs.len()];
+            let limits = format!("{} FIXED {LASTING} AND {} TOKEN {LASTING}", fixed.key, token.key);
+            assert!(!all_is_limited(client, &limits));
+            fixed.count();
+            token.count();
+
+            let full = &self.full[number % self.full.len()];
+            assert!(call(client, full).limited, "{full}");
+        };
+        meanwhile(|| connect(cluster), turn, body);
+    }
+
+    /// How many calls of one limit were admitted.
+    fn calls(&self) -> i64 {
+        self.alone.iter().map(|counted| counted.admitted.load(Ordering::Relaxed)).sum()
+    }
+
+    fn wait_until_called(&self) {
+        let enough = self.calls() + 20;
+        wait_until("calls are admitted", || self.calls() >= enough);
+    }
+
+    #[track_caller]
+    fn assert_exact(&self, cluster: &Cluster) {
+        let mut client = connect(cluster);
+        let counted = self.alone.iter().chain(self.pairs.iter().flatten());
+        for Counted { key, limiter, admitted } in counted {
+            let admitted = admitted.load(Ordering::Relaxed);
+            assert_eq!(used(&mut client, limiter, key), admitted, "{key}");
+        }
+        for line in &self.full {
+            assert!(call(&mut client, line).limited, "{line}");
+        }
+        println!("{} calls meanwhile, none lost", self.calls());
+    }
+}
+
+#[test]
+fn calls_by_a_cluster_client_reach_the_keys_of_all_masters_and_their_replicas() {
+    const KEYS: usize = 60;
+    let cluster = start();
+    let mut client = connect(&cluster);
+    for number in 0..KEYS {
+        for limiter in LIMITERS {
+            let line = format!("{} key:{number}:{} 2 3650d", limiter.command, limiter.data_type);
+            for limited in [false, false, true] {
+                assert_eq!(call(&mut client, &line).limited, limited, "{line}");
+            }
+        }
+    }
+    let (masters, replicas) = cluster.nodes().split_at(MASTERS);
+    for (master, replica) in masters.iter().zip(replicas) {
+        assert_alike(master, replica);
+    }
+    let keys: usize = masters.iter().map(|master| run::<usize>(&mut master.connection(), "DBSIZE")).sum();
+    assert_eq!(keys, KEYS * LIMITERS.len());
+}
+
+#[test]
+fn limits_of_one_tag_are_charged_together_and_those_of_several_slots_are_refused() {
+    let cluster = start();
+    let mut client = connect(&cluster);
+    for tag in 0..TAGS {
+        let limits = format!("{{{tag}}}:a FIXED 3 3650d AND {{{tag}}}:b TOKEN 9 3650d");
+        for limited in [false, false, false, true] {
+            assert_eq!(all_is_limited(&mut client, &limits), limited, "{limits}");
+        }
+        // What was limited by the one was not charged to the other.
+        assert_eq!(used(&mut client, &LIMITERS[2], &format!("{{{tag}}}:b")), 3);
+    }
+    let refusal = error(&mut client, &command("PREMIER.ALL {0}:a FIXED 9 3650d AND {1}:b TOKEN 9 3650d"));
+    assert!(refusal.starts_with("CROSSSLOT"), "{refusal}");
+    assert_eq!(used(&mut client, &LIMITERS[0], "{0}:a"), 3);
+    assert_eq!(used(&mut client, &LIMITERS[2], "{1}:b"), 3);
+}
+
+#[test]
+fn slots_that_are_moved_under_load_lose_no_unit_and_admit_none_twice() {
+    const ROUNDS: usize = 2;
+    let cluster = start();
+    let ledger = Ledger::new(&mut connect(&cluster));
+    let mut owners = (0..TAGS).map(|tag| cluster.locate(&format!("{{{tag}}}"))).collect::<Vec<_>>();
+    ledger.under_load(&cluster, || {
+        for _ in 0..ROUNDS {
+            for (slot, from) in &mut owners {
+                let to = (*from + 1) % MASTERS;
+                cluster.move_slot(*slot, *from, to);
+                *from = to;
+                ledger.wait_until_called();
+            }
+        }
+    });
+    ledger.assert_exact(&cluster);
+}
+
+fn is_master(node: &Server) -> bool {
+    info(&mut node.connection(), "replication", "role").is_some_and(|role| role == "master")
+}
+
+#[test]
+fn masters_that_hand_over_to_their_replicas_under_load_lose_no_unit_and_admit_none_twice() {
+    let cluster = start();
+    let ledger = Ledger::new(&mut connect(&cluster));
+    let (masters, replicas) = cluster.nodes().split_at(MASTERS);
+    let pairs = masters.iter().zip(replicas);
+    ledger.under_load(&cluster, || {
+        // There and back.
+        for (master, replica) in pairs.clone().chain(pairs.clone().map(|(master, replica)| (replica, master))) {
+            let () = run(&mut replica.connection(), "CLUSTER FAILOVER");
+            wait_until("the two have changed their roles", || is_master(replica) && !is_master(master));
+            ledger.wait_until_called();
+            cluster.wait_until_agreed();
+        }
+    });
+    ledger.assert_exact(&cluster);
+    for (master, replica) in pairs {
+        assert_alike(master, replica);
+    }
+}
