@@ -21,6 +21,7 @@ mod audience;
 mod changing_limits;
 mod cl_throttle;
 mod cluster;
+mod cluster_faults;
 
 mod concurrency;
 mod configuration;

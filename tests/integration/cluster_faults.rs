@@ -1,0 +1,242 @@
+//! What a cluster of three masters and three replicas forgets when a master is killed or cut off: nothing that a replica had, so
+//! that a key that was full before is full after, and no call that `WAIT` was answered for. How much else was lost is printed.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use premier_test_server::{Cluster, Network, Server};
+use rand::RngExt;
+use redis::{Connection, RedisError};
+
+use crate::call::{LIMITERS, Limiter, Reply, call, command, run};
+use crate::info::info;
+use crate::load::{LASTING, used};
+use crate::patience::wait_until;
+use crate::random::random;
+use crate::replica::assert_alike;
+use crate::skipped::skipped;
+
+const MASTERS: usize = 3;
+
+/// All keys are in its slot, so that one master has them all.
+const TAG: &str = "{tag}";
+
+/// A client of one key, which makes one call after the other.
+struct Caller {
+    key: String,
+    limiter: &'static Limiter,
+    /// After so many calls it waits until a replica has them.
+    waits_after: i64,
+    /// What was answered, and what of it a replica has for sure.
+    admitted: AtomicI64,
+    replicated: AtomicI64,
+}
+
+impl Caller {
+    /// Of each algorithm one that waits after each call, and one that does after many.
+    fn all(round: usize) -> Vec<Self> {
+        let callers = LIMITERS.iter().flat_map(|limiter| {
+            [1, 500].map(|waits_after| Self {
+                key: format!("{TAG}:{round}:{waits_after}:{}", limiter.data_type),
+                limiter,
+                waits_after,
+                admitted: AtomicI64::new(0),
+                replicated: AtomicI64::new(0),
+            })
+        });
+        callers.collect()
+    }
+
+    /// Calls until it is refused, or the server is gone.
+    fn call_until_refused(&self, connection: &mut Connection) -> RedisError {
+        let line = format!("{} {} {LASTING}", self.limiter.command, self.key);
+        loop {
+            match command(&line).query::<Reply>(connection) {
+                Ok(reply) => assert!(!reply.limited, "{line}"),
+                Err(refusal) => return refusal,
+            }
+            let admitted = self.admitted.fetch_add(1, Ordering::Relaxed) + 1;
+            if admitted % self.waits_after == 0 {
+                match command("WAIT 1 100").query::<i64>(connection) {
+                    Ok(0) => {}
+                    Ok(_) => self.replicated.store(admitted, Ordering::Relaxed),
+                    Err(refusal) => return refusal,
+                }
+            }
+        }
+    }
+
+    fn admitted(&self) -> i64 {
+        self.admitted.load(Ordering::Relaxed)
+    }
+
+    fn replicated(&self) -> i64 {
+        self.replicated.load(Ordering::Relaxed)
+    }
+
+    /// How many of its calls the server has forgotten.
+    #[track_caller]
+    fn lost(&self, server: &Server) -> i64 {
+        let used = used(&mut server.connection(), self.limiter, &self.key);
+        let (admitted, replicated) = (self.admitted(), self.replicated());
+        assert!(replicated > 0, "{}: no call was waited for", self.key);
+        // The reply of one more may have been lost.
+        assert!(
+            (replicated..=admitted + 1).contains(&used),
+            "{}: {used} used, of {replicated} that a replica had and {admitted} admitted",
+            self.key
+        );
+        (admitted - used).max(0)
+    }
+}
+
+fn admitted(callers: &[Caller]) -> i64 {
+    callers.iter().map(Caller::admitted).sum()
+}
+
+fn lost(callers: &[Caller], server: &Server) -> i64 {
+    callers.iter().map(|caller| caller.lost(server)).sum()
+}
+
+/// Fills a key of each algorithm, and waits until the replica has them.
+fn fill(master: &Server) {
+    let mut connection = master.connection();
+    for limiter in LIMITERS {
+        call(&mut connection, &format!("{} {TAG}:full:{} 5 3650d COST 5", limiter.command, limiter.data_type));
+    }
+    assert_eq!(run::<i64>(&mut connection, "WAIT 1 10000"), 1);
+}
+
+#[track_caller]
+fn assert_full(server: &Server) {
+    let mut connection = server.connection();
+    for Limiter { command, data_type, .. } in LIMITERS {
+        let algorithm = command.trim_start_matches("PREMIER.");
+        let line = format!("PREMIER.PEEK {TAG}:full:{data_type} {algorithm} 5 3650d");
+        assert!(call(&mut connection, &line).limited, "{line}");
+    }
+}
+
+fn is_master(node: &Server) -> bool {
+    info(&mut node.connection(), "replication", "role").is_some_and(|role| role == "master")
+}
+
+/// Waits until a replica has taken the place of a master that the others miss, and answers for its slots.
+#[track_caller]
+fn wait_until_promoted(replica: &Server) {
+    let mut connection = replica.connection();
+    let key = command(&format!("EXISTS {TAG}"));
+    wait_until("a replica is promoted", || key.query::<i64>(&mut connection).is_ok());
+}
+
+/// Which node has the keys, and which has copies of them.
+fn master_and_replica(cluster: &Cluster) -> (usize, usize) {
+    let (_, master) = cluster.locate(TAG);
+    (master, master + MASTERS)
+}
+
+#[test]
+fn a_master_that_is_killed_under_load_loses_nothing_that_its_replica_had() {
+    const KILLS: usize = 3;
+    let mut random = random();
+    let mut cluster = Cluster::start_with_replicas(
+        MASTERS,
+        &[("cluster-node-timeout", "1000"), ("propagation-error-behavior", "panic")],
+    );
+    let (mut master, mut replica) = master_and_replica(&cluster);
+    for round in 0..KILLS {
+        let callers = Caller::all(round);
+        fill(&cluster.nodes()[master]);
+        thread::scope(|scope| {
+            for caller in &callers {
+                let mut connection = cluster.nodes()[master].connection();
+                scope.spawn(move || caller.call_until_refused(&mut connection));
+            }
+            let moment = random.random_range(10_000..20_000);
+            let are_enough = || admitted(&callers) >= moment && callers.iter().all(|caller| caller.replicated() > 0);
+            let outcome = catch_unwind(AssertUnwindSafe(|| wait_until("calls are admitted", are_enough)));
+            // In any case, as the callers go on until then.
+            cluster.nodes_mut()[master].kill();
+            outcome.unwrap_or_else(|panic| resume_unwind(panic));
+        });
+        let promoted = &cluster.nodes()[replica];
+        wait_until_promoted(promoted);
+        assert_full(promoted);
+        println!("killed after {} calls: {} lost", admitted(&callers), lost(&callers, promoted));
+
+        cluster.nodes_mut()[master].start_again();
+        cluster.wait_until_agreed();
+        assert!(!is_master(&cluster.nodes()[master]));
+        assert_alike(&cluster.nodes()[replica], &cluster.nodes()[master]);
+        (master, replica) = (replica, master);
+    }
+}
+
+/// How a master that is cut off comes to refuse calls.
+struct Partition {
+    config: &'static [(&'static str, &'static str)],
+    refusal: &'static str,
+}
+
+/// Cuts a master off from all other nodes under load, while its clients still reach it, until another has taken its place.
+fn part(network: &Network, Partition { config, refusal }: &Partition) {
+    let timeout = [("cluster-node-timeout", "4000"), ("propagation-error-behavior", "panic")];
+    let cluster = Cluster::start_in(network, MASTERS, &[&timeout, *config].concat());
+    let (master, replica) = master_and_replica(&cluster);
+    let others: Vec<&Server> =
+        cluster.nodes().iter().enumerate().filter(|(node, _)| *node != master).map(|(_, node)| node).collect();
+    let (master, replica) = (&cluster.nodes()[master], &cluster.nodes()[replica]);
+
+    let callers = Caller::all(0);
+    fill(master);
+    let (before, cut) = thread::scope(|scope| {
+        let clients: Vec<_> = callers
+            .iter()
+            .map(|caller| {
+                let mut connection = master.connection();
+                scope.spawn(move || caller.call_until_refused(&mut connection))
+            })
+            .collect();
+        wait_until("calls are admitted", || callers.iter().all(|caller| caller.replicated() > 0));
+        let before = admitted(&callers);
+        network.cut(master, &others);
+        let cut = Instant::now();
+        assert_full(master);
+        for client in clients {
+            let error = client.join().expect("no client fails");
+            assert_eq!(error.code(), Some(*refusal), "{error}");
+        }
+        (before, cut.elapsed())
+    });
+    wait_until_promoted(replica);
+    assert_full(replica);
+    let lost_while_parted = lost(&callers, replica);
+
+    network.mend(master, &others);
+    cluster.wait_until_agreed();
+    assert!(is_master(replica) && !is_master(master));
+    assert_alike(replica, master);
+    assert_full(replica);
+    let lost = lost(&callers, replica);
+    assert_eq!(lost, lost_while_parted, "the other side was heard after all");
+    println!("refused {cut:?} after the cut ({refusal}): of {} calls since, {lost} lost", admitted(&callers) - before);
+}
+
+fn assert_parted(partition: &Partition) {
+    if let Err(why) = Network::scope(|network| part(network, partition)) {
+        skipped(format!("there can be no network that is cut: {why}"));
+    }
+}
+
+#[test]
+fn a_master_that_is_cut_off_loses_nothing_that_its_replica_had() {
+    assert_parted(&Partition { config: &[], refusal: "CLUSTERDOWN" });
+}
+
+#[test]
+fn a_master_that_is_cut_off_admits_less_where_it_must_have_a_replica() {
+    let config = &[("min-replicas-to-write", "1"), ("min-replicas-max-lag", "1")];
+    assert_parted(&Partition { config, refusal: "NOREPLICAS" });
+}
