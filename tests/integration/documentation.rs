@@ -193,3 +193,13 @@ fn pairs(value: &Value) -> Vec<(String, Value)> {
 fn string(value: &Value) -> String {
     redis::from_redis_value(value.clone()).expect("a string")
 }
+
+#[test]
+fn the_forge_runs_what_ci_runs() {
+    let (ci, forge) = (read(".ci/run"), read(".github/workflows/ci.yml"));
+    let targets: Vec<&str> = ci.split('"').filter_map(|word| word.strip_prefix("make ")).collect();
+    assert!(!targets.is_empty());
+    for target in targets {
+        assert!(forge.contains(&format!("- {target}\n")), "the workflow lacks make {target}");
+    }
+}
