@@ -3,12 +3,10 @@
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use premier_test_server::patience;
 use redis::Connection;
 
 use crate::call::run;
-
-/// Generous: a loaded machine must not fail a test.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
@@ -18,7 +16,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 /// When it takes too long.
 #[track_caller]
 pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + 2 * patience();
     while !is_so() {
         assert!(Instant::now() < deadline, "waited in vain until {what}");
         sleep(POLL_INTERVAL);

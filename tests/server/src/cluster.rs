@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use redis::{Cmd, Connection, FromRedisValue, cmd};
 
-use crate::{Builder, Network, PATIENCE, POLL_INTERVAL, Server};
+use crate::{Builder, Network, POLL_INTERVAL, Server, patience};
 
 const SLOTS: usize = 16384;
 
@@ -143,7 +143,7 @@ impl Cluster {
                     .arg(target.port())
                     .arg(key)
                     .arg(database)
-                    .arg(PATIENCE.as_millis()),
+                    .arg(patience().as_millis()),
             );
         }
         // The target first: were it the source, nobody would have the slot until the target is told.
@@ -172,7 +172,7 @@ impl Cluster {
     /// When a node does not answer, or they do not come to agree.
     pub fn wait_until_agreed(&self) {
         let mut connections: Vec<Connection> = self.nodes.iter().map(Server::connection).collect();
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience();
         loop {
             let views: Vec<View> = connections.iter_mut().map(View::of).collect();
             let agreed = views.iter().all(|view| view.ok && view.nodes == views[0].nodes);

@@ -11,7 +11,8 @@
 //!
 //! The server is `redis-server` from the `PATH`, or what `PREMIER_REDIS_SERVER` names, or the one in the container image that
 //! `PREMIER_TEST_IMAGE` names (`redis:8.2`). The module is that of this tree, or what
-//! `PREMIER_MODULE` names (see [`module_path()`]).
+//! `PREMIER_MODULE` names (see [`module_path()`]). `PREMIER_SERVER_WRAPPER` is put before the command line of each server, as
+//! [`Builder::wrapper`] is (`valgrind --log-file=/tmp/%p.log`).
 
 mod cluster;
 mod container;
@@ -21,6 +22,7 @@ mod process;
 mod proxy;
 mod running;
 
+use std::env;
 use std::fmt::Write as _;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -36,10 +38,7 @@ pub use module::{fixed_seed_path, module_path, panicking_module_path};
 pub use network::Network;
 pub use proxy::Proxy;
 
-/// How long a connection waits for a reply. Generous: a loaded machine must not fail a test.
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long a server may take to start or to stop.
+/// How long a server may take to start, to stop or to reply. Generous: a loaded machine must not fail a test.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Under valgrind everything takes some fifty times as long.
@@ -50,7 +49,22 @@ const POLL_INTERVAL: Duration = Duration::from_millis(10);
 /// How often another process may take the free port before the server does.
 const PORT_ATTEMPTS: u32 = 5;
 
-/// A running redis-server. Dropping it kills the server and removes its folder.
+/// How long a server may take to start, to stop or to reply; longer where `PREMIER_SERVER_WRAPPER` slows it down.
+#[must_use]
+pub fn patience() -> Duration {
+    patience_with(&wrapper_of_all())
+}
+
+fn patience_with(wrapper: &[String]) -> Duration {
+    if wrapper.is_empty() { PATIENCE } else { WRAPPED_PATIENCE }
+}
+
+fn wrapper_of_all() -> Vec<String> {
+    env::var("PREMIER_SERVER_WRAPPER").unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+}
+
+/// A running redis-server. Dropping it kills the server, or stops it where it has a wrapper, which may have to report, and
+/// removes its folder.
 ///
 /// On Linux the server also dies with the *thread* that started it, so that none survives an aborted test. A server that
 /// several threads use is started by the one that outlives them.
@@ -84,7 +98,7 @@ impl Server {
             address: Ipv4Addr::LOCALHOST,
             module: Some(module_path()),
             module_arguments: String::new(),
-            wrapper: Vec::new(),
+            wrapper: wrapper_of_all(),
         }
     }
 
@@ -135,12 +149,19 @@ impl Server {
     /// # Panics
     /// When the server does not exit, with its log.
     pub fn stop(&mut self) {
+        assert!(self.stops(), "redis-server does not stop:\n{}", self.log());
+    }
+
+    fn stops(&mut self) -> bool {
         self.process.terminate();
         let deadline = Instant::now() + self.patience();
         while self.process.is_running() {
-            assert!(Instant::now() < deadline, "redis-server does not stop:\n{}", self.log());
+            if Instant::now() > deadline {
+                return false;
+            }
             sleep(POLL_INTERVAL);
         }
+        true
     }
 
     /// Ends the server as a crash would; the folder stays.
@@ -184,14 +205,23 @@ impl Server {
 
     fn try_connection(&self) -> redis::RedisResult<redis::Connection> {
         let client = redis::Client::open((self.address.to_string(), self.port))?;
-        let connection = client.get_connection_with_timeout(RESPONSE_TIMEOUT)?;
-        connection.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
-        connection.set_write_timeout(Some(RESPONSE_TIMEOUT))?;
+        let connection = client.get_connection_with_timeout(self.patience())?;
+        connection.set_read_timeout(Some(self.patience()))?;
+        connection.set_write_timeout(Some(self.patience()))?;
         Ok(connection)
     }
 
     fn patience(&self) -> Duration {
-        if self.wrapper.is_empty() { PATIENCE } else { WRAPPED_PATIENCE }
+        patience_with(&self.wrapper)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if !self.wrapper.is_empty() {
+            // If it does not stop it is killed.
+            self.stops();
+        }
     }
 }
 
