@@ -7,7 +7,7 @@ REDIS_CELL_SO ?= $(shell scripts/redis-cell || echo "redis-cell cannot be built 
 SECONDS ?= 60
 MSRV := $(shell sed -n 's/^rust-version *= *"\(.*\)"/\1/p' Cargo.toml)
 
-.PHONY: help setup build run test test-matrix test-containers lint msrv fuzz bench instructions performance valgrind dist clean
+.PHONY: help setup build run test test-matrix test-containers lint msrv fuzz bench instructions performance valgrind soak dist clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -77,6 +77,9 @@ performance: ## docs/performance.md again: measures all that it tells, and makes
 
 valgrind: ## the integration tests with the server under valgrind: nothing lost, no invalid access; TESTS=persistence for some
 	scripts/valgrind $(TESTS)
+
+soak: setup ## ten million calls over a million expiring keys, after which the memory must be what it was
+	cargo test --release --test soak
 
 dist: build ## target/dist: what a release ships for this system and architecture
 	scripts/dist
