@@ -1,38 +1,30 @@
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use premier_algorithms::Timestamp;
 
 /// What a memory goes by.
 pub(super) enum Time {
+    /// The system's steady clock, for whose waits a caller is told how long: by another, though it were read sooner, a caller
+    /// who slept that long may come too early.
     Monotonic {
-        /// The processor's own counter where it has a steady one, which is read in less than half the time of `Instant`.
-        clock: quanta::Clock,
-        /// Microseconds from the Unix epoch to when that was zero.
-        epoch: u64,
+        start: Instant,
+        /// From the Unix epoch to the start.
+        epoch: Duration,
     },
     Given(Box<dyn Fn() -> Duration + Send + Sync>),
 }
 
 impl Time {
     pub(super) fn monotonic() -> Self {
-        let clock = quanta::Clock::new();
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let epoch = micros(since_epoch).saturating_sub(counted(&clock));
-        Self::Monotonic { clock, epoch }
+        let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self::Monotonic { start: Instant::now(), epoch }
     }
 
     pub(super) fn now(&self) -> Timestamp {
-        Timestamp::from_micros(match self {
-            Self::Monotonic { clock, epoch } => counted(clock).saturating_add(*epoch),
-            Self::Given(clock) => micros(clock()),
-        })
+        let since_epoch = match self {
+            Self::Monotonic { start, epoch } => epoch.saturating_add(start.elapsed()),
+            Self::Given(clock) => clock(),
+        };
+        Timestamp::from_micros(u64::try_from(since_epoch.as_micros()).unwrap_or(u64::MAX))
     }
-}
-
-fn counted(clock: &quanta::Clock) -> u64 {
-    clock.delta_as_nanos(0, clock.raw()) / 1_000
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
