@@ -18,6 +18,13 @@ pub(crate) const LIMITERS: [Limiter; 4] = [
     Limiter { command: "PREMIER.LEAKY", data_type: "premleaky", has_bucket: true },
 ];
 
+impl Limiter {
+    /// As PREMIER.PEEK and PREMIER.ALL name it.
+    pub(crate) fn algorithm(&self) -> &'static str {
+        self.command.trim_start_matches("PREMIER.")
+    }
+}
+
 /// The five fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reply {

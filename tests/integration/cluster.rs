@@ -3,15 +3,14 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use premier_test_server::{Cluster, Server};
+use premier_test_server::Cluster;
 use redis::Value;
 use redis::cluster::{ClusterClient, ClusterConnection};
 
 use crate::call::{LIMITERS, Limiter, call, command, error, run};
-use crate::info::info;
 use crate::load::{LASTING, meanwhile, used};
 use crate::patience::wait_until;
-use crate::replica::assert_alike;
+use crate::replica::{assert_alike, is_master};
 
 const MASTERS: usize = 3;
 
@@ -188,10 +187,6 @@ fn slots_that_are_moved_under_load_lose_no_unit_and_admit_none_twice() {
         }
     });
     ledger.assert_exact(&cluster);
-}
-
-fn is_master(node: &Server) -> bool {
-    info(&mut node.connection(), "replication", "role").is_some_and(|role| role == "master")
 }
 
 #[test]

@@ -11,11 +11,10 @@ use rand::RngExt;
 use redis::{Connection, RedisError};
 
 use crate::call::{LIMITERS, Limiter, Reply, call, command, run};
-use crate::info::info;
 use crate::load::{LASTING, used};
 use crate::patience::wait_until;
 use crate::random::random;
-use crate::replica::assert_alike;
+use crate::replica::{assert_alike, is_master};
 use crate::skipped::skipped;
 
 const MASTERS: usize = 3;
@@ -112,15 +111,10 @@ fn fill(master: &Server) {
 #[track_caller]
 fn assert_full(server: &Server) {
     let mut connection = server.connection();
-    for Limiter { command, data_type, .. } in LIMITERS {
-        let algorithm = command.trim_start_matches("PREMIER.");
-        let line = format!("PREMIER.PEEK {TAG}:full:{data_type} {algorithm} 5 3650d");
+    for limiter in LIMITERS {
+        let line = format!("PREMIER.PEEK {TAG}:full:{} {} 5 3650d", limiter.data_type, limiter.algorithm());
         assert!(call(&mut connection, &line).limited, "{line}");
     }
-}
-
-fn is_master(node: &Server) -> bool {
-    info(&mut node.connection(), "replication", "role").is_some_and(|role| role == "master")
 }
 
 /// Waits until a replica has taken the place of a master that the others miss, and answers for its slots.

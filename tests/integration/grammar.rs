@@ -229,7 +229,7 @@ fn peek_and_all_refuse_what_the_limiters_refuse() {
     let server = Server::start();
     let mut connection = server.connection();
     for limiter in &LIMITERS {
-        let algorithm = limiter.command.trim_start_matches("PREMIER.");
+        let algorithm = limiter.algorithm();
         for Refused { words, sentence } in everything_refused(limiter) {
             let mut peek = redis::cmd("PREMIER.PEEK");
             peek.arg("key").arg(algorithm).arg(&words);

@@ -280,7 +280,7 @@ impl Arguments {
     fn commands(self, limiter: &Limiter, key: &str) -> [Cmd; 2] {
         let options = if limiter.has_bucket { self.bucket_options } else { "" };
         let arguments = format!("{}{options}", self.text);
-        let algorithm = limiter.command.trim_start_matches("PREMIER.");
+        let algorithm = limiter.algorithm();
         [
             command(&format!("PREMIER.PEEK {key} {algorithm} {arguments}")),
             command(&format!("{} {key} {arguments}", limiter.command)),

@@ -19,7 +19,7 @@ fn counts(connection: &mut Connection, algorithm: &str) -> [u64; 4] {
 }
 
 fn algorithms() -> [String; 4] {
-    LIMITERS.map(|limiter| limiter.command.trim_start_matches("PREMIER.").to_lowercase())
+    LIMITERS.map(|limiter| limiter.algorithm().to_lowercase())
 }
 
 #[test]

@@ -86,7 +86,7 @@ pub(crate) fn admitted_meanwhile(server: &Server, limiter: &Limiter, key: &str, 
 
 /// How much of [`LASTING`] a key has used.
 pub(crate) fn used(connection: &mut dyn ConnectionLike, limiter: &Limiter, key: &str) -> i64 {
-    let algorithm = limiter.command.trim_start_matches("PREMIER.");
+    let algorithm = limiter.algorithm();
     let reply: Reply = run(connection, &format!("PREMIER.PEEK {key} {algorithm} {LASTING}"));
     // It tells what would remain behind one more call.
     reply.limit - reply.remaining - 1

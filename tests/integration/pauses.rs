@@ -9,7 +9,7 @@ use crate::call::{LIMITERS, Reply, call, command, run};
 use crate::info::{info, info_number};
 use crate::load::{LASTING, admitted_meanwhile, used};
 use crate::patience::{wait_until, wait_until_blocked};
-use crate::replica::{assert_alike, primary, replica_of, wait_until_alike, wait_until_linked};
+use crate::replica::{assert_alike, is_master, primary, replica_of, wait_until_alike, wait_until_linked};
 use crate::snapshot::snapshot;
 
 /// Longer than a test takes.
@@ -48,7 +48,7 @@ fn while_writes_are_paused_calls_wait_undecided_and_limits_can_be_looked_at() {
     let before = snapshot(&server);
     let counted = |connection: &mut Connection| {
         LIMITERS.map(|limiter| {
-            let algorithm = limiter.command.trim_start_matches("PREMIER.").to_lowercase();
+            let algorithm = limiter.algorithm().to_lowercase();
             info(connection, "premier", &format!("premier_{algorithm}"))
         })
     };
@@ -161,14 +161,12 @@ fn while_writes_are_paused_nothing_is_replicated_although_keys_expire_and_are_lo
 fn a_failover_under_load_loses_no_unit_and_admits_none_twice() {
     let mut primary = primary().start();
     let mut replica = replica_of(&primary);
-    let is_replica =
-        |server: &Server| info(&mut server.connection(), "replication", "role").is_some_and(|role| role == "slave");
     for limiter in LIMITERS {
         let key = limiter.command;
         // Once it is a replica it refuses them.
         let admitted = admitted_meanwhile(&primary, &limiter, key, || {
             let () = run(&mut primary.connection(), "FAILOVER");
-            wait_until("the two have changed their roles", || is_replica(&primary) && !is_replica(&replica));
+            wait_until("the two have changed their roles", || is_master(&replica) && !is_master(&primary));
         });
         wait_until_linked(&primary);
         assert_alike(&replica, &primary);

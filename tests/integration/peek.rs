@@ -11,7 +11,7 @@ use crate::replica::{primary, replica_of, wait_until_alike};
 use crate::snapshot::snapshot;
 
 fn peek(connection: &mut Connection, limiter: &Limiter, key: &str, limit: &str) -> Reply {
-    let algorithm = limiter.command.trim_start_matches("PREMIER.").to_lowercase();
+    let algorithm = limiter.algorithm().to_lowercase();
     run(connection, &format!("PREMIER.PEEK {key} {algorithm} {limit}"))
 }
 

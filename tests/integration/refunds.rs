@@ -41,7 +41,7 @@ fn the_key_expires_when_what_is_left_is_over() {
         // A window ends when it would have, a bucket drains sooner.
         let expected = if limiter.has_bucket { 200_000 } else { 1_000_000 };
         assert!((expected - 5_000..=expected + 1).contains(&ttl), "{line}: {ttl}");
-        let algorithm = limiter.command.trim_start_matches("PREMIER.");
+        let algorithm = limiter.algorithm();
         let peek: Vec<i64> =
             run(&mut connection, &format!("PREMIER.PEEK {} {algorithm} 10 1000s COST 9", limiter.command));
         assert_eq!(peek[2], 8, "{line}");

@@ -21,6 +21,10 @@ pub(crate) fn replica_of(primary_server: &Server) -> Server {
     replica
 }
 
+pub(crate) fn is_master(server: &Server) -> bool {
+    info(&mut server.connection(), "replication", "role").is_some_and(|role| role == "master")
+}
+
 /// Waits until the replica has its primary's data.
 #[track_caller]
 pub(crate) fn wait_until_linked(replica: &Server) {

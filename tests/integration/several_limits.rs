@@ -37,7 +37,7 @@ fn all(connection: &mut Connection, limits: &str) -> Joint {
 /// One limit of each algorithm, on keys of these prefix.
 fn one_of_each(prefix: &str, limit: &str) -> String {
     let limits = LIMITERS.map(|limiter| {
-        let algorithm = limiter.command.trim_start_matches("PREMIER.");
+        let algorithm = limiter.algorithm();
         format!("{prefix}{algorithm} {algorithm} {limit}")
     });
     limits.join(" AND ")
@@ -88,7 +88,7 @@ fn it_is_charged_to_all_or_none_whichever_limits() {
     let mut connection = server.connection();
     for (index, limiter) in LIMITERS.iter().enumerate() {
         let () = run(&mut connection, "FLUSHALL");
-        let algorithm = limiter.command.trim_start_matches("PREMIER.");
+        let algorithm = limiter.algorithm();
         assert!(!call(&mut connection, &format!("{} {algorithm} 3 3650d COST 2", limiter.command)).limited);
         let limits = one_of_each("", "3 3650d COST 2");
         let before = snapshot(&server);
@@ -132,7 +132,7 @@ fn eight_clients_never_charge_one_limit_without_the_others() {
     let mut connection = server.connection();
     let mut used = |key: &str| run::<u64>(&mut connection, &format!("PREMIER.REFUND {key} 1000"));
     for limiter in LIMITERS {
-        assert_eq!(used(limiter.command.trim_start_matches("PREMIER.")), admitted, "{}", limiter.command);
+        assert_eq!(used(limiter.algorithm()), admitted, "{}", limiter.command);
     }
     assert_eq!((0..8).map(|client| used(&format!("client:{client}"))).sum::<u64>(), admitted);
 }
@@ -171,7 +171,7 @@ fn it_breaks_the_watch_of_each_of_its_keys_here_and_on_replicas() {
         for is_limited in [false, false, true] {
             let mut watchers = [&primary, &replica].map(Server::connection);
             for watcher in &mut watchers {
-                let () = run(watcher, &format!("WATCH {}", limiter.command.trim_start_matches("PREMIER.")));
+                let () = run(watcher, &format!("WATCH {}", limiter.algorithm()));
             }
             assert_eq!(all(&mut primary.connection(), &limits).reply.limited, is_limited);
             wait_until_alike(&primary, &replica);

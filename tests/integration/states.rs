@@ -93,7 +93,7 @@ fn fill_database(connection: &mut Connection) {
     }
     call(connection, "PREMIER.FIXED premfixed:aligned 9 3650d ALIGNED");
     let limits = LIMITERS.map(|limiter| {
-        let algorithm = limiter.command.trim_start_matches("PREMIER.");
+        let algorithm = limiter.algorithm();
         format!("{}:all {algorithm} 7 1h", limiter.data_type)
     });
     let _: Value = run(connection, &format!("PREMIER.ALL {}", limits.join(" AND ")));

@@ -32,7 +32,7 @@ fn it_answers_the_keys_that_limited_most_and_how_often() {
         for _ in 0..=times {
             call(&mut connection, &format!("{} {} 1 1h", limiter.command, limiter.data_type));
         }
-        let algorithm = limiter.command.trim_start_matches("PREMIER.");
+        let algorithm = limiter.algorithm();
         let _: Value = run(&mut connection, &format!("PREMIER.PEEK {} {algorithm} 1 1h", limiter.data_type));
     }
     let expected = [pair("premslide", 4), pair("premtoken", 3), pair("premfixed", 2), pair("premleaky", 1)];
