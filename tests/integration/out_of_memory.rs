@@ -40,7 +40,7 @@ fn without_memory_limits_can_be_looked_at_and_units_given_back() {
     let () = run(&mut connection, "CONFIG SET maxmemory 1");
     for limiter in LIMITERS {
         let key = limiter.command;
-        let peek = format!("PREMIER.PEEK {key} {} 5 3650d", key.trim_start_matches("PREMIER."));
+        let peek = format!("PREMIER.PEEK {key} {} 5 3650d", limiter.algorithm());
         assert_eq!(call(&mut connection, &peek).remaining, 1);
         assert_eq!(run::<i64>(&mut connection, &format!("PREMIER.REFUND {key} 2")), 2);
         assert_eq!(call(&mut connection, &peek).remaining, 3);
