@@ -15,6 +15,7 @@
 //! [`Builder::wrapper`] is (`valgrind --log-file=/tmp/%p.log`).
 
 mod cluster;
+#[cfg(feature = "containers")]
 mod container;
 mod module;
 mod network;
