@@ -18,14 +18,14 @@ const LIMIT: Limit<Token> = Limit::token_bucket(2, Duration::from_secs(60 * 60))
 /// itself.
 async fn decrypt_before(server: &Server) -> (String, String) {
     let CertifiedKey { cert, signing_key } =
-        generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate can be made");
+        generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate can be made");
     let config = ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(vec![cert.der().clone()], signing_key.into())
         .expect("the key is that of the certificate");
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
-    let url = format!("rediss://localhost:{}", listener.local_addr().expect("it is bound").port());
+    let url = format!("rediss://127.0.0.1:{}", listener.local_addr().expect("it is bound").port());
     let server = ("127.0.0.1", server.port());
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
