@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The server is `redis-server` from the `PATH`, or what `PREMIER_REDIS_SERVER` names, or the one in the container image that
-//! `PREMIER_TEST_IMAGE` names (`redis:8.2`). The module is that of this tree, or what
+//! `PREMIER_TEST_IMAGE` names (`redis:8.2`; with the feature `containers`). The module is that of this tree, or what
 //! `PREMIER_MODULE` names (see [`module_path()`]). `PREMIER_SERVER_WRAPPER` is put before the command line of each server, as
 //! [`Builder::wrapper`] is (`valgrind --log-file=/tmp/%p.log`).
 

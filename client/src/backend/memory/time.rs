@@ -4,8 +4,7 @@ use premier_algorithms::Timestamp;
 
 /// What a memory goes by.
 pub(super) enum Time {
-    /// The system's steady clock, for whose waits a caller is told how long: by another, though it were read sooner, a caller
-    /// who slept that long may come too early.
+    /// The clock by which callers sleep. By another, however fast it is read, one who slept as long as told may come too early.
     Monotonic {
         start: Instant,
         /// From the Unix epoch to the start.
