@@ -4,8 +4,8 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use premier_algorithms::{
-    Algorithm, Bucket, Clock, Cost, Fixed, FixedWindow, InvalidArgument, Leaky, Outcome, Period, Quota, Sliding, Span,
-    State, Timestamp, Token, Window, WindowStart,
+    Algorithm, BucketLimit, Clock, Cost, Fixed, FixedLimit, InvalidArgument, Leaky, LimitDuration, Outcome, Quota,
+    Sliding, SlidingLimit, Span, State, Timestamp, Token, WindowStart,
 };
 
 const START: u64 = 1_800_000_000_000_000;
@@ -31,17 +31,17 @@ fn bench_calls<A: Algorithm>(c: &mut Criterion, name: &str, limit: &A::Limit, mi
 
 fn bench_algorithms(c: &mut Criterion) {
     let window = |quota| -> Result<_, InvalidArgument> {
-        Ok(Window { quota: Quota::new(quota)?, length: Period::new(Span::from_secs(1))? })
+        Ok(SlidingLimit { quota: Quota::new(quota)?, duration: LimitDuration::new(Span::from_secs(1))? })
     };
     let bucket = |quota| -> Result<_, InvalidArgument> {
-        let (quota, period) = (Quota::new(quota)?, Period::new(Span::from_secs(1))?);
-        Ok(Bucket { quota, period, capacity: None, max_wait: None })
+        let (quota, duration) = (Quota::new(quota)?, LimitDuration::new(Span::from_secs(1))?);
+        Ok(BucketLimit { quota, duration, capacity: None, max_wait: None })
     };
     let window = |quota| window(quota).expect("these quotas are in bounds");
     let bucket = |quota| bucket(quota).expect("these quotas are in bounds");
     let fixed_window = |quota| {
-        let Window { quota, length } = window(quota);
-        FixedWindow { quota, length, start: WindowStart::FirstCall }
+        let SlidingLimit { quota, duration } = window(quota);
+        FixedLimit { quota, duration, start: WindowStart::FirstCall }
     };
 
     // A call every 20 ms: 50 a second.

@@ -9,7 +9,6 @@ mod data_types;
 mod effect;
 mod server;
 mod settings;
-mod sketch;
 
 use std::ffi::CStr;
 

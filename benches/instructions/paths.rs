@@ -7,7 +7,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use premier_algorithms::{Algorithm, Clock, Cost, Outcome, Period, Quota, Sliding, Span, State, Timestamp, Window};
+use premier_algorithms::{
+    Algorithm, Clock, Cost, LimitDuration, Outcome, Quota, Sliding, SlidingLimit, Span, State, Timestamp,
+};
 use redis::{Cmd, Connection};
 
 use crate::callgrind::Listener;
@@ -198,9 +200,9 @@ fn full_log(name: &'static str, line: &'static str, calls_a_part: u64) -> Path {
         // The oldest goes in a quarter of an hour, the newest came a while ago.
         let age = Duration::from_micros(length.as_micros()) * part / (PARTS + 1);
         let at = u64::try_from(end.saturating_sub(age).as_micros()).expect("this is before 2540");
-        let window = Window {
+        let window = SlidingLimit {
             quota: Quota::new(1_000_000).expect("in bounds"),
-            length: Period::new(length).expect("in bounds"),
+            duration: LimitDuration::new(length).expect("in bounds"),
         };
         let now = clock.read(Timestamp::from_micros(at));
         let decision = Sliding::decide(&log, now, &window, Cost::new(calls_a_part).expect("in bounds"));

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use premier_algorithms::{
-    Bucket, Capacity, Cost, Fixed, FixedWindow, InvalidArgument, Leaky, MaxWait, Period, Quota, Sliding, Span, Token,
-    Window, WindowStart,
+    BucketLimit, Capacity, Cost, Fixed, FixedLimit, InvalidArgument, Leaky, LimitDuration, MaxWait, Quota, Sliding,
+    SlidingLimit, Span, Token, WindowStart,
 };
 
 use crate::sealed;
@@ -132,8 +132,8 @@ impl Limit<Fixed> {
     /// # Errors
     /// When one is.
     pub const fn try_fixed_window(quota: u64, duration: Duration) -> Result<Self, InvalidArgument> {
-        let Window { quota, length } = ok!(window(quota, duration));
-        Ok(Self::of(FixedWindow { quota, length, start: WindowStart::FirstCall }))
+        let SlidingLimit { quota, duration } = ok!(window(quota, duration));
+        Ok(Self::of(FixedLimit { quota, duration, start: WindowStart::FirstCall }))
     }
 
     /// Windows begin at multiples of their duration since the Unix epoch: a day at midnight UTC, an hour at the full hour. So
@@ -148,7 +148,7 @@ impl Limit<Fixed> {
     /// ```
     #[must_use]
     pub const fn aligned(self) -> Self {
-        Self { bounds: FixedWindow { start: WindowStart::Aligned, ..self.bounds }, ..self }
+        Self { bounds: FixedLimit { start: WindowStart::Aligned, ..self.bounds }, ..self }
     }
 }
 
@@ -256,7 +256,7 @@ impl<A: Limiter> Limit<A> {
     }
 }
 
-impl<A: Limiter<Limit = Bucket>> Limit<A> {
+impl<A: Limiter<Limit = BucketLimit>> Limit<A> {
     /// Units that the bucket holds; as many as the quota if not given.
     ///
     /// # Panics
@@ -272,7 +272,7 @@ impl<A: Limiter<Limit = Bucket>> Limit<A> {
     /// When it is.
     pub const fn try_capacity(self, capacity: u64) -> Result<Self, InvalidArgument> {
         let capacity = Some(ok!(Capacity::new(capacity)));
-        Ok(Self { bounds: Bucket { capacity, ..self.bounds }, ..self })
+        Ok(Self { bounds: BucketLimit { capacity, ..self.bounds }, ..self })
     }
 
     /// How long a caller is ready to wait: 0 to 3650 days, whole microseconds, rounded down.
@@ -293,7 +293,7 @@ impl<A: Limiter<Limit = Bucket>> Limit<A> {
     /// When it is.
     pub const fn try_max_wait(self, max_wait: Duration) -> Result<Self, InvalidArgument> {
         let max_wait = Some(ok!(MaxWait::new(span(max_wait.as_micros()))));
-        Ok(Self { bounds: Bucket { max_wait, ..self.bounds }, ..self })
+        Ok(Self { bounds: BucketLimit { max_wait, ..self.bounds }, ..self })
     }
 
     fn with_patience(self, patience: Duration) -> Self {
@@ -305,17 +305,22 @@ impl<A: Limiter<Limit = Bucket>> Limit<A> {
     }
 }
 
-const fn window(quota: u64, duration: Duration) -> Result<Window, InvalidArgument> {
-    Ok(Window { quota: ok!(Quota::new(quota)), length: ok!(period(duration)) })
+const fn window(quota: u64, duration: Duration) -> Result<SlidingLimit, InvalidArgument> {
+    Ok(SlidingLimit { quota: ok!(Quota::new(quota)), duration: ok!(limit_duration(duration)) })
 }
 
-const fn bucket(quota: u64, duration: Duration) -> Result<Bucket, InvalidArgument> {
-    Ok(Bucket { quota: ok!(Quota::new(quota)), period: ok!(period(duration)), capacity: None, max_wait: None })
+const fn bucket(quota: u64, duration: Duration) -> Result<BucketLimit, InvalidArgument> {
+    Ok(BucketLimit {
+        quota: ok!(Quota::new(quota)),
+        duration: ok!(limit_duration(duration)),
+        capacity: None,
+        max_wait: None,
+    })
 }
 
 /// Rounded up: less would admit too much.
-const fn period(duration: Duration) -> Result<Period, InvalidArgument> {
-    Period::new(span(duration.as_nanos().div_ceil(1_000)))
+const fn limit_duration(duration: Duration) -> Result<LimitDuration, InvalidArgument> {
+    LimitDuration::new(span(duration.as_nanos().div_ceil(1_000)))
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "it is at most the largest")]

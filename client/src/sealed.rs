@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use premier_algorithms::{Bucket, Fixed, FixedWindow, Leaky, Sliding, Token, Window, WindowStart};
+use premier_algorithms::{BucketLimit, Fixed, FixedLimit, Leaky, Sliding, SlidingLimit, Token, WindowStart};
 use redis::Cmd;
 
 /// An algorithm that has a command.
@@ -38,24 +38,24 @@ impl Limiter for Leaky {
     const WORD: &'static str = "LEAKY";
 }
 
-impl Arguments for FixedWindow {
+impl Arguments for FixedLimit {
     fn write_to(&self, command: &mut Cmd) {
-        Window { quota: self.quota, length: self.length }.write_to(command);
+        SlidingLimit { quota: self.quota, duration: self.duration }.write_to(command);
         if self.start == WindowStart::Aligned {
             command.arg(premier_algorithms::ALIGNED.name);
         }
     }
 }
 
-impl Arguments for Window {
+impl Arguments for SlidingLimit {
     fn write_to(&self, command: &mut Cmd) {
-        command.arg(self.quota.get()).arg(self.length.get().to_string());
+        command.arg(self.quota.get()).arg(self.duration.get().to_string());
     }
 }
 
-impl Arguments for Bucket {
+impl Arguments for BucketLimit {
     fn write_to(&self, command: &mut Cmd) {
-        command.arg(self.quota.get()).arg(self.period.get().to_string());
+        command.arg(self.quota.get()).arg(self.duration.get().to_string());
         if let Some(capacity) = self.capacity {
             command.arg(premier_algorithms::CAPACITY.name).arg(capacity.get());
         }

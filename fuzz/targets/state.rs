@@ -12,8 +12,8 @@ use std::fmt::Debug;
 
 use libfuzzer_sys::fuzz_target;
 use premier_algorithms::{
-    Algorithm, Bucket, BucketState, Capacity, Clock, Cost, Decision, Fixed, FixedWindow, Leaky, MaxWait, Now, Outcome,
-    Period, Quota, Retry, Sliding, Span, State, Timestamp, Token, Units, Window, WindowStart,
+    Algorithm, BucketLimit, BucketState, Capacity, Clock, Cost, Decision, Fixed, FixedLimit, Leaky, LimitDuration,
+    MaxWait, Now, Outcome, Quota, Retry, Sliding, SlidingLimit, Span, State, Timestamp, Token, Units, WindowStart,
 };
 
 const MAX_UNITS: u64 = 1_000_000_000_000;
@@ -25,7 +25,7 @@ struct Script {
     now: Timestamp,
     elapsed: Span,
     quota: Quota,
-    duration: Period,
+    duration: LimitDuration,
     capacity: Option<Capacity>,
     cost: Cost,
     max_wait: Option<MaxWait>,
@@ -43,7 +43,7 @@ impl Script {
             now: Timestamp::from_micros(now % (1 << 54)),
             elapsed: Span::from_micros(elapsed),
             quota: Quota::new(quota % (MAX_UNITS + 1)).expect("in bounds"),
-            duration: Period::new(time).expect("in bounds"),
+            duration: LimitDuration::new(time).expect("in bounds"),
             capacity: (capacity > 0).then(|| Capacity::new(from_one(capacity)).expect("in bounds")),
             cost: Cost::new(from_one(cost)).expect("in bounds"),
             max_wait: (max_wait > 0)
@@ -53,16 +53,16 @@ impl Script {
         }
     }
 
-    fn window(&self) -> Window {
-        Window { quota: self.quota, length: self.duration }
+    fn window(&self) -> SlidingLimit {
+        SlidingLimit { quota: self.quota, duration: self.duration }
     }
 
-    fn fixed_window(&self, start: WindowStart) -> FixedWindow {
-        FixedWindow { quota: self.quota, length: self.duration, start }
+    fn fixed_window(&self, start: WindowStart) -> FixedLimit {
+        FixedLimit { quota: self.quota, duration: self.duration, start }
     }
 
-    fn bucket(&self) -> Bucket {
-        Bucket { quota: self.quota, period: self.duration, capacity: self.capacity, max_wait: self.max_wait }
+    fn bucket(&self) -> BucketLimit {
+        BucketLimit { quota: self.quota, duration: self.duration, capacity: self.capacity, max_wait: self.max_wait }
     }
 
     /// The longest that an admitted call may be told to wait by a bucket.

@@ -4,13 +4,20 @@ use std::ffi::CStr;
 use std::str;
 
 use premier_algorithms::{
-    Algorithm, Bucket, BucketState, COUNT, Capacity, Cost, Decision, MAX_BURST, Now, Outcome, PERIOD, Period, QUANTITY,
-    Quota, Retry, Span, Token,
+    Algorithm, Argument, BucketLimit, BucketState, Capacity, Cost, Decision, LimitDuration, Now, Outcome, Quota, Retry,
+    Span, Token, argument,
 };
 
 use super::arguments::parameter;
 use super::throttle::{Limiter, settle};
 use crate::server::{self, Call, Command, Error, Flags, Info, KeyPosition, Presence};
+
+static MAX_BURST: Argument =
+    argument!("max_burst", "Calls admitted at once beyond the first", units from 0 to 999_999_999_999);
+static COUNT: Argument = argument!("count", "Units admitted per period", units from 1 to 1_000_000_000_000);
+static PERIOD: Argument = argument!("period", "Seconds in which count units are admitted", units from 1 to 315_360_000);
+static QUANTITY: Argument =
+    argument!("quantity", "Units this call takes; 1 by default, and 0 only looks", units from 0 to 1_000_000_000_000);
 
 /// Answers as redis-cell does: whole seconds, and −1 for how long to wait when the call is admitted.
 #[derive(Debug)]
@@ -42,10 +49,10 @@ fn answer(call: &Call) -> Result<(), Error> {
     else {
         return Err(Error::WrongArity);
     };
-    let limit = Bucket {
+    let limit = BucketLimit {
         capacity: Some(Capacity::new(MAX_BURST.units(max_burst)? + 1)?),
         quota: Quota::new(COUNT.units(count)?)?,
-        period: Period::new(Span::from_secs(PERIOD.units(period)?))?,
+        duration: LimitDuration::new(Span::from_secs(PERIOD.units(period)?))?,
         max_wait: None,
     };
     let quantity = quantity.map_or(Ok(1), |quantity| QUANTITY.units(quantity))?;
@@ -69,7 +76,7 @@ fn answer(call: &Call) -> Result<(), Error> {
 /// What redis-cell left in a key: the theoretical arrival time, which is when the bucket will be empty, in nanoseconds since the
 /// Unix epoch. Any other string is somebody else's: redis-cell writes 64 bits, and those of this age have 19 digits, from 2001
 /// to 2262.
-fn left_behind(string: &[u8], now: Now, limit: &Bucket) -> Option<BucketState> {
+fn left_behind(string: &[u8], now: Now, limit: &BucketLimit) -> Option<BucketState> {
     const DIGITS: usize = 19;
     const NANOS_PER_MICRO: u64 = 1_000;
     if string.len() != DIGITS || !string.iter().all(u8::is_ascii_digit) || string.starts_with(b"0") {

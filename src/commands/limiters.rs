@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use premier_algorithms::{Arguments, Bucket, CallOption, Fixed, FixedWindow, Leaky, Sliding, Token, Window};
+use premier_algorithms::{Arguments, BucketLimit, CallOption, Fixed, FixedLimit, Leaky, Sliding, SlidingLimit, Token};
 
 use super::throttle::Limiter;
 use crate::counters::Counters;
@@ -18,8 +18,8 @@ impl Limiter for Fixed {
         &COUNTERS
     }
 
-    fn limit(arguments: &Arguments) -> FixedWindow {
-        FixedWindow { quota: arguments.quota, length: arguments.duration, start: arguments.start }
+    fn limit(arguments: &Arguments) -> FixedLimit {
+        FixedLimit { quota: arguments.quota, duration: arguments.duration, start: arguments.start }
     }
 }
 
@@ -34,8 +34,8 @@ impl Limiter for Sliding {
         &COUNTERS
     }
 
-    fn limit(arguments: &Arguments) -> Window {
-        Window { quota: arguments.quota, length: arguments.duration }
+    fn limit(arguments: &Arguments) -> SlidingLimit {
+        SlidingLimit { quota: arguments.quota, duration: arguments.duration }
     }
 }
 
@@ -50,7 +50,7 @@ impl Limiter for Token {
         &COUNTERS
     }
 
-    fn limit(arguments: &Arguments) -> Bucket {
+    fn limit(arguments: &Arguments) -> BucketLimit {
         bucket(arguments)
     }
 }
@@ -66,17 +66,17 @@ impl Limiter for Leaky {
         &COUNTERS
     }
 
-    fn limit(arguments: &Arguments) -> Bucket {
+    fn limit(arguments: &Arguments) -> BucketLimit {
         bucket(arguments)
     }
 }
 
 const BUCKET_OPTIONS: &[CallOption] = &[CallOption::Capacity, CallOption::Cost, CallOption::MaxWait, CallOption::Force];
 
-fn bucket(arguments: &Arguments) -> Bucket {
-    Bucket {
+fn bucket(arguments: &Arguments) -> BucketLimit {
+    BucketLimit {
         quota: arguments.quota,
-        period: arguments.duration,
+        duration: arguments.duration,
         capacity: arguments.capacity,
         max_wait: arguments.max_wait,
     }

@@ -4,14 +4,16 @@ use std::cell::RefCell;
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use premier_algorithms::{Now, TOP_COUNT, Timestamp};
+use premier_algorithms::sketch::{HALF_LIFE, Sketch};
+use premier_algorithms::{Argument, Now, Timestamp, argument};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
 use super::arguments::parameter;
 use crate::server::{self, Call, Command, Error, Flags, Info, KeyPosition, Keys, Parameter, ParameterKind, Presence};
 use crate::settings::TOP_KEYS;
-use crate::sketch::{HALF_LIFE, Sketch};
+
+static COUNT: Argument = argument!("count", "How many keys to answer", units from 1 to 256);
 
 const RESET: &str = "RESET";
 
@@ -41,7 +43,7 @@ impl Limited {
     #[cold]
     fn new() -> Self {
         Self {
-            sketch: Sketch::new(),
+            sketch: Sketch::default(),
             exact_since: Timestamp::default(),
             exact_calls: 0,
             random: SmallRng::seed_from_u64(0),
@@ -98,7 +100,7 @@ impl Command for Top {
         let choice = Parameter {
             name: "what",
             summary: "How many keys to answer, or to forget them; as many as premier.top-keys by default".to_owned(),
-            kind: ParameterKind::OneOf(vec![parameter(&TOP_COUNT, Presence::Required), reset]),
+            kind: ParameterKind::OneOf(vec![parameter(&COUNT, Presence::Required), reset]),
             presence: Presence::Optional,
         };
         Info {
@@ -120,9 +122,9 @@ impl Command for Top {
             return Ok(());
         }
         let len = match word {
-            Some(word) => TOP_COUNT
-                .units(word)
-                .map_err(|invalid| Error::Argument(format!("{invalid}, or {RESET} in its place")))?,
+            Some(word) => {
+                COUNT.units(word).map_err(|invalid| Error::Argument(format!("{invalid}, or {RESET} in its place")))?
+            }
             None => u64::MAX,
         };
         let len = len.min(TOP_KEYS.get().into());

@@ -3,10 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use premier_algorithms::{
-    ALGORITHM, ALIGNED, Argument, CAPACITY, COST, COUNT, DURATION, FORCE, MAX_BURST, MAX_WAIT, PERIOD, QUANTITY, QUOTA,
-    TOP_COUNT, UNITS,
-};
+use premier_algorithms::{ALGORITHM, ALIGNED, Argument, CAPACITY, COST, DURATION, FORCE, MAX_WAIT, QUOTA, UNITS};
 use premier_test_server::Server;
 use redis::{Connection, Value};
 
@@ -119,15 +116,44 @@ fn run_examples(page: &str, at_least: usize) {
 }
 
 #[test]
-fn the_reference_says_of_each_argument_what_the_parser_goes_by() {
+fn the_reference_describes_each_argument_as_the_parser_does() {
     let page = read("docs/commands.md");
-    let arguments: [&Argument; 14] = [
-        &QUOTA, &DURATION, &ALIGNED, &CAPACITY, &COST, &MAX_WAIT, &FORCE, &ALGORITHM, &UNITS, &TOP_COUNT, &MAX_BURST,
-        &COUNT, &PERIOD, &QUANTITY,
-    ];
+    let arguments: [&Argument; 9] =
+        [&QUOTA, &DURATION, &ALIGNED, &CAPACITY, &COST, &MAX_WAIT, &FORCE, &ALGORITHM, &UNITS];
     for argument in arguments {
         let row = format!("| `{}` | {} | {} |", argument.name, argument.summary, argument.allowed);
         assert!(page.contains(&row), "docs/commands.md lacks: {row}");
+    }
+}
+
+/// Arguments that one command alone has: COMMAND DOCS says what they mean, then what they may be.
+#[test]
+fn the_reference_describes_arguments_of_one_command_alone() {
+    let server = Server::builder().module_arguments("cell-compat yes").start();
+    let mut connection = server.connection();
+    let page = read("docs/commands.md");
+    for (command, expected) in [("CL.THROTTLE", 4), ("PREMIER.TOP", 1)] {
+        let docs: Value = redis::cmd("COMMAND").arg("DOCS").arg(command).query(&mut connection).expect("COMMAND DOCS");
+        let integers = integers(&pairs(&docs)[0].1);
+        assert_eq!(integers.len(), expected, "{command}: {integers:?}");
+        for (name, summary) in integers {
+            let (meaning, allowed) = summary.split_once(": ").expect("what it means, then what it may be");
+            let row = format!("| `{name}` | {meaning} | {allowed} |");
+            assert!(page.contains(&row), "docs/commands.md lacks: {row}");
+        }
+    }
+}
+
+/// The names and summaries of the integers among the arguments in this answer of COMMAND DOCS, at any depth.
+fn integers(docs: &Value) -> Vec<(String, String)> {
+    let fields = pairs(docs);
+    let field = |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, value)| value);
+    if field("type").is_some_and(|kind| string(kind) == "integer") {
+        return vec![(string(field("name").expect("a name")), string(field("summary").expect("a summary")))];
+    }
+    match field("arguments") {
+        Some(Value::Array(arguments)) => arguments.iter().flat_map(integers).collect(),
+        _ => Vec::new(),
     }
 }
 

@@ -50,7 +50,6 @@ mod replication;
 mod replies;
 mod server_commands;
 mod several_limits;
-mod sketch;
 mod time;
 mod top;
 mod transactions;

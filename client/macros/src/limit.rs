@@ -1,6 +1,6 @@
 //! Quota, duration and the rest of what calls are limited to.
 
-use premier_algorithms::{Capacity, Cost, InvalidArgument, Period, Quota};
+use premier_algorithms::{Capacity, Cost, InvalidArgument, LimitDuration, Quota};
 use proc_macro2::TokenStream;
 use quote::{format_ident, quote};
 use syn::{Error, Expr, ExprLit, Ident, Lit, Result};
@@ -32,7 +32,7 @@ impl Limit {
         check(limit.capacity.as_ref(), Capacity::new)?;
         check(limit.cost.as_ref(), Cost::new)?;
         if let Duration::Known { span, literal } = &limit.duration {
-            Period::new(*span).map_err(|invalid| Error::new_spanned(literal, invalid.rule()))?;
+            LimitDuration::new(*span).map_err(|invalid| Error::new_spanned(literal, invalid.rule()))?;
         }
         Ok(limit)
     }

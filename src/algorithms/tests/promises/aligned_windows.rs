@@ -1,4 +1,4 @@
-//! An aligned window begins at a multiple of its length since the epoch, whenever it is opened.
+//! An aligned window begins at a multiple of its duration since the epoch, whenever it is opened.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,9 @@ use proptest::prelude::*;
 
 use crate::exactness::answers_as;
 use crate::model::{FixedWindow, Limits, Outcome, Reply};
-use crate::scenario::{Call, Key, Subject, any_limits, any_windows, calls, calls_with_forced, encoded, period, start};
+use crate::scenario::{
+    Call, Key, Subject, any_limits, any_windows, calls, calls_with_forced, duration, encoded, start,
+};
 use crate::true_wait::{the_wait_is_true, what_a_limited_caller_is_told_is_true};
 
 const NOW: u64 = 1_800_000_000_000_000;
@@ -53,7 +55,7 @@ proptest! {
         let mut used = BTreeMap::<u64, u64>::new();
         for (at, units, reply) in replies(start, &calls, &limits.aligned()) {
             if reply.is_admitted() {
-                let used = used.entry(at / limits.period).or_default();
+                let used = used.entry(at / limits.duration).or_default();
                 *used += units;
                 prop_assert!(*used <= limits.quota);
                 prop_assert_eq!(reply.remaining, limits.quota - *used);
@@ -67,7 +69,7 @@ proptest! {
         start in start(), calls in calls_with_forced(60), limits in any_limits()
     ) {
         for (at, _, reply) in replies(start, &calls, &limits.aligned()) {
-            let next = (at / limits.period + 1) * limits.period;
+            let next = (at / limits.duration + 1) * limits.duration;
             if reply.is_admitted() {
                 prop_assert_eq!(at + reply.reset, next);
             } else if let Some(wait) = reply.retry() {
@@ -110,7 +112,7 @@ proptest! {
             let reply = key.call(now, limits, cost);
             if reply.is_admitted() {
                 if now >= end {
-                    end = if limits.is_aligned { (now / limits.period + 1) * limits.period } else { now + limits.period };
+                    end = if limits.is_aligned { (now / limits.duration + 1) * limits.duration } else { now + limits.duration };
                     used = 0;
                 }
                 used += cost;
@@ -126,9 +128,9 @@ proptest! {
     /// Whoever opened it: what a state says does not depend on who asks.
     #[test]
     fn an_open_window_stays_as_it_was_opened(
-        now in start(), period in period(), is_aligned: bool, share in 0..64_u64
+        now in start(), duration in duration(), is_aligned: bool, share in 0..64_u64
     ) {
-        let limits = Limits { is_aligned, ..Limits::new(10, period) };
+        let limits = Limits { is_aligned, ..Limits::new(10, duration) };
         let other = Limits { is_aligned: !is_aligned, ..limits };
         let mut key = Key::<Fixed>::fresh();
         let reset = key.call(now, &limits, 1).reset;
@@ -144,11 +146,11 @@ proptest! {
 /// 2027-01-15 08:00 UTC.
 #[test]
 fn a_day_begins_at_midnight_and_an_hour_at_the_full_hour() {
-    for (length, to_the_end) in [(DAY, 16 * HOUR), (HOUR, HOUR), (7 * HOUR, 3 * HOUR), (60 * SECOND, 60 * SECOND)] {
-        let limits = Limits::new(3, length).aligned();
+    for (duration, to_the_end) in [(DAY, 16 * HOUR), (HOUR, HOUR), (7 * HOUR, 3 * HOUR), (60 * SECOND, 60 * SECOND)] {
+        let limits = Limits::new(3, duration).aligned();
         let reset = Key::<Fixed>::fresh().call(NOW, &limits, 1).reset;
-        assert_eq!(reset, to_the_end, "of {length}");
-        assert_eq!((NOW + reset) % length, 0);
+        assert_eq!(reset, to_the_end, "of {duration}");
+        assert_eq!((NOW + reset) % duration, 0);
     }
     let mut key = Key::<Fixed>::fresh();
     let limits = Limits::new(3, HOUR).aligned();
@@ -165,10 +167,10 @@ fn an_open_window_reaches_from_where_it_began_to_where_the_new_length_ends_it() 
     assert_eq!(key.call(NOW + HOUR / 2, &hour, 2).reset, HOUR / 2);
     let at = NOW + HOUR * 3 / 4;
     // To ten, although no window of two hours that is aligned begins at eight and a quarter.
-    assert_eq!(key.ask(at, &Limits { period: 2 * HOUR, ..hour }, 1).reset, HOUR * 5 / 4);
-    assert_eq!(key.ask(at, &Limits { period: 7 * HOUR, ..hour }, 2).retry(), Some(HOUR * 25 / 4));
+    assert_eq!(key.ask(at, &Limits { duration: 2 * HOUR, ..hour }, 1).reset, HOUR * 5 / 4);
+    assert_eq!(key.ask(at, &Limits { duration: 7 * HOUR, ..hour }, 2).retry(), Some(HOUR * 25 / 4));
     // Over at twenty to nine; from then on forty minutes are aligned.
-    let over = Limits { period: 40 * 60 * SECOND, ..hour };
+    let over = Limits { duration: 40 * 60 * SECOND, ..hour };
     assert_eq!((key.ask(at, &over, 1).remaining, key.ask(at, &over, 1).reset), (2, 35 * 60 * SECOND));
     // The window that is open is obeyed by who would not align it.
     let first_call = Limits { is_aligned: false, ..hour };

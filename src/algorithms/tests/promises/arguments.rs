@@ -3,15 +3,15 @@
 use core::fmt::Debug;
 
 use premier_algorithms::{
-    ALGORITHM, ALIGNED, Argument, CAPACITY, COST, COUNT, Capacity, Cost, DURATION, FORCE, InvalidArgument, MAX_BURST,
-    MAX_WAIT, MaxWait, PERIOD, Period, QUANTITY, QUOTA, Quota, Span, TOP_COUNT, UNITS, Values,
+    ALGORITHM, ALIGNED, Argument, CAPACITY, COST, Capacity, Cost, DURATION, FORCE, InvalidArgument, LimitDuration,
+    MAX_WAIT, MaxWait, QUOTA, Quota, Span, UNITS, Values,
 };
 use proptest::prelude::*;
 
 const MAX_UNITS: u64 = 1_000_000_000_000;
 const MAX_TIME: u64 = 3650 * 24 * 60 * 60 * 1_000_000;
 
-fn micros<E>(time: Result<Period, E>) -> Option<u64> {
+fn micros<E>(time: Result<LimitDuration, E>) -> Option<u64> {
     time.ok().map(|time| time.get().as_micros())
 }
 
@@ -54,7 +54,7 @@ fn nonsense_is_an_error_that_names_the_argument() {
     accepts_no_nonsense(Quota::parse, &QUOTA);
     accepts_no_nonsense(Capacity::parse, &CAPACITY);
     accepts_no_nonsense(Cost::parse, &COST);
-    accepts_no_nonsense(Period::parse, &DURATION);
+    accepts_no_nonsense(LimitDuration::parse, &DURATION);
     accepts_no_nonsense(MaxWait::parse, &MAX_WAIT);
 }
 
@@ -63,7 +63,7 @@ fn a_time_needs_a_number_and_a_unit_that_exists_and_nothing_else() {
     for text in
         ["s", "ms", "d", "1000S", "1000Ms", "1min", "1w", "1y", "1 s", "1s ", "1ss", "1s1", "1.5s", "01s", "1000µs"]
     {
-        assert_eq!(micros(Period::parse(text.as_bytes())), None, "{text}");
+        assert_eq!(micros(LimitDuration::parse(text.as_bytes())), None, "{text}");
     }
 }
 
@@ -88,17 +88,8 @@ fn units_may_be_what_is_documented_and_no_more() {
 }
 
 /// All that are numbers of units, with the least and the most that they may be.
-const NUMBERS: [(&Argument, u64, u64); 9] = [
-    (&QUOTA, 0, MAX_UNITS),
-    (&CAPACITY, 1, MAX_UNITS),
-    (&COST, 1, MAX_UNITS),
-    (&UNITS, 1, MAX_UNITS),
-    (&MAX_BURST, 0, MAX_UNITS - 1),
-    (&COUNT, 1, MAX_UNITS),
-    (&PERIOD, 1, MAX_TIME / 1_000_000),
-    (&QUANTITY, 0, MAX_UNITS),
-    (&TOP_COUNT, 1, 256),
-];
+const NUMBERS: [(&Argument, u64, u64); 4] =
+    [(&QUOTA, 0, MAX_UNITS), (&CAPACITY, 1, MAX_UNITS), (&COST, 1, MAX_UNITS), (&UNITS, 1, MAX_UNITS)];
 
 #[test]
 fn each_number_may_be_what_its_argument_says_and_no_more() {
@@ -117,19 +108,6 @@ fn each_number_may_be_what_its_argument_says_and_no_more() {
     }
 }
 
-/// What redis-cell is told in bounds is so as a limit here.
-#[test]
-fn what_redis_cell_may_be_told_is_a_limit() {
-    let bounds = |argument: &Argument| match argument.values {
-        Values::Units { min, max } => [min, max],
-        _ => panic!("{} is no number of units", argument.name),
-    };
-    assert!(bounds(&MAX_BURST).iter().all(|units| Capacity::new(units + 1).is_ok()));
-    assert!(bounds(&COUNT).iter().all(|units| Quota::new(*units).is_ok()));
-    assert!(bounds(&PERIOD).iter().all(|seconds| Period::new(Span::from_secs(*seconds)).is_ok()));
-    assert_eq!(bounds(&QUANTITY).map(|units| Cost::new(units).is_ok()), [false, true], "nothing is no cost");
-}
-
 #[test]
 fn what_is_no_number_of_units_is_read_as_none() {
     for argument in [&DURATION, &MAX_WAIT, &ALGORITHM, &ALIGNED, &FORCE] {
@@ -141,7 +119,7 @@ fn what_is_no_number_of_units_is_read_as_none() {
 
 #[test]
 fn times_may_be_what_is_documented_and_no_more() {
-    for (time, is_period, is_wait) in [
+    for (time, is_duration, is_wait) in [
         (0, false, true),
         (1, false, true),
         (999, false, true),
@@ -152,8 +130,8 @@ fn times_may_be_what_is_documented_and_no_more() {
     ] {
         let text = format!("{time}us");
         let span = Span::from_micros(time);
-        assert_eq!(Period::new(span).map(Period::get).ok(), is_period.then_some(span));
-        assert_eq!(Period::parse(text.as_bytes()), Period::new(span));
+        assert_eq!(LimitDuration::new(span).map(LimitDuration::get).ok(), is_duration.then_some(span));
+        assert_eq!(LimitDuration::parse(text.as_bytes()), LimitDuration::new(span));
         assert_eq!(MaxWait::new(span).map(MaxWait::get).ok(), is_wait.then_some(span));
         assert_eq!(MaxWait::parse(text.as_bytes()), MaxWait::new(span));
     }
@@ -174,10 +152,10 @@ fn a_time_is_whole_seconds_or_has_a_unit() {
         ("87600h", MAX_TIME),
         ("315360000", MAX_TIME),
     ] {
-        assert_eq!(micros(Period::parse(text.as_bytes())), Some(expected), "{text}");
+        assert_eq!(micros(LimitDuration::parse(text.as_bytes())), Some(expected), "{text}");
     }
     for text in ["3651d", "87601h", "315360001", "0", "0s", "0d", "999us"] {
-        assert_eq!(micros(Period::parse(text.as_bytes())), None, "{text}");
+        assert_eq!(micros(LimitDuration::parse(text.as_bytes())), None, "{text}");
     }
     for text in ["0", "0us", "0ms", "0s", "0m", "0h", "0d"] {
         assert_eq!(MaxWait::parse(text.as_bytes()).map(MaxWait::get), Ok(Span::ZERO), "{text}");
@@ -188,7 +166,7 @@ fn a_time_is_whole_seconds_or_has_a_unit() {
 fn a_time_that_overflows_is_too_long() {
     // Each would be in bounds if it were cut to 64 bits.
     for text in ["18446744073710", "18446744073709552s", "5124095576030432h", "213503982334602d"] {
-        assert_eq!(micros(Period::parse(text.as_bytes())), None, "{text}");
+        assert_eq!(micros(LimitDuration::parse(text.as_bytes())), None, "{text}");
         assert!(MaxWait::parse(text.as_bytes()).is_err(), "{text}");
     }
 }
@@ -200,7 +178,7 @@ fn errors_name_the_argument_and_say_what_it_may_be() {
         (Quota::parse(b"x").unwrap_err(), "quota must be an integer from 0 to 1000000000000".to_owned()),
         (Capacity::parse(b"0").unwrap_err(), "CAPACITY must be an integer from 1 to 1000000000000".to_owned()),
         (Cost::new(0).unwrap_err(), "COST must be an integer from 1 to 1000000000000".to_owned()),
-        (Period::parse(b"0").unwrap_err(), format!("duration must be {time} 1ms to 3650d")),
+        (LimitDuration::parse(b"0").unwrap_err(), format!("duration must be {time} 1ms to 3650d")),
         (MaxWait::parse(b"-1").unwrap_err(), format!("MAXWAIT must be {time} 0 to 3650d")),
     ] {
         assert_eq!(error.to_string(), expected);

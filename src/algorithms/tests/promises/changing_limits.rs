@@ -52,11 +52,11 @@ fn a_raised_capacity_admits_at_once_and_a_lowered_one_limits_at_once() {
 }
 
 /// Five seconds after ten units of ten in ten seconds were used: what is told of a call for one, and of the rest.
-fn after_five_seconds<A: Subject>(period: u64) -> (u64, Option<u64>, u64) {
+fn after_five_seconds<A: Subject>(duration: u64) -> (u64, Option<u64>, u64) {
     let mut key = Key::<A>::fresh();
     let ten = Limits::new(10, 10 * SECOND);
     assert!(key.call(NOW, &ten, 10).is_admitted());
-    let reply = key.ask(NOW + 5 * SECOND, &Limits { period, ..ten }, 10);
+    let reply = key.ask(NOW + 5 * SECOND, &Limits { duration, ..ten }, 10);
     (reply.remaining, reply.retry(), reply.reset)
 }
 
@@ -148,7 +148,7 @@ fn what_was_admitted_long_ago_is_forgotten_although_windows_of_two_lengths_share
     while now < NOW + 180 * SECOND {
         let next = now + SECOND / 50;
         // Whichever window has no 64th that ends in between.
-        let ends = windows.map(|window| now * 64 / window.period < next * 64 / window.period);
+        let ends = windows.map(|window| now * 64 / window.duration < next * 64 / window.duration);
         now = next;
         let reply = key.call(now, &windows[usize::from(ends[0] && !ends[1])], 1);
         let counted = reply.limit - reply.remaining;
@@ -177,11 +177,11 @@ fn a_raised_rate_forgets_nothing_of_what_was_just_used() {
 /// Were units handed on from one window's entries to the other's, they would never go.
 #[test]
 fn alternating_lengths_let_go_of_units() {
-    let lengths = [60_000_000, 59_000_000].map(|length| Limits::new(1_000_000, length));
+    let durations = [60_000_000, 59_000_000].map(|duration| Limits::new(1_000_000, duration));
     let mut key = Key::<Sliding>::fresh();
-    for (call, limits) in (0..6_000_u64).zip(lengths.iter().cycle()) {
+    for (call, limits) in (0..6_000_u64).zip(durations.iter().cycle()) {
         let reply = key.call(call * 20_000, limits, 1);
-        // 50 calls a second, and those of two 64ths of the longest length at most.
+        // 50 calls a second, and those of two 64ths of the longest duration at most.
         assert!(reply.limit - reply.remaining <= 3_000 + 2 * 3_000 / 64 + 1);
     }
 }

@@ -14,7 +14,7 @@ const NOW: u64 = 1_800_000_000_000_000;
 const SECOND: u64 = 1_000_000;
 const HOUR: u64 = 3_600 * SECOND;
 
-/// What happens to the clock between two calls, in 64ths of a period.
+/// What happens to the clock between two calls, in 64ths of a duration.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Forward(u64),
@@ -36,7 +36,7 @@ fn no_window_ends_early(calls: &[Admitted], openings: &[bool], limits: &Limits) 
     for (call, opens) in calls.iter().zip(openings) {
         if *opens {
             prop_assert!(
-                opened.is_none_or(|opened| call.at - opened >= limits.period),
+                opened.is_none_or(|opened| call.at - opened >= limits.duration),
                 "opened at {opened:?}, {call:?}"
             );
             (opened, used) = (Some(call.at), 0);
@@ -56,11 +56,11 @@ fn admitted<A: Subject>(steps: &[(Step, u64)], limits: &Limits) -> Result<Vec<(A
     for (step, units) in steps {
         match step {
             Step::Forward(share) => {
-                let micros = (limits.period * share).div_ceil(64);
+                let micros = (limits.duration * share).div_ceil(64);
                 reading += micros;
                 elapsed += micros;
             }
-            Step::Back(share) => reading = reading.saturating_sub(limits.period * share / 64),
+            Step::Back(share) => reading = reading.saturating_sub(limits.duration * share / 64),
         }
         let units = (*units).min(A::full(limits));
         let reply = key.call(reading, limits, units);
@@ -199,12 +199,12 @@ fn waits_as_long_as_the_clock_was_ahead_at_most<A: Subject>(
     Ok(())
 }
 
-/// A key is filled in two calls so far apart, the clock steps back and goes on, each by so many 64ths of a period.
+/// A key is filled in two calls so far apart, the clock steps back and goes on, each by so many 64ths of a duration.
 fn the_wait_is_true_after_a_step_back<A: Subject>(
     [forward, back, on]: [u64; 3],
     limits: &Limits,
 ) -> Result<(), TestCaseError> {
-    let share = |share| limits.period * share / 64;
+    let share = |share| limits.duration * share / 64;
     let mut key = Key::<A>::fresh();
     let mut reading = NOW;
     let units = A::full(limits);
@@ -220,7 +220,7 @@ fn the_wait_is_true_after_a_step_back<A: Subject>(
     is_admitted_after_the_wait(&mut key, reading, limits, 1)
 }
 
-/// A full key tells a wait, of which so many 64ths have gone by when the clock steps back so many 64ths of a period.
+/// A full key tells a wait, of which so many 64ths have gone by when the clock steps back so many 64ths of a duration.
 fn the_wait_told_before_a_step_back_is_true<A: Subject>(
     on: u64,
     back: u64,
@@ -230,7 +230,7 @@ fn the_wait_told_before_a_step_back_is_true<A: Subject>(
     prop_assert!(key.call(NOW, limits, A::full(limits)).is_admitted());
     let wait = key.call(NOW, limits, 1).retry().unwrap();
     let waited = wait * on / 64;
-    let back = (limits.period * back / 64).min(NOW);
+    let back = (limits.duration * back / 64).min(NOW);
     key.clock.read(Timestamp::from_micros(NOW + waited));
     key.clock.read(Timestamp::from_micros(NOW + waited - back));
     let end = NOW + wait - back;
@@ -254,14 +254,14 @@ fn a_key_from_ahead_makes_wait_little_longer<A: Subject>(
     limits: &Limits,
 ) -> Result<(), TestCaseError> {
     let mut there = Key::<A>::fresh();
-    prop_assert!(there.call(NOW + limits.period * ahead / 64, limits, A::full(limits)).is_admitted());
+    prop_assert!(there.call(NOW + limits.duration * ahead / 64, limits, A::full(limits)).is_admitted());
     // One server was just started, the other has been running for an hour.
     let mut running = Clock::new();
     running.read(Timestamp::from_micros(NOW.saturating_sub(HOUR)));
     for clock in [Clock::new(), running] {
         let mut here = taken_over(&there, clock);
         here.clock.read(Timestamp::from_micros(NOW));
-        let (reading, ahead) = (NOW + limits.period * on / 64, limits.period * ahead / 64);
+        let (reading, ahead) = (NOW + limits.duration * on / 64, limits.duration * ahead / 64);
         waits_as_long_as_the_clock_was_ahead_at_most(&mut here, reading, limits, ahead)?;
     }
     Ok(())
@@ -279,7 +279,7 @@ fn a_key_from_ahead_mints_nothing<A: Subject>(
     let mut there = Key::<A>::fresh();
     let mut reading = NOW + ahead;
     for pause in pauses {
-        reading += limits.period * pause / 64;
+        reading += limits.duration * pause / 64;
         let remaining = there.ask(reading, limits, too_much).remaining;
         if remaining > 0 {
             there.call(reading, limits, remaining);
@@ -288,7 +288,7 @@ fn a_key_from_ahead_mints_nothing<A: Subject>(
     let stamp = there.state.latest_stamp().as_micros();
     for now in stamp.saturating_sub(2)..=(stamp + 2).min(reading) {
         let mut running = Clock::new();
-        running.read(Timestamp::from_micros(now.saturating_sub(100 * limits.period)));
+        running.read(Timestamp::from_micros(now.saturating_sub(100 * limits.duration)));
         let here = taken_over(&there, running);
         let [here, there] = [here.ask(now, limits, too_much), there.ask(reading, limits, too_much)];
         prop_assert!(here.remaining <= there.remaining, "{here:?} at {now}, {there:?} at {reading}");

@@ -5,7 +5,7 @@ use proptest::collection;
 use proptest::prelude::*;
 
 use crate::model::{FixedWindow, LeakyQueue, Limits, Model, Reply, SlidingLog, TokenBucket};
-use crate::scenario::{Call, Key, Kind, Subject, any_limits, calls, exact_bucket, period, start};
+use crate::scenario::{Call, Key, Kind, Subject, any_limits, calls, duration, exact_bucket, start};
 
 /// What a call of this kind is answered, and what it is charged if it is admitted.
 pub(crate) fn answer<M: Model>(model: &M, now: u64, limits: &Limits, kind: Kind, cost: u64) -> (Reply, u64) {
@@ -54,7 +54,7 @@ pub(crate) fn buckets_of_one_rate(first: impl Strategy<Value = Limits>) -> impl 
 
 pub(crate) fn windows_counted_exactly() -> impl Strategy<Value = Vec<Limits>> {
     let quota = prop_oneof![4 => 1..=10_u64, 1 => Just(0), 2 => 60..=64_u64];
-    let window = (quota, period()).prop_map(|(quota, period)| Limits::new(quota, period));
+    let window = (quota, duration()).prop_map(|(quota, duration)| Limits::new(quota, duration));
     collection::vec(window, 1..4)
 }
 
@@ -92,7 +92,7 @@ fn a_bucket_that_is_never_empty_stays_exact<A: Subject>(limits: &Limits, pause: 
     for call in 1..=5_000 {
         let reply = key.call(call * pause, limits, 1);
         assert!(reply.is_admitted());
-        let [used, drained] = [(at_first + call, limits.period), (call * pause, limits.quota)]
+        let [used, drained] = [(at_first + call, limits.duration), (call * pause, limits.quota)]
             .map(|(one, other)| u128::from(one) * u128::from(other));
         assert_eq!(u128::from(reply.reset), (used - drained).div_ceil(limits.quota.into()), "after {call} calls");
     }
@@ -101,14 +101,14 @@ fn a_bucket_that_is_never_empty_stays_exact<A: Subject>(limits: &Limits, pause: 
 #[test]
 fn a_bucket_that_is_never_empty_does_not_drift() {
     const TEN_YEARS: u64 = 3650 * 24 * 60 * 60 * 1_000_000;
-    for (quota, period, capacity, at_first, pause) in [
-        // Few units over a long period, then many over the longest that is exact.
+    for (quota, duration, capacity, at_first, pause) in [
+        // Few units over a long duration, then many over the longest that is exact.
         (999_999_999_989, TEN_YEARS - 1, 1 << 23, 1 << 22, 315),
         (7, TEN_YEARS - 3, 1 << 23, 1_000, 1_000_000_007),
         (999_999_937, (1 << 32) - 5, 1_000_000_000, 900_000_000, 4),
         (7, 1 << 32, 1_000_000_000, 900_000_000, 600_000_001),
     ] {
-        let limits = Limits::new(quota, period).with_capacity(capacity);
+        let limits = Limits::new(quota, duration).with_capacity(capacity);
         a_bucket_that_is_never_empty_stays_exact::<Token>(&limits, pause, at_first);
         a_bucket_that_is_never_empty_stays_exact::<Leaky>(&limits, pause, at_first);
     }

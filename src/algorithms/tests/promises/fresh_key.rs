@@ -1,6 +1,6 @@
 //! A fresh key admits exactly its limit, counting down what remains, and then limits.
 
-use premier_algorithms::{Bucket, Capacity, Fixed, Leaky, Period, Quota, Sliding, Span, Token};
+use premier_algorithms::{BucketLimit, Capacity, Fixed, Leaky, LimitDuration, Quota, Sliding, Span, Token};
 use proptest::prelude::*;
 
 use crate::model::{Limits, Outcome};
@@ -86,9 +86,9 @@ fn blocks<A: Subject>() {
 #[test]
 fn a_bucket_holds_its_capacity_or_else_its_quota_and_nothing_when_nothing_drains() {
     let full = |quota, capacity| {
-        let period = Period::new(Span::from_secs(1)).unwrap();
+        let duration = LimitDuration::new(Span::from_secs(1)).unwrap();
         let (quota, capacity) = (Quota::new(quota).unwrap(), capacity);
-        Bucket { quota, period, capacity, max_wait: None }.limit()
+        BucketLimit { quota, duration, capacity, max_wait: None }.limit()
     };
     let seven = Some(Capacity::new(7).unwrap());
     assert_eq!([full(5, None), full(5, seven), full(0, None), full(0, seven)], [5, 7, 0, 0]);

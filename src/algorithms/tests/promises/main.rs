@@ -20,6 +20,7 @@ mod never_too_much;
 mod overflow;
 mod refunds;
 mod several_limits;
+mod sketch;
 mod sliding_memory;
 mod strictness;
 mod taken_over;

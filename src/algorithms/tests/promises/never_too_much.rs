@@ -36,13 +36,13 @@ fn spans(calls: &[Admitted]) -> impl Iterator<Item = (Admitted, Admitted, u128)>
 /// Whether so many units are no more than `capacity` and what the rate makes of so many µs.
 fn within(units: u128, capacity: u64, micros: u64, limits: &Limits) -> bool {
     let [capacity, micros] = [capacity, micros].map(u128::from);
-    units * u128::from(limits.period) <= capacity * u128::from(limits.period) + micros * u128::from(limits.quota)
+    units * u128::from(limits.duration) <= capacity * u128::from(limits.duration) + micros * u128::from(limits.quota)
 }
 
 pub(crate) fn fixed_never_admits_too_much(calls: &[Admitted], limits: &Limits) -> Result<(), TestCaseError> {
     let mut window: Option<(u64, u64)> = None;
     for call in calls {
-        let open = window.filter(|(opened, _)| call.at - opened < limits.period);
+        let open = window.filter(|(opened, _)| call.at - opened < limits.duration);
         let (opened, used) = open.unwrap_or((call.at, 0));
         prop_assert!(used + call.units <= limits.quota, "too much since {opened}: {call:?}");
         window = Some((opened, used + call.units));
@@ -52,7 +52,7 @@ pub(crate) fn fixed_never_admits_too_much(calls: &[Admitted], limits: &Limits) -
 
 pub(crate) fn sliding_never_admits_too_much(calls: &[Admitted], limits: &Limits) -> Result<(), TestCaseError> {
     for (first, last, units) in spans(calls) {
-        if last.at - first.at < limits.period {
+        if last.at - first.at < limits.duration {
             prop_assert!(units <= limits.quota.into(), "{units} from {first:?} to {last:?}");
         }
     }

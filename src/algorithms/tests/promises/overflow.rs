@@ -16,9 +16,9 @@ pub(crate) fn extreme_limits() -> impl Iterator<Item = Limits> {
     let capacities = [None, Some(1), Some(MAX_UNITS)];
     let max_waits = [None, Some(0), Some(MAX_TIME)];
     quotas.into_iter().flat_map(move |quota| {
-        [1_000, MAX_TIME].into_iter().flat_map(move |period| {
+        [1_000, MAX_TIME].into_iter().flat_map(move |duration| {
             capacities.into_iter().flat_map(move |capacity| {
-                max_waits.into_iter().map(move |max_wait| Limits { capacity, max_wait, ..Limits::new(quota, period) })
+                max_waits.into_iter().map(move |max_wait| Limits { capacity, max_wait, ..Limits::new(quota, duration) })
             })
         })
     })

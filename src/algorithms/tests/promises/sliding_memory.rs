@@ -5,7 +5,7 @@ use proptest::collection;
 use proptest::prelude::*;
 
 use crate::model::Limits;
-use crate::scenario::{Key, any_quota, encoded, period};
+use crate::scenario::{Key, any_quota, duration, encoded};
 
 const NOW: u64 = 1_800_000_000_000_000;
 const MAX_ENTRIES: usize = 66;
@@ -16,14 +16,14 @@ fn entries(key: &Key<Sliding>) -> usize {
 
 #[test]
 fn calls_ten_times_as_dense_as_entries_take_no_more_than_66() {
-    for period in [1_000, 1_001, 64_000, 1_000_000] {
-        let limits = Limits::new(1_000_000_000_000, period);
+    for duration in [1_000, 1_001, 64_000, 1_000_000] {
+        let limits = Limits::new(1_000_000_000_000, duration);
         let mut key = Key::<Sliding>::fresh();
         for call in 0..2_000 {
-            assert!(key.call(NOW + call * period / 640, &limits, 1).is_admitted());
+            assert!(key.call(NOW + call * duration / 640, &limits, 1).is_admitted());
             assert!(entries(&key) <= MAX_ENTRIES);
         }
-        // Eleven calls fit into a 64th of the period, both ends included.
+        // Eleven calls fit into a 64th of the duration, both ends included.
         assert!(entries(&key) >= MAX_ENTRIES * 10 / 11 - 1);
     }
 }
@@ -42,9 +42,9 @@ fn a_log_that_was_exact_loses_no_unit_when_it_no_longer_fits() {
     assert!(entries(&key) <= MAX_ENTRIES);
     // None counts a microsecond less than the window, none a 64th of it longer.
     for call in 0..80 {
-        let end = NOW + call * 250 + large.period;
+        let end = NOW + call * 250 + large.duration;
         assert!(key.ask(end - 1, &large, 1_001).remaining <= 1_000 - 80 + call);
-        assert!(key.ask(end + large.period / 64, &large, 1_001).remaining > 1_000 - 80 + call);
+        assert!(key.ask(end + large.duration / 64, &large, 1_001).remaining > 1_000 - 80 + call);
     }
 }
 
@@ -65,7 +65,7 @@ fn a_log_that_no_longer_fits_loses_no_unit_wherever_it_is_dense() {
     }
     assert_eq!(entries(&key), MAX_ENTRIES);
     for (before, moment) in (0_u64..).zip(moments) {
-        let end = moment + large.period;
+        let end = moment + large.duration;
         assert!(key.ask(end - 1, &large, 1_001).remaining <= 1_000 - 67 + before);
         assert!(key.ask(end + 150, &large, 1_001).remaining > 1_000 - 67 + before);
     }
@@ -107,16 +107,16 @@ fn an_exact_log_takes_an_entry_for_each_moment() {
 proptest! {
     #[test]
     fn a_log_never_takes_more_than_66_entries(
-        limits in collection::vec((any_quota(), period()), 1..4),
+        limits in collection::vec((any_quota(), duration()), 1..4),
         calls in collection::vec((0..4_u64, 0..640_u64, 1..=3_u64, 1..=40_u64), 1..20),
     ) {
         let mut key = Key::<Sliding>::fresh();
         let mut now = NOW;
         for (window, step, units, repeated) in calls {
-            let (quota, period) = limits[usize::try_from(window).unwrap() % limits.len()];
-            let window = Limits::new(quota, period);
+            let (quota, duration) = limits[usize::try_from(window).unwrap() % limits.len()];
+            let window = Limits::new(quota, duration);
             for _ in 0..repeated {
-                now += step * period / 64 / 100;
+                now += step * duration / 64 / 100;
                 key.call(now, &window, units);
                 prop_assert!(entries(&key) <= MAX_ENTRIES);
             }

@@ -10,7 +10,7 @@ use crate::model::{
     rounded_up, token,
 };
 use crate::scenario::{
-    Call, Key, Kind, MANY_UNITS, MAX_EXACT_PERIOD, Subject, any_limits, calls, huge_bucket, period, start,
+    Call, Key, Kind, MANY_UNITS, MAX_EXACT_DURATION, Subject, any_limits, calls, duration, huge_bucket, start,
 };
 
 /// Nobody is better off than with the lenient answer.
@@ -96,12 +96,12 @@ fn half_to_the(power: u32) -> Exact {
 
 /// A tick, to which a level is rounded in any case, in units.
 fn tick(limits: &Limits) -> Exact {
-    Exact::new(1.into(), limits.period.into())
+    Exact::new(1.into(), limits.duration.into())
 }
 
 /// How much too high a level may be that is kept of so many units, those under way counted whole.
 pub(crate) fn rounding(units: u64, limits: &Limits) -> Exact {
-    let is_exact = units < MANY_UNITS || limits.period <= MAX_EXACT_PERIOD;
+    let is_exact = units < MANY_UNITS || limits.duration <= MAX_EXACT_DURATION;
     if is_exact { exact(0) } else { half_to_the(32) + tick(limits) }
 }
 
@@ -116,7 +116,7 @@ pub(crate) struct Kept<A: Bucket> {
     pub(crate) model: A::Model,
     /// By how much the level may be too high that is kept.
     pub(crate) high: Exact,
-    /// For which period it is kept, and how finely.
+    /// For which duration it is kept, and how finely.
     pub(crate) as_of: Option<(u64, Exact)>,
 }
 
@@ -146,7 +146,7 @@ pub(crate) fn goes_on_rounding_no_more_than_it_must<A: Bucket>(
         let cost = call.cost(A::full(limits));
         let level = A::level(&model).units(now, limits);
         let (mut less, mut more) = (low.clone(), high.clone());
-        if let Some((_, fineness)) = kept.as_ref().filter(|(period, _)| *period != limits.period) {
+        if let Some((_, fineness)) = kept.as_ref().filter(|(duration, _)| *duration != limits.duration) {
             // Kept rounded up, and read rounded down to a tick.
             less += fineness;
             more += tick(limits);
@@ -164,7 +164,7 @@ pub(crate) fn goes_on_rounding_no_more_than_it_must<A: Bucket>(
         if reply.is_admitted() {
             model.admit(now, limits, cost);
             (low, high) = (less, after);
-            kept = Some((limits.period, fineness(units)));
+            kept = Some((limits.duration, fineness(units)));
         }
         last = Some(reply);
     }
@@ -184,7 +184,7 @@ pub(crate) fn sliding_counts_long_enough_and_little_longer(
     parts: u64,
 ) -> Result<(), TestCaseError> {
     // A 64th of it is as many 64ths of a microsecond as it has microseconds.
-    let longer = parts * windows.iter().map(|window| window.period).max().unwrap();
+    let longer = parts * windows.iter().map(|window| window.duration).max().unwrap();
     let (mut key, mut shortest_log, mut longest_log) =
         (Key::<Sliding>::fresh(), SlidingLog::default(), SlidingLog::default());
     let (mut now, mut last) = (start, None);
@@ -212,11 +212,11 @@ pub(crate) fn sliding_counts_long_enough_and_little_longer(
 
 pub(crate) fn window_above_64() -> impl Strategy<Value = Limits> {
     let quota = prop_oneof![3 => 65..=200_u64, 1 => 65..=1_000_000_000_000_u64, 1 => Just(1_000_000_000_000)];
-    (quota, period()).prop_map(|(quota, period)| Limits::new(quota, period))
+    (quota, duration()).prop_map(|(quota, duration)| Limits::new(quota, duration))
 }
 
 pub(crate) fn any_window() -> impl Strategy<Value = Limits> {
-    prop_oneof![2 => window_above_64(), 1 => (1..=64_u64, period()).prop_map(|(q, d)| Limits::new(q, d))]
+    prop_oneof![2 => window_above_64(), 1 => (1..=64_u64, duration()).prop_map(|(q, d)| Limits::new(q, d))]
 }
 
 proptest! {
@@ -269,19 +269,19 @@ fn oldest_counted(calls: &[u64], reply: &Reply) -> u64 {
     calls[calls.len() - 1] - calls[calls.len() - counted]
 }
 
-/// Calls with the shorter length start an entry each time it may, those with the longer fill it up: 65 wide ones, side by
-/// side, are more than there is room for once only the longer length counts.
+/// Calls with the shorter duration start an entry each time it may, those with the longer fill it up: 65 wide ones, side by
+/// side, are more than there is room for once only the longer duration counts.
 #[test]
 fn sliding_counts_two_64ths_of_the_longest_period_too_long_at_most_when_two_lengths_meet_at_their_worst() {
     const PART: u64 = 1 << 20;
     const LENGTH: u64 = 65 * (PART + 1);
-    let [long, short] = [LENGTH, 64 * PART].map(|length| Limits::new(1_000_000_000_000, length));
+    let [long, short] = [LENGTH, 64 * PART].map(|duration| Limits::new(1_000_000_000_000, duration));
     let mut key = Key::<Sliding>::fresh();
     let mut calls = Vec::new();
     let mut call = |at, limits: &Limits| {
         calls.push(at);
         let oldest = oldest_counted(&calls, &key.call(at, limits, 1));
-        assert!(oldest < limits.period + 2 * LENGTH / 64, "one of {oldest} µs ago counts");
+        assert!(oldest < limits.duration + 2 * LENGTH / 64, "one of {oldest} µs ago counts");
     };
     let mut at = 1_800_000_000_000_000;
     for _ in 0..65 {
@@ -295,20 +295,20 @@ fn sliding_counts_two_64ths_of_the_longest_period_too_long_at_most_when_two_leng
     }
 }
 
-/// How much too long a unit counts at most, with calls each millisecond around each 64th of a window of this length.
-fn the_most_counted_too_long(length: u64) -> u64 {
-    let limits = Limits::new(1_000_000_000_000, length);
+/// How much too long a unit counts at most, with calls each millisecond around each 64th of a window of this duration.
+fn the_most_counted_too_long(duration: u64) -> u64 {
+    let limits = Limits::new(1_000_000_000_000, duration);
     let mut key = Key::<Sliding>::fresh();
     let mut calls = Vec::new();
     let mut most = 0;
     for part in 0..140 {
         for milli in if part == 0 { 300..305 } else { 0..305 } {
-            let at = 1_800_000_000_000_000 + part * (length / 64) + milli * 1_000;
+            let at = 1_800_000_000_000_000 + part * (duration / 64) + milli * 1_000;
             calls.push(at);
             let reply = key.call(at, &limits, 1);
-            let used = calls.len() - calls.partition_point(|call| call + length <= at);
+            let used = calls.len() - calls.partition_point(|call| call + duration <= at);
             assert!(reply.limit - reply.remaining >= u64::try_from(used).unwrap(), "less counts than was used");
-            most = most.max(oldest_counted(&calls, &reply).saturating_sub(length));
+            most = most.max(oldest_counted(&calls, &reply).saturating_sub(duration));
         }
     }
     most
@@ -317,8 +317,8 @@ fn the_most_counted_too_long(length: u64) -> u64 {
 #[test]
 fn sliding_counts_a_64th_too_long_at_most_however_dense_the_calls_are() {
     // The longest for which a 64th is kept to the microsecond.
-    for length in [1_000_000_000, 1 << 38] {
-        assert!(the_most_counted_too_long(length) <= length / 64);
+    for duration in [1_000_000_000, 1 << 38] {
+        assert!(the_most_counted_too_long(duration) <= duration / 64);
     }
 }
 
@@ -332,7 +332,7 @@ fn sliding_counts_a_64th_too_long_at_most_over_very_long_windows_too() {
 }
 
 fn an_admitted_call_is_told_what_is_kept<A: Subject>() {
-    // A fraction in 2³² parts tells every second or third tick of this period from the next.
+    // A fraction in 2³² parts tells every second or third tick of this duration from the next.
     let limits = Limits::new(1, 3 << 31).with_capacity(2 * MANY_UNITS);
     for used in MANY_UNITS - 2..=MANY_UNITS + 1 {
         for at in 1..8 {
@@ -340,7 +340,7 @@ fn an_admitted_call_is_told_what_is_kept<A: Subject>() {
             assert!(key.call(0, &limits, used - 1).is_admitted());
             let told = key.call(at, &limits, 1).reset;
             assert_eq!(key.ask(at, &limits, 2 * MANY_UNITS).reset, told, "{used} units at {at}");
-            assert!(told >= used * limits.period - at, "{used} units at {at} forget something");
+            assert!(told >= used * limits.duration - at, "{used} units at {at} forget something");
         }
     }
 }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use crate::model::{Exact, Level, Limits, MAX_USED, Outcome, Reply, TokenBucket, exact, rounded_down, rounded_up};
 use crate::scenario::{
-    Key, MANY_UNITS, MAX_EXACT_PERIOD, MAX_UNITS, any_limits, calls, calls_with_forced, encoded, exact_bucket,
+    Key, MANY_UNITS, MAX_EXACT_DURATION, MAX_UNITS, any_limits, calls, calls_with_forced, encoded, exact_bucket,
     huge_bucket, start,
 };
 use crate::strictness::{Kept, changing_limits, fineness, goes_on_rounding_no_more_than_it_must, rounding};
@@ -16,7 +16,7 @@ const MAX_TIME: u64 = 3650 * 24 * 60 * 60 * 1_000_000;
 #[derive(Debug, Clone, Copy)]
 enum Rest {
     Micros(u64),
-    /// So many 64ths of a period.
+    /// So many 64ths of a duration.
     Share(u64),
     /// The time that so many units take, rounded down, give or take a moment.
     Units(u64, i64),
@@ -25,7 +25,7 @@ enum Rest {
 impl Rest {
     fn micros(self, limits: &Limits) -> u64 {
         let of_period = |times: u64, parts: u64| {
-            u64::try_from(u128::from(limits.period) * u128::from(times) / u128::from(parts)).unwrap_or(u64::MAX)
+            u64::try_from(u128::from(limits.duration) * u128::from(times) / u128::from(parts)).unwrap_or(u64::MAX)
         };
         match self {
             Self::Micros(micros) => micros,
@@ -57,7 +57,7 @@ fn any_rest() -> impl Strategy<Value = Rest> {
 
 /// One of which a 2³²nd of a unit takes more than a microsecond, and which may have many in it all the same.
 fn slow_bucket() -> impl Strategy<Value = Limits> {
-    (500..=30_000_u64, MAX_TIME / 2..=MAX_TIME).prop_map(|(quota, period)| Limits::new(quota, period))
+    (500..=30_000_u64, MAX_TIME / 2..=MAX_TIME).prop_map(|(quota, duration)| Limits::new(quota, duration))
 }
 
 fn any_bucket() -> impl Strategy<Value = Limits> {
@@ -101,7 +101,7 @@ proptest! {
         start in start(), calls in calls(20), limits in exact_bucket(), rest in any_rest()
     ) {
         let limits = Limits { max_wait: None, quota: limits.quota.max(1), ..limits };
-        let most = if limits.period <= MAX_EXACT_PERIOD { MAX_USED } else { MANY_UNITS - 1 };
+        let most = if limits.duration <= MAX_EXACT_DURATION { MAX_USED } else { MANY_UNITS - 1 };
         let rest = rest.micros(&limits).min(rounded_down(&(exact(most) / limits.rate())));
         let mut key = Key::empty_after(rest, start, &limits);
         let mut cell = Cell { arrival: exact(start) + exact(rest) };
@@ -132,7 +132,7 @@ proptest! {
             key: Key::empty_after(rest, start, &first),
             model: TokenBucket { missing },
             high: rounding(units, &first),
-            as_of: Some((first.period, fineness(units))),
+            as_of: Some((first.duration, fineness(units))),
         };
         let limits = if all_alike { vec![first] } else { [vec![first], others].concat() };
         goes_on_rounding_no_more_than_it_must(taken_over, start, &calls, &limits)?;
@@ -189,10 +189,10 @@ proptest! {
 #[test]
 fn no_rest_is_too_long_for_any_limit() {
     for quota in [1, 2, 3, MAX_UNITS - 1, MAX_UNITS] {
-        for period in [1_000, 1_001, MAX_EXACT_PERIOD, MAX_EXACT_PERIOD + 1, MAX_TIME - 1, MAX_TIME] {
-            let limits = Limits::new(quota, period);
+        for duration in [1_000, 1_001, MAX_EXACT_DURATION, MAX_EXACT_DURATION + 1, MAX_TIME - 1, MAX_TIME] {
+            let limits = Limits::new(quota, duration);
             let full = rounded_up(&(exact(MAX_USED) / limits.rate()));
-            for rest in [1, 2, period - 1, period, period + 1, full - 1, full, full + 1, u64::MAX - 1, u64::MAX] {
+            for rest in [1, 2, duration - 1, duration, duration + 1, full - 1, full, full + 1, u64::MAX - 1, u64::MAX] {
                 let key = Key::empty_after(rest, 0, &limits);
                 assert_eq!(BucketState::decode(&encoded(&key.state)), Some(key.state), "{rest} {limits:?}");
                 let reset = key.look(0, &limits).reset;

@@ -96,7 +96,7 @@ proptest! {
     }
 }
 
-/// Half of an odd quota has been refilled by half of the period: half a token is on its way.
+/// Half of an odd quota has been refilled by half of the duration: half a token is on its way.
 #[test]
 fn the_wait_is_true_when_the_missing_tokens_come_on_the_very_microsecond() {
     let limits = Limits::new(10_000_000_001, 2_000).with_max_wait(1_000);

@@ -1,5 +1,5 @@
 //! FIXED: the first admitted call opens a window; at most a quota is admitted in it. An aligned one begins at a multiple of its
-//! period.
+//! duration.
 
 use super::{Exact, Limits, Model, Outcome, Reply, exact};
 
@@ -13,14 +13,14 @@ impl FixedWindow {
     /// What was used in the open window, and when that ends.
     fn open(&self, now: u64, limits: &Limits) -> Option<(u64, u64)> {
         let (opened, used) = self.window?;
-        let end = opened + limits.period;
+        let end = opened + limits.duration;
         (now < end).then_some((used, end))
     }
 }
 
 /// When a window begins that is opened now.
 fn beginning(now: u64, limits: &Limits) -> u64 {
-    if limits.is_aligned { now / limits.period * limits.period } else { now }
+    if limits.is_aligned { now / limits.duration * limits.duration } else { now }
 }
 
 impl Model for FixedWindow {
@@ -38,12 +38,12 @@ impl Model for FixedWindow {
             },
             limit: limits.quota,
             remaining: limits.quota.saturating_sub(used + if admitted { cost } else { 0 }),
-            reset: if admitted && open.is_none() { beginning(now, limits) + limits.period - now } else { rest },
+            reset: if admitted && open.is_none() { beginning(now, limits) + limits.duration - now } else { rest },
         }
     }
 
     fn reply_to_charge(&self, now: u64, limits: &Limits, units: u64) -> Reply {
-        let (used, end) = self.open(now, limits).unwrap_or((0, beginning(now, limits) + limits.period));
+        let (used, end) = self.open(now, limits).unwrap_or((0, beginning(now, limits) + limits.duration));
         Reply {
             outcome: Outcome::Admitted { wait: 0 },
             limit: limits.quota,

@@ -30,16 +30,16 @@ pub(crate) const MAX_USED: u64 = 2_000_000_000_000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub(crate) quota: u64,
-    pub(crate) period: u64,
+    pub(crate) duration: u64,
     pub(crate) capacity: Option<u64>,
     pub(crate) max_wait: Option<u64>,
-    /// Whether a fixed window begins at a multiple of its period.
+    /// Whether a fixed window begins at a multiple of its duration.
     pub(crate) is_aligned: bool,
 }
 
 impl Limits {
-    pub(crate) const fn new(quota: u64, period: u64) -> Self {
-        Self { quota, period, capacity: None, max_wait: None, is_aligned: false }
+    pub(crate) const fn new(quota: u64, duration: u64) -> Self {
+        Self { quota, duration, capacity: None, max_wait: None, is_aligned: false }
     }
 
     pub(crate) const fn with_capacity(self, capacity: u64) -> Self {
@@ -64,7 +64,7 @@ impl Limits {
 
     /// Units per µs.
     pub(crate) fn rate(&self) -> Exact {
-        Exact::new(self.quota.into(), self.period.into())
+        Exact::new(self.quota.into(), self.duration.into())
     }
 }
 

@@ -1,4 +1,4 @@
-//! SLIDING: at most a quota in any span of the period's length, from a log of every call.
+//! SLIDING: at most a quota in any span of the duration, from a log of every call.
 
 use super::{Exact, Limits, Model, Outcome, Reply, exact};
 
@@ -13,7 +13,7 @@ impl SlidingLog {
     /// when its latest call no longer counts: that call is never counted longer.
     pub(crate) fn reply_when_counting_longer(&self, longer: u64, now: u64, limits: &Limits, cost: u64) -> Reply {
         // How long each call counts from now on, in 64ths of a microsecond.
-        let rest = |at: u64, longer: u64| (64 * (at + limits.period) + longer).saturating_sub(64 * now);
+        let rest = |at: u64, longer: u64| (64 * (at + limits.duration) + longer).saturating_sub(64 * now);
         let counted = |later: u64| -> u64 {
             let calls = self.calls.iter().filter(|(at, _)| rest(*at, longer) > later);
             calls.map(|(_, units)| units).sum()
@@ -36,7 +36,7 @@ impl SlidingLog {
             limit: limits.quota,
             remaining,
             reset: match self.calls.last() {
-                _ if admitted => limits.period,
+                _ if admitted => limits.duration,
                 Some((at, _)) => rest(*at, 0) / 64,
                 None => 0,
             },
@@ -44,12 +44,12 @@ impl SlidingLog {
     }
 
     fn counted(&self, now: u64, limits: &Limits) -> u64 {
-        self.calls.iter().filter(|(at, _)| now < at + limits.period).map(|(_, units)| units).sum()
+        self.calls.iter().filter(|(at, _)| now < at + limits.duration).map(|(_, units)| units).sum()
     }
 
     /// Forgets what does not count any more.
     pub(crate) fn forget(&mut self, now: u64, limits: &Limits) {
-        self.calls.retain(|(at, _)| at + limits.period > now);
+        self.calls.retain(|(at, _)| at + limits.duration > now);
     }
 }
 
@@ -64,7 +64,7 @@ impl Model for SlidingLog {
             outcome: Outcome::Admitted { wait: 0 },
             limit: limits.quota,
             remaining: limits.quota.saturating_sub(self.counted(now, limits) + units),
-            reset: newest.map_or(0, |at| (at + limits.period).saturating_sub(now)),
+            reset: newest.map_or(0, |at| (at + limits.duration).saturating_sub(now)),
         }
     }
 

@@ -32,7 +32,7 @@ pub(crate) enum Pause {
     Told(i64),
     /// Until the key is as good as new, give or take a moment.
     Reset(i64),
-    /// So many 64ths of a period.
+    /// So many 64ths of a duration.
     Share(u64),
     /// The time that so many units take, rounded down.
     Units(u64),
@@ -61,8 +61,8 @@ impl Call {
             },
             (Pause::Reset(more), Some(last)) => nearly(last.reset, more),
             (Pause::Told(_) | Pause::Reset(_), None) => 0,
-            (Pause::Share(share), _) => limits.period.saturating_mul(share) / 64,
-            (Pause::Units(units), _) => limits.period.saturating_mul(units) / limits.quota.max(1),
+            (Pause::Share(share), _) => limits.duration.saturating_mul(share) / 64,
+            (Pause::Units(units), _) => limits.duration.saturating_mul(units) / limits.quota.max(1),
             (Pause::ToTheEnd, _) => LAST_MOMENT,
         };
         // Nothing is left to try once the clock stands at its end: what is told from too far away is not waited for.

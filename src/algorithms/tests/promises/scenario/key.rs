@@ -3,8 +3,8 @@
 use core::fmt::Debug;
 
 use premier_algorithms::{
-    Algorithm, Bucket, BucketState, Capacity, Clock, Cost, Decision, Fixed, FixedWindow, Leaky, MaxWait,
-    Outcome as Answer, Period, Quota, Refund, Retry, Sliding, Span, State, Timestamp, Token, Units, Window,
+    Algorithm, BucketLimit, BucketState, Capacity, Clock, Cost, Decision, Fixed, FixedLimit, Leaky, LimitDuration,
+    MaxWait, Outcome as Answer, Quota, Refund, Retry, Sliding, SlidingLimit, Span, State, Timestamp, Token, Units,
     WindowStart,
 };
 
@@ -19,20 +19,23 @@ pub(crate) trait Subject: Algorithm<State: Debug + PartialEq> {
     fn full(limits: &Limits) -> u64;
 }
 
-fn window(limits: &Limits) -> Window {
-    Window { quota: Quota::new(limits.quota).unwrap(), length: Period::new(Span::from_micros(limits.period)).unwrap() }
-}
-
-fn fixed_window(limits: &Limits) -> FixedWindow {
-    let Window { quota, length } = window(limits);
-    let start = if limits.is_aligned { WindowStart::Aligned } else { WindowStart::FirstCall };
-    FixedWindow { quota, length, start }
-}
-
-fn bucket(limits: &Limits) -> Bucket {
-    Bucket {
+fn window(limits: &Limits) -> SlidingLimit {
+    SlidingLimit {
         quota: Quota::new(limits.quota).unwrap(),
-        period: Period::new(Span::from_micros(limits.period)).unwrap(),
+        duration: LimitDuration::new(Span::from_micros(limits.duration)).unwrap(),
+    }
+}
+
+fn fixed_window(limits: &Limits) -> FixedLimit {
+    let SlidingLimit { quota, duration } = window(limits);
+    let start = if limits.is_aligned { WindowStart::Aligned } else { WindowStart::FirstCall };
+    FixedLimit { quota, duration, start }
+}
+
+fn bucket(limits: &Limits) -> BucketLimit {
+    BucketLimit {
+        quota: Quota::new(limits.quota).unwrap(),
+        duration: LimitDuration::new(Span::from_micros(limits.duration)).unwrap(),
         capacity: limits.capacity.map(|units| Capacity::new(units).unwrap()),
         max_wait: limits.max_wait.map(|micros| MaxWait::new(Span::from_micros(micros)).unwrap()),
     }

@@ -11,8 +11,8 @@ const MAX_TIME: u64 = 3650 * 24 * 60 * 60 * 1_000_000;
 /// With this many units in a bucket, the fraction that has drained of the first may be rounded.
 pub(crate) const MANY_UNITS: u64 = 1 << 24;
 
-/// Up to this period it is not.
-pub(crate) const MAX_EXACT_PERIOD: u64 = 1 << 32;
+/// Up to this duration it is not.
+pub(crate) const MAX_EXACT_DURATION: u64 = 1 << 32;
 
 fn power_of_ten(most: u32) -> impl Strategy<Value = u64> {
     (0..=most).prop_map(|power| 10_u64.pow(power))
@@ -30,16 +30,16 @@ pub(crate) fn any_quota() -> impl Strategy<Value = u64> {
     ]
 }
 
-/// A bucket that is exact, whatever it holds, as its period is short.
+/// A bucket that is exact, whatever it holds, as its duration is short.
 pub(crate) fn short_bucket() -> impl Strategy<Value = Limits> {
-    (any_quota(), period().prop_map(|micros| micros.min(MAX_EXACT_PERIOD)), capacity(), max_wait())
-        .prop_map(|(quota, period, capacity, max_wait)| Limits { capacity, max_wait, ..Limits::new(quota, period) })
+    (any_quota(), duration().prop_map(|micros| micros.min(MAX_EXACT_DURATION)), capacity(), max_wait())
+        .prop_map(|(quota, duration, capacity, max_wait)| Limits { capacity, max_wait, ..Limits::new(quota, duration) })
 }
 
-/// A bucket that is exact, whatever its period, as it never holds many units.
+/// A bucket that is exact, whatever its duration, as it never holds many units.
 fn small_bucket() -> impl Strategy<Value = Limits> {
-    (1..MANY_UNITS, period(), option::of(1..MANY_UNITS))
-        .prop_map(|(quota, period, capacity)| Limits { capacity, ..Limits::new(quota, period) })
+    (1..MANY_UNITS, duration(), option::of(1..MANY_UNITS))
+        .prop_map(|(quota, duration, capacity)| Limits { capacity, ..Limits::new(quota, duration) })
 }
 
 pub(crate) fn exact_bucket() -> impl Strategy<Value = Limits> {
@@ -48,12 +48,13 @@ pub(crate) fn exact_bucket() -> impl Strategy<Value = Limits> {
 
 /// A bucket that may hold so much for so long that it is rounded.
 pub(crate) fn huge_bucket() -> impl Strategy<Value = Limits> {
-    let period = prop_oneof![MAX_EXACT_PERIOD + 1..=MAX_TIME, Just(MAX_TIME), MAX_EXACT_PERIOD..=MAX_EXACT_PERIOD + 5];
-    (prop_oneof![any_quota(), MANY_UNITS..=MAX_UNITS], period, capacity(), max_wait())
-        .prop_map(|(quota, period, capacity, max_wait)| Limits { capacity, max_wait, ..Limits::new(quota, period) })
+    let duration =
+        prop_oneof![MAX_EXACT_DURATION + 1..=MAX_TIME, Just(MAX_TIME), MAX_EXACT_DURATION..=MAX_EXACT_DURATION + 5];
+    (prop_oneof![any_quota(), MANY_UNITS..=MAX_UNITS], duration, capacity(), max_wait())
+        .prop_map(|(quota, duration, capacity, max_wait)| Limits { capacity, max_wait, ..Limits::new(quota, duration) })
 }
 
-pub(crate) fn period() -> impl Strategy<Value = u64> {
+pub(crate) fn duration() -> impl Strategy<Value = u64> {
     prop_oneof![
         Just(1_000),
         Just(1_001),
@@ -87,10 +88,10 @@ fn max_wait() -> impl Strategy<Value = Option<u64>> {
 }
 
 pub(crate) fn any_limits() -> impl Strategy<Value = Limits> {
-    (any_quota(), period(), capacity(), max_wait()).prop_map(|(quota, period, capacity, max_wait)| Limits {
+    (any_quota(), duration(), capacity(), max_wait()).prop_map(|(quota, duration, capacity, max_wait)| Limits {
         capacity,
         max_wait,
-        ..Limits::new(quota, period)
+        ..Limits::new(quota, duration)
     })
 }
 
@@ -101,6 +102,6 @@ pub(crate) fn any_windows() -> impl Strategy<Value = Limits> {
 
 /// Limits that a test can use up call by call.
 pub(crate) fn small_limits() -> impl Strategy<Value = Limits> {
-    (1..=130_u64, period(), option::of(1..=130_u64))
-        .prop_map(|(quota, period, capacity)| Limits { capacity, ..Limits::new(quota, period) })
+    (1..=130_u64, duration(), option::of(1..=130_u64))
+        .prop_map(|(quota, duration, capacity)| Limits { capacity, ..Limits::new(quota, duration) })
 }

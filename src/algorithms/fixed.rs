@@ -1,12 +1,12 @@
 use crate::state::{MAX_USED, decode_pair, encode_pair};
 use crate::{
-    Algorithm, Cost, Decision, FixedWindow, Now, Outcome, Refund, Retry, Span, State, Timestamp, Units, WindowStart,
+    Algorithm, Cost, Decision, FixedLimit, Now, Outcome, Refund, Retry, Span, State, Timestamp, Units, WindowStart,
 };
 
 /// Fixed window: the first admitted call opens a window, and at most `quota` units are admitted in it. An aligned window begins
-/// at the latest multiple of its length before that call.
+/// at the latest multiple of its duration before that call.
 ///
-/// A window that is open when the limit changes stays open, from where it began to where the new length ends it.
+/// A window that is open when the limit changes stays open, from where it began to where the new duration ends it.
 ///
 /// Two windows in a row may admit twice the quota within a moment, around the end of the first: where that matters take
 /// [`Sliding`](crate::Sliding).
@@ -30,24 +30,24 @@ struct Current {
 
 impl Current {
     /// The window that is open, or a new one in which nothing was used.
-    fn new(state: &FixedState, now: Now, limit: &FixedWindow) -> Self {
-        let length = limit.length.get();
+    fn new(state: &FixedState, now: Now, limit: &FixedLimit) -> Self {
+        let duration = limit.duration.get();
         let opened = now.date(state.opened);
-        let rest = length.saturating_sub(now.at().since(opened));
+        let rest = duration.saturating_sub(now.at().since(opened));
         if state.used > 0 && rest > Span::ZERO {
             return Self { window: FixedState { opened, used: state.used }, rest };
         }
         match limit.start {
-            WindowStart::FirstCall => Self { window: FixedState { opened: now.at(), used: 0 }, rest: length },
+            WindowStart::FirstCall => Self { window: FixedState { opened: now.at(), used: 0 }, rest: duration },
             WindowStart::Aligned => {
-                let since_start = now.at().since_multiple_of(length);
+                let since_start = now.at().since_multiple_of(duration);
                 let opened = now.at().minus(since_start);
-                Self { window: FixedState { opened, used: 0 }, rest: length.saturating_sub(since_start) }
+                Self { window: FixedState { opened, used: 0 }, rest: duration.saturating_sub(since_start) }
             }
         }
     }
 
-    fn admitted(self, limit: &FixedWindow, used: u64) -> Decision<FixedState> {
+    fn admitted(self, limit: &FixedLimit, used: u64) -> Decision<FixedState> {
         let quota = limit.quota.get();
         Decision {
             outcome: Outcome::Admitted { wait: Span::ZERO, change: FixedState { used, ..self.window } },
@@ -60,9 +60,9 @@ impl Current {
 
 impl Algorithm for Fixed {
     type State = FixedState;
-    type Limit = FixedWindow;
+    type Limit = FixedLimit;
 
-    fn decide(state: &FixedState, now: Now, limit: &FixedWindow, cost: Cost) -> Decision<FixedState> {
+    fn decide(state: &FixedState, now: Now, limit: &FixedLimit, cost: Cost) -> Decision<FixedState> {
         let quota = limit.quota.get();
         let current = Current::new(state, now, limit);
         let used_before = current.window.used;
@@ -80,7 +80,7 @@ impl Algorithm for Fixed {
         }
     }
 
-    fn force(state: &FixedState, now: Now, limit: &FixedWindow, cost: Cost) -> Decision<FixedState> {
+    fn force(state: &FixedState, now: Now, limit: &FixedLimit, cost: Cost) -> Decision<FixedState> {
         if limit.quota.get() == 0 {
             return Self::decide(state, now, limit, cost);
         }

@@ -1,14 +1,14 @@
 use crate::bucket::{Level, Rate};
 use crate::state::MAX_OWED;
-use crate::{Algorithm, Bucket, BucketState, Cost, Decision, MaxWait, Now, Outcome, Retry, Span};
+use crate::{Algorithm, BucketLimit, BucketState, Cost, Decision, MaxWait, Now, Outcome, Retry, Span};
 
-/// Token bucket: `capacity` tokens, full at first, refilled continuously at `quota` per `period`. A call is admitted when
+/// Token bucket: `capacity` tokens, full at first, refilled continuously at `quota` per `duration`. A call is admitted when
 /// its cost in tokens is there.
 ///
 /// With a `max_wait` it may also borrow: it is admitted when the missing tokens will have come after at most that long. What
 /// it borrowed is gone from the future. No more than 10¹² tokens are ever owed.
 ///
-/// Over any time t at most `capacity + t · quota / period` units go ahead.
+/// Over any time t at most `capacity + t · quota / duration` units go ahead.
 #[derive(Debug, Clone, Copy)]
 pub struct Token;
 
@@ -16,8 +16,8 @@ impl Token {
     /// What a call that costs nothing is answered: it changes nothing, and is limited only as long as more is used than the
     /// bucket holds.
     #[must_use]
-    pub fn look(state: &BucketState, now: Now, limit: &Bucket) -> Decision<()> {
-        let Some(rate) = Rate::new(limit.quota, limit.period) else {
+    pub fn look(state: &BucketState, now: Now, limit: &BucketLimit) -> Decision<()> {
+        let Some(rate) = Rate::new(limit.quota, limit.duration) else {
             return Decision::blocked();
         };
         let (capacity, level) = (limit.limit(), Level::new(*state, now, rate));
@@ -33,10 +33,10 @@ impl Token {
 
 impl Algorithm for Token {
     type State = BucketState;
-    type Limit = Bucket;
+    type Limit = BucketLimit;
 
-    fn decide(state: &BucketState, now: Now, limit: &Bucket, cost: Cost) -> Decision<BucketState> {
-        let Some(rate) = Rate::new(limit.quota, limit.period) else {
+    fn decide(state: &BucketState, now: Now, limit: &BucketLimit, cost: Cost) -> Decision<BucketState> {
+        let Some(rate) = Rate::new(limit.quota, limit.duration) else {
             return Decision::blocked();
         };
         let capacity = limit.limit();
@@ -55,8 +55,8 @@ impl Algorithm for Token {
         admitted(before.plus(cost), capacity, wait)
     }
 
-    fn force(state: &BucketState, now: Now, limit: &Bucket, cost: Cost) -> Decision<BucketState> {
-        let Some(rate) = Rate::new(limit.quota, limit.period) else {
+    fn force(state: &BucketState, now: Now, limit: &BucketLimit, cost: Cost) -> Decision<BucketState> {
+        let Some(rate) = Rate::new(limit.quota, limit.duration) else {
             return Decision::blocked();
         };
         let before = Level::new(*state, now, rate);

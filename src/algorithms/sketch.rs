@@ -1,40 +1,43 @@
-//! Which keys come up most of late, out of any number of them, in little memory.
+//! The most frequent keys of recent minutes, out of any number of keys, in little memory.
 //!
-//! A table of counters in sets, in which a key that has none may take the place of another of its set: the d-way randomized
-//! admission policy of Ben Basat et al., "Randomized Admission Policy for Efficient Top-k and Frequency Estimation" (INFOCOM
-//! 2017). Beyond that, all counts halve from time to time.
+//! The counters form sets. A key without a counter may take over another one of its set, by the d-way randomized admission
+//! policy of Ben Basat et al., "Randomized Admission Policy for Efficient Top-k and Frequency Estimation" (INFOCOM 2017).
+//! Unlike there, all counts halve at each [half-life](HALF_LIFE), so that old counts fade.
 
-use std::cmp::Reverse;
-use std::hash::BuildHasher;
-use std::iter;
-use std::ops::Range;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+use core::hash::BuildHasher;
+use core::iter;
+use core::ops::Range;
 
 use foldhash::fast::RandomState;
-use premier_algorithms::{Span, Timestamp};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
+
+use crate::{Span, Timestamp};
 
 const SETS: usize = 64;
 const COUNTERS_PER_SET: usize = 16;
 
-/// How long it takes until a count is half of what it was.
-pub(crate) const HALF_LIFE: Span = Span::from_secs(5 * 60);
+/// The time after which all counts are halved.
+pub const HALF_LIFE: Span = Span::from_secs(5 * 60);
 
-/// Longer keys are not counted, so that memory is bounded.
+/// In bytes. Longer keys are not counted, which bounds the memory.
 const MAX_KEY_LEN: usize = 1_024;
 
-/// Counts keys: exactly, as long as there are few.
+/// Counts keys: exactly while there are few, approximately among many.
 #[derive(Debug)]
-pub(crate) struct Sketch {
+pub struct Sketch {
     counters: Vec<Counter>,
-    /// When counts were last halved, or the first key came up.
+    /// When the counts were last halved, or when the first key was counted.
     halved_at: Option<Timestamp>,
-    /// Seeded at random. Keys are told apart by their hashes alone, of 64 bits.
+    /// Seeded at random. Two keys are the same if their 64-bit hashes are.
     hasher: RandomState,
     random: SmallRng,
 }
 
-/// Free when it counts 0.
+/// A counter with a count of 0 is free.
 #[derive(Debug, Default)]
 struct Counter {
     hash: u64,
@@ -42,16 +45,16 @@ struct Counter {
     count: u32,
 }
 
-/// Where the counters of a set are.
+/// The counters of the set that a hash belongs to.
 #[expect(clippy::cast_possible_truncation, reason = "there are few sets")]
 fn set_of(hash: u64) -> Range<usize> {
     let first = (hash % SETS as u64) as usize * COUNTERS_PER_SET;
     first..first + COUNTERS_PER_SET
 }
 
-impl Sketch {
+impl Default for Sketch {
     #[cold]
-    pub(crate) fn new() -> Self {
+    fn default() -> Self {
         Self {
             counters: iter::repeat_with(Counter::default).take(SETS * COUNTERS_PER_SET).collect(),
             halved_at: None,
@@ -59,9 +62,11 @@ impl Sketch {
             random: SmallRng::seed_from_u64(0),
         }
     }
+}
 
-    /// Counts a key that comes up now so many times, once at least.
-    pub(crate) fn count(&mut self, key: &[u8], now: Timestamp, times: u32) {
+impl Sketch {
+    /// Adds `times`, at least 1, to the count of a key.
+    pub fn count(&mut self, key: &[u8], now: Timestamp, times: u32) {
         if key.len() > MAX_KEY_LEN {
             return;
         }
@@ -73,8 +78,8 @@ impl Sketch {
         }
     }
 
-    /// Gives a key the counter of its set with the least count, by a chance of what it comes up with to both together. So many keys
-    /// that come up once put none out that comes up often.
+    /// Lets a key take over the counter with the lowest count of its set, with a probability of `times` to the sum of both
+    /// counts: a flood of keys that are seen once does not displace a frequent one.
     #[inline(never)]
     fn admit(&mut self, key: &[u8], hash: u64, times: u32) {
         let least = self.counters[set_of(hash)].iter_mut().min_by_key(|counter| counter.count);
@@ -85,8 +90,8 @@ impl Sketch {
         }
     }
 
-    /// The keys with the highest counts, those first.
-    pub(crate) fn highest(&mut self, now: Timestamp, len: usize) -> Vec<(&[u8], u32)> {
+    /// Returns the keys with the highest counts, at most `len`, the highest count first.
+    pub fn highest(&mut self, now: Timestamp, len: usize) -> Vec<(&[u8], u32)> {
         self.fade(now);
         let counted = self.counters.iter().filter(|counter| counter.count > 0);
         let mut keys: Vec<_> = counted.map(|counter| (&*counter.key, counter.count)).collect();
@@ -95,7 +100,7 @@ impl Sketch {
         keys
     }
 
-    /// Halves all counts once for each half-life that has gone by.
+    /// Halves all counts for each half-life that has passed.
     fn fade(&mut self, now: Timestamp) {
         let halved_at = *self.halved_at.get_or_insert(now);
         if now.since(halved_at) >= HALF_LIFE {

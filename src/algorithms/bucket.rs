@@ -1,13 +1,13 @@
-//! What [`Token`](crate::Token) and [`Leaky`](crate::Leaky) share: a level that falls by `quota` units per `period`.
+//! What [`Token`](crate::Token) and [`Leaky`](crate::Leaky) share: a level that falls by `quota` units per `duration`.
 //!
 //! The level is kept as it was at the last admitted call: whole units, and how far the first of them has drained. With the
-//! same period that is a multiple of 1/period of a unit, so it is exact, and a bucket that is never empty does not drift. What
+//! same duration that is a multiple of 1/duration of a unit, so it is exact, and a bucket that is never empty does not drift. What
 //! happened before that call is settled at the rate of then: another rate counts from there on.
 
 use core::num::NonZeroU64;
 
 use crate::state::{MAX_USED, decode_pair, encode_pair};
-use crate::{Bucket, Cost, Now, Period, Quota, Refund, Span, State, Timestamp, Units};
+use crate::{BucketLimit, Cost, LimitDuration, Now, Quota, Refund, Span, State, Timestamp, Units};
 
 /// The units in a bucket at a moment. 128 bits, encoded little-endian, from the highest:
 ///
@@ -18,9 +18,9 @@ use crate::{Bucket, Cost, Now, Period, Quota, Refund, Span, State, Timestamp, Un
 /// | 24, or 41 if many | units; one that has drained in part counts whole |
 /// | 49, or 32 if many | how much of the first unit has drained: a binary fraction |
 ///
-/// 49 bits tell the multiples of 1/period of a unit apart, whatever the period, and 32 bits do up to a period of 71 minutes.
-/// Only beyond that the fraction is rounded down at each admitted call, by less than 2⁻³² + 1/period of
-/// a unit. Where another period comes with a call, the fraction is as exact as its bits.
+/// 49 bits tell the multiples of 1/duration of a unit apart, whatever the duration, and 32 bits do up to a duration of 71 minutes.
+/// Only beyond that the fraction is rounded down at each admitted call, by less than 2⁻³² + 1/duration of
+/// a unit. Where another duration comes with a call, the fraction is as exact as its bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BucketState([u64; 2]);
 
@@ -77,8 +77,8 @@ impl BucketState {
 
     /// That of a bucket that will be empty after `rest`, if it has no more than [`MAX_USED`] in it.
     #[must_use]
-    pub fn empty_after(rest: Span, now: Now, limit: &Bucket) -> Self {
-        match Rate::new(limit.quota, limit.period) {
+    pub fn empty_after(rest: Span, now: Now, limit: &BucketLimit) -> Self {
+        match Rate::new(limit.quota, limit.duration) {
             Some(rate) => Level::empty_after(rest, now, rate).state(),
             None => Self::default(),
         }
@@ -93,17 +93,17 @@ impl BucketState {
     }
 }
 
-/// How fast a bucket drains: a unit takes `period` ticks, of which a microsecond has `quota`.
+/// How fast a bucket drains: a unit takes `duration` ticks, of which a microsecond has `quota`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rate {
     quota: NonZeroU64,
-    period: NonZeroU64,
+    duration: NonZeroU64,
 }
 
 impl Rate {
     /// `None` when nothing drains, as the quota is 0.
-    pub(crate) fn new(quota: Quota, period: Period) -> Option<Self> {
-        Some(Self { quota: NonZeroU64::new(quota.get())?, period: NonZeroU64::new(period.get().as_micros())? })
+    pub(crate) fn new(quota: Quota, duration: LimitDuration) -> Option<Self> {
+        Some(Self { quota: NonZeroU64::new(quota.get())?, duration: NonZeroU64::new(duration.get().as_micros())? })
     }
 }
 
@@ -121,13 +121,13 @@ pub(crate) struct Level {
 impl Level {
     #[inline]
     pub(crate) fn new(state: BucketState, now: Now, rate: Rate) -> Self {
-        let Rate { quota, period } = rate;
+        let Rate { quota, duration } = rate;
         let at = now.at();
         let Parts { at: then, used, fraction, fraction_bits } = state.parts();
 
         let elapsed = u128::from(at.since(now.date(then)).as_micros()) * u128::from(quota.get());
-        let before = ticks(fraction.into(), fraction_bits, period.get());
-        let (units, drained) = divide(elapsed + u128::from(before), period);
+        let before = ticks(fraction.into(), fraction_bits, duration.get());
+        let (units, drained) = divide(elapsed + u128::from(before), duration);
         match u64::try_from(units) {
             Ok(units) if units < used => Self { rate, at, used: used - units, drained },
             // As good as new.
@@ -138,8 +138,8 @@ impl Level {
     /// The level that is nothing after `rest`, or the highest there is, as a state can keep it.
     fn empty_after(rest: Span, now: Now, rate: Rate) -> Self {
         let ticks = u128::from(rest.as_micros()) * u128::from(rate.quota.get());
-        let (units, part) = divide(ticks, rate.period);
-        let (units, drained) = if part > 0 { (units + 1, rate.period.get() - part) } else { (units, 0) };
+        let (units, part) = divide(ticks, rate.duration);
+        let (units, drained) = if part > 0 { (units + 1, rate.duration.get() - part) } else { (units, 0) };
         let (used, drained) = if units > MAX_USED.into() { (MAX_USED, 0) } else { (narrow(units), drained) };
         Self { rate, at: now.at(), used, drained }.storable()
     }
@@ -156,13 +156,13 @@ impl Level {
 
     /// What a state can tell of it: no more may have drained.
     fn storable(self) -> Self {
-        let period = self.rate.period.get();
-        let is_exact = self.used < MANY_UNITS || period <= 1 << FRACTION_BITS_IF_MANY;
+        let duration = self.rate.duration.get();
+        let is_exact = self.used < MANY_UNITS || duration <= 1 << FRACTION_BITS_IF_MANY;
         let drained = if is_exact {
             self.drained
         } else {
-            let fraction = (u128::from(self.drained) << FRACTION_BITS_IF_MANY) / u128::from(period);
-            ticks(fraction, FRACTION_BITS_IF_MANY, period)
+            let fraction = (u128::from(self.drained) << FRACTION_BITS_IF_MANY) / u128::from(duration);
+            ticks(fraction, FRACTION_BITS_IF_MANY, duration)
         };
         Self { drained, ..self }
     }
@@ -174,11 +174,11 @@ impl Level {
 
     /// How long until no more than `units` are in the bucket, rounded up.
     pub(crate) fn time_until(self, units: u64) -> Span {
-        let Rate { quota, period } = self.rate;
+        let Rate { quota, duration } = self.rate;
         if self.used <= units {
             return Span::ZERO;
         }
-        let ticks = u128::from(self.used - units) * u128::from(period.get()) - u128::from(self.drained);
+        let ticks = u128::from(self.used - units) * u128::from(duration.get()) - u128::from(self.drained);
         let (micros, _) = divide(ticks + u128::from(quota.get() - 1), quota);
         Span::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }
@@ -186,16 +186,16 @@ impl Level {
     pub(crate) fn state(self) -> BucketState {
         let fraction_bits = if self.used < MANY_UNITS { FRACTION_BITS } else { FRACTION_BITS_IF_MANY };
         // Rounded up, as `ticks` rounds down: that gives back the very tick.
-        let (fraction, rest) = divide(u128::from(self.drained) << fraction_bits, self.rate.period);
+        let (fraction, rest) = divide(u128::from(self.drained) << fraction_bits, self.rate.duration);
         let fraction = narrow(fraction) + u64::from(rest > 0);
         BucketState::pack(Parts { at: self.at, used: self.used, fraction, fraction_bits })
     }
 }
 
-/// How many ticks of a period this fraction of it is, rounded down.
-#[expect(clippy::cast_possible_truncation, reason = "it is less than the period")]
-fn ticks(fraction: u128, fraction_bits: u32, period: u64) -> u64 {
-    ((fraction * u128::from(period)) >> fraction_bits) as u64
+/// How many ticks of a duration this fraction of it is, rounded down.
+#[expect(clippy::cast_possible_truncation, reason = "it is less than the duration")]
+fn ticks(fraction: u128, fraction_bits: u32, duration: u64) -> u64 {
+    ((fraction * u128::from(duration)) >> fraction_bits) as u64
 }
 
 /// What is known to fit.

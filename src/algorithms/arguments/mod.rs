@@ -1,11 +1,19 @@
-//! The arguments of a limit: what each is called, what it means and what it may be. Parsers, error texts, COMMAND DOCS and
-//! the reference documentation all take it from here.
+//! The arguments of a limit: their names, their bounds and the grammar in which a call gives them. The parser, the error texts,
+//! COMMAND DOCS and the reference documentation all take them from here.
+
+mod bounds;
+mod grammar;
+mod names;
 
 use core::error::Error;
 use core::fmt;
 
 use crate::Span;
 use crate::time::parse_integer;
+
+pub use bounds::{Capacity, Cost, LimitDuration, MaxWait, Quota, Units};
+pub use grammar::{Arguments, CallOption, InvalidCall};
+pub use names::{ALGORITHM, ALIGNED, CAPACITY, COST, DURATION, FORCE, MAX_WAIT, QUOTA, UNITS};
 
 /// An argument of a limit.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,33 +53,35 @@ pub enum Values {
     Nothing,
 }
 
-/// Makes the texts from the numbers, at compile time, as a constant that is out of bounds panics with them.
+/// Defines an [`Argument`]: `argument!("count", "Units admitted per period", units from 1 to 1000)`. Its texts are made from the
+/// bounds at compile time, so that a constant out of bounds panics with them.
+#[macro_export]
 macro_rules! argument {
     ($name:literal, $summary:literal, units from $min:literal to $max:literal) => {
-        argument!(
-            $name, $summary, Values::Units { min: $min, max: $max },
+        $crate::argument!(
+            $name, $summary, $crate::Values::Units { min: $min, max: $max },
             "an integer from ", $min, " to ", $max
         )
     };
     ($name:literal, $summary:literal, time from $min:literal $($ms:literal)? to $max:literal "d") => {
-        argument!(
+        $crate::argument!(
             $name, $summary,
-            Values::Time { min: Span::from_micros($min * 1_000), max: Span::from_secs($max * 24 * 60 * 60) },
+            $crate::Values::Time { min: $crate::Span::from_micros($min * 1_000), max: $crate::Span::from_secs($max * 24 * 60 * 60) },
             "whole seconds, or an integer with a unit (us, ms, s, m, h, d), from ",
             $min $(, $ms)?, " to ", $max, "d"
         )
     };
     ($name:literal, $summary:literal, one of $first:literal $(, $word:literal)* or $last:literal) => {
-        argument!(
-            $name, $summary, Values::Words(&[$first $(, $word)*, $last]),
+        $crate::argument!(
+            $name, $summary, $crate::Values::Words(&[$first $(, $word)*, $last]),
             $first $(, ", ", $word)*, " or ", $last
         )
     };
     ($name:literal, $summary:literal, alone) => {
-        argument!($name, $summary, Values::Nothing, "given without a value")
+        $crate::argument!($name, $summary, $crate::Values::Nothing, "given without a value")
     };
     ($name:literal, $summary:literal, $values:expr, $($allowed:expr),+) => {
-        Argument {
+        $crate::Argument {
             name: $name,
             summary: $summary,
             values: $values,
@@ -80,64 +90,6 @@ macro_rules! argument {
         }
     };
 }
-
-/// Units admitted per duration.
-pub static QUOTA: Argument =
-    argument!("quota", "Units admitted per duration; 0 blocks every call", units from 0 to 1_000_000_000_000);
-
-/// The time in which `quota` units are admitted.
-pub static DURATION: Argument =
-    argument!("duration", "The time in which quota units are admitted", time from 1 "ms" to 3650 "d");
-
-/// Units that a bucket holds.
-pub static CAPACITY: Argument =
-    argument!("CAPACITY", "Units the bucket holds; quota by default", units from 1 to 1_000_000_000_000);
-
-/// Units that a call takes.
-pub static COST: Argument = argument!("COST", "Units this call takes; 1 by default", units from 1 to 1_000_000_000_000);
-
-/// Where windows begin.
-pub static ALIGNED: Argument = argument!(
-    "ALIGNED",
-    "Windows begin at multiples of the duration since the Unix epoch, a day at midnight UTC",
-    alone
-);
-
-/// Charging what can't be prevented any more.
-pub static FORCE: Argument = argument!(
-    "FORCE",
-    "Charges the call whatever is left; what was used may exceed the limit, and later calls wait for that to drain",
-    alone
-);
-
-/// Units that are given back.
-pub static UNITS: Argument = argument!("n", "Units to give back", units from 1 to 1_000_000_000_000);
-
-/// By which algorithm.
-pub static ALGORITHM: Argument =
-    argument!("algorithm", "By which algorithm", one of "FIXED", "SLIDING", "TOKEN" or "LEAKY");
-
-/// How long a caller is ready to wait.
-pub static MAX_WAIT: Argument =
-    argument!("MAXWAIT", "How long the caller is ready to wait for its turn", time from 0 to 3650 "d");
-
-/// The burst of redis-cell.
-pub static MAX_BURST: Argument =
-    argument!("max_burst", "Calls admitted at once beyond the first", units from 0 to 999_999_999_999);
-
-/// The quota of redis-cell.
-pub static COUNT: Argument = argument!("count", "Units admitted per period", units from 1 to 1_000_000_000_000);
-
-/// The duration of redis-cell.
-pub static PERIOD: Argument =
-    argument!("period", "Seconds in which count units are admitted", units from 1 to 315_360_000);
-
-/// The cost of redis-cell.
-pub static QUANTITY: Argument =
-    argument!("quantity", "Units this call takes; 1 by default, and 0 only looks", units from 0 to 1_000_000_000_000);
-
-/// How many keys PREMIER.TOP answers.
-pub static TOP_COUNT: Argument = argument!("count", "How many keys to answer", units from 1 to 256);
 
 impl Argument {
     /// Reads a number of units.

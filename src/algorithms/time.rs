@@ -6,14 +6,14 @@ use core::fmt;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(u64);
 
-/// A length of time in microseconds. Longer ones than [`Span::MAX`] are cut to it.
+/// A duration of time in microseconds. Longer ones than [`Span::MAX`] are cut to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Span(u64);
 
 const MICROS_PER_MILLI: u64 = 1_000;
 const MICROS_PER_SECOND: u64 = 1_000_000;
 
-/// Units that a time can be written in, the longest first, with their lengths in microseconds.
+/// Units that a time can be written in, the longest first, with their durations in microseconds.
 const UNITS: [(&str, u64); 6] = [
     ("d", 24 * 60 * 60 * MICROS_PER_SECOND),
     ("h", 60 * 60 * MICROS_PER_SECOND),

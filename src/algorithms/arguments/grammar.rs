@@ -4,8 +4,8 @@ use alloc::vec::Vec;
 use core::error::Error;
 use core::fmt;
 
-use crate::argument::{ALIGNED, CAPACITY, COST, FORCE, MAX_WAIT};
-use crate::{Argument, Capacity, Cost, InvalidArgument, MaxWait, Period, Quota, WindowStart};
+use super::names::{ALIGNED, CAPACITY, COST, FORCE, MAX_WAIT};
+use crate::{Argument, Capacity, Cost, InvalidArgument, LimitDuration, MaxWait, Quota, WindowStart};
 
 /// An argument that may be left out: its name, then its value if it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub struct Arguments {
     /// Units admitted per duration.
     pub quota: Quota,
     /// The time in which the quota is admitted.
-    pub duration: Period,
+    pub duration: LimitDuration,
     /// Where windows begin.
     pub start: WindowStart,
     /// Units that a bucket holds, if it was said.
@@ -76,7 +76,7 @@ impl Arguments {
             return Err(InvalidCall::TooFewArguments);
         };
         let quota = Quota::parse(quota)?;
-        let duration = Period::parse(duration)?;
+        let duration = LimitDuration::parse(duration)?;
 
         let (mut capacity, mut cost, mut max_wait, mut start, mut force) = (None, None, None, None, None);
         while let Some(name) = words.next() {

@@ -3,15 +3,15 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::state::{MAX_USED, decode_pair};
-use crate::{Algorithm, Cost, Decision, Now, Outcome, Refund, Retry, Span, State, Timestamp, Units, Window};
+use crate::{Algorithm, Cost, Decision, Now, Outcome, Refund, Retry, SlidingLimit, Span, State, Timestamp, Units};
 
-/// Sliding window: at most `quota` units in *any* span of the window's length, whatever the pattern.
+/// Sliding window: at most `quota` units in *any* span of the window's duration, whatever the pattern.
 ///
-/// A log of what was admitted when. Up to a quota of 64 it is exact. Above that, units admitted within a 64th of the length
-/// are kept as one entry that counts from the latest of them: a unit may count for up to `length / 64` longer than it should,
+/// A log of what was admitted when. Up to a quota of 64 it is exact. Above that, units admitted within a 64th of the duration
+/// are kept as one entry that counts from the latest of them: a unit may count for up to `duration / 64` longer than it should,
 /// never shorter, and the log has no more than 66 entries, however large the quota.
 ///
-/// Where the length changes from call to call, the entries may have to be wider than that to be so few, up to twice.
+/// Where the duration changes from call to call, the entries may have to be wider than that to be so few, up to twice.
 #[derive(Debug, Clone, Copy)]
 pub struct Sliding;
 
@@ -48,7 +48,7 @@ pub struct Admission {
 /// The largest quota that is counted exactly.
 const MAX_EXACT_QUOTA: u64 = 64;
 
-/// Into how many parts a window's length is divided above that.
+/// Into how many parts a window's duration is divided above that.
 const PARTS: u64 = 64;
 
 /// A window that begins within a part reaches into one more than it is long, and entries whose first moment is kept in steps
@@ -110,14 +110,14 @@ impl Entry {
 
 impl Algorithm for Sliding {
     type State = Log;
-    type Limit = Window;
+    type Limit = SlidingLimit;
 
-    fn decide(log: &Log, now: Now, limit: &Window, cost: Cost) -> Decision<Admission> {
+    fn decide(log: &Log, now: Now, limit: &SlidingLimit, cost: Cost) -> Decision<Admission> {
         if log.is_ahead_of(now) {
             return Self::decide(&log.dated(now), now, limit, cost);
         }
         let quota = limit.quota.get();
-        let current = Current::new(log, now, limit.length.get());
+        let current = Current::new(log, now, limit.duration.get());
         let used_after = current.used + cost.get();
         if used_after <= quota {
             return current.admitted(limit, cost.get());
@@ -142,14 +142,14 @@ impl Algorithm for Sliding {
         }
     }
 
-    fn force(log: &Log, now: Now, limit: &Window, cost: Cost) -> Decision<Admission> {
+    fn force(log: &Log, now: Now, limit: &SlidingLimit, cost: Cost) -> Decision<Admission> {
         if limit.quota.get() == 0 {
             return Self::decide(log, now, limit, cost);
         }
         if log.is_ahead_of(now) {
             return Self::force(&log.dated(now), now, limit, cost);
         }
-        let current = Current::new(log, now, limit.length.get());
+        let current = Current::new(log, now, limit.duration.get());
         current.admitted(limit, cost.get().min(MAX_USED - current.used))
     }
 }
@@ -158,7 +158,7 @@ impl Algorithm for Sliding {
 #[derive(Debug)]
 struct Current<'log> {
     now: Now,
-    length: Span,
+    duration: Span,
     /// The entries in the window.
     live: &'log [PackedEntry],
     /// How many are out of it, the oldest.
@@ -168,16 +168,16 @@ struct Current<'log> {
 }
 
 impl<'log> Current<'log> {
-    fn new(Log(entries): &'log Log, now: Now, length: Span) -> Self {
-        let is_expired = |entry: &PackedEntry| now.at().since(Entry::unpack(entry).latest) >= length;
+    fn new(Log(entries): &'log Log, now: Now, duration: Span) -> Self {
+        let is_expired = |entry: &PackedEntry| now.at().since(Entry::unpack(entry).latest) >= duration;
         let expired = entries.iter().take_while(|entry| is_expired(entry)).count();
         let live = &entries[expired..];
-        Self { now, length, live, expired, used: units_of(live) }
+        Self { now, duration, live, expired, used: units_of(live) }
     }
 
     /// For how long an entry still counts.
     fn rest(&self, entry: &Entry) -> Span {
-        self.length.saturating_sub(self.now.at().since(entry.latest))
+        self.duration.saturating_sub(self.now.at().since(entry.latest))
     }
 
     /// The entries in the window, the oldest first.
@@ -190,7 +190,7 @@ impl<'log> Current<'log> {
         self.live().next_back().map_or(Span::ZERO, |entry| self.rest(&entry))
     }
 
-    fn admitted(&self, limit: &Window, units: u64) -> Decision<Admission> {
+    fn admitted(&self, limit: &SlidingLimit, units: u64) -> Decision<Admission> {
         let quota = limit.quota.get();
         Decision {
             outcome: Outcome::Admitted {
@@ -199,13 +199,13 @@ impl<'log> Current<'log> {
                     now: self.now,
                     expired: self.expired,
                     units,
-                    max_width: if quota <= MAX_EXACT_QUOTA { Span::ZERO } else { self.length.divided_by(PARTS) },
+                    max_width: if quota <= MAX_EXACT_QUOTA { Span::ZERO } else { self.duration.divided_by(PARTS) },
                 },
             },
             limit: quota,
             remaining: quota.saturating_sub(self.used + units),
             // Where there was no room for more, nothing is newer than before.
-            reset: if units > 0 { self.length } else { self.reset() },
+            reset: if units > 0 { self.duration } else { self.reset() },
         }
     }
 }
@@ -319,8 +319,8 @@ impl State for Log {
         self.date(now);
         // The newest entry is the last to go, after as long as the window is.
         let newest = self.newest().map_or(now.at(), |newest| newest.latest);
-        let length = reset.plus(now.at().since(newest));
-        let current = Current::new(self, now, length);
+        let duration = reset.plus(now.at().since(newest));
+        let current = Current::new(self, now, duration);
         let units = units.get().min(current.used);
         let mut left = units;
         let mut newest_first = current.live().rev();
@@ -331,7 +331,7 @@ impl State for Log {
         });
         let (expired, others) = (current.expired, newest_first.count());
         self.set(expired..expired + others, newest);
-        let reset = newest.map_or(Span::ZERO, |newest| length.saturating_sub(now.at().since(newest.latest)));
+        let reset = newest.map_or(Span::ZERO, |newest| duration.saturating_sub(now.at().since(newest.latest)));
         Refund { units, reset }
     }
 

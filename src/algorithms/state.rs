@@ -1,36 +1,10 @@
-use crate::{Cost, Decision, Now, Span, Timestamp, Units};
+use crate::{Now, Span, Timestamp, Units};
 
 /// The most units that may be owed beyond what the limit admits: 10¹².
 pub(crate) const MAX_OWED: u64 = 1_000_000_000_000;
 
 /// The most units that a key's state may say were used: those of the largest limit, and those owed.
 pub const MAX_USED: u64 = 1_000_000_000_000 + MAX_OWED;
-
-/// A way to decide whether a call is admitted.
-pub trait Algorithm {
-    /// What is kept of a key.
-    type State: State;
-
-    /// What a call is limited to.
-    type Limit;
-
-    /// Decides a call of this cost. Changes nothing itself.
-    fn decide(
-        state: &Self::State,
-        now: Now,
-        limit: &Self::Limit,
-        cost: Cost,
-    ) -> Decision<<Self::State as State>::Change>;
-
-    /// Charges a call of this cost, whatever is left: its cost was known only afterwards. What was used may exceed the limit, up
-    /// to [`MAX_USED`]; later calls are limited until it has drained. Only a quota of 0 limits it. Changes nothing itself.
-    fn force(
-        state: &Self::State,
-        now: Now,
-        limit: &Self::Limit,
-        cost: Cost,
-    ) -> Decision<<Self::State as State>::Change>;
-}
 
 /// What came of giving back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

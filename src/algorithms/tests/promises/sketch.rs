@@ -1,16 +1,12 @@
-//! Which keys come up most of late: counted exactly while they are few, and nearly so among many. Here the counting by itself;
-//! `top` tries the command.
-
-#[path = "../../src/sketch.rs"]
-mod source;
+//! Which keys come up most of late: counted exactly while they are few, and nearly so among many. The command that answers them is
+//! tried by the integration tests.
 
 use std::collections::BTreeMap;
 
+use premier_algorithms::sketch::Sketch;
 use premier_algorithms::{Span, Timestamp};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-
-use source::Sketch;
 
 const HALF_LIFE: Span = Span::from_secs(5 * 60);
 
@@ -42,7 +38,7 @@ fn counted(keys: &[(&str, u32)]) -> Vec<(String, u32)> {
 fn counts_are_exact_while_keys_are_few() {
     const KEYS: u32 = 200;
     let mut random = SmallRng::seed_from_u64(1);
-    let mut sketch = Sketch::new();
+    let mut sketch = Sketch::default();
     let mut exact = BTreeMap::new();
     for _ in 0..20_000 {
         let key = format!("key:{}", random.random_range(0..KEYS) * random.random_range(0..KEYS) / KEYS);
@@ -58,7 +54,7 @@ fn counts_are_exact_while_keys_are_few() {
 
 #[test]
 fn the_highest_come_first_and_of_those_alike_the_first_by_name() {
-    let mut sketch = Sketch::new();
+    let mut sketch = Sketch::default();
     for (key, times) in [("d", 2), ("b", 1), ("a", 2), ("", 1), ("c", 3), ("ab", 2)] {
         count(&mut sketch, key, times);
     }
@@ -73,7 +69,7 @@ fn half_lives(times: u64) -> Timestamp {
 
 #[test]
 fn counts_halve_every_five_minutes_and_keys_go_when_nothing_is_left() {
-    let mut sketch = Sketch::new();
+    let mut sketch = Sketch::default();
     for (key, times) in [("nine", 9), ("four", 4), ("one", 1)] {
         count(&mut sketch, key, times);
     }
@@ -92,13 +88,13 @@ fn counts_halve_every_five_minutes_and_keys_go_when_nothing_is_left() {
 #[test]
 fn many_half_lives_at_once_are_as_many_one_by_one() {
     for times in [2, 5, 31, 32, 33, 64, 1 << 20, 1 << 24] {
-        let mut sketch = Sketch::new();
+        let mut sketch = Sketch::default();
         count(&mut sketch, "key", 100);
         let left = u32::try_from(100_u64 >> times.min(63)).expect("no more than there was");
         let expected = if left > 0 { counted(&[("key", left)]) } else { Vec::new() };
         assert_eq!(highest(&mut sketch, half_lives(times), ALL), expected, "{times}");
     }
-    let mut sketch = Sketch::new();
+    let mut sketch = Sketch::default();
     count(&mut sketch, "key", 100);
     assert_eq!(highest(&mut sketch, Timestamp::MAX, ALL), []);
 }
@@ -106,7 +102,7 @@ fn many_half_lives_at_once_are_as_many_one_by_one() {
 /// What stood still or went back may not halve twice, nor the other way round.
 #[test]
 fn a_clock_that_stands_still_or_goes_back_takes_nothing_and_adds_nothing() {
-    let mut sketch = Sketch::new();
+    let mut sketch = Sketch::default();
     count(&mut sketch, "key", 8);
     let earlier = Timestamp::from_micros(NOW.as_micros() - 3 * HALF_LIFE.as_micros());
     for (now, left) in [(earlier, 8), (Timestamp::default(), 8), (NOW, 8), (half_lives(1), 4), (NOW, 4)] {
@@ -119,7 +115,7 @@ fn a_clock_that_stands_still_or_goes_back_takes_nothing_and_adds_nothing() {
 
 #[test]
 fn a_key_of_more_than_1024_bytes_is_not_kept() {
-    let mut sketch = Sketch::new();
+    let mut sketch = Sketch::default();
     let [longest, too_long] = [1_024, 1_025].map(|len| "k".repeat(len));
     count(&mut sketch, &longest, 2);
     count(&mut sketch, &too_long, 5);
@@ -135,7 +131,7 @@ fn keys_that_come_up_often_are_found_among_a_million_that_come_up_once() {
     let mut random = SmallRng::seed_from_u64(2);
     let mut order = vec![None; OTHERS];
     order.extend(often.iter().flat_map(|(key, times)| (0..*times).map(move |_| Some(key))));
-    let mut sketch = Sketch::new();
+    let mut sketch = Sketch::default();
     for left in (0..order.len()).rev() {
         order.swap(left, random.random_range(0..=left));
         match order[left] {
@@ -159,7 +155,7 @@ fn the_keys_that_come_up_most_are_found_where_each_comes_up_half_as_often_as_hal
     // Keys of the first five levels: 1, 2 and 3, 4 to 7 and so on.
     const HIGH: usize = 31;
     let mut random = SmallRng::seed_from_u64(3);
-    let mut sketch = Sketch::new();
+    let mut sketch = Sketch::default();
     for _ in 0..CALLS {
         let first = 1 << random.random_range(0..LEVELS);
         count(&mut sketch, &random.random_range(first..2 * first).to_string(), 1);
@@ -177,7 +173,7 @@ fn the_keys_that_come_up_most_are_found_where_each_comes_up_half_as_often_as_hal
 /// make for counts of 13 and a half.
 #[test]
 fn a_key_that_comes_up_once_takes_the_place_of_another_the_more_seldom_the_more_often_that_came_up() {
-    let mut sketch = Sketch::new();
+    let mut sketch = Sketch::default();
     for key in 0..100_000 {
         count(&mut sketch, &format!("key:{key}"), 1);
     }
@@ -189,7 +185,7 @@ fn a_key_that_comes_up_once_takes_the_place_of_another_the_more_seldom_the_more_
 
 #[test]
 fn keys_of_which_nothing_is_left_make_room_at_once() {
-    let mut sketch = Sketch::new();
+    let mut sketch = Sketch::default();
     for key in 0..100_000 {
         count(&mut sketch, &format!("old:{key}"), 1);
     }
@@ -205,7 +201,7 @@ fn keys_of_which_nothing_is_left_make_room_at_once() {
 /// All is as it was for a key of which nothing was left, and comes up again.
 #[test]
 fn a_key_that_comes_up_again_counts_from_nothing() {
-    let mut sketch = Sketch::new();
+    let mut sketch = Sketch::default();
     count(&mut sketch, "key", 3);
     assert_eq!(highest(&mut sketch, half_lives(2), ALL), []);
     sketch.count(b"key", half_lives(2), 1);
@@ -216,7 +212,7 @@ fn a_key_that_comes_up_again_counts_from_nothing() {
 #[test]
 fn half_lives_begin_with_the_first_key() {
     let at = |seconds: u64| NOW.plus(Span::from_secs(seconds));
-    let mut sketch = Sketch::new();
+    let mut sketch = Sketch::default();
     for _ in 0..4 {
         sketch.count(b"key", at(299), 1);
     }

@@ -1,21 +1,21 @@
 use crate::bucket::{Level, Rate};
-use crate::{Algorithm, Bucket, BucketState, Cost, Decision, MaxWait, Now, Outcome, Retry, Span};
+use crate::{Algorithm, BucketLimit, BucketState, Cost, Decision, MaxWait, Now, Outcome, Retry, Span};
 
-/// Leaky bucket as a queue: admitted calls leave it one unit every `period / quota`. It holds `capacity` units, the one being
+/// Leaky bucket as a queue: admitted calls leave it one unit every `duration / quota`. It holds `capacity` units, the one being
 /// served included. A call is admitted when its cost fits; it then waits until those before it have left.
 ///
 /// With a `max_wait`, a call whose turn would come later than that is limited and takes no place.
 ///
-/// Over any time t at most `capacity + t · quota / period` units are admitted, and they go ahead at `quota` per `period`.
+/// Over any time t at most `capacity + t · quota / duration` units are admitted, and they go ahead at `quota` per `duration`.
 #[derive(Debug, Clone, Copy)]
 pub struct Leaky;
 
 impl Algorithm for Leaky {
     type State = BucketState;
-    type Limit = Bucket;
+    type Limit = BucketLimit;
 
-    fn decide(state: &BucketState, now: Now, limit: &Bucket, cost: Cost) -> Decision<BucketState> {
-        let Some(rate) = Rate::new(limit.quota, limit.period) else {
+    fn decide(state: &BucketState, now: Now, limit: &BucketLimit, cost: Cost) -> Decision<BucketState> {
+        let Some(rate) = Rate::new(limit.quota, limit.duration) else {
             return Decision::blocked();
         };
         let capacity = limit.limit();
@@ -37,8 +37,8 @@ impl Algorithm for Leaky {
         admitted(before.plus(cost), limit, turn)
     }
 
-    fn force(state: &BucketState, now: Now, limit: &Bucket, cost: Cost) -> Decision<BucketState> {
-        let Some(rate) = Rate::new(limit.quota, limit.period) else {
+    fn force(state: &BucketState, now: Now, limit: &BucketLimit, cost: Cost) -> Decision<BucketState> {
+        let Some(rate) = Rate::new(limit.quota, limit.duration) else {
             return Decision::blocked();
         };
         let before = Level::new(*state, now, rate);
@@ -47,7 +47,7 @@ impl Algorithm for Leaky {
 }
 
 #[inline]
-fn admitted(after: Level, limit: &Bucket, turn: Span) -> Decision<BucketState> {
+fn admitted(after: Level, limit: &BucketLimit, turn: Span) -> Decision<BucketState> {
     let reset = after.time_until(0);
     Decision {
         outcome: Outcome::Admitted { wait: turn, change: after.state() },
@@ -59,11 +59,11 @@ fn admitted(after: Level, limit: &Bucket, turn: Span) -> Decision<BucketState> {
 
 /// Whoever calls next waits until the queue is empty.
 #[inline]
-fn remaining(queue: Level, next_turn: Span, limit: &Bucket) -> u64 {
+fn remaining(queue: Level, next_turn: Span, limit: &BucketLimit) -> u64 {
     if next_turn <= max_wait(limit) { limit.limit().saturating_sub(queue.used()) } else { 0 }
 }
 
 #[inline]
-fn max_wait(limit: &Bucket) -> Span {
+fn max_wait(limit: &BucketLimit) -> Span {
     limit.max_wait.map_or(Span::MAX, MaxWait::get)
 }

@@ -1,0 +1,68 @@
+//! The rate-limiting algorithms of premier: pure functions over integers, without a server, I/O or floats.
+//!
+//! Each algorithm is a function of (state, now, limit, cost) in a file of its own, which begins with its promise: [`Fixed`],
+//! [`Sliding`], [`Token`] and [`Leaky`]. It returns a [`Decision`]. The decision of an admitted call carries its change of state;
+//! a limited call changes nothing. [`Algorithm::force`] charges a call whatever is left, and [`State::refund`] returns units.
+//!
+//! What a command needs around a decision is here too: the [`Arguments`] of a call with their bounds and error texts, a
+//! [`Clock`] that never steps back, and, with the feature `sketch`, the keys that are limited most.
+//!
+//! ```
+//! use premier_algorithms::{
+//!     Algorithm, Clock, Cost, LimitDuration, Outcome, Quota, Sliding, SlidingLimit, Span, State, Timestamp,
+//! };
+//!
+//! let limit = SlidingLimit { quota: Quota::new(1)?, duration: LimitDuration::new(Span::from_secs(10))? };
+//! let now = Clock::new().read(Timestamp::from_micros(1_800_000_000_000_000));
+//!
+//! let mut state = <Sliding as Algorithm>::State::default();
+//! let decision = Sliding::decide(&state, now, &limit, Cost::ONE);
+//! assert_eq!((decision.limit, decision.remaining), (1, 0));
+//! let Outcome::Admitted { change, .. } = decision.outcome else { panic!("a fresh key admits its quota") };
+//! state.apply(change);
+//!
+//! let decision = Sliding::decide(&state, now, &limit, Cost::ONE);
+//! assert!(matches!(decision.outcome, Outcome::Limited { .. }));
+//! # Ok::<(), premier_algorithms::InvalidArgument>(())
+//! ```
+//!
+//! State says what was *used*, never when an old limit would have ended it: the limit comes with each call and may change
+//! at each. Amounts of units stay below 2⁴¹ and times below 2⁵⁴ µs (the year 2540), so that no arithmetic here overflows.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+extern crate alloc;
+
+mod algorithm;
+mod arguments;
+mod bucket;
+mod clock;
+mod decision;
+mod fixed;
+mod joint;
+mod leaky;
+mod limit;
+#[cfg(feature = "sketch")]
+pub mod sketch;
+mod sliding;
+mod state;
+mod time;
+mod token;
+
+pub use algorithm::Algorithm;
+pub use arguments::{
+    ALGORITHM, ALIGNED, Argument, Arguments, CAPACITY, COST, CallOption, Capacity, Cost, DURATION, FORCE,
+    InvalidArgument, InvalidCall, LimitDuration, MAX_WAIT, MaxWait, QUOTA, Quota, UNITS, Units, Values,
+};
+pub use bucket::BucketState;
+pub use clock::{Clock, Now};
+pub use decision::{Decision, Outcome, Retry};
+pub use fixed::{Fixed, FixedState};
+pub use joint::Joint;
+pub use leaky::Leaky;
+pub use limit::{BucketLimit, FixedLimit, SlidingLimit, WindowStart};
+pub use sliding::{Admission, Log, PackedEntry, Sliding};
+pub use state::{MAX_USED, Refund, State};
+pub use time::{Span, Timestamp};
+pub use token::Token;
