@@ -7,13 +7,13 @@ use std::time::Duration;
 use premier_test_server::{Builder, Cluster, Server};
 use redis::{Connection, Value};
 
-use crate::call::{LIMITERS, call, run};
-use crate::effect::{commands_in_aof, server_with_aof};
-use crate::info::{info, info_number};
-use crate::load::under_load;
-use crate::patience::wait_until;
-use crate::replica::{assert_alike, replica_of, wait_until_alike, wait_until_linked};
-use crate::snapshot::{Snapshot, snapshot};
+use crate::tools::call::{LIMITERS, call, run};
+use crate::tools::effect::{commands_in_aof, server_with_aof};
+use crate::tools::info::{info, info_number};
+use crate::tools::load::under_load;
+use crate::tools::patience::wait_until;
+use crate::tools::replica::{assert_alike, replica_of, wait_until_alike, wait_until_linked};
+use crate::tools::snapshot::{Snapshot, snapshot};
 
 /// How long after the last change somebody comes, in milliseconds: at no special moment.
 const MOMENTS: [u64; 5] = [0, 1, 7, 19, 53];

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use premier_test_server::Server;
 
-use crate::call::{LIMITERS, call};
+use crate::tools::call::{LIMITERS, call};
 
 #[test]
 fn a_raised_quota_admits_more_and_a_lowered_one_less() {

@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use premier_test_server::{Builder, Server};
 use redis::{Connection, Value};
 
-use crate::call::{call, command, error, run};
-use crate::info::info_number;
-use crate::replica::{primary, replica_of, wait_until_alike};
-use crate::snapshot::snapshot;
+use crate::tools::call::{call, command, error, run};
+use crate::tools::info::info_number;
+use crate::tools::replica::{primary, replica_of, wait_until_alike};
+use crate::tools::snapshot::snapshot;
 
 fn compatible(server: Builder) -> Server {
     server.module_arguments("cell-compat yes").start()

@@ -7,10 +7,10 @@ use premier_test_server::Cluster;
 use redis::Value;
 use redis::cluster::{ClusterClient, ClusterConnection};
 
-use crate::call::{LIMITERS, Limiter, call, command, error, run};
-use crate::load::{LASTING, meanwhile, used};
-use crate::patience::wait_until;
-use crate::replica::{assert_alike, is_master};
+use crate::tools::call::{LIMITERS, Limiter, call, command, error, run};
+use crate::tools::load::{LASTING, meanwhile, used};
+use crate::tools::patience::wait_until;
+use crate::tools::replica::{assert_alike, is_master};
 
 const MASTERS: usize = 3;
 

@@ -10,12 +10,12 @@ use premier_test_server::{Cluster, Network, Server};
 use rand::RngExt;
 use redis::{Connection, RedisError};
 
-use crate::call::{LIMITERS, Limiter, Reply, call, command, run};
-use crate::load::{LASTING, used};
-use crate::patience::wait_until;
-use crate::random::random;
-use crate::replica::{assert_alike, is_master};
-use crate::skipped::skipped;
+use crate::tools::call::{LIMITERS, Limiter, Reply, call, command, run};
+use crate::tools::load::{LASTING, used};
+use crate::tools::patience::wait_until;
+use crate::tools::random::random;
+use crate::tools::replica::{assert_alike, is_master};
+use crate::tools::skipped::skipped;
 
 const MASTERS: usize = 3;
 

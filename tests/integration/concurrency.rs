@@ -5,9 +5,9 @@ use std::thread;
 use premier_test_server::{Builder, Server};
 use redis::Connection;
 
-use crate::call::{LIMITERS, Reply, call, command, run};
-use crate::patience::{blocked_clients, wait_until_blocked};
-use crate::replica::{assert_alike, primary, replica_of};
+use crate::tools::call::{LIMITERS, Reply, call, command, run};
+use crate::tools::patience::{blocked_clients, wait_until_blocked};
+use crate::tools::replica::{assert_alike, primary, replica_of};
 
 const CLIENTS: usize = 8;
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use premier_test_server::{Server, module_path};
 use redis::{Connection, RedisResult, Value};
 
-use crate::call::{command, error, run};
+use crate::tools::call::{command, error, run};
 
 fn settings(connection: &mut Connection) -> HashMap<String, String> {
     run(connection, "CONFIG GET premier.*")

@@ -10,12 +10,12 @@ use rand::RngExt;
 use rand::rngs::SmallRng;
 use redis::{Connection, Value};
 
-use crate::call::{LIMITERS, Limiter, call, command, run};
-use crate::effect::server_with_aof;
-use crate::info::info_number;
-use crate::load::{LASTING, used};
-use crate::patience::wait_until;
-use crate::random::random;
+use crate::tools::call::{LIMITERS, Limiter, call, command, run};
+use crate::tools::effect::server_with_aof;
+use crate::tools::info::info_number;
+use crate::tools::load::{LASTING, used};
+use crate::tools::patience::wait_until;
+use crate::tools::random::random;
 
 /// How many commands each client has on their way at once.
 const CLIENTS: [usize; 4] = [1, 1, 10, 40];

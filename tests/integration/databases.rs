@@ -2,13 +2,13 @@
 
 use redis::Value;
 
-use crate::call::{LIMITERS, call, run};
-use crate::info::info_number;
-use crate::load::{LASTING, admitted_meanwhile, under_load, used};
-use crate::patience::wait_until;
-use crate::replica::{assert_alike, primary, replica_of};
-use crate::snapshot::{Snapshot, snapshot};
-use crate::states::fill;
+use crate::tools::call::{LIMITERS, call, run};
+use crate::tools::info::info_number;
+use crate::tools::load::{LASTING, admitted_meanwhile, under_load, used};
+use crate::tools::patience::wait_until;
+use crate::tools::replica::{assert_alike, primary, replica_of};
+use crate::tools::snapshot::{Snapshot, snapshot};
+use crate::tools::states::fill;
 
 /// Databases that no test fills.
 const OTHER: u32 = 7;

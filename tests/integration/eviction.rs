@@ -3,9 +3,9 @@
 use premier_test_server::Server;
 use redis::{Connection, RedisResult};
 
-use crate::call::{LIMITERS, Limiter, Reply, call, run, send};
-use crate::info::info_number;
-use crate::replica::{assert_alike, primary, replica_of};
+use crate::tools::call::{LIMITERS, Limiter, Reply, call, run, send};
+use crate::tools::info::info_number;
+use crate::tools::replica::{assert_alike, primary, replica_of};
 
 const POLICIES: [&str; 8] = [
     "noeviction",

@@ -12,12 +12,12 @@ use std::time::Instant;
 use premier_test_server::{Builder, Server};
 use redis::{Connection, Value};
 
-use crate::call::{LIMITERS, Reply, call, run};
-use crate::effect::{apply, bucket_state, effect, entry, fixed_state, lasting_effect, server_with_aof};
-use crate::payload::{HEAD_LEN, set_checksum};
-use crate::skipped::skipped;
-use crate::snapshot::{Content, content};
-use crate::states::MAX_ENTRIES;
+use crate::tools::call::{LIMITERS, Reply, call, run};
+use crate::tools::effect::{apply, bucket_state, effect, entry, fixed_state, lasting_effect, server_with_aof};
+use crate::tools::payload::{HEAD_LEN, set_checksum};
+use crate::tools::skipped::skipped;
+use crate::tools::snapshot::{Content, content};
+use crate::tools::states::MAX_ENTRIES;
 
 /// A moment in 2024, in microseconds.
 const PAST: u64 = 1_720_000_000_000_000;

@@ -4,7 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use premier_test_server::Server;
 
-use crate::call::{LIMITERS, call, run};
+use crate::tools::call::{LIMITERS, call, run};
 
 #[test]
 fn a_forced_call_is_charged_whatever_is_left_and_later_calls_wait_for_it() {

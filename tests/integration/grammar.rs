@@ -3,8 +3,8 @@
 use premier_test_server::Server;
 use redis::{Cmd, Value};
 
-use crate::call::{LIMITERS, Limiter, call, command, error};
-use crate::snapshot::snapshot;
+use crate::tools::call::{LIMITERS, Limiter, call, command, error};
+use crate::tools::snapshot::snapshot;
 
 const UNITS_FROM_0: &str = "an integer from 0 to 1000000000000";
 const UNITS_FROM_1: &str = "an integer from 1 to 1000000000000";

@@ -7,15 +7,15 @@ use rand::RngExt;
 use rand::rngs::SmallRng;
 use redis::{Cmd, Connection, FromRedisValue, RedisResult, Value};
 
-use crate::call::{LIMITERS, Limiter, Reply, command, run};
-use crate::effect::{
+use crate::tools::call::{LIMITERS, Limiter, Reply, command, run};
+use crate::tools::effect::{
     LAST_MOMENT, MOST_UNITS, apply, bucket_state, effect, entry, fixed_state, lasting_effect, now_micros,
     server_with_aof,
 };
-use crate::payload::{FOOTER_LEN, HEAD_LEN, set_checksum};
-use crate::random::random;
-use crate::snapshot::snapshot;
-use crate::states::MAX_ENTRIES;
+use crate::tools::payload::{FOOTER_LEN, HEAD_LEN, set_checksum};
+use crate::tools::random::random;
+use crate::tools::snapshot::snapshot;
+use crate::tools::states::MAX_ENTRIES;
 
 /// How many are tried of each kind.
 const TRIES: usize = 20_000;

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use premier_test_server::Server;
 use redis::{Connection, Value};
 
-use crate::call::{LIMITERS, call, command, error, run};
-use crate::replica::{primary, replica_of, wait_until_alike};
+use crate::tools::call::{LIMITERS, call, command, error, run};
+use crate::tools::replica::{primary, replica_of, wait_until_alike};
 
 /// Admitted, limited, refused, and units admitted.
 fn counts(connection: &mut Connection, algorithm: &str) -> [u64; 4] {

@@ -6,13 +6,13 @@ use std::time::Duration;
 use premier_test_server::Server;
 use redis::{Cmd, Connection, Value};
 
-use crate::call::{LIMITERS, call, command, error, run};
-use crate::effect::{
+use crate::tools::call::{LIMITERS, call, command, error, run};
+use crate::tools::effect::{
     LAST_MOMENT, MOST_UNITS, apply, bucket_state, effect, effects_in_aof, entry, fixed_state, lasting_effect,
     now_micros, server_with_aof,
 };
-use crate::snapshot::{content, snapshot};
-use crate::states::{MAX_ENTRIES, fill};
+use crate::tools::snapshot::{content, snapshot};
+use crate::tools::states::{MAX_ENTRIES, fill};
 
 const REFUSAL: &str =
     "ERR effect must be what a PREMIER command of this version of premier, or of an older one, replicated";
@@ -43,7 +43,7 @@ fn assert_taken(connection: &mut Connection, effect: &[u8]) {
 struct Target {
     server: Server,
     connection: Connection,
-    before: crate::snapshot::Snapshot,
+    before: crate::tools::snapshot::Snapshot,
 }
 
 impl Target {
@@ -435,7 +435,7 @@ fn who_may_do_all_but_administrate_may_not_call_it_where_modules_have_categories
     if in_admin.iter().any(|name| name.eq_ignore_ascii_case("prem")) {
         assert!(answer.contains("no permissions"), "{answer}");
     } else {
-        assert!(!crate::info::is_at_least(&mut connection, (7, 2)), "PREM is not in @admin");
+        assert!(!crate::tools::info::is_at_least(&mut connection, (7, 2)), "PREM is not in @admin");
         assert_eq!(answer, "OK");
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use premier_test_server::Server;
 use redis::{Connection, RedisResult, Value};
 
-use crate::call::{LIMITERS, command, run};
+use crate::tools::call::{LIMITERS, command, run};
 
 type Map = HashMap<String, Value>;
 
@@ -277,7 +277,7 @@ fn the_commands_are_in_acl_categories_where_modules_have_them() {
         }
     }
 
-    let version_has_them = crate::info::is_at_least(&mut server.connection(), (7, 2));
+    let version_has_them = crate::tools::info::is_at_least(&mut server.connection(), (7, 2));
     assert_eq!(in_categories, version_has_them);
     let may: String = {
         let () = run(&mut connection, "ACL SETUSER writer on nopass ~* +@write");

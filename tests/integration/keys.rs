@@ -3,8 +3,8 @@
 use premier_test_server::Server;
 use redis::Connection;
 
-use crate::call::{LIMITERS, Reply, call, command, error, run};
-use crate::snapshot::{Name, snapshot};
+use crate::tools::call::{LIMITERS, Reply, call, command, error, run};
+use crate::tools::snapshot::{Name, snapshot};
 
 fn call_on(connection: &mut Connection, limiter: &str, key: &[u8]) -> Reply {
     redis::cmd(limiter).arg(key).arg(&["5", "3650d"]).query(connection).expect("any bytes are a key")

@@ -6,11 +6,11 @@ use std::sync::mpsc;
 use premier_test_server::Server;
 use redis::{Connection, PushInfo, PushKind, Value};
 
-use crate::call::{LIMITERS, Limiter, call, command, run};
-use crate::effect::server_with_aof;
-use crate::info::info_number;
-use crate::replica::{primary, replica_of, wait_until_alike};
-use crate::snapshot::{Snapshot, snapshot};
+use crate::tools::call::{LIMITERS, Limiter, call, command, run};
+use crate::tools::effect::server_with_aof;
+use crate::tools::info::info_number;
+use crate::tools::replica::{primary, replica_of, wait_until_alike};
+use crate::tools::snapshot::{Snapshot, snapshot};
 
 /// A call that is admitted, then calls that are limited, on keys that were used and on fresh ones.
 struct Calls {
@@ -119,7 +119,7 @@ fn limited_calls_in_a_transaction_or_a_script_are_not_replicated() {
             let words: Vec<&str> = line.split(' ').collect();
             let mut eval = redis::cmd("EVAL");
             eval.arg("return redis.call(ARGV[1], KEYS[1], unpack(ARGV, 2))").arg(1).arg(words[1]).arg(words[0]);
-            let reply: crate::call::Reply = eval.arg(&words[2..]).query(&mut connection).expect("EVAL");
+            let reply: crate::tools::call::Reply = eval.arg(&words[2..]).query(&mut connection).expect("EVAL");
             assert!(reply.limited, "{line}: {reply:?}");
         }
         assert_eq!(aof_len(&server), before, "{}", limiter.command);

@@ -3,26 +3,13 @@
 //! The suite holds on Redis 7.0 and newer and on Valkey. Where a server lacks an interface, a test finds that out by itself
 //! and says so (`skipped`).
 
-// What the tests share.
-mod call;
-mod effect;
-mod info;
-mod load;
-mod patience;
-mod payload;
-mod random;
-mod replica;
-mod skipped;
-mod snapshot;
-mod states;
+mod tools;
 
-// The tests.
 mod audience;
 mod changing_limits;
 mod cl_throttle;
 mod cluster;
 mod cluster_faults;
-
 mod concurrency;
 mod configuration;
 mod crash;

@@ -5,10 +5,10 @@ use std::net::Ipv4Addr;
 use premier_test_server::Server;
 use redis::Cmd;
 
-use crate::call::{LIMITERS, call, error, run};
-use crate::load::{LASTING, admitted_meanwhile, used};
-use crate::snapshot::{Content, Name, snapshot};
-use crate::states::fill;
+use crate::tools::call::{LIMITERS, call, error, run};
+use crate::tools::load::{LASTING, admitted_meanwhile, used};
+use crate::tools::snapshot::{Content, Name, snapshot};
+use crate::tools::states::fill;
 
 const TIMEOUT_MILLIS: u32 = 10_000;
 

@@ -5,11 +5,11 @@ use std::fs;
 use premier_test_server::{Server, module_path};
 use redis::Connection;
 
-use crate::call::{LIMITERS, call, command, error, run};
-use crate::info::info;
-use crate::load::{admitted_meanwhile, used};
-use crate::snapshot::snapshot;
-use crate::states::fill;
+use crate::tools::call::{LIMITERS, call, command, error, run};
+use crate::tools::info::info;
+use crate::tools::load::{admitted_meanwhile, used};
+use crate::tools::snapshot::snapshot;
+use crate::tools::states::fill;
 
 fn server() -> Server {
     Server::builder().config("enable-module-command", "yes").start()

@@ -2,8 +2,8 @@
 
 use premier_test_server::Server;
 
-use crate::call::{LIMITERS, call, command, error, run};
-use crate::snapshot::snapshot;
+use crate::tools::call::{LIMITERS, call, command, error, run};
+use crate::tools::snapshot::snapshot;
 
 #[test]
 fn out_of_memory_calls_answer_oom_and_change_nothing_and_the_server_lives() {

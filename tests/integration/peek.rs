@@ -5,10 +5,10 @@ use std::time::Instant;
 use premier_test_server::Server;
 use redis::{Connection, Value};
 
-use crate::call::{LIMITERS, Limiter, Reply, call, command, error, run};
-use crate::info::info_number;
-use crate::replica::{primary, replica_of, wait_until_alike};
-use crate::snapshot::snapshot;
+use crate::tools::call::{LIMITERS, Limiter, Reply, call, command, error, run};
+use crate::tools::info::info_number;
+use crate::tools::replica::{primary, replica_of, wait_until_alike};
+use crate::tools::snapshot::snapshot;
 
 fn peek(connection: &mut Connection, limiter: &Limiter, key: &str, limit: &str) -> Reply {
     let algorithm = limiter.algorithm().to_lowercase();

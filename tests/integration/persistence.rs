@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use premier_test_server::{Builder, Server};
 
-use crate::call::{LIMITERS, call, run};
-use crate::effect::{commands_in_aof, server_with_aof};
-use crate::info::{info, info_number};
-use crate::patience::wait_until;
-use crate::snapshot::snapshot;
-use crate::states::fill;
+use crate::tools::call::{LIMITERS, call, run};
+use crate::tools::effect::{commands_in_aof, server_with_aof};
+use crate::tools::info::{info, info_number};
+use crate::tools::patience::wait_until;
+use crate::tools::snapshot::snapshot;
+use crate::tools::states::fill;
 
 /// Whatever happens to the server, it has the same keys in the same states and with the same expiry afterwards.
 #[track_caller]

@@ -3,10 +3,10 @@
 use premier_test_server::Server;
 use redis::{Connection, Value};
 
-use crate::call::{LIMITERS, call, command, error, run};
-use crate::effect::{commands_in_aof, server_with_aof};
-use crate::replica::{primary, replica_of, wait_until_alike};
-use crate::snapshot::{content, snapshot};
+use crate::tools::call::{LIMITERS, call, command, error, run};
+use crate::tools::effect::{commands_in_aof, server_with_aof};
+use crate::tools::replica::{primary, replica_of, wait_until_alike};
+use crate::tools::snapshot::{content, snapshot};
 
 fn refund(connection: &mut Connection, key: &str, units: u64) -> u64 {
     run(connection, &format!("PREMIER.REFUND {key} {units}"))

@@ -2,11 +2,11 @@
 
 use redis::{Connection, Value};
 
-use crate::call::{LIMITERS, call, command, error, run};
-use crate::effect::{fixed_state, lasting_effect, server_with_aof};
-use crate::replica::{assert_alike, primary, replica_of, wait_until_alike};
-use crate::snapshot::snapshot;
-use crate::states::fill;
+use crate::tools::call::{LIMITERS, call, command, error, run};
+use crate::tools::effect::{fixed_state, lasting_effect, server_with_aof};
+use crate::tools::replica::{assert_alike, primary, replica_of, wait_until_alike};
+use crate::tools::snapshot::snapshot;
+use crate::tools::states::fill;
 
 #[test]
 fn a_full_sync_brings_every_state() {

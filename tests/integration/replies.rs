@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use premier_test_server::Server;
 
-use crate::call::{LIMITERS, call, run};
+use crate::tools::call::{LIMITERS, call, run};
 
 #[test]
 fn a_fresh_key_admits_exactly_its_limit_with_remaining_counting_down_then_limits() {

@@ -3,14 +3,14 @@
 use premier_test_server::Server;
 use redis::{Connection, RedisResult, Value};
 
-use crate::call::{LIMITERS, call, command, run};
-use crate::effect::{apply, entry, lasting_effect};
-use crate::info::info_number;
-use crate::patience::wait_until;
-use crate::payload::{FOOTER_LEN, HEAD_LEN};
-use crate::skipped::skipped;
-use crate::snapshot::{content, snapshot};
-use crate::states::{MAX_ENTRIES, fill, fill_log};
+use crate::tools::call::{LIMITERS, call, command, run};
+use crate::tools::effect::{apply, entry, lasting_effect};
+use crate::tools::info::info_number;
+use crate::tools::patience::wait_until;
+use crate::tools::payload::{FOOTER_LEN, HEAD_LEN};
+use crate::tools::skipped::skipped;
+use crate::tools::snapshot::{content, snapshot};
+use crate::tools::states::{MAX_ENTRIES, fill, fill_log};
 
 /// A key of each algorithm of which 2 of 5 units are used.
 fn fill_some(connection: &mut Connection) {

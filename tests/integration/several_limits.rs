@@ -5,11 +5,11 @@ use std::thread;
 use premier_test_server::{Cluster, Server};
 use redis::{Connection, FromRedisValue, ParsingError, Value};
 
-use crate::call::{LIMITERS, Reply, call, command, error, run};
-use crate::effect::{commands_in_aof, server_with_aof};
-use crate::info::info_number;
-use crate::replica::{primary, replica_of, wait_until_alike};
-use crate::snapshot::snapshot;
+use crate::tools::call::{LIMITERS, Reply, call, command, error, run};
+use crate::tools::effect::{commands_in_aof, server_with_aof};
+use crate::tools::info::info_number;
+use crate::tools::replica::{primary, replica_of, wait_until_alike};
+use crate::tools::snapshot::snapshot;
 
 #[derive(Debug)]
 struct Joint {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use premier_test_server::Server;
 use redis::Connection;
 
-use crate::call::{LIMITERS, Reply, call, run};
-use crate::patience::wait_until;
+use crate::tools::call::{LIMITERS, Reply, call, run};
+use crate::tools::patience::wait_until;
 
 /// Coming back by as much too early may succeed: a tick of the clock.
 const GRACE: Duration = Duration::from_millis(1);

@@ -3,8 +3,8 @@
 use premier_test_server::Server;
 use redis::{Connection, Value};
 
-use crate::call::{LIMITERS, call, command, error, run};
-use crate::replica::{primary, replica_of, wait_until_alike};
+use crate::tools::call::{LIMITERS, call, command, error, run};
+use crate::tools::replica::{primary, replica_of, wait_until_alike};
 
 fn top(connection: &mut Connection, arguments: &str) -> Vec<(String, u64)> {
     let pairs: Vec<Value> = run(connection, format!("PREMIER.TOP {arguments}").trim_end());
@@ -89,7 +89,8 @@ fn any_number_of_keys_takes_little_memory_and_hides_none() {
         let () = calls.query(connection).expect("limited calls");
     };
     limit_many(&mut connection, 0..1_000);
-    let used = |connection: &mut Connection| crate::info::info_number(connection, "memory", "used_memory_dataset");
+    let used =
+        |connection: &mut Connection| crate::tools::info::info_number(connection, "memory", "used_memory_dataset");
     let before = used(&mut connection);
     for first in (1_000..30_000).step_by(1_000) {
         limit_many(&mut connection, first..first + 1_000);

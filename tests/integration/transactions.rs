@@ -3,9 +3,9 @@
 use premier_test_server::Server;
 use redis::{Connection, ConnectionLike, Value};
 
-use crate::call::{LIMITERS, Reply, call, command, error, run};
-use crate::info::is_at_least;
-use crate::snapshot::snapshot;
+use crate::tools::call::{LIMITERS, Reply, call, command, error, run};
+use crate::tools::info::is_at_least;
+use crate::tools::snapshot::snapshot;
 
 /// Calls with its arguments, a keyless first one aside.
 const CALL: &str = "return redis.call(ARGV[1], KEYS[1], unpack(ARGV, 2))";

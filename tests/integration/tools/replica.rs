@@ -2,9 +2,9 @@
 
 use premier_test_server::{Builder, Server};
 
-use crate::info::{info, info_number};
-use crate::patience::wait_until;
-use crate::snapshot::snapshot;
+use super::info::{info, info_number};
+use super::patience::wait_until;
+use super::snapshot::snapshot;
 
 /// Offsets move on a primary and a replica by nothing but writes.
 pub(crate) fn primary() -> Builder {

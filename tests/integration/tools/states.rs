@@ -6,8 +6,8 @@ use std::time::Duration;
 use premier_test_server::Server;
 use redis::{Connection, Value};
 
-use crate::call::{LIMITERS, call, command, run};
-use crate::snapshot::{Content, snapshot};
+use super::call::{LIMITERS, call, command, run};
+use super::snapshot::{Content, snapshot};
 
 /// The most entries that a sliding window keeps.
 pub(crate) const MAX_ENTRIES: usize = 66;

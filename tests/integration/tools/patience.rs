@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use premier_test_server::patience;
 use redis::Connection;
 
-use crate::call::run;
+use super::call::run;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 

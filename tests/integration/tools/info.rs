@@ -2,7 +2,7 @@
 
 use redis::Connection;
 
-use crate::call::run;
+use super::call::run;
 
 /// A field of INFO; `None` when this server has no such field.
 pub(crate) fn info(connection: &mut Connection, section: &str, field: &str) -> Option<String> {

@@ -6,7 +6,7 @@ use std::fmt;
 use premier_test_server::Server;
 use redis::Connection;
 
-use crate::call::{command, run};
+use super::call::{command, run};
 
 /// What each key holds, by database and name.
 pub(crate) type Snapshot = BTreeMap<(u32, Name), Content>;
