@@ -17,7 +17,7 @@ use std::sync::LazyLock;
 pub fn module_path() -> PathBuf {
     static MODULE: LazyLock<PathBuf> = LazyLock::new(|| match env::var_os("PREMIER_MODULE") {
         Some(path) => absolute(path).expect("PREMIER_MODULE is a path"),
-        None => build(&["--lib"], "premier"),
+        None => build("premier", "premier"),
     });
     MODULE.clone()
 }
@@ -28,7 +28,7 @@ pub fn module_path() -> PathBuf {
 /// When it cannot be built.
 #[must_use]
 pub fn panicking_module_path() -> PathBuf {
-    build(&["--example", "panicking"], "examples/panicking")
+    build("premier-panicking", "panicking")
 }
 
 /// A library to preload into a server whose random numbers are to begin alike each time.
@@ -37,32 +37,29 @@ pub fn panicking_module_path() -> PathBuf {
 /// When it cannot be built.
 #[must_use]
 pub fn fixed_seed_path() -> PathBuf {
-    static LIBRARY: LazyLock<PathBuf> = LazyLock::new(|| build(&["--example", "fixed_seed"], "examples/fixed_seed"));
+    static LIBRARY: LazyLock<PathBuf> = LazyLock::new(|| build("premier-fixed-seed", "fixed_seed"));
     LIBRARY.clone()
 }
 
-fn build(target: &[&str], path: &str) -> PathBuf {
+/// Builds the library of a package, and returns its file.
+fn build(package: &str, library: &str) -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
     let mut command = Command::new(cargo);
-    command
-        .args(["build", "--quiet", "--package", "premier", "--profile", profile])
-        .args(target)
-        .current_dir(workspace);
-    // What cargo tells the test of its package. Build scripts that look at these, as that of ring, would run anew each time, and
-    // all that depends on them would be built again.
+    command.args(["build", "--quiet", "--lib", "--package", package, "--profile", profile]).current_dir(workspace);
+    // Cargo sets these for a test. Some build scripts, such as ring's, depend on them: they would run again each time, and
+    // everything that depends on ring would be built again.
     for (name, _) in env::vars_os() {
         if ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|of| name.as_encoded_bytes().starts_with(of.as_bytes())) {
             command.env_remove(name);
         }
     }
     let status = command.status().expect("cargo runs");
-    assert!(status.success(), "the module does not build");
+    assert!(status.success(), "{package} does not build");
 
     // The running test is in target/<profile>/deps.
     let test = env::current_exe().expect("the running test is a file");
     let profile_dir = test.ancestors().nth(2).expect("it is in a folder of cargo's");
-    let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
-    profile_dir.join(dir).join(format!("{}{name}{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX))
+    profile_dir.join(format!("{}{library}{}", env::consts::DLL_PREFIX, env::consts::DLL_SUFFIX))
 }
