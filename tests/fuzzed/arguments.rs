@@ -1,0 +1,108 @@
+//! Words of a call, apart by spaces: whatever is read is what stands there, and whatever is not gets a sentence.
+
+use std::collections::BTreeSet;
+
+use premier_algorithms::{ALGORITHM, Arguments, CAPACITY, COST, CallOption, InvalidCall, QUOTA, UNITS, WindowStart};
+
+/// Checks what a call is read from.
+///
+/// # Panics
+///
+/// If words are read as something else, or refused without a sentence.
+pub fn check(text: &[u8]) {
+    // Seeds end in a line break, as text files do.
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    let words = || text.split(|byte| *byte == b' ');
+    for word in words() {
+        check_word(word);
+    }
+    match Arguments::parse(words(), CallOption::ALL) {
+        Ok(arguments) => check_arguments(&arguments, &words().collect::<Vec<_>>()),
+        Err(invalid) => check_sentence(&invalid),
+    }
+}
+
+/// A number is read only as it would be written.
+fn check_word(word: &[u8]) {
+    for argument in [&QUOTA, &CAPACITY, &COST, &UNITS] {
+        if let Ok(units) = argument.units(word) {
+            assert_eq!(units.to_string().as_bytes(), word);
+        }
+    }
+    if let Ok(index) = ALGORITHM.index_of(word) {
+        assert_eq!(word.to_ascii_uppercase(), [&b"FIXED"[..], b"SLIDING", b"TOKEN", b"LEAKY"][index]);
+    }
+}
+
+fn check_arguments(arguments: &Arguments, words: &[&[u8]]) {
+    let [quota, duration, options @ ..] = words else { panic!("too few are enough: {words:?}") };
+    let mut expected = Expected { cost: 1, ..Expected::default() };
+    let mut seen = BTreeSet::new();
+    let mut rest = options.iter();
+    while let Some(name) = rest.next() {
+        let name = name.to_ascii_uppercase();
+        assert!(seen.insert(name.clone()), "an option is given once only");
+        let mut value = || rest.next().expect("an option has its value");
+        match &name[..] {
+            b"ALIGNED" => expected.is_aligned = true,
+            b"CAPACITY" => expected.capacity = Some(number(value())),
+            b"COST" => expected.cost = number(value()),
+            b"FORCE" => expected.is_forced = true,
+            b"MAXWAIT" => expected.max_wait = Some(micros(value())),
+            _ => panic!("this is no option: {name:?}"),
+        }
+    }
+    let read = Expected {
+        is_aligned: arguments.start == WindowStart::Aligned,
+        capacity: arguments.capacity.map(|capacity| capacity.get().into()),
+        cost: arguments.cost.get().into(),
+        is_forced: arguments.is_forced,
+        max_wait: arguments.max_wait.map(|wait| wait.get().as_micros().into()),
+    };
+    assert_eq!(read, expected);
+    assert_eq!(u128::from(arguments.quota.get()), number(quota));
+    assert_eq!(u128::from(arguments.duration.get().as_micros()), micros(duration));
+
+    // A call that takes no options refuses the first that there is.
+    match (Arguments::parse(words.iter().copied(), &[]), options) {
+        (Ok(alone), []) => assert_eq!(alone, *arguments),
+        (Err(InvalidCall::UnknownOption { name, .. }), [first, ..]) => assert_eq!(name, *first),
+        (other, _) => panic!("{other:?}"),
+    }
+}
+
+/// What the options of a call are, read in another way.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Expected {
+    is_aligned: bool,
+    capacity: Option<u128>,
+    cost: u128,
+    is_forced: bool,
+    max_wait: Option<u128>,
+}
+
+fn number(word: &[u8]) -> u128 {
+    str::from_utf8(word).expect("digits").parse().expect("a number")
+}
+
+fn micros(word: &[u8]) -> u128 {
+    let digits = word.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let (value, unit) = word.split_at(digits);
+    let factor = match unit {
+        b"us" => 1,
+        b"ms" => 1_000,
+        b"" | b"s" => 1_000_000,
+        b"m" => 60 * 1_000_000,
+        b"h" => 60 * 60 * 1_000_000,
+        b"d" => 24 * 60 * 60 * 1_000_000,
+        _ => panic!("no unit: {unit:?}"),
+    };
+    number(value) * factor
+}
+
+/// An error is one line of a reply.
+fn check_sentence(invalid: &InvalidCall) {
+    let sentence = invalid.to_string();
+    assert!(!sentence.is_empty() && sentence.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{sentence:?}");
+    assert!(sentence.len() < 300, "{sentence:?}");
+}

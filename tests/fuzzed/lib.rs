@@ -1,0 +1,10 @@
+//! What must hold of any bytes that premier reads, whoever wrote them.
+//!
+//! `make fuzz` searches for bytes of which it does not hold; the test `seeds` tries the inputs from
+//! which that search starts.
+
+mod arguments;
+mod state;
+
+pub use arguments::check as check_arguments;
+pub use state::check as check_state;

@@ -1,0 +1,206 @@
+//! A state from anywhere, and calls on it: it is refused, or all that is answered makes sense.
+//!
+//! | bytes | what |
+//! | --- | --- |
+//! | 1 | which algorithm: `F`, `A` for aligned windows, `S`, `T` or `L` |
+//! | 9 × 8 | the numbers of a [`Script`], little-endian |
+//! | the rest | the state, as in an RDB file |
+
+use std::fmt::Debug;
+
+use premier_algorithms::{
+    Algorithm, BucketLimit, BucketState, Capacity, Clock, Cost, Decision, Fixed, FixedLimit, Leaky, LimitDuration,
+    MaxWait, Now, Outcome, Quota, Retry, Sliding, SlidingLimit, Span, State, Timestamp, Token, Units, WindowStart,
+};
+
+const MAX_UNITS: u64 = 1_000_000_000_000;
+const MIN_TIME: u64 = 1_000;
+const MAX_TIME: u64 = 3650 * 24 * 60 * 60 * 1_000_000;
+
+/// What is done with the state. Every number means something in bounds.
+struct Script {
+    now: Timestamp,
+    elapsed: Span,
+    quota: Quota,
+    duration: LimitDuration,
+    capacity: Option<Capacity>,
+    cost: Cost,
+    max_wait: Option<MaxWait>,
+    /// How long the key lives on when units are given back.
+    expiry: Span,
+    units: Units,
+}
+
+impl Script {
+    fn new(numbers: [u64; 9]) -> Self {
+        let [now, elapsed, quota, duration, capacity, cost, max_wait, expiry, units] = numbers;
+        let from_one = |number: u64| 1 + number.saturating_sub(1) % MAX_UNITS;
+        let time = Span::from_micros(MIN_TIME + duration.saturating_sub(MIN_TIME) % (MAX_TIME - MIN_TIME + 1));
+        Self {
+            now: Timestamp::from_micros(now % (1 << 54)),
+            elapsed: Span::from_micros(elapsed),
+            quota: Quota::new(quota % (MAX_UNITS + 1)).expect("in bounds"),
+            duration: LimitDuration::new(time).expect("in bounds"),
+            capacity: (capacity > 0).then(|| Capacity::new(from_one(capacity)).expect("in bounds")),
+            cost: Cost::new(from_one(cost)).expect("in bounds"),
+            max_wait: (max_wait > 0)
+                .then(|| MaxWait::new(Span::from_micros((max_wait - 1) % (MAX_TIME + 1))).expect("in bounds")),
+            expiry: Span::from_micros(expiry),
+            units: Units::new(from_one(units)).expect("in bounds"),
+        }
+    }
+
+    fn window(&self) -> SlidingLimit {
+        SlidingLimit { quota: self.quota, duration: self.duration }
+    }
+
+    fn fixed_window(&self, start: WindowStart) -> FixedLimit {
+        FixedLimit { quota: self.quota, duration: self.duration, start }
+    }
+
+    fn bucket(&self) -> BucketLimit {
+        BucketLimit { quota: self.quota, duration: self.duration, capacity: self.capacity, max_wait: self.max_wait }
+    }
+
+    /// The longest that an admitted call may be told to wait by a bucket.
+    fn patience(&self, default: Span) -> Span {
+        self.max_wait.map_or(default, MaxWait::get)
+    }
+}
+
+/// Checks calls on a state.
+///
+/// # Panics
+///
+/// If an answer makes no sense.
+pub fn check(input: &[u8]) {
+    let Some(([letter, numbers @ ..], state)) = input.split_first_chunk::<73>() else { return };
+    let (numbers, _) = numbers.as_chunks::<8>();
+    let numbers: Vec<u64> = numbers.iter().map(|number| u64::from_le_bytes(*number)).collect();
+    let script = Script::new(numbers.try_into().expect("nine of eight bytes"));
+    let length = script.duration.get();
+    let (first_call, aligned) =
+        (script.fixed_window(WindowStart::FirstCall), script.fixed_window(WindowStart::Aligned));
+    match letter {
+        b'F' => check_calls::<Fixed>(state, &script, &first_call, Span::ZERO, length),
+        b'A' => check_calls::<Fixed>(state, &script, &aligned, Span::ZERO, length),
+        b'S' => check_calls::<Sliding>(state, &script, &script.window(), Span::ZERO, length),
+        b'T' => {
+            check_calls::<Token>(state, &script, &script.bucket(), script.patience(Span::ZERO), Span::MAX);
+            check_what_redis_cell_left(&script);
+        }
+        b'L' => check_calls::<Leaky>(state, &script, &script.bucket(), script.patience(Span::MAX), Span::MAX),
+        _ => {}
+    }
+}
+
+fn check_calls<A: Algorithm>(state: &[u8], script: &Script, limit: &A::Limit, longest_wait: Span, longest_reset: Span)
+where
+    A::State: Debug + PartialEq,
+{
+    let Some(mut key) = A::State::decode(state) else { return };
+    assert_eq!(encoded(&key), state, "what is read is what was written");
+
+    let mut clock = Clock::new();
+    clock.see(key.latest_stamp());
+    let later = script.now.plus(script.elapsed);
+    // Time goes on, steps back, and goes on.
+    for reading in [script.now, later, script.now, later] {
+        let now = clock.read(reading);
+        let decision = A::decide(&key, now, limit, script.cost);
+        check_decision(&decision, script.cost, longest_reset);
+        match decision.outcome {
+            Outcome::Admitted { wait, change } => {
+                assert!(wait <= longest_wait, "{wait:?}");
+                let before = decision.remaining;
+                key.apply(change);
+                check_stored(&key);
+                let after = A::decide(&key, now, limit, Cost::ONE).remaining;
+                assert!(after <= before, "a call does not make room");
+            }
+            Outcome::Limited { retry: Retry::After(wait) } => {
+                check_wait::<A>(&key, clock, reading, wait, limit, script)
+            }
+            Outcome::Limited { retry: Retry::Never } => {}
+        }
+
+        let decision = A::force(&key, now, limit, script.cost);
+        check_decision(&decision, script.cost, longest_reset);
+        if let Outcome::Admitted { change, .. } = decision.outcome {
+            key.apply(change);
+            check_stored(&key);
+        }
+
+        let refund = key.refund(now, script.expiry, script.units);
+        assert!(refund.units <= script.units.get());
+        if refund.reset == Span::ZERO {
+            // The key is deleted.
+            key = A::State::default();
+        } else {
+            assert!(refund.reset <= script.expiry, "who gives back waits no longer: {refund:?}");
+            check_stored(&key);
+        }
+    }
+}
+
+/// What holds for every answer.
+fn check_decision<Change>(decision: &Decision<Change>, cost: Cost, longest_reset: Span) {
+    let Decision { ref outcome, limit, remaining, reset } = *decision;
+    assert!(remaining <= limit && limit <= MAX_UNITS, "{remaining} of {limit} remain");
+    assert!(reset <= longest_reset, "{reset:?}");
+    match outcome {
+        Outcome::Admitted { .. } => {}
+        Outcome::Limited { retry: Retry::After(wait) } => {
+            assert!(*wait > Span::ZERO && cost.get() <= limit);
+            assert!(*wait <= reset, "a key that is as good as new admits the call");
+        }
+        Outcome::Limited { retry: Retry::Never } => assert!(cost.get() > limit),
+    }
+}
+
+/// Who comes back after the wait is admitted.
+fn check_wait<A: Algorithm>(
+    key: &A::State,
+    mut clock: Clock,
+    reading: Timestamp,
+    wait: Span,
+    limit: &A::Limit,
+    script: &Script,
+) {
+    let told: Now = clock.read(reading);
+    let then = told.at().plus(wait);
+    // A stamp from the future is taken at its word once the clock has come to it, and time ends in 2540.
+    if key.latest_stamp() > told.at() || then == Timestamp::MAX {
+        return;
+    }
+    let now = clock.read(reading.plus(wait));
+    let decision = A::decide(key, now, limit, script.cost);
+    assert!(matches!(decision.outcome, Outcome::Admitted { .. }), "not admitted after {wait:?}");
+}
+
+/// A string that redis-cell left says when the bucket will be empty.
+fn check_what_redis_cell_left(script: &Script) {
+    let (now, limit) = (Clock::new().read(script.now), script.bucket());
+    let mut state = BucketState::empty_after(script.elapsed, now, &limit);
+    let looked = Token::look(&state, now, &limit);
+    assert!(looked.remaining <= looked.limit);
+    let decision = Token::decide(&state, now, &limit, script.cost);
+    check_decision(&decision, script.cost, Span::MAX);
+    if let Outcome::Admitted { change, .. } = decision.outcome {
+        state.apply(change);
+        check_stored(&state);
+    }
+}
+
+/// What is kept can be read again.
+fn check_stored<S: State + Debug + PartialEq>(state: &S) {
+    let bytes = encoded(state);
+    assert!(bytes.len() <= S::MAX_ENCODED_LEN);
+    assert_eq!(S::decode(&bytes).as_ref(), Some(state));
+}
+
+fn encoded(state: &impl State) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    state.encode(|part| bytes.extend_from_slice(part));
+    bytes
+}
