@@ -90,11 +90,10 @@ fn change_rules(action: &str, server: &Server, others: &[&Server]) {
     }
 }
 
-/// Gives the calling thread a network of its own, in which there is nothing yet.
+/// Moves the calling thread to a new, empty network.
 #[cfg(target_os = "linux")]
 fn leave_the_network() -> io::Result<()> {
-    // SAFETY: unshare(2) touches no memory of ours, and with this flag changes nothing but the network of the calling thread.
-    if unsafe { libc::unshare(libc::CLONE_NEWNET) } == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    Ok(nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET)?)
 }
 
 #[cfg(not(target_os = "linux"))]

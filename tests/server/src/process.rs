@@ -6,6 +6,9 @@ use std::fs::File;
 use std::path::{Path, absolute};
 use std::process::{Child, Command, Stdio};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 use crate::running::Running;
 use crate::{config_file, log_file};
 
@@ -18,7 +21,8 @@ impl Process {
         // By way of the output, not `logfile`: what the server says before it has read its configuration counts too.
         let log =
             File::options().create(true).append(true).open(log_file(dir)).expect("the server's folder is writable");
-        let mut words: Vec<OsString> = wrapper.iter().map(OsString::from).collect();
+        let mut words: Vec<OsString> = DIE_WITH_THIS_THREAD.iter().map(OsString::from).collect();
+        words.extend(wrapper.iter().map(OsString::from));
         words.push(redis_server());
         let mut command = Command::new(&words[0]);
         command
@@ -28,7 +32,6 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file handle can be cloned"))
             .stderr(log);
-        die_with_this_thread(&mut command);
         let child = command
             .spawn()
             .unwrap_or_else(|error| panic!("cannot run {words:?}: {error}; `make setup` installs redis-server"));
@@ -44,9 +47,8 @@ impl Running for Process {
     fn terminate(&mut self) {
         // An ended process is not signalled: by now its id may belong to another one.
         if self.is_running() {
-            let id = libc::pid_t::try_from(self.0.id()).expect("a process id fits its type");
-            // SAFETY: kill(2) touches no memory of ours, and the id is that of our child, which has not been waited for.
-            unsafe { libc::kill(id, libc::SIGTERM) };
+            let id = Pid::from_raw(self.0.id().try_into().expect("a process id fits its type"));
+            kill(id, Signal::SIGTERM).expect("a running child can be signalled");
         }
     }
 
@@ -74,23 +76,11 @@ fn redis_server() -> OsString {
     absolute(server).expect("PREMIER_REDIS_SERVER is a path").into()
 }
 
+/// Put before a command line: runs it so that it is killed when the thread that started it ends. It becomes the command by
+/// `exec`, so the process id stays the same.
 #[cfg(target_os = "linux")]
-fn die_with_this_thread(command: &mut Command) {
-    use std::io;
-    use std::os::unix::process::CommandExt;
-
-    // SAFETY: between fork and exec only async-signal-safe calls are allowed; prctl(2) is a bare system call, and
-    // last_os_error only reads errno.
-    unsafe {
-        command.pre_exec(|| {
-            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == -1 {
-                return Err(io::Error::last_os_error());
-            }
-            Ok(())
-        });
-    }
-}
+const DIE_WITH_THIS_THREAD: &[&str] = &["setpriv", "--pdeathsig", "KILL", "--"];
 
 /// Other systems have no such signal: there only dropping the server ends it.
 #[cfg(not(target_os = "linux"))]
-fn die_with_this_thread(_command: &mut Command) {}
+const DIE_WITH_THIS_THREAD: &[&str] = &[];
