@@ -1,30 +1,32 @@
-//! `PREMIER.ALL key algorithm quota duration [option value]… [AND key algorithm quota duration [option value]…]…`: one call of
-//! several limits, charged to all of them or to none.
+//! `PREMIER.ALL key algorithm quota duration [options] [AND key algorithm quota duration [options]]…`: one call of several
+//! limits, charged to all of them or to none.
 
 use std::ffi::CStr;
 
 use arrayvec::ArrayVec;
-use premier_algorithms::{Arguments, Decision, Fixed, Joint, Leaky, Now, Outcome, Sliding, State, Token};
+use premier_algorithms::{Arguments, Decision, Joint, Now, Outcome};
+use premier_server::{
+    self as server, Call, Command, Docs, Effect, Effects, Error, Expiry, Flags, Key, KeyPosition, Keys, Parameter,
+};
 
-use super::algorithm::{choose, parameters};
-use super::throttle::{Limiter, decide, reply, tell_limited};
-use crate::effect::{Effect, Expiry};
-use crate::server::{self, Call, Command, Effects, Error, Flags, Info, Key, KeyPosition, Keys, Parameter, Writing};
+use super::limiter::{Change, decide, reply, report_limited};
+use super::parameters::parameters_by_algorithm;
+use crate::limiters::{Limiter, Name, by_algorithm};
 
-/// How many limits a call may have.
+/// The largest number of limits of a call.
 const MAX_LIMITS: usize = Effect::MAX_TOGETHER;
 
-/// Stands between two limits.
+/// The word between two limits.
 const AND: &str = "AND";
 
-/// Answers what the binding limit does, which one it is, and what each limit would answer alone.
+/// Replies with the decision of the binding limit, its index, and the decision of each limit alone.
 #[derive(Debug)]
 pub(crate) struct All;
 
 impl Command for All {
     const NAME: &'static CStr = c"PREMIER.ALL";
     const KEYS: Keys = Keys::Found(|call| {
-        // The first word, and each behind an AND. A key may be of this name.
+        // The first word, and each one after an AND that is not a key itself.
         let mut is_key = true;
         let positions = call.words().enumerate().filter_map(|(index, word)| {
             let position = is_key.then(|| KeyPosition::behind_first(index));
@@ -34,138 +36,124 @@ impl Command for All {
         positions.collect()
     });
 
-    fn info() -> Info {
-        let further =
-            Parameter::repeated(AND, "Another limit, which the call is charged to if all admit it", parameters());
-        Info {
+    const FLAGS: Flags = Flags::Write;
+
+    fn docs() -> Docs {
+        let further = Parameter::repeated(
+            AND,
+            "Another limit, which the call is charged to if all admit it",
+            parameters_by_algorithm(),
+        );
+        Docs {
             summary: "Charges a call to several limits, or to none if one of them limits it",
             complexity: "O(N) where N is the number of limits; SLIDING: plus the entries in the log of the key, 66 at most",
             since: "0.1.0",
-            flags: Flags::Write,
-            parameters: parameters().into_iter().chain([further]).collect(),
+            parameters: parameters_by_algorithm().into_iter().chain([further]).collect(),
         }
     }
 
     fn run(call: &Call) -> Result<(), Error> {
         let now = server::now();
-        let mut keys = Few::<(KeyPosition, &[u8])>::new();
-        let mut charges = Few::<Charge>::new();
-        let mut answers = Few::<Decision<()>>::new();
-        let mut words = call.words();
-        let words_in_call = words.len();
-        let mut goes_on = true;
-        while goes_on {
-            let position = KeyPosition::behind_first(words_in_call - words.len());
-            let name = words.next().ok_or(Error::WrongArity)?;
-            if keys.iter().any(|(_, other)| *other == name) {
-                return Err(Error::Argument("a key may be named once only".to_owned()));
-            }
-            keys.try_push((position, name))
-                .map_err(|_| Error::Argument(format!("one call may have up to {MAX_LIMITS} limits")))?;
-
-            goes_on = false;
-            let mut limit = words.by_ref().take_while(|word| {
-                goes_on = is_and(word);
-                !goes_on
-            });
-            let algorithm = choose(limit.next(), [Name::Fixed, Name::Sliding, Name::Token, Name::Leaky])?;
-            let charge = match algorithm {
-                Name::Fixed => Charge::Fixed(Decided::new(call, position, now, &mut limit)?),
-                Name::Sliding => Charge::Sliding(Decided::new(call, position, now, &mut limit)?),
-                Name::Token => Charge::Token(Decided::new(call, position, now, &mut limit)?),
-                Name::Leaky => Charge::Leaky(Decided::new(call, position, now, &mut limit)?),
-            };
-            answers.push(charge.answer());
-            charges.push(charge);
+        let limits = decide_each(call, now)?;
+        let alone: ArrayVec<_, MAX_LIMITS> = limits.iter().map(Limit::decision).collect();
+        let joint = Joint::new(&alone).ok_or(Error::WrongArity)?;
+        match joint.decision.outcome {
+            Outcome::Admitted { .. } => charge(call, limits, now),
+            Outcome::Limited { .. } => report(call, limits, now),
         }
-
-        let Joint { decision, binding } = Joint::new(&answers).ok_or(Error::WrongArity)?;
-        match decision.outcome {
-            Outcome::Admitted { .. } => {
-                let mut effects = Effects::new(call);
-                charges.drain(..).for_each(|charge| charge.make(now, &mut effects));
-            }
-            Outcome::Limited { .. } => {
-                charges.drain(..).for_each(Charge::count_if_limited);
-                for ((key, _), answer) in keys.iter().zip(&answers) {
-                    if let Outcome::Limited { .. } = answer.outcome {
-                        tell_limited(call, *key, now);
-                    }
-                }
-            }
-        }
-        let joint = reply(&decision);
-        call.reply_array(joint.len() + 2);
-        for integer in joint {
-            call.reply_integer(integer);
-        }
-        call.reply_integer(binding.try_into().expect("there are few"));
-        call.reply_array(answers.len());
-        for answer in &answers {
-            call.reply_integers(reply(answer));
-        }
+        reply_all(call, &joint, &alone);
         Ok(())
     }
 }
 
-/// One for each limit.
-type Few<T> = ArrayVec<T, MAX_LIMITS>;
+/// A limit of the call, and its decision alone.
+struct Limit<'call> {
+    key: KeyPosition,
+    name: &'call [u8],
+    decided: AnyDecided<'call>,
+}
 
-#[derive(Clone, Copy)]
-enum Name {
-    Fixed,
-    Sliding,
-    Token,
-    Leaky,
+by_algorithm!(enum AnyDecided<'call> of Decided);
+
+struct Decided<'call, L: Limiter> {
+    key: Key<'call, L>,
+    decision: Decision<Change<L>>,
+    units: u64,
+}
+
+/// The limits of a call, in its order.
+type Limits<'call> = ArrayVec<Limit<'call>, MAX_LIMITS>;
+
+/// Reads the limits of the call, and decides the call by each of them alone.
+fn decide_each<'call>(call: &'call Call<'call>, now: Now) -> Result<Limits<'call>, Error> {
+    let mut limits = Limits::new();
+    let mut words = call.words();
+    let words_in_call = words.len();
+    let mut has_next = true;
+    while has_next {
+        let key = KeyPosition::behind_first(words_in_call - words.len());
+        let name = words.next().ok_or(Error::WrongArity)?;
+        if limits.iter().any(|limit| limit.name == name) {
+            return Err(Error::Argument("a key may be named once only".to_owned()));
+        }
+        if limits.is_full() {
+            return Err(Error::Argument(format!("one call may have up to {MAX_LIMITS} limits")));
+        }
+        has_next = false;
+        let mut words_of_limit = words.by_ref().take_while(|word| {
+            has_next = is_and(word);
+            !has_next
+        });
+        let algorithm = Name::parse(words_of_limit.next())?;
+        let decided = by_algorithm!(algorithm, L => AnyDecided of Decided::<L>::new(call, key, now, words_of_limit)?);
+        limits.push(Limit { key, name, decided });
+    }
+    Ok(limits)
+}
+
+/// Charges the call to each limit.
+fn charge(call: &Call, limits: Limits, now: Now) {
+    let mut effects = Effects::new(call);
+    for Limit { decided, .. } in limits {
+        by_algorithm!(decided: AnyDecided, decided => decided.charge(now, &mut effects));
+    }
+}
+
+/// Reports the limits that limit the call, when all keys are closed.
+fn report(call: &Call, limits: Limits, now: Now) {
+    let mut limiting = ArrayVec::<KeyPosition, MAX_LIMITS>::new();
+    for Limit { key, decided, .. } in limits {
+        if by_algorithm!(decided: AnyDecided, decided => decided.count_if_limited()) {
+            limiting.push(key);
+        }
+    }
+    for key in limiting {
+        report_limited(call, key, now);
+    }
+}
+
+fn reply_all(call: &Call, joint: &Joint, alone: &[Decision<()>]) {
+    let joint_reply = reply(&joint.decision);
+    call.reply_array(joint_reply.len() + 2);
+    for integer in joint_reply {
+        call.reply_integer(integer);
+    }
+    call.reply_integer(joint.binding.try_into().expect("a call has few limits"));
+    call.reply_array(alone.len());
+    for decision in alone {
+        call.reply_integers(reply(decision));
+    }
 }
 
 fn is_and(word: &[u8]) -> bool {
     word.eq_ignore_ascii_case(AND.as_bytes())
 }
 
-/// What the call would be charged to a limit.
-enum Charge<'call> {
-    Fixed(Decided<'call, Fixed>),
-    Sliding(Decided<'call, Sliding>),
-    Token(Decided<'call, Token>),
-    Leaky(Decided<'call, Leaky>),
-}
-
-impl Charge<'_> {
-    /// What the limit answers alone.
-    fn answer(&self) -> Decision<()> {
-        match self {
-            Self::Fixed(decided) => decided.decision.answer(),
-            Self::Sliding(decided) => decided.decision.answer(),
-            Self::Token(decided) => decided.decision.answer(),
-            Self::Leaky(decided) => decided.decision.answer(),
-        }
+impl Limit<'_> {
+    fn decision(&self) -> Decision<()> {
+        let decided = &self.decided;
+        by_algorithm!(decided: AnyDecided, decided => decided.decision.answer())
     }
-
-    fn make(self, now: Now, effects: &mut Effects) {
-        match self {
-            Self::Fixed(decided) => decided.make(now, effects),
-            Self::Sliding(decided) => decided.make(now, effects),
-            Self::Token(decided) => decided.make(now, effects),
-            Self::Leaky(decided) => decided.make(now, effects),
-        }
-    }
-
-    /// The call is not charged. INFO says which limits were to blame.
-    fn count_if_limited(self) {
-        match self {
-            Self::Fixed(decided) => decided.count_if_limited(),
-            Self::Sliding(decided) => decided.count_if_limited(),
-            Self::Token(decided) => decided.count_if_limited(),
-            Self::Leaky(decided) => decided.count_if_limited(),
-        }
-    }
-}
-
-struct Decided<'call, L: Limiter> {
-    key: Key<'call, L, Writing>,
-    decision: Decision<<L::State as State>::Change>,
-    units: u64,
 }
 
 impl<'call, L: Limiter> Decided<'call, L> {
@@ -173,24 +161,27 @@ impl<'call, L: Limiter> Decided<'call, L> {
         call: &'call Call<'call>,
         key: KeyPosition,
         now: Now,
-        words: &mut impl Iterator<Item = &'words [u8]>,
+        words: impl Iterator<Item = &'words [u8]>,
     ) -> Result<Self, Error> {
         let arguments = Arguments::parse(words, L::OPTIONS)?;
-        let key = call.open_key::<L, Writing>(key)?;
+        let key = Key::open(call, key)?;
         let decision = decide::<L>(key.state(), now, &arguments);
         Ok(Self { key, decision, units: arguments.cost.get() })
     }
 
-    fn make(self, now: Now, effects: &mut Effects) {
+    fn charge(self, now: Now, effects: &mut Effects) {
         L::counters().count(&self.decision, self.units);
         if let Outcome::Admitted { change, .. } = self.decision.outcome {
             self.key.change_among_others(change, Expiry::after(now, self.decision.reset), effects);
         }
     }
 
-    fn count_if_limited(self) {
-        if let Outcome::Limited { .. } = self.decision.outcome {
+    /// Counts the call if this limit limits it, and returns whether it does.
+    fn count_if_limited(self) -> bool {
+        let is_limited = matches!(self.decision.outcome, Outcome::Limited { .. });
+        if is_limited {
             L::counters().count(&self.decision, self.units);
         }
+        is_limited
     }
 }

@@ -1,29 +1,30 @@
-//! `PREM key effect [key effect]…`: how admitted calls reach replicas and the AOF. Not for users.
+//! `PREM key effect [key effect]…`: how replicas and the AOF receive the effects of admitted calls. Not for users.
 
 use std::ffi::CStr;
 
 use arrayvec::ArrayVec;
-use premier_algorithms::{BucketState, Fixed, FixedState, Leaky, Log, Sliding, Token};
-
-use crate::effect::{Effect, Expiry, Received};
-use crate::server::{
-    Call, Command, DataType, Error, Flags, Info, KeyPosition, Keys, Parameter, ParameterKind, Presence,
+use premier_server::{
+    Call, Command, DataType, Docs, Effect, Error, Expiry, Flags, KeyPosition, Keys, Parameter, ParameterKind, Presence,
+    ReceivedEffect, overwrite,
 };
 
-/// Also what the log says of an AOF or a replication stream that a newer premier has written.
+use crate::limiters::{Limiter, Name, by_algorithm};
+
+/// The server logs this for an AOF or a replication stream of a newer premier, too.
 const REFUSAL: &str =
     "effect must be what a PREMIER command of this version of premier, or of an older one, replicated";
 
-/// Puts the state of each effect into its key, or none of them if one cannot be read. They were decided elsewhere and are not
-/// judged again, whatever the keys hold.
+/// Puts the state of each effect into its key, or changes no key if one of the effects is invalid. Effects were decided
+/// elsewhere and are not judged again, whatever the keys hold.
 #[derive(Debug)]
 pub(crate) struct Apply;
 
 impl Command for Apply {
     const NAME: &'static CStr = Effect::COMMAND;
     const KEYS: Keys = Keys::EachSecond;
+    const FLAGS: Flags = Flags::Internal;
 
-    fn info() -> Info {
+    fn docs() -> Docs {
         let effect = || Parameter {
             name: "effect",
             summary: "What PREMIER commands replicate".to_owned(),
@@ -36,11 +37,10 @@ impl Command for Apply {
             kind: ParameterKind::Repeated(vec![effect()]),
             presence: Presence::Optional,
         };
-        Info {
+        Docs {
             summary: "Internal: applies the effect of an admitted call on replicas and from the AOF",
             complexity: "O(N) where N is the number of keys",
             since: "0.1.0",
-            flags: Flags::Internal,
             parameters: vec![effect(), further],
         }
     }
@@ -55,11 +55,12 @@ impl Command for Apply {
         }
         let mut changes = ArrayVec::<_, { Effect::MAX_TOGETHER }>::new();
         for effect in words.skip(1).step_by(2) {
-            let change = Change::read(effect).filter(|_| !changes.is_full());
+            let change = read(effect).filter(|_| !changes.is_full());
             changes.push(change.ok_or_else(|| Error::Argument(REFUSAL.to_owned()))?);
         }
         for (index, change) in changes.into_iter().enumerate() {
-            change.make(call, KeyPosition::behind_first(2 * index));
+            let key = KeyPosition::behind_first(2 * index);
+            by_algorithm!(change: AnyChange, change => change.make(call, key));
         }
         call.replicate_verbatim();
         call.reply_ok();
@@ -67,38 +68,22 @@ impl Command for Apply {
     }
 }
 
-/// What an effect makes of its key.
-struct Change {
-    state: AnyState,
+/// What an effect puts into its key.
+struct Change<L: DataType> {
+    state: L::State,
     expiry: Expiry,
 }
 
-enum AnyState {
-    Fixed(FixedState),
-    Sliding(Log),
-    Token(BucketState),
-    Leaky(BucketState),
+by_algorithm!(enum AnyChange of Change);
+
+fn read(effect: &[u8]) -> Option<AnyChange> {
+    let effect = ReceivedEffect::read(effect)?;
+    let name = Name::of_letter(effect.letter)?;
+    Some(by_algorithm!(name, L => AnyChange of Change::<L> { state: effect.state()?, expiry: effect.expiry }))
 }
 
-impl Change {
-    fn read(effect: &[u8]) -> Option<Self> {
-        let effect = Received::read(effect)?;
-        let state = match effect.letter {
-            Fixed::LETTER => AnyState::Fixed(effect.state()?),
-            Sliding::LETTER => AnyState::Sliding(effect.state()?),
-            Token::LETTER => AnyState::Token(effect.state()?),
-            Leaky::LETTER => AnyState::Leaky(effect.state()?),
-            _ => return None,
-        };
-        Some(Self { state, expiry: effect.expiry })
-    }
-
+impl<L: Limiter> Change<L> {
     fn make(self, call: &Call, key: KeyPosition) {
-        match self.state {
-            AnyState::Fixed(state) => call.overwrite_key::<Fixed>(key, state, self.expiry),
-            AnyState::Sliding(state) => call.overwrite_key::<Sliding>(key, state, self.expiry),
-            AnyState::Token(state) => call.overwrite_key::<Token>(key, state, self.expiry),
-            AnyState::Leaky(state) => call.overwrite_key::<Leaky>(key, state, self.expiry),
-        }
+        overwrite::<L>(call, key, self.state, self.expiry);
     }
 }

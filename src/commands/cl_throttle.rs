@@ -1,16 +1,17 @@
-//! `CL.THROTTLE key max_burst count period [quantity]`: what clients of redis-cell call, decided by the token bucket here.
+//! `CL.THROTTLE key max_burst count period [quantity]`: the command of redis-cell, decided by premier's token bucket.
 
 use std::ffi::CStr;
 use std::str;
 
 use premier_algorithms::{
     Algorithm, Argument, BucketLimit, BucketState, Capacity, Cost, Decision, LimitDuration, Now, Outcome, Quota, Retry,
-    Span, Token, argument,
+    Span, argument,
 };
+use premier_server::{self as server, Call, Command, Docs, Error, Flags, Key, KeyPosition, Presence};
 
-use super::arguments::parameter;
-use super::throttle::{Limiter, settle};
-use crate::server::{self, Call, Command, Error, Flags, Info, KeyPosition, Presence};
+use super::limiter::settle;
+use super::parameters::parameter;
+use crate::limiters::{Limiter, Token};
 
 static MAX_BURST: Argument =
     argument!("max_burst", "Calls admitted at once beyond the first", units from 0 to 999_999_999_999);
@@ -19,30 +20,30 @@ static PERIOD: Argument = argument!("period", "Seconds in which count units are 
 static QUANTITY: Argument =
     argument!("quantity", "Units this call takes; 1 by default, and 0 only looks", units from 0 to 1_000_000_000_000);
 
-/// Answers as redis-cell does: whole seconds, and −1 for how long to wait when the call is admitted.
+/// Replies as redis-cell does: in whole seconds, with a wait of −1 for an admitted call.
 #[derive(Debug)]
 pub(crate) struct ClThrottle;
 
 impl Command for ClThrottle {
     const NAME: &'static CStr = c"CL.THROTTLE";
+    const FLAGS: Flags = Flags::Write;
 
-    fn info() -> Info {
+    fn docs() -> Docs {
         let required = [&MAX_BURST, &COUNT, &PERIOD].map(|argument| parameter(argument, Presence::Required));
-        Info {
+        Docs {
             summary: "Limits calls by a token bucket, with the arguments and the reply of redis-cell",
             complexity: "O(1)",
             since: "0.1.0",
-            flags: Flags::Write,
             parameters: required.into_iter().chain([parameter(&QUANTITY, Presence::Optional)]).collect(),
         }
     }
 
     fn run(call: &Call) -> Result<(), Error> {
-        answer(call).inspect_err(|_| Token::counters().count_refused())
+        throttle(call).inspect_err(|_| Token::counters().count_refused())
     }
 }
 
-fn answer(call: &Call) -> Result<(), Error> {
+fn throttle(call: &Call) -> Result<(), Error> {
     let mut words = call.arguments();
     let (Some(max_burst), Some(count), Some(period), quantity, None) =
         (words.next(), words.next(), words.next(), words.next(), words.next())
@@ -58,25 +59,25 @@ fn answer(call: &Call) -> Result<(), Error> {
     let quantity = quantity.map_or(Ok(1), |quantity| QUANTITY.units(quantity))?;
 
     let now = server::now();
-    let key = call.open_key_taking_over::<Token>(KeyPosition::FIRST, |string| left_behind(string, now, &limit))?;
+    let key = Key::<Token>::open_or_convert(call, KeyPosition::FIRST, |string| convert(string, now, &limit))?;
     let reply = match Cost::new(quantity) {
         Ok(cost) => {
-            let decision = Token::decide(key.state(), now, &limit, cost);
+            let decision = premier_algorithms::Token::decide(key.state(), now, &limit, cost);
             let reply = reply(&decision);
             settle(call, key, now, decision, cost);
             reply
         }
-        // It is 0.
-        Err(_) => reply(&Token::look(key.state(), now, &limit)),
+        // The quantity is 0.
+        Err(_) => reply(&premier_algorithms::Token::look(key.state(), now, &limit)),
     };
     call.reply_integers(reply);
     Ok(())
 }
 
-/// What redis-cell left in a key: the theoretical arrival time, which is when the bucket will be empty, in nanoseconds since the
-/// Unix epoch. Any other string is somebody else's: redis-cell writes 64 bits, and those of this age have 19 digits, from 2001
-/// to 2262.
-fn left_behind(string: &[u8], now: Now, limit: &BucketLimit) -> Option<BucketState> {
+/// Converts a string of redis-cell. It is the theoretical arrival time, the moment at which the bucket will be empty, in
+/// nanoseconds since the Unix epoch. redis-cell writes 64 bits, which have 19 digits from 2001 to 2262, so any other string
+/// belongs to somebody else.
+fn convert(string: &[u8], now: Now, limit: &BucketLimit) -> Option<BucketState> {
     const DIGITS: usize = 19;
     const NANOS_PER_MICRO: u64 = 1_000;
     if string.len() != DIGITS || !string.iter().all(u8::is_ascii_digit) || string.starts_with(b"0") {
@@ -87,7 +88,8 @@ fn left_behind(string: &[u8], now: Now, limit: &BucketLimit) -> Option<BucketSta
     Some(BucketState::empty_after(now.until(empty_at), now, limit))
 }
 
-/// `limited`, `limit`, `remaining`, `retry after`, `reset`; times in seconds, rounded up. −1 where there is nothing to wait for.
+/// Returns the reply of redis-cell: `limited`, `limit`, `remaining`, `retry after`, `reset`, times in seconds, rounded up; −1
+/// if there is nothing to wait for.
 fn reply<Change>(decision: &Decision<Change>) -> [i64; 5] {
     let (limited, retry_after) = match decision.outcome {
         Outcome::Admitted { .. } => (0, -1),

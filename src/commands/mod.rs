@@ -1,11 +1,10 @@
-//! What a Redis command is: arguments → key → algorithm → reply → replication. Nothing is decided here.
+//! The commands: arguments → key → decision → reply and effect. Nothing is decided here.
 
-mod algorithm;
 mod all;
 mod apply;
-mod arguments;
 mod cl_throttle;
-mod limiters;
+mod limiter;
+mod parameters;
 mod peek;
 mod refund;
 mod throttle;
@@ -16,5 +15,5 @@ pub(crate) use apply::Apply;
 pub(crate) use cl_throttle::ClThrottle;
 pub(crate) use peek::Peek;
 pub(crate) use refund::Refund;
-pub(crate) use throttle::{Limiter, Throttle};
+pub(crate) use throttle::Throttle;
 pub(crate) use top::Top;

@@ -1,41 +1,41 @@
-//! `PREMIER.PEEK key algorithm quota duration [option value]…`: what the call would be answered now.
+//! `PREMIER.PEEK key algorithm quota duration [options]`: previews a call.
 
 use std::ffi::CStr;
 
-use premier_algorithms::{Arguments, Fixed, Leaky, Sliding, Token};
+use premier_algorithms::Arguments;
+use premier_server::{self as server, Call, Command, Docs, Error, Flags, Key, KeyPosition, Reading};
 
-use super::algorithm::{choose, parameters};
-use super::throttle::{Limiter, decide, reply};
-use crate::server::{self, Call, Command, Error, Flags, Info, KeyPosition, Reading};
+use super::limiter::{decide, reply};
+use super::parameters::parameters_by_algorithm;
+use crate::limiters::{Limiter, Name, by_algorithm};
 
-/// Answers what the call would be answered, and changes nothing.
+/// Replies as the call would, and changes nothing.
 #[derive(Debug)]
 pub(crate) struct Peek;
 
 impl Command for Peek {
     const NAME: &'static CStr = c"PREMIER.PEEK";
+    const FLAGS: Flags = Flags::Read;
 
-    fn info() -> Info {
-        Info {
+    fn docs() -> Docs {
+        Docs {
             summary: "Answers what a call would be answered now, and changes nothing",
             complexity: "O(1); SLIDING: O(N) where N is the number of entries in the log of the key, 66 at most",
             since: "0.1.0",
-            flags: Flags::Read,
-            parameters: parameters(),
+            parameters: parameters_by_algorithm(),
         }
     }
 
     fn run(call: &Call) -> Result<(), Error> {
         let mut words = call.arguments();
-        let peeks = [peek::<Fixed>, peek::<Sliding>, peek::<Token>, peek::<Leaky>];
-        let peek = choose(words.next(), peeks)?;
-        call.reply_integers(peek(call, &mut words)?);
+        let name = Name::parse(words.next())?;
+        call.reply_integers(by_algorithm!(name, L => peek::<L>(call, words)?));
         Ok(())
     }
 }
 
-fn peek<L: Limiter>(call: &Call, words: &mut dyn Iterator<Item = &[u8]>) -> Result<[i64; 5], Error> {
+fn peek<'words, L: Limiter>(call: &Call, words: impl Iterator<Item = &'words [u8]>) -> Result<[i64; 5], Error> {
     let arguments = Arguments::parse(words, L::OPTIONS)?;
-    let key = call.open_key::<L, Reading>(KeyPosition::FIRST)?;
+    let key = Key::<L, Reading>::open(call, KeyPosition::FIRST)?;
     Ok(reply(&decide::<L>(key.state(), server::now(), &arguments)))
 }

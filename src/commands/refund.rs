@@ -1,25 +1,26 @@
-//! `PREMIER.REFUND key n`: gives back units that were used.
+//! `PREMIER.REFUND key n`: returns units that were used.
 
 use std::ffi::CStr;
 
-use premier_algorithms::{Fixed, Leaky, Sliding, Token, UNITS, Units};
+use premier_algorithms::{UNITS, Units};
+use premier_server::{self as server, AnyKey, Call, Command, Docs, Error, Flags, KeyPosition, Presence};
 
-use super::arguments::parameter;
-use crate::server::{self, Call, Command, DataType, Error, Flags, Info, KeyPosition, Presence, Writing};
+use super::parameters::parameter;
+use crate::limiters::{Name, by_algorithm};
 
-/// Answers how many units were given back.
+/// Replies with the number of units that were returned.
 #[derive(Debug)]
 pub(crate) struct Refund;
 
 impl Command for Refund {
     const NAME: &'static CStr = c"PREMIER.REFUND";
+    const FLAGS: Flags = Flags::Free;
 
-    fn info() -> Info {
-        Info {
+    fn docs() -> Docs {
+        Docs {
             summary: "Gives back units that were used, no more than are used now; SLIDING the newest first",
             complexity: "O(1); SLIDING: O(N) where N is the number of entries in the log of the key, 66 at most",
             since: "0.1.0",
-            flags: Flags::Free,
             parameters: vec![parameter(&UNITS, Presence::Required)],
         }
     }
@@ -30,17 +31,13 @@ impl Command for Refund {
             return Err(Error::WrongArity);
         };
         let units = Units::parse(units)?;
-        let mut refunded = Err(Error::WrongType);
-        for refund in [refund::<Fixed>, refund::<Sliding>, refund::<Token>, refund::<Leaky>] {
-            if matches!(refunded, Err(Error::WrongType)) {
-                refunded = refund(call, units);
-            }
-        }
-        call.reply_integer(refunded?.cast_signed());
+        let key = AnyKey::open(call, KeyPosition::FIRST);
+        let refunded = match Name::of_key(&key) {
+            Some(name) => by_algorithm!(name, L => key.typed::<L>()?.refund(server::now(), units)),
+            None if key.is_empty() => 0,
+            None => return Err(Error::WrongType),
+        };
+        call.reply_integer(refunded.cast_signed());
         Ok(())
     }
-}
-
-fn refund<T: DataType>(call: &Call, units: Units) -> Result<u64, Error> {
-    Ok(call.open_key::<T, Writing>(KeyPosition::FIRST)?.refund(server::now(), units))
 }

@@ -1,4 +1,4 @@
-//! `PREMIER.TOP [count | RESET]`: which keys were limited most of late on this node.
+//! `PREMIER.TOP [count | RESET]`: the keys that were limited most in the last minutes, on this node.
 
 use std::cell::RefCell;
 use std::ffi::CStr;
@@ -6,34 +6,37 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use premier_algorithms::sketch::{HALF_LIFE, Sketch};
 use premier_algorithms::{Argument, Now, Timestamp, argument};
+use premier_server::{
+    self as server, Call, Command, Docs, Error, Flags, KeyPosition, Keys, Parameter, ParameterKind, Presence,
+};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 
-use super::arguments::parameter;
-use crate::server::{self, Call, Command, Error, Flags, Info, KeyPosition, Keys, Parameter, ParameterKind, Presence};
+use super::parameters::parameter;
 use crate::settings::TOP_KEYS;
 
 static COUNT: Argument = argument!("count", "How many keys to answer", units from 1 to 256);
 
 const RESET: &str = "RESET";
 
-/// So many limited calls of each half-life are counted one by one. Of those beyond, one in [`SAMPLE`] is, for as many.
+/// In each half-life, the first limited calls are counted one by one. Of those after them, one in [`SAMPLE`] counts for
+/// [`SAMPLE`].
 const EXACT_CALLS: u32 = 1_000;
 const SAMPLE: u32 = 8;
 
-/// How many limited calls are left out before the next is counted. Only the main thread changes it.
-static LEFT_OUT: AtomicU32 = AtomicU32::new(0);
+/// The number of limited calls to skip before the next one is counted. Only the main thread changes it.
+static TO_SKIP: AtomicU32 = AtomicU32::new(0);
 
 thread_local! {
-    /// Of the main thread, on which all commands run.
+    /// The counts of the main thread, which runs all commands.
     static LIMITED: RefCell<Option<Limited>> = const { RefCell::new(None) };
 }
 
-/// What is known of limited calls.
+/// The counts of limited calls.
 #[derive(Debug)]
 struct Limited {
     sketch: Sketch,
-    /// When the exact calls began, and how many are to come.
+    /// When counting one by one began, and for how many more calls it goes on.
     exact_since: Timestamp,
     exact_calls: u32,
     random: SmallRng,
@@ -50,7 +53,8 @@ impl Limited {
         }
     }
 
-    /// Counts a call, and answers how many to leave out: at random, as calls that alternate would always be left out otherwise.
+    /// Counts a call, and returns the number of calls to skip. It is random, as a fixed number would always skip the same one of
+    /// two keys that alternate.
     fn count(&mut self, key: &[u8], now: Timestamp) -> u32 {
         if now.since(self.exact_since) >= HALF_LIFE {
             (self.exact_since, self.exact_calls) = (now, EXACT_CALLS);
@@ -65,32 +69,33 @@ impl Limited {
     }
 }
 
-/// A call was limited by this key.
+/// Counts a call that this key has limited.
 #[inline]
 pub(super) fn count(call: &Call, key: KeyPosition, now: Now) {
-    match LEFT_OUT.load(Ordering::Relaxed) {
+    match TO_SKIP.load(Ordering::Relaxed) {
         0 => count_now(call.word(key), now),
-        more => LEFT_OUT.store(more - 1, Ordering::Relaxed),
+        more => TO_SKIP.store(more - 1, Ordering::Relaxed),
     }
 }
 
 #[inline(never)]
 fn count_now(key: &[u8], now: Now) {
     if TOP_KEYS.get() > 0 {
-        let left_out = LIMITED.with_borrow_mut(|limited| limited.get_or_insert_with(Limited::new).count(key, now.at()));
-        LEFT_OUT.store(left_out, Ordering::Relaxed);
+        let to_skip = LIMITED.with_borrow_mut(|limited| limited.get_or_insert_with(Limited::new).count(key, now.at()));
+        TO_SKIP.store(to_skip, Ordering::Relaxed);
     }
 }
 
-/// Answers pairs of a key and how often it was limited, the highest first; or forgets them.
+/// Replies with pairs of a key and its count of limited calls, the highest first; or resets the counts.
 #[derive(Debug)]
 pub(crate) struct Top;
 
 impl Command for Top {
     const NAME: &'static CStr = c"PREMIER.TOP";
     const KEYS: Keys = Keys::None;
+    const FLAGS: Flags = Flags::Operator;
 
-    fn info() -> Info {
+    fn docs() -> Docs {
         let reset = Parameter {
             name: RESET,
             summary: "Forgets what was counted".to_owned(),
@@ -103,11 +108,10 @@ impl Command for Top {
             kind: ParameterKind::OneOf(vec![parameter(&COUNT, Presence::Required), reset]),
             presence: Presence::Optional,
         };
-        Info {
+        Docs {
             summary: "Answers the keys that were limited most of late on this node, and how often",
             complexity: "O(N*log(N)) where N is the number of keys that are counted, 1024 at most",
             since: "0.1.0",
-            flags: Flags::Operator,
             parameters: vec![choice],
         }
     }
@@ -117,7 +121,7 @@ impl Command for Top {
         let (word, None) = (words.next(), words.next()) else { return Err(Error::WrongArity) };
         if word.is_some_and(|word| word.eq_ignore_ascii_case(RESET.as_bytes())) {
             LIMITED.set(None);
-            LEFT_OUT.store(0, Ordering::Relaxed);
+            TO_SKIP.store(0, Ordering::Relaxed);
             call.reply_ok();
             return Ok(());
         }

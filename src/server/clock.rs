@@ -1,4 +1,4 @@
-//! The server's clock: the only one that counts.
+//! The server's clock, the only one that decisions use.
 
 use std::cell::Cell;
 use std::ptr;
@@ -7,16 +7,17 @@ use premier_algorithms::{Clock, Now, Timestamp};
 use redis_module::raw;
 
 thread_local! {
-    /// Of the main thread, on which all commands run and all data is loaded.
+    /// The clock of the main thread, which runs all commands and loads all data.
     static CLOCK: Cell<Clock> = const { Cell::new(Clock::new()) };
 }
 
-/// The moment of the running command. It stands still within a transaction and a script, except on servers before Redis 7.2,
-/// whose interface has no such clock.
-pub(crate) fn now() -> Now {
-    // SAFETY: the pointer was filled in when the module was loaded; it is none on older servers.
+/// Returns the moment of the running command. It is the same for a whole transaction or script, except on servers before
+/// Redis 7.2, whose interface has no such clock.
+#[must_use]
+pub fn now() -> Now {
+    // SAFETY: the pointer was filled in when the module was loaded; it is null on older servers.
     let micros = match unsafe { raw::RedisModule_CachedMicroseconds } {
-        // SAFETY: it takes nothing and only reads a number of the server's.
+        // SAFETY: it has no parameters and only reads a number of the server's.
         Some(cached) => unsafe { cached() },
         None => system_micros(),
     };
@@ -26,18 +27,18 @@ pub(crate) fn now() -> Now {
     now
 }
 
-/// Takes note of a stamp that did not come from [`now`]: from a file or another server.
-pub(super) fn see(stamp: Timestamp) {
+/// Notes a stamp that [`now`] did not return: one from a file or from another server.
+pub(crate) fn see(stamp: Timestamp) {
     let mut clock = CLOCK.get();
     clock.see(stamp);
     CLOCK.set(clock);
 }
 
-/// What such servers read themselves.
+/// Reads the system clock, as servers do that have no clock in their interface.
 #[allow(clippy::useless_conversion, reason = "not every system counts microseconds in an i64")]
 fn system_micros() -> i64 {
     let mut time = libc::timeval { tv_sec: 0, tv_usec: 0 };
-    // SAFETY: it writes to `time`, which outlives the call, and to nothing else.
+    // SAFETY: it only writes to `time`, which outlives the call.
     unsafe { libc::gettimeofday(&raw mut time, ptr::null_mut()) };
     i64::from(time.tv_sec).saturating_mul(1_000_000).saturating_add(i64::from(time.tv_usec))
 }

@@ -6,26 +6,30 @@ use std::ptr;
 use std::slice;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use premier_algorithms::{Algorithm, State};
+use premier_algorithms::State;
 use redis_module::raw;
 
-use super::entry::LoadError;
-use super::log::log_load_error;
-use super::{clock, panics};
 use crate::effect::{Effect, Expiry};
+use crate::interface::api;
+use crate::load_error::LoadError;
+use crate::log::log_load_error;
+use crate::{clock, panics};
 
 /// The version of the encoding in RDB files and DUMP payloads: the bytes of [`State::encode`].
 const ENCODING_VERSION: c_int = 0;
 
-/// An algorithm whose state is a native data type. The value of a key is a boxed [`State`].
-pub(crate) trait DataType: Algorithm + 'static {
-    /// What `TYPE` answers: nine characters, by which RDB files know it for good.
+/// A native data type. The value of a key is a boxed [`State`].
+pub trait DataType: 'static {
+    /// The state of a key.
+    type State: State;
+
+    /// The reply of `TYPE`. RDB files contain it, so it never changes. It has nine characters.
     const NAME: &'static CStr;
 
-    /// What stands for it in an effect.
+    /// Identifies the data type in an effect.
     const LETTER: u8;
 
-    /// What the server gave when it was registered.
+    /// Returns the handle that the server gave out when the data type was registered.
     fn handle() -> &'static Handle;
 
     /// Lets the server move what the state has on the heap.
@@ -34,21 +38,29 @@ pub(crate) trait DataType: Algorithm + 'static {
 
 /// The server's handle of a data type.
 #[derive(Debug)]
-pub(crate) struct Handle(AtomicPtr<raw::RedisModuleType>);
+pub struct Handle(AtomicPtr<raw::RedisModuleType>);
 
 impl Handle {
-    pub(crate) const fn new() -> Self {
+    /// The handle of a data type that is not registered yet.
+    #[must_use]
+    pub const fn new() -> Self {
         Self(AtomicPtr::new(ptr::null_mut()))
     }
 
-    pub(super) fn get(&self) -> *mut raw::RedisModuleType {
+    pub(crate) fn get(&self) -> *mut raw::RedisModuleType {
         self.0.load(Ordering::Relaxed)
     }
 }
 
-pub(super) fn register<T: DataType>(context: *mut raw::RedisModuleCtx) -> Result<(), LoadError> {
+impl Default for Handle {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+pub(crate) fn register<T: DataType>(context: *mut raw::RedisModuleCtx) -> Result<(), LoadError> {
     let mut methods = raw::RedisModuleTypeMethods {
-        // The version that `defrag`, the newest of these, came with.
+        // The first version that has `defrag`, the newest of these.
         version: 3,
         rdb_load: Some(rdb_load::<T>),
         rdb_save: Some(rdb_save::<T>),
@@ -79,17 +91,17 @@ pub(super) fn register<T: DataType>(context: *mut raw::RedisModuleCtx) -> Result
     Ok(())
 }
 
-/// Hands a state over to the server.
-pub(super) fn into_value<T: DataType>(state: T::State) -> *mut c_void {
+/// Gives a state to the server.
+pub(crate) fn into_value<T: DataType>(state: T::State) -> *mut c_void {
     Box::into_raw(Box::new(state)).cast()
 }
 
-/// The state that a value is.
+/// Returns the state in a value.
 ///
 /// # Safety
-/// `value` came from [`into_value`] with the same type, has not been freed, and nothing else refers to it for as long as the
-/// answer is in use.
-pub(super) unsafe fn state_of<'value, T: DataType>(value: *mut c_void) -> &'value mut T::State {
+/// `value` must come from [`into_value`] with the same type and must not have been freed. Nothing else may refer to it while the
+/// returned reference is in use.
+pub(crate) unsafe fn state_of<'value, T: DataType>(value: *mut c_void) -> &'value mut T::State {
     // SAFETY: as above.
     unsafe { &mut *value.cast() }
 }
@@ -104,21 +116,26 @@ unsafe extern "C" fn rdb_load<T: DataType>(rdb: *mut raw::RedisModuleIO, encodin
     panics::catch(|| {
         if encoding_version != ENCODING_VERSION {
             let name = T::NAME.to_string_lossy();
-            log_load_error(rdb, &format!("a newer premier wrote this {name}: encoding version {encoding_version}"));
+            log_load_error(
+                rdb,
+                &format!(
+                    "a newer premier wrote this {name}: encoding version {encoding_version}, not {ENCODING_VERSION}"
+                ),
+            );
             return ptr::null_mut();
         }
         let mut len = 0;
-        // SAFETY: `rdb` is what the server handed to this callback. The answer is null when the data ends too early.
+        // SAFETY: the server passed `rdb` to this callback. The buffer is null if the data ends too early.
         let buffer = unsafe { api!(RedisModule_LoadStringBuffer(rdb, &raw mut len)) };
         if buffer.is_null() {
             return ptr::null_mut();
         }
         // SAFETY: the server allocated `len` bytes for us.
         let state = T::State::decode(unsafe { slice::from_raw_parts(buffer.cast(), len) });
-        // SAFETY: it is ours to free, and `state` does not refer to it.
+        // SAFETY: the buffer is ours to free, and `state` does not refer to it.
         unsafe { api!(RedisModule_Free(buffer.cast())) };
         let Some(state) = state else {
-            log_load_error(rdb, &format!("this is no {}", T::NAME.to_string_lossy()));
+            log_load_error(rdb, &format!("this is not a valid {}", T::NAME.to_string_lossy()));
             return ptr::null_mut();
         };
         clock::see(state.latest_stamp());
@@ -129,9 +146,9 @@ unsafe extern "C" fn rdb_load<T: DataType>(rdb: *mut raw::RedisModuleIO, encodin
 
 unsafe extern "C" fn rdb_save<T: DataType>(rdb: *mut raw::RedisModuleIO, value: *mut c_void) {
     panics::catch(|| {
-        // SAFETY: the server hands us a value of this type.
+        // SAFETY: the server passes a value of this type.
         let bytes = encoded(unsafe { state_of::<T>(value) });
-        // SAFETY: `rdb` is what the server handed to this callback; it copies the bytes.
+        // SAFETY: the server passed `rdb` to this callback; it copies the bytes.
         unsafe { api!(RedisModule_SaveStringBuffer(rdb, bytes.as_ptr().cast(), bytes.len())) };
     });
 }
@@ -142,21 +159,21 @@ unsafe extern "C" fn aof_rewrite<T: DataType>(
     value: *mut c_void,
 ) {
     panics::catch(|| {
-        // SAFETY: the server hands us a value of this type.
+        // SAFETY: the server passes a value of this type.
         let state = unsafe { state_of::<T>(value) };
-        // The server writes the expiry itself, as a command behind this one.
-        let effect = Effect::new::<T>(state, Expiry::NEVER);
+        // The server writes the expiry itself, as the next command.
+        let effect = Effect::new(T::LETTER, state, Expiry::NEVER);
         let bytes = effect.as_bytes();
         let command = Effect::COMMAND.as_ptr();
-        // SAFETY: `aof` and `key` are what the server handed to this callback. The format is a string and a buffer with its
-        // length; they live until the call returns.
+        // SAFETY: the server passed `aof` and `key` to this callback. The format is a string and a buffer with its length; they
+        // live until the call returns.
         unsafe { api!(RedisModule_EmitAOF(aof, command, c"sb".as_ptr(), key, bytes.as_ptr(), bytes.len())) };
     });
 }
 
 unsafe extern "C" fn mem_usage<T: DataType>(value: *const c_void) -> usize {
     panics::catch(|| {
-        // SAFETY: the server hands us a value of this type.
+        // SAFETY: the server passes a value of this type.
         let state = unsafe { state_of::<T>(value.cast_mut()) };
         size_of::<T::State>() + state.heap_size()
     })
@@ -165,9 +182,9 @@ unsafe extern "C" fn mem_usage<T: DataType>(value: *const c_void) -> usize {
 
 unsafe extern "C" fn digest<T: DataType>(digest: *mut raw::RedisModuleDigest, value: *mut c_void) {
     panics::catch(|| {
-        // SAFETY: the server hands us a value of this type.
+        // SAFETY: the server passes a value of this type.
         let bytes = encoded(unsafe { state_of::<T>(value) });
-        // SAFETY: `digest` is what the server handed to this callback; it only reads the bytes.
+        // SAFETY: the server passed `digest` to this callback; it only reads the bytes.
         unsafe { api!(RedisModule_DigestAddStringBuffer(digest, bytes.as_ptr().cast(), bytes.len())) };
         // SAFETY: as above.
         unsafe { api!(RedisModule_DigestEndSequence(digest)) };
@@ -176,12 +193,12 @@ unsafe extern "C" fn digest<T: DataType>(digest: *mut raw::RedisModuleDigest, va
 
 unsafe extern "C" fn free<T: DataType>(value: *mut c_void) {
     panics::catch(|| {
-        // SAFETY: `into_value` made it, and the server frees it once.
+        // SAFETY: `into_value` made the value, and the server frees it exactly once.
         drop(unsafe { Box::<T::State>::from_raw(value.cast()) });
     });
 }
 
-/// How many allocations freeing a value takes, more or less: never worth a thread of its own.
+/// The effort of freeing a value, in allocations: never worth another thread.
 unsafe extern "C" fn free_effort(_key: *mut raw::RedisModuleString, _value: *const c_void) -> usize {
     1
 }
@@ -192,7 +209,7 @@ unsafe extern "C" fn copy<T: DataType>(
     value: *const c_void,
 ) -> *mut c_void {
     panics::catch(|| {
-        // SAFETY: the server hands us a value of this type.
+        // SAFETY: the server passes a value of this type.
         let state = unsafe { state_of::<T>(value.cast_mut()) };
         into_value::<T>(state.clone())
     })
@@ -206,7 +223,7 @@ unsafe extern "C" fn defrag<T: DataType>(
 ) -> c_int {
     panics::catch(|| {
         let defrag = Defrag(context);
-        // SAFETY: the server hands us where it keeps the pointer to a value of this type.
+        // SAFETY: the server passes the place where it keeps the pointer to a value of this type.
         let value = unsafe { &mut *value };
         if let Some(moved) = defrag.moved(*value) {
             *value = moved;
@@ -214,25 +231,25 @@ unsafe extern "C" fn defrag<T: DataType>(
         // SAFETY: the value is of this type, wherever it is now.
         T::defrag_parts(unsafe { state_of::<T>(*value) }, &defrag);
     });
-    // Nothing is left for later.
+    // The value has been moved whole.
     0
 }
 
-/// Moves allocations to where there is less fragmentation.
+/// Lets the server move allocations, to reduce fragmentation.
 #[derive(Debug)]
-pub(crate) struct Defrag(*mut raw::RedisModuleDefragCtx);
+pub struct Defrag(*mut raw::RedisModuleDefragCtx);
 
 impl Defrag {
-    /// Where an allocation is now, if the server moved it.
+    /// Returns the new place of an allocation if the server moved it.
     fn moved(&self, allocation: *mut c_void) -> Option<*mut c_void> {
-        // SAFETY: this lives within the callback that the context was handed to; the allocation is a live one of ours, made by
-        // the server's allocator, as all of this module are. The old one is gone when another is answered.
+        // SAFETY: the context is that of the running callback. The allocation is alive and ours, from the server's allocator like
+        // all of this module. If another one is returned, the old one is gone.
         let moved = unsafe { api!(RedisModule_DefragAlloc(self.0, allocation)) };
         (!moved.is_null()).then_some(moved)
     }
 
-    /// Moves what a boxed slice has on the heap.
-    pub(crate) fn boxed_slice<T>(&self, slice: &mut Box<[T]>) {
+    /// Lets the server move the content of a boxed slice.
+    pub fn boxed_slice<T>(&self, slice: &mut Box<[T]>) {
         if size_of_val(&**slice) == 0 {
             return;
         }
@@ -241,7 +258,7 @@ impl Defrag {
             Some(moved) => ptr::slice_from_raw_parts_mut(moved.cast(), items.len()),
             None => items,
         };
-        // SAFETY: `items` is the slice's allocation, or what the server put in its place: as large, with the same content.
+        // SAFETY: `items` is the slice's allocation or its replacement by the server, of the same size and content.
         *slice = unsafe { Box::from_raw(items) };
     }
 }

@@ -2,30 +2,33 @@
 
 use std::ffi::{c_int, c_void};
 use std::marker::PhantomData;
+use std::mem;
 use std::ptr;
 use std::slice;
 
 use premier_algorithms::{Now, Span, State, Units};
 use redis_module::raw;
 
-use super::call::{Call, Error, KeyPosition};
-use super::clock;
-use super::data_type::{DataType, into_value, state_of};
-use super::effects::Effects;
+use crate::call::{Call, Error, KeyPosition};
+use crate::clock;
+use crate::data_type::{DataType, into_value, state_of};
 use crate::effect::{Effect, Expiry};
+use crate::interface::api;
+use crate::replication::{Effects, replicate, replicate_deletion};
 
-/// For what a key is opened.
-pub(crate) trait Mode {
+/// The purpose for which a key is opened.
+pub trait Mode {
+    /// The flags of the interface.
     const FLAGS: u32;
 }
 
-/// To look at it. That does not even count as using it.
+/// Opens a key to read it, which does not count as a use of the key.
 #[derive(Debug)]
-pub(crate) enum Reading {}
+pub enum Reading {}
 
-/// To change it.
+/// Opens a key to change it.
 #[derive(Debug)]
-pub(crate) enum Writing {}
+pub enum Writing {}
 
 impl Mode for Reading {
     const FLAGS: u32 = raw::REDISMODULE_READ | raw::REDISMODULE_OPEN_KEY_NOTOUCH;
@@ -38,9 +41,9 @@ impl Mode for Writing {
 #[expect(clippy::cast_possible_truncation, reason = "it is 0")]
 const EMPTY: c_int = raw::REDISMODULE_KEYTYPE_EMPTY as c_int;
 
-/// An open key that is empty or holds the state of the algorithm `T`. Closed when it is dropped.
+/// An open key that is empty or holds a `T`. Dropping it closes the key.
 #[derive(Debug)]
-pub(crate) struct Key<'call, T: DataType, M: Mode = Writing> {
+pub struct Key<'call, T: DataType, M: Mode = Writing> {
     open: OpenKey<'call>,
     /// Null when the key is empty.
     value: *mut c_void,
@@ -49,29 +52,36 @@ pub(crate) struct Key<'call, T: DataType, M: Mode = Writing> {
 }
 
 impl<'call, T: DataType, M: Mode> Key<'call, T, M> {
-    /// Opens the key that is named there.
+    /// Opens a key.
     ///
     /// # Errors
-    /// When it is of another type.
-    pub(super) fn open(call: &'call Call<'call>, position: KeyPosition) -> Result<Self, Error> {
-        let open = OpenKey::new::<M>(call, position);
+    /// If it holds a value of another type.
+    pub fn open(call: &'call Call<'call>, position: KeyPosition) -> Result<Self, Error> {
+        Self::of(OpenKey::new::<M>(call, position))
+    }
+
+    fn of(open: OpenKey<'call>) -> Result<Self, Error> {
         Ok(Self { value: open.value_of::<T>()?, open, fresh: T::State::default(), mode: PhantomData })
     }
 
-    /// The state that is kept there, or that of a fresh key.
-    pub(crate) fn state(&self) -> &T::State {
+    /// Returns the state in the key, or that of a fresh key.
+    pub fn state(&self) -> &T::State {
         if self.value.is_null() {
             &self.fresh
         } else {
-            // SAFETY: `value_of` answered it for this type, the key is open, and nothing else runs meanwhile.
+            // SAFETY: `value_of` returned the value for this type, the key is open, and nothing else runs meanwhile.
             unsafe { state_of::<T>(self.value) }
         }
     }
 }
 
 impl<'call, T: DataType> Key<'call, T> {
-    /// As [`open`](Self::open); but a string of which `state` makes one counts as that, and gives way to it at the first change.
-    pub(super) fn open_taking_over(
+    /// Opens a key that may hold a string. If `state` makes a state of that string, the key counts as holding that state, and
+    /// the first change replaces the string.
+    ///
+    /// # Errors
+    /// If the key holds a value of another type, or a string of which `state` makes nothing.
+    pub fn open_or_convert(
         call: &'call Call<'call>,
         position: KeyPosition,
         state: impl FnOnce(&[u8]) -> Option<T::State>,
@@ -84,37 +94,33 @@ impl<'call, T: DataType> Key<'call, T> {
         Ok(Self { value, open, fresh, mode: PhantomData })
     }
 
-    /// Changes the state, lets the key expire then, and tells replicas and the AOF what has come of it.
-    pub(crate) fn change(mut self, change: <T::State as State>::Change, expiry: Expiry) {
+    /// Changes the state, sets the expiry, and replicates the effect.
+    pub fn change(mut self, change: <T::State as State>::Change, expiry: Expiry) {
         self.apply(change);
         self.update(expiry);
     }
 
-    /// Changes the state and lets the key expire then, which replicas and the AOF are told with the other effects of the call.
-    pub(crate) fn change_among_others(
-        mut self,
-        change: <T::State as State>::Change,
-        expiry: Expiry,
-        effects: &mut Effects,
-    ) {
+    /// Changes the state, sets the expiry, and adds the effect to those of the call.
+    pub fn change_among_others(mut self, change: <T::State as State>::Change, expiry: Expiry, effects: &mut Effects) {
         self.apply(change);
         self.open.expire(expiry);
-        effects.add(self.open.position, || Effect::new::<T>(self.state(), expiry));
+        effects.add(self.open.position, || Effect::new(T::LETTER, self.state(), expiry));
     }
 
     fn apply(&mut self, change: <T::State as State>::Change) {
         if self.value.is_null() {
             self.fresh.apply(change);
-            self.value = self.open.put::<T>(std::mem::take(&mut self.fresh));
+            self.value = self.open.put::<T>(mem::take(&mut self.fresh));
         } else {
             // SAFETY: as in `state`.
             unsafe { state_of::<T>(self.value) }.apply(change);
         }
     }
 
-    /// Gives back units, tells replicas and the AOF what has come of it, and answers how many there were. The key is deleted
-    /// when nothing is used any more.
-    pub(crate) fn refund(self, now: Now, units: Units) -> u64 {
+    /// Returns units to the key, replicates the effect, and returns how many units that were. A key of which nothing is used any
+    /// more is deleted.
+    #[must_use]
+    pub fn refund(self, now: Now, units: Units) -> u64 {
         if self.value.is_null() {
             return 0;
         }
@@ -131,12 +137,12 @@ impl<'call, T: DataType> Key<'call, T> {
 
     fn update(&self, expiry: Expiry) {
         self.open.expire(expiry);
-        self.open.call.replicate(self.open.position, || Effect::new::<T>(self.state(), expiry));
+        replicate(self.open.call, self.open.position, || Effect::new(T::LETTER, self.state(), expiry));
     }
 }
 
-/// Puts an effect that another server decided in the place of whatever the key holds.
-pub(super) fn overwrite<T: DataType>(call: &Call, position: KeyPosition, state: T::State, expiry: Expiry) {
+/// Replaces whatever a key holds by a state and an expiry that another server decided.
+pub fn overwrite<T: DataType>(call: &Call, position: KeyPosition, state: T::State, expiry: Expiry) {
     clock::see(state.latest_stamp());
     let open = OpenKey::new::<Writing>(call, position);
     open.put::<T>(state);
@@ -144,11 +150,47 @@ pub(super) fn overwrite<T: DataType>(call: &Call, position: KeyPosition, state: 
     call.signal_modified(position);
 }
 
+/// An open key that may hold a value of any type. Dropping it closes the key.
+#[derive(Debug)]
+pub struct AnyKey<'call> {
+    open: OpenKey<'call>,
+    data_type: *mut raw::RedisModuleType,
+}
+
+impl<'call> AnyKey<'call> {
+    /// Opens a key to change it.
+    #[must_use]
+    pub fn open(call: &'call Call<'call>, position: KeyPosition) -> Self {
+        let open = OpenKey::new::<Writing>(call, position);
+        Self { data_type: open.data_type(), open }
+    }
+
+    /// Returns whether the key holds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.open.is_empty()
+    }
+
+    /// Returns whether the key holds a `T`.
+    #[must_use]
+    pub fn holds<T: DataType>(&self) -> bool {
+        self.data_type == T::handle().get()
+    }
+
+    /// Returns the key as one that holds a `T`.
+    ///
+    /// # Errors
+    /// If it holds a value of another type.
+    pub fn typed<T: DataType>(self) -> Result<Key<'call, T>, Error> {
+        Key::of(self.open)
+    }
+}
+
 #[derive(Debug)]
 struct OpenKey<'call> {
     call: &'call Call<'call>,
     position: KeyPosition,
-    /// Null when it is empty and was opened for reading.
+    /// Null if the key is empty and was opened to read it.
     key: *mut raw::RedisModuleKey,
 }
 
@@ -159,38 +201,45 @@ impl<'call> OpenKey<'call> {
         Self { call, position, key }
     }
 
-    /// The value of this type that the key holds; null when it is empty.
-    fn value_of<T: DataType>(&self) -> Result<*mut c_void, Error> {
-        // SAFETY: the key is open, or null. The answer is null when it is empty or of one of the server's own types.
-        let data_type = unsafe { api!(RedisModule_ModuleTypeGetType(self.key)) };
-        if data_type == T::handle().get() {
-            // SAFETY: the key is open, and holds a module's value.
-            return Ok(unsafe { api!(RedisModule_ModuleTypeGetValue(self.key)) });
-        }
+    /// Returns the data type of the value. Null if the key is empty, or if the type is one of the server's own.
+    fn data_type(&self) -> *mut raw::RedisModuleType {
         // SAFETY: the key is open, or null.
-        let key_type = unsafe { api!(RedisModule_KeyType(self.key)) };
-        if key_type == EMPTY { Ok(ptr::null_mut()) } else { Err(Error::WrongType) }
+        unsafe { api!(RedisModule_ModuleTypeGetType(self.key)) }
     }
 
-    /// What the key holds, which is something, if it is a string.
+    fn is_empty(&self) -> bool {
+        // SAFETY: the key is open, or null.
+        unsafe { api!(RedisModule_KeyType(self.key)) == EMPTY }
+    }
+
+    /// Returns the value of type `T` in the key; null if the key is empty.
+    fn value_of<T: DataType>(&self) -> Result<*mut c_void, Error> {
+        if self.data_type() == T::handle().get() {
+            // SAFETY: the key is open, and holds a value of a module.
+            return Ok(unsafe { api!(RedisModule_ModuleTypeGetValue(self.key)) });
+        }
+        if self.is_empty() { Ok(ptr::null_mut()) } else { Err(Error::WrongType) }
+    }
+
+    /// Returns the content of a key that is not empty, if it is a string.
     fn string(&self) -> Option<&[u8]> {
         let (mut len, mode) = (0, raw::REDISMODULE_READ.cast_signed());
-        // SAFETY: the key is open, and not empty. The answer is null when it holds something else.
+        // SAFETY: the key is open, and not empty. The pointer is null if the key holds something else.
         let bytes = unsafe { api!(RedisModule_StringDMA(self.key, &raw mut len, mode)) };
-        // SAFETY: it has that many bytes, and stays as it is until the key is written to, which takes this whole.
+        // SAFETY: the string has that many bytes, and does not change before the key is written to, which consumes `self`.
         (!bytes.is_null()).then(|| unsafe { slice::from_raw_parts(bytes.cast_const().cast(), len) })
     }
 
-    /// Puts a new value in the place of what the key holds.
+    /// Replaces what the key holds by a new value.
     fn put<T: DataType>(&self, state: T::State) -> *mut c_void {
         let value = into_value::<T>(state);
-        // SAFETY: the key is open for writing; the value is of that type, and the server's from now on.
+        // SAFETY: the key is open for writing. The value is of that type, and belongs to the server from now on.
         unsafe { api!(RedisModule_ModuleTypeSetValue(self.key, T::handle().get(), value)) };
         value
     }
 
     fn expire(&self, expiry: Expiry) {
-        // Asking first whether it is so already would cost as much.
+        // Reading the expiry first, to skip equal ones, would cost as much.
         // SAFETY: the key is open for writing, and not empty.
         unsafe { api!(RedisModule_SetAbsExpire(self.key, expiry.to_wire())) };
     }
@@ -201,17 +250,17 @@ impl<'call> OpenKey<'call> {
         Expiry::from_wire(millis).unwrap_or(Expiry::NEVER)
     }
 
-    /// Deletes the key, here and on replicas.
+    /// Deletes the key, and replicates that.
     fn delete(&self) {
         // SAFETY: the key is open for writing.
         unsafe { api!(RedisModule_UnlinkKey(self.key)) };
-        self.call.replicate_deletion(self.position);
+        replicate_deletion(self.call, self.position);
     }
 }
 
 impl Drop for OpenKey<'_> {
     fn drop(&mut self) {
-        // SAFETY: the key was opened in `new`, if it is not null, and is closed here, once.
+        // SAFETY: `new` opened the key, if it is not null, and it is closed here, exactly once.
         unsafe { api!(RedisModule_CloseKey(self.key)) };
     }
 }

@@ -5,9 +5,11 @@ use std::ptr;
 
 use redis_module::raw;
 
-/// How important a line is, in the server's words.
+use crate::interface::api;
+
+/// The server's log levels that premier uses.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Level {
+pub(crate) enum Level {
     Notice,
     Warning,
 }
@@ -21,21 +23,22 @@ impl Level {
     }
 }
 
-pub(super) fn log(level: Level, line: &str) {
+/// Logs a line.
+pub(crate) fn log(level: Level, line: &str) {
     let line = printable(line);
     // SAFETY: a null context is allowed; the format takes one string, which lives until the call returns.
     unsafe { api!(RedisModule_Log(ptr::null_mut(), level.name().as_ptr(), c"%s".as_ptr(), line.as_ptr())) }
 }
 
-/// Logs why a value cannot be loaded, with what the server knows about where it comes from.
-pub(super) fn log_load_error(rdb: *mut raw::RedisModuleIO, line: &str) {
+/// Logs why a value cannot be loaded. The server adds the key and the source of the data.
+pub(crate) fn log_load_error(rdb: *mut raw::RedisModuleIO, line: &str) {
     let line = printable(line);
     let level = Level::Warning.name().as_ptr();
-    // SAFETY: `rdb` is what the server handed to the callback that is running; the rest is as above.
+    // SAFETY: the server passed `rdb` to the running callback; the rest is as above.
     unsafe { api!(RedisModule_LogIOError(rdb, level, c"%s".as_ptr(), line.as_ptr())) }
 }
 
-/// A C string ends at the first zero byte: those within are left out.
-pub(super) fn printable(text: &str) -> CString {
-    CString::new(text.replace('\0', "")).expect("zero bytes have just been taken out")
+/// Makes a C string, which would end at the first zero byte, by leaving out zero bytes.
+pub(crate) fn printable(text: &str) -> CString {
+    CString::new(text.replace('\0', "")).expect("the zero bytes have just been removed")
 }

@@ -1,18 +1,18 @@
-//! Panics must not leave a function that the server calls: that would end the server.
+//! A panic must not leave a function that the server calls: it would end the server.
 
 use std::panic::{self, AssertUnwindSafe};
 
-use super::log::{Level, log};
+use crate::log::{Level, log};
 
-/// Makes panics go to the server's log.
-pub(super) fn log_them() {
+/// Sends the message of each panic to the server's log.
+pub(crate) fn log_panics() {
     panic::set_hook(Box::new(|info| {
         log(Level::Warning, &format!("premier has an internal error, please report it: {info}"));
     }));
 }
 
-/// Answers what `body` does, or `None` when it panics. What it was working on is left as it is: each change of a key's state
-/// is made at one stroke.
-pub(super) fn catch<T>(body: impl FnOnce() -> T) -> Option<T> {
+/// Returns the result of `body`, or `None` if it panics. A panic leaves no state half changed, as each change of a key's
+/// state is made in one step.
+pub(crate) fn catch<T>(body: impl FnOnce() -> T) -> Option<T> {
     panic::catch_unwind(AssertUnwindSafe(body)).ok()
 }

@@ -1,5 +1,5 @@
-//! What can be configured: by `CONFIG SET premier.name value`, as `premier.name value` in redis.conf, or by `name value`
-//! behind `loadmodule`. What the file or CONFIG REWRITE says goes before what stands behind `loadmodule`.
+//! Settings: `CONFIG SET premier.name value`, a line `premier.name value` in redis.conf, or `name value` as arguments of
+//! `loadmodule`. A line in the file, also one by CONFIG REWRITE, takes precedence over an argument of `loadmodule`.
 
 use std::ffi::{CStr, c_char, c_int, c_longlong, c_void};
 use std::fmt;
@@ -9,48 +9,57 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use redis_module::raw;
 
-use super::entry::{LoadError, OK};
+use crate::interface::{OK, api};
+use crate::load_error::LoadError;
 
-/// A number from 0 on, which may be changed at any time.
+/// A number from 0 to a maximum. It may change at any time.
 #[derive(Debug)]
-pub(crate) struct Number {
+pub struct Number {
     name: &'static CStr,
     default: u32,
     max: u32,
     value: AtomicU32,
 }
 
-/// Yes, or no unless it is said when the module is loaded. It does not change afterwards.
+/// Yes or no, by default no. It does not change after the module is loaded.
 #[derive(Debug)]
-pub(crate) struct Switch {
+pub struct Switch {
     name: &'static CStr,
     value: AtomicBool,
 }
 
 impl Number {
-    pub(crate) const fn new(name: &'static CStr, default: u32, max: u32) -> Self {
+    /// A number of this name, with its default and maximum.
+    #[must_use]
+    pub const fn new(name: &'static CStr, default: u32, max: u32) -> Self {
         Self { name, default, max, value: AtomicU32::new(default) }
     }
 
-    pub(crate) fn get(&self) -> u32 {
+    /// Returns the current value.
+    pub fn get(&self) -> u32 {
         self.value.load(Ordering::Relaxed)
     }
 }
 
 impl Switch {
-    pub(crate) const fn new(name: &'static CStr) -> Self {
+    /// A switch of this name, off by default.
+    #[must_use]
+    pub const fn new(name: &'static CStr) -> Self {
         Self { name, value: AtomicBool::new(false) }
     }
 
-    pub(crate) fn is_on(&self) -> bool {
+    /// Returns whether it is on.
+    pub fn is_on(&self) -> bool {
         self.value.load(Ordering::Relaxed)
     }
 }
 
-/// One of them.
+/// A setting of the module.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Setting {
+pub enum Setting {
+    /// A number.
     Number(&'static Number),
+    /// Yes or no.
     Switch(&'static Switch),
 }
 
@@ -62,7 +71,7 @@ impl Setting {
         }
     }
 
-    /// Makes the server ask for it and set it. Unless told otherwise it sets it to what stands behind `loadmodule`.
+    /// Registers the setting. Its default is the argument of `loadmodule`, if there is one.
     fn register(self, context: *mut raw::RedisModuleCtx, argument: Option<&[u8]>) -> Result<(), LoadError> {
         let invalid = || LoadError::Argument(self.to_string());
         let name = self.name().as_ptr();
@@ -75,8 +84,8 @@ impl Setting {
                 let (default, max) = (c_longlong::from(default), c_longlong::from(number.max));
                 let (get, set) = (Some(get_number as GetNumber), Some(set_number as SetNumber));
                 let (flags, this) = (raw::REDISMODULE_CONFIG_DEFAULT, ptr::from_ref(number).cast_mut().cast());
-                // SAFETY: the module is being loaded; the server copies the name and hands `this`, which lives as long as
-                // the module, to the two functions, which take it for what it is.
+                // SAFETY: the module is being loaded. The server copies the name and passes `this`, which lives as long as the
+                // module, to the two functions, which read it as the type that it is.
                 unsafe {
                     api!(RedisModule_RegisterNumericConfig(context, name, default, flags, 0, max, get, set, None, this))
                 }
@@ -98,7 +107,7 @@ impl Setting {
     }
 }
 
-/// What may stand behind `loadmodule` for it.
+/// The rule for its argument of `loadmodule`.
 impl fmt::Display for Setting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.name().to_string_lossy();
@@ -114,8 +123,8 @@ fn integer(text: &[u8]) -> Option<u32> {
     str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Registers all settings, reads what stands behind `loadmodule`, and has the server set each.
-pub(super) fn register<'text>(
+/// Registers all settings, reads the arguments of `loadmodule`, and lets the server set each.
+pub(crate) fn register<'text>(
     context: *mut raw::RedisModuleCtx,
     settings: &[Setting],
     arguments: impl Iterator<Item = &'text [u8]>,
@@ -124,16 +133,17 @@ pub(super) fn register<'text>(
     let is_named = |setting: &Setting, name: &[u8]| name.eq_ignore_ascii_case(setting.name().to_bytes());
     for pair in arguments.chunks(2) {
         if !settings.iter().any(|setting| is_named(setting, pair[0])) {
-            let known = settings.iter().map(|setting| setting.name().to_string_lossy()).collect::<Vec<_>>().join(", ");
+            let known =
+                settings.iter().map(|setting| setting.name().to_string_lossy()).collect::<Vec<_>>().join(" or ");
             let name = pair[0].escape_ascii();
-            return Err(LoadError::Argument(format!("'{name}' is no setting of the module, which has {known}")));
+            return Err(LoadError::Argument(format!("unknown setting '{name}': expected {known}")));
         }
     }
     for setting in settings {
-        // A missing value is as wrong as an empty one.
+        // A missing value is as invalid as an empty one.
         let value = |pair: &[&'text [u8]]| pair.get(1).copied().unwrap_or_default();
-        let said = arguments.chunks(2).rfind(|pair| is_named(setting, pair[0])).map(value);
-        setting.register(context, said)?;
+        let argument = arguments.chunks(2).rfind(|pair| is_named(setting, pair[0])).map(value);
+        setting.register(context, argument)?;
     }
     // SAFETY: the module is being loaded.
     if unsafe { api!(RedisModule_LoadConfigs(context)) } == OK { Ok(()) } else { Err(LoadError::Settings) }
@@ -159,7 +169,7 @@ unsafe extern "C" fn set_number(
 ) -> c_int {
     // SAFETY: as above.
     let number: &Number = unsafe { &*this.cast::<Number>().cast_const() };
-    // The server has compared it with the bounds.
+    // The server has checked the bounds.
     number.value.store(u32::try_from(value).unwrap_or(number.max), Ordering::Relaxed);
     OK
 }

@@ -119,7 +119,7 @@ where
                 assert!(after <= before, "a call does not make room");
             }
             Outcome::Limited { retry: Retry::After(wait) } => {
-                check_wait::<A>(&key, clock, reading, wait, limit, script)
+                check_wait::<A>(&key, clock, reading, wait, limit, script);
             }
             Outcome::Limited { retry: Retry::Never } => {}
         }

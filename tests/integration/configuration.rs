@@ -97,8 +97,8 @@ fn the_module_is_not_loaded_with_a_wrong_setting_and_the_log_says_what_it_may_be
         ("ARGS top-keys +5", number),
         ("ARGS top-keys", number),
         ("ARGS cell-compat maybe", "cell-compat must be yes or no"),
-        ("ARGS speed 9", "'speed' is no setting of the module, which has cell-compat, top-keys"),
-        ("CONFIG premier.top-keys 257", "the line above says what is wrong"),
+        ("ARGS speed 9", "unknown setting 'speed': expected cell-compat or top-keys"),
+        ("CONFIG premier.top-keys 257", "one of its settings is invalid"),
     ];
     for (index, (arguments, sentence)) in wrong.into_iter().enumerate() {
         let answer: RedisResult<Value> = command(&format!("MODULE LOADEX {path} {arguments}")).query(&mut connection);

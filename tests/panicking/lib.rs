@@ -1,24 +1,20 @@
-//! A module whose only command panics, on the same footing as the commands of premier: to try that the server lives on.
-
-#![allow(dead_code, unused_imports, reason = "it needs but a part of what it shares with the module")]
-
-#[path = "../../src/effect.rs"]
-mod effect;
-#[path = "../../src/server/mod.rs"]
-mod server;
+//! A module whose only command panics, registered as the commands of premier are, to try that the server survives a bug.
 
 use std::ffi::CStr;
 
-use server::{Call, Command, Error, Flags, Info, LoadError, Module};
+use premier_server::{Call, Command, Docs, Error, Flags, LoadError, Module};
+
+premier_server::module!(register);
 
 #[derive(Debug)]
 struct Panic;
 
 impl Command for Panic {
     const NAME: &CStr = c"PREMIER.PANIC";
+    const FLAGS: Flags = Flags::Write;
 
-    fn info() -> Info {
-        Info { summary: "Panics", complexity: "O(1)", since: "0.0.0", flags: Flags::Write, parameters: Vec::new() }
+    fn docs() -> Docs {
+        Docs { summary: "Panics", complexity: "O(1)", since: "0.0.0", parameters: Vec::new() }
     }
 
     fn run(_call: &Call) -> Result<(), Error> {

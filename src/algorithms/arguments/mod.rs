@@ -100,13 +100,13 @@ impl Argument {
         parse_integer(text).filter(|units| self.values.allow_units(*units)).ok_or(InvalidArgument(self))
     }
 
-    /// Which of the words that it may be this is.
+    /// Reads one of the words that it may be, in any case, and returns the word as it is documented.
     ///
     /// # Errors
-    /// When it is none of them.
-    pub fn index_of(&'static self, word: &[u8]) -> Result<usize, InvalidArgument> {
+    /// If it is not one of them.
+    pub fn word(&'static self, text: &[u8]) -> Result<&'static str, InvalidArgument> {
         let Values::Words(words) = self.values else { return Err(InvalidArgument(self)) };
-        words.iter().position(|known| word.eq_ignore_ascii_case(known.as_bytes())).ok_or(InvalidArgument(self))
+        words.iter().copied().find(|word| text.eq_ignore_ascii_case(word.as_bytes())).ok_or(InvalidArgument(self))
     }
 }
 

@@ -1,25 +1,29 @@
-//! The server's C interface, made safe. All unsafe code of the module is in this folder; above it there are bytes, integers
-//! and the types of `premier-algorithms`.
+//! The functions of the server's C interface.
 //!
-//! What every unsafe block here relies on:
-//! - The functions of the interface are pointers that the server fills in before anything else runs. Those that
-//!   every supported server has are called through [`api!`]; the few that are newer are looked for first.
-//! - Commands and callbacks run on the server's main thread, one at a time. Only freeing a value may happen on another.
-//! - No panic leaves a function that the server calls: see [`panics`].
+//! They are pointers that the server fills in before anything else runs. [`api!`] calls those that every supported server has;
+//! the few newer ones are looked up before each use.
 
-#![expect(unsafe_code, reason = "this is its home")]
+use std::ffi::c_int;
 
-/// Names the functions of the interface that the module cannot do without.
+use redis_module::raw;
+
+/// The statuses that functions of the interface return.
+#[expect(clippy::cast_possible_truncation, reason = "it is 0")]
+pub(crate) const OK: c_int = raw::REDISMODULE_OK as c_int;
+#[expect(clippy::cast_possible_truncation, reason = "it is 1")]
+pub(crate) const ERR: c_int = raw::REDISMODULE_ERR as c_int;
+
+/// Lists the functions that every supported server has.
 macro_rules! interface {
     ($($function:ident),* $(,)?) => {
-        /// What [`api!`] may call.
-        #[allow(non_upper_case_globals, reason = "they are named as the functions are")]
-        mod required {
-            $(pub(super) const $function: () = ();)*
+        /// The functions that [`api!`] may call.
+        #[expect(non_upper_case_globals, reason = "they have the names of the functions")]
+        pub(crate) mod required {
+            $(pub(crate) const $function: () = ();)*
         }
 
-        /// The first that this server lacks.
-        fn missing_function() -> Option<&'static str> {
+        /// Returns the name of a function that this server lacks.
+        pub(crate) fn missing_function() -> Option<&'static str> {
             // SAFETY: the pointers are filled in before this is called, and not changed afterwards.
             $(if unsafe { redis_module::raw::$function }.is_none() {
                 return Some(stringify!($function));
@@ -86,34 +90,11 @@ interface!(
     RedisModule_WrongArity,
 );
 
-/// Calls one of them. The module is not loaded where one is missing.
+/// Calls a function of the interface. The module refuses to load where one is missing.
 macro_rules! api {
     ($function:ident($($argument:expr),* $(,)?)) => {{
-        let () = super::required::$function;
+        let () = $crate::interface::required::$function;
         (redis_module::raw::$function.unwrap_unchecked())($($argument),*)
     }};
 }
-
-mod audience;
-mod call;
-mod clock;
-mod command;
-mod data_type;
-mod effects;
-mod entry;
-mod info;
-mod key;
-mod log;
-mod panics;
-mod settings;
-
-pub(crate) use audience::may_listen;
-pub(crate) use call::{Call, Error, KeyPosition};
-pub(crate) use clock::now;
-pub(crate) use command::{Command, Flags, Info, Keys, Parameter, ParameterKind, Presence};
-pub(crate) use data_type::{DataType, Defrag, Handle};
-pub(crate) use effects::Effects;
-pub(crate) use entry::{LoadError, Module};
-pub(crate) use info::{Report, Reporter};
-pub(crate) use key::{Key, Reading, Writing};
-pub(crate) use settings::{Number, Setting, Switch};
+pub(crate) use api;

@@ -1,11 +1,31 @@
-//! What INFO counts of each algorithm.
+//! The module's section of INFO.
 
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use premier_algorithms::{Decision, Outcome};
+use premier_server::{InfoSection, SectionWriter, is_propagation_needed};
 
-/// The calls of one algorithm since the module was loaded.
+use crate::limiters::{Limiter, by_algorithm};
+
+/// The module's section of INFO.
+#[derive(Debug)]
+pub(crate) struct Info;
+
+impl InfoSection for Info {
+    fn write(section: &SectionWriter) {
+        section.text(c"version", VERSION);
+        section.text(c"replicating", if is_propagation_needed() { c"yes" } else { c"no" });
+        by_algorithm!(each L => section.numbers(L::NAME_IN_INFO, L::counters().fields()));
+    }
+}
+
+const VERSION: &CStr = match CStr::from_bytes_with_nul(concat!(env!("CARGO_PKG_VERSION"), "\0").as_bytes()) {
+    Ok(version) => version,
+    Err(_) => panic!("a version has no zero bytes"),
+};
+
+/// The calls of one limiter since the module was loaded.
 #[derive(Debug)]
 pub(crate) struct Counters {
     admitted: Count,
@@ -19,7 +39,7 @@ impl Counters {
         Self { admitted: Count::new(), limited: Count::new(), refused: Count::new(), units: Count::new() }
     }
 
-    /// A call of so many units has been answered so.
+    /// Counts a decision on a call of this many units.
     #[inline]
     pub(crate) fn count<Change>(&self, decision: &Decision<Change>, units: u64) {
         match decision.outcome {
@@ -31,12 +51,12 @@ impl Counters {
         }
     }
 
-    /// A call has been refused with an error.
+    /// Counts a call that was refused with an error.
     pub(crate) fn count_refused(&self) {
         self.refused.add(1);
     }
 
-    /// What they are called, and their values.
+    /// Returns the names and values of the counters.
     pub(crate) fn fields(&self) -> [(&'static CStr, u64); 4] {
         [
             (c"admitted", self.admitted.get()),
@@ -56,7 +76,7 @@ impl Count {
         Self(AtomicU64::new(0))
     }
 
-    /// Reads and writes rather than adds atomically, which would cost many times as much and is not needed.
+    /// A load and a store: an atomic addition would cost many times as much, and only one thread writes.
     #[inline]
     fn add(&self, amount: u64) {
         self.0.store(self.get().wrapping_add(amount), Ordering::Relaxed);

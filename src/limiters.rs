@@ -1,0 +1,256 @@
+//! The limiters: an algorithm each, with its command, its data type and its counters, in one block; and `by_algorithm!`, the only
+//! place that tells them apart.
+
+use std::ffi::CStr;
+
+use premier_algorithms::{ALGORITHM, Algorithm, Arguments, BucketLimit, CallOption, FixedLimit, SlidingLimit};
+use premier_server::{AnyKey, DataType, Defrag, Error, Handle};
+
+use crate::info::Counters;
+
+/// An algorithm with a command, a data type and counters.
+pub(crate) trait Limiter: DataType<State = <Self::Algorithm as Algorithm>::State> {
+    type Algorithm: Algorithm;
+
+    /// The name in INFO.
+    const NAME_IN_INFO: &'static CStr;
+
+    const COMMAND: &'static CStr;
+    const SUMMARY: &'static str;
+    const COMPLEXITY: &'static str;
+
+    /// The options of the command.
+    const OPTIONS: &'static [CallOption];
+
+    /// Returns the calls that INFO counts.
+    fn counters() -> &'static Counters;
+
+    /// Makes a limit of the arguments of a call.
+    fn limit(arguments: &Arguments) -> <Self::Algorithm as Algorithm>::Limit;
+}
+
+/// Defines a [`Limiter`] as a type of the same name as its algorithm.
+macro_rules! limiter {
+    (
+        $(#[$doc:meta])*
+        $Limiter:ident {
+            command: $command:literal,
+            summary: $summary:literal,
+            complexity: $complexity:literal,
+            options: [$($option:ident),*],
+            limit: |$arguments:ident| $limit:expr,
+            data_type: $data_type:literal,
+            letter: $letter:literal,
+            info: $info:literal,
+            $(defrag: |$state:ident, $defrag:ident| $move:expr,)?
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub(crate) struct $Limiter;
+
+        impl DataType for $Limiter {
+            type State = <premier_algorithms::$Limiter as Algorithm>::State;
+
+            const NAME: &'static CStr = $data_type;
+            const LETTER: u8 = $letter;
+
+            fn handle() -> &'static Handle {
+                static HANDLE: Handle = Handle::new();
+                &HANDLE
+            }
+
+            $(fn defrag_parts($state: &mut Self::State, $defrag: &Defrag) {
+                $move;
+            })?
+        }
+
+        impl Limiter for $Limiter {
+            type Algorithm = premier_algorithms::$Limiter;
+
+            const NAME_IN_INFO: &'static CStr = $info;
+            const COMMAND: &'static CStr = $command;
+            const SUMMARY: &'static str = $summary;
+            const COMPLEXITY: &'static str = $complexity;
+            const OPTIONS: &'static [CallOption] = &[$(CallOption::$option),*];
+
+            fn counters() -> &'static Counters {
+                static COUNTERS: Counters = Counters::new();
+                &COUNTERS
+            }
+
+            #[inline]
+            fn limit($arguments: &Arguments) -> <Self::Algorithm as Algorithm>::Limit {
+                $limit
+            }
+        }
+    };
+}
+
+limiter! {
+    /// `PREMIER.FIXED key quota duration [ALIGNED] [COST n] [FORCE]`
+    Fixed {
+        command: c"PREMIER.FIXED",
+        summary: "Limits calls by a fixed window, which the first admitted call opens",
+        complexity: "O(1)",
+        options: [Aligned, Cost, Force],
+        limit: |arguments| FixedLimit {
+            quota: arguments.quota,
+            duration: arguments.duration,
+            start: arguments.start,
+        },
+        data_type: c"premfixed",
+        letter: b'F',
+        info: c"fixed",
+    }
+}
+
+limiter! {
+    /// `PREMIER.SLIDING key quota duration [COST n] [FORCE]`
+    Sliding {
+        command: c"PREMIER.SLIDING",
+        summary: "Limits calls in any span of the duration",
+        complexity: "O(N) where N is the number of entries in the log of the key, 66 at most",
+        options: [Cost, Force],
+        limit: |arguments| SlidingLimit { quota: arguments.quota, duration: arguments.duration },
+        data_type: c"premslide",
+        letter: b'S',
+        info: c"sliding",
+        defrag: |log, defrag| defrag.boxed_slice(log.entries_mut()),
+    }
+}
+
+limiter! {
+    /// `PREMIER.TOKEN key quota duration [CAPACITY c] [COST n] [MAXWAIT duration] [FORCE]`
+    Token {
+        command: c"PREMIER.TOKEN",
+        summary: "Limits calls by a bucket of tokens, which is refilled continuously",
+        complexity: "O(1)",
+        options: [Capacity, Cost, MaxWait, Force],
+        limit: |arguments| bucket(arguments),
+        data_type: c"premtoken",
+        letter: b'T',
+        info: c"token",
+    }
+}
+
+limiter! {
+    /// `PREMIER.LEAKY key quota duration [CAPACITY c] [COST n] [MAXWAIT duration] [FORCE]`
+    Leaky {
+        command: c"PREMIER.LEAKY",
+        summary: "Spaces calls evenly by a queue that drains continuously",
+        complexity: "O(1)",
+        options: [Capacity, Cost, MaxWait, Force],
+        limit: |arguments| bucket(arguments),
+        data_type: c"premleaky",
+        letter: b'L',
+        info: c"leaky",
+    }
+}
+
+fn bucket(arguments: &Arguments) -> BucketLimit {
+    BucketLimit {
+        quota: arguments.quota,
+        duration: arguments.duration,
+        capacity: arguments.capacity,
+        max_wait: arguments.max_wait,
+    }
+}
+
+/// Dispatches over the limiters. In what follows, the type `L` is in turn, or is the one of, [`Fixed`], [`Sliding`], [`Token`]
+/// and [`Leaky`]:
+///
+/// - `by_algorithm!(each L => body)` runs the body for each limiter.
+/// - `by_algorithm!(name, L => value)` evaluates to the value for the limiter that the [`Name`] names.
+/// - `by_algorithm!(enum Any of Typed)` defines an enum with a variant for each limiter, which holds a `Typed<L>`;
+///   `enum Any<'a> of Typed` one that holds a `Typed<'a, L>`.
+/// - `by_algorithm!(name, L => Any of value)` evaluates to the variant that holds the value.
+/// - `by_algorithm!(any: Any, typed => value)` evaluates to the value for what the variant holds.
+macro_rules! by_algorithm {
+    ($($form:tt)*) => { $crate::limiters::dispatch! { [Fixed Sliding Token Leaky] $($form)* } };
+}
+
+/// What [`by_algorithm!`] expands to, with the list of the limiters in front.
+macro_rules! dispatch {
+    ([$($Each:ident)*] each $L:ident => $body:expr) => {
+        $({
+            type $L = $crate::limiters::$Each;
+            $body
+        })*
+    };
+    ([$($Each:ident)*] enum $Any:ident of $Typed:ident) => {
+        enum $Any {
+            $($Each($Typed<$crate::limiters::$Each>),)*
+        }
+    };
+    ([$($Each:ident)*] enum $Any:ident<$life:lifetime> of $Typed:ident) => {
+        enum $Any<$life> {
+            $($Each($Typed<$life, $crate::limiters::$Each>),)*
+        }
+    };
+    ([$($Each:ident)*] $name:expr, $L:ident => $Any:ident of $value:expr) => {
+        match $name {
+            $($crate::limiters::Name::$Each => {
+                type $L = $crate::limiters::$Each;
+                $Any::$Each($value)
+            })*
+        }
+    };
+    ([$($Each:ident)*] $any:ident: $Any:ident, $typed:ident => $value:expr) => {
+        match $any {
+            $($Any::$Each($typed) => $value,)*
+        }
+    };
+    ([$($Each:ident)*] $name:expr, $L:ident => $value:expr) => {
+        match $name {
+            $($crate::limiters::Name::$Each => {
+                type $L = $crate::limiters::$Each;
+                $value
+            })*
+        }
+    };
+    ([$($Each:ident)*] names) => {
+        /// The name of a limiter.
+        #[derive(Debug, Clone, Copy)]
+        pub(crate) enum Name {
+            $($Each,)*
+        }
+
+        impl Name {
+            const ALL: &'static [Self] = &[$(Self::$Each),*];
+        }
+    };
+}
+
+pub(crate) use {by_algorithm, dispatch};
+
+by_algorithm!(names);
+
+impl Name {
+    /// Reads the name of an algorithm as commands take it.
+    ///
+    /// # Errors
+    /// If it is missing or unknown.
+    pub(crate) fn parse(word: Option<&[u8]>) -> Result<Self, Error> {
+        let word = ALGORITHM.word(word.ok_or(Error::WrongArity)?)?;
+        Self::find(|name| name.command().ends_with(word.as_bytes())).ok_or(Error::Internal)
+    }
+
+    /// Returns the limiter whose data type has this letter in effects.
+    pub(crate) fn of_letter(letter: u8) -> Option<Self> {
+        Self::find(|name| by_algorithm!(name, L => L::LETTER) == letter)
+    }
+
+    /// Returns the limiter whose state the key holds.
+    pub(crate) fn of_key(key: &AnyKey) -> Option<Self> {
+        Self::find(|name| by_algorithm!(name, L => key.holds::<L>()))
+    }
+
+    fn find(is_wanted: impl Fn(Self) -> bool) -> Option<Self> {
+        Self::ALL.iter().copied().find(|name| is_wanted(*name))
+    }
+
+    fn command(self) -> &'static [u8] {
+        by_algorithm!(self, L => L::COMMAND.to_bytes())
+    }
+}
