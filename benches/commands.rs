@@ -2,12 +2,10 @@
 //!
 //! Wall-clock figures tell little across runs and machines: read them as ratios to INCR within one run. All calls are admitted.
 
-mod contenders;
-
 use std::time::Duration;
 
-use contenders::{Contender, Limit};
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use premier_benches::contenders::{self, Contender, Limit};
 use redis::{Connection, Value};
 
 const LIMIT: Limit = Limit { quota: 10_000_000, seconds: 600 };

@@ -1,7 +1,9 @@
-//! What premier is compared with: a contender makes the words of a command for a key and a limit.
+//! The commands that premier is compared with. A contender makes the words of a command for a key and
+//! a limit.
 //!
-//! INCR and SET … PX are the least that a command which writes can cost. The Lua scripts are the same algorithms with the same
-//! reply, as fast as we could make them. redis-cell takes part where `REDIS_CELL_SO` names a build of it (`scripts/redis-cell`).
+//! INCR and SET … PX are the least that a command which writes can cost. The Lua scripts implement the
+//! same algorithms with the same reply, as fast as we could make them. redis-cell takes part if
+//! `REDIS_CELL_SO` names a build of it (`scripts/redis-cell`).
 
 use std::env;
 use std::path::absolute;
@@ -9,31 +11,35 @@ use std::path::absolute;
 use premier_test_server::{Builder, Server};
 use redis::{Connection, Script};
 
-/// So many units in so many seconds; each call takes one.
+/// A quota of units in a number of seconds. Each call takes one unit.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Limit {
-    pub(crate) quota: u64,
-    pub(crate) seconds: u64,
+pub struct Limit {
+    /// How many units are admitted.
+    pub quota: u64,
+    /// In how many seconds.
+    pub seconds: u64,
 }
 
-/// How a key is called.
+/// A command to measure.
 #[derive(Debug)]
-pub(crate) struct Contender {
-    pub(crate) name: &'static str,
+pub struct Contender {
+    /// What reports call it.
+    pub name: &'static str,
     call: Call,
 }
 
 #[derive(Debug)]
 enum Call {
-    /// A command that limits nothing: its name, and what it gets behind the key.
+    /// A command that limits nothing: its name, and its arguments behind the key.
     Plain(&'static str, &'static [&'static str]),
     Premier,
     Lua(Script),
     RedisCell,
 }
 
-/// INCR first: the others are measured by it.
-pub(crate) fn contenders() -> Vec<Contender> {
+/// Returns all contenders. INCR comes first, as the others are compared with it.
+#[must_use]
+pub fn contenders() -> Vec<Contender> {
     let premier = |name| Contender { name, call: Call::Premier };
     let lua = |name, code| Contender { name, call: Call::Lua(Script::new(code)) };
     let mut contenders = vec![
@@ -55,8 +61,9 @@ pub(crate) fn contenders() -> Vec<Contender> {
     contenders
 }
 
-/// A server for all of them.
-pub(crate) fn server() -> Builder {
+/// Returns a builder for a server that has the commands of all contenders.
+#[must_use]
+pub fn server() -> Builder {
     let server = Server::builder();
     match redis_cell() {
         Some(module) => server.config("loadmodule", &module),
@@ -70,8 +77,13 @@ fn redis_cell() -> Option<String> {
 }
 
 impl Contender {
-    /// To be called once on each server: loads what the calls need, and tries that of a quota of 3 the first three are admitted.
-    pub(crate) fn prepare(&self, connection: &mut Connection) {
+    /// Prepares a server for the calls: loads a script, and checks that exactly three calls of a quota
+    /// of 3 are admitted.
+    ///
+    /// # Panics
+    ///
+    /// If it limits otherwise.
+    pub fn prepare(&self, connection: &mut Connection) {
         if let Call::Lua(script) = &self.call {
             script.load(connection).expect("the script compiles");
         }
@@ -91,8 +103,9 @@ impl Contender {
         redis::cmd("DEL").arg(key).exec(connection).expect("DEL");
     }
 
-    /// The command's name and arguments.
-    pub(crate) fn words(&self, key: &str, limit: Limit) -> Vec<String> {
+    /// Returns the name of the command and its arguments.
+    #[must_use]
+    pub fn words(&self, key: &str, limit: Limit) -> Vec<String> {
         let (quota, seconds) = (limit.quota.to_string(), limit.seconds.to_string());
         let max_burst = limit.quota.saturating_sub(1).to_string();
         let words: &[&str] = match &self.call {

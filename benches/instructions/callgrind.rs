@@ -1,8 +1,9 @@
-//! Counting the instructions of a server by callgrind.
+//! Counts the instructions of a server by callgrind.
 //!
-//! Each figure is (those of 24,000 calls − those of 4,000 calls) / 20,000, both on a fresh server, pipelined 500 deep; start,
-//! warm-up and stop are in both and cancel out. The server's random numbers begin alike, and what it does by the clock, beside
-//! calls, it does once a second, as valgrind gives it many times the time for it: so figures repeat to half a percent.
+//! Each figure is (those of 24,000 calls − those of 4,000 calls) / 20,000, both on a fresh server,
+//! pipelined 500 deep: start, warm-up and stop are in both and cancel out. The server's random numbers
+//! start alike, and it does its periodic work once a second, as under valgrind there is much more time
+//! for it. So figures repeat to half a percent.
 
 use std::collections::HashMap;
 use std::fs;
@@ -10,10 +11,10 @@ use std::path::Path as FilePath;
 use std::thread::sleep;
 use std::time::Duration;
 
+use premier_benches::contenders;
 use premier_test_server::{Server, fixed_seed_path};
 use redis::{Connection, Value};
 
-use crate::contenders;
 use crate::paths::{Calls, Keys, Path};
 
 const FEW_CALLS: usize = 4_000;
@@ -23,7 +24,7 @@ const WARM_KEYS: usize = 1_000;
 /// How many commands are sent before their replies are read.
 const BATCH: usize = 500;
 
-/// Who is told of changes.
+/// What receives the changes of admitted calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Listener {
     Nobody,
@@ -48,7 +49,7 @@ pub(crate) fn instructions_a_call(path: &Path, listener: Listener) -> u64 {
     all.into_values().sum::<i64>().unsigned_abs()
 }
 
-/// What a call costs of each thing that `read` finds in callgrind's counts.
+/// Returns what a call costs, for each thing that `read` finds in callgrind's counts.
 pub(crate) fn per_call(
     path: &Path,
     listener: Listener,
@@ -62,7 +63,7 @@ pub(crate) fn per_call(
     many
 }
 
-/// The counts of a server's whole life with that many calls in it.
+/// Returns the counts of a server's whole life with this number of calls.
 fn counts_of<T>(path: &Path, listener: Listener, calls: usize, read: fn(&FilePath) -> T) -> T {
     let preload = format!("LD_PRELOAD={}", fixed_seed_path().display());
     let mut builder =
@@ -80,7 +81,7 @@ fn counts_of<T>(path: &Path, listener: Listener, calls: usize, read: fn(&FilePat
     let replica = (listener == Listener::Replica)
         .then(|| Server::builder().config("replicaof", &format!("127.0.0.1 {}", server.port())).start());
     let mut connection = server.connection();
-    wait_until_it_is_so(&mut connection, listener);
+    wait_until_noticed(&mut connection, listener);
 
     path.prepare(&mut connection);
     for warm_up in &path.warm_up {
@@ -105,8 +106,8 @@ fn total(counts: &FilePath) -> i64 {
         .expect("callgrind's counts end in a total")
 }
 
-/// A server looks once a second whether anybody listens; a replica comes by itself.
-fn wait_until_it_is_so(connection: &mut Connection, listener: Listener) {
+/// Waits for the server to notice its listener, for which it looks once a second.
+fn wait_until_noticed(connection: &mut Connection, listener: Listener) {
     let (section, line) = match listener {
         Listener::Nobody => ("premier", "premier_replicating:no"),
         Listener::Aof => ("premier", "premier_replicating:yes"),
@@ -119,10 +120,10 @@ fn wait_until_it_is_so(connection: &mut Connection, listener: Listener) {
             return;
         }
     }
-    panic!("waited in vain for {line}");
+    panic!("INFO never said {line}");
 }
 
-/// Makes so many calls, and counts the replies that say limited.
+/// Makes this number of calls and returns how many were limited.
 fn call(connection: &mut Connection, calls: &Calls, keys: Keys, number: usize) -> usize {
     let mut limited = 0;
     let mut next = 0;
@@ -143,7 +144,7 @@ fn call(connection: &mut Connection, calls: &Calls, keys: Keys, number: usize) -
     limited
 }
 
-/// The replies of commands that limit nothing never do.
+/// Replies of commands that limit nothing never say so.
 fn says_limited(reply: &Value) -> bool {
     matches!(reply, Value::Array(fields) if fields.first() == Some(&Value::Int(1)))
 }

@@ -1,11 +1,10 @@
-//! What a call costs in instructions, beside what it did when benches/instructions.md was last written: exits 1 when a figure has
-//! grown by more than 3%. With `-- write` that file is written anew, with the Lua scripts and redis-cell in it.
+//! Counts the instructions of a call.
+//!
+//! Compares a dozen figures with benches/instructions.md, and exits with 1 if one has grown by more
+//! than 3%. With `-- write`, measures all figures, those of the Lua scripts and redis-cell too, and
+//! writes that file.
 
 mod callgrind;
-#[path = "../contenders/mod.rs"]
-mod contenders;
-#[path = "../origin/mod.rs"]
-mod origin;
 mod paths;
 mod profile;
 mod table;
@@ -15,27 +14,28 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 use std::thread;
 
+use callgrind::Listener;
 use paths::Path;
 use table::Table;
 
 fn main() -> ExitCode {
     let write = env::args().any(|argument| argument == "write");
-    let paths = if write { [paths::of_premier(), paths::of_others()].concat() } else { paths::of_premier() };
-    let measured = measure(&paths);
     if write {
+        let paths = [paths::of_premier(), paths::of_others()].concat();
+        let measured = measure(&paths, |path| path.listeners);
         measured.write(&profile::profile(&paths));
         return ExitCode::SUCCESS;
     }
-    let grown = measured.grown_since(&Table::read());
+    let grown = measure(&paths::of_premier(), |path| path.gate).grown_since(&Table::read());
     for line in &grown {
         println!("GROWN: {line}");
     }
     if grown.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Two at a time, which does not change the counts.
-fn measure(paths: &[Path]) -> Table {
-    let figures = paths.iter().flat_map(|path| path.listeners.iter().map(move |listener| (path, *listener)));
+/// Measures each path with these listeners. Two run at a time, which does not change the counts.
+fn measure(paths: &[Path], listeners: fn(&Path) -> &'static [Listener]) -> Table {
+    let figures = paths.iter().flat_map(|path| listeners(path).iter().map(move |listener| (path, *listener)));
     let waiting = Mutex::new(figures);
     let table = Mutex::new(Table::new(paths.iter().map(|path| path.name)));
     thread::scope(|scope| {

@@ -1,44 +1,45 @@
-//! Which calls are measured: every command, where it does something else or more.
+//! The calls that are measured: every command in every case that takes another path or does more.
 //!
-//! The durations are so long that nothing expires or is refilled by a whole unit while it is measured: how much would depend on how
-//! fast valgrind runs. So SLIDING whose entries expire while new ones come is not here.
+//! Durations are so long that nothing expires and no whole unit is refilled meanwhile, as that would
+//! depend on how fast valgrind runs. So SLIDING whose old entries expire is not measured.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use premier_algorithms::{
-    Algorithm, Clock, Cost, LimitDuration, Outcome, Quota, Sliding, SlidingLimit, Span, State, Timestamp,
-};
+use premier_algorithms::{Algorithm, Clock, Cost, Outcome, LimitDuration, Quota, Sliding, Span, State, Timestamp, SlidingLimit};
+use premier_benches::contenders::{Limit, contenders};
 use redis::{Cmd, Connection};
 
 use crate::callgrind::Listener;
-use crate::contenders::{Limit, contenders};
 
 /// A way that calls go through the server.
 #[derive(Debug, Clone)]
 pub(crate) struct Path {
     pub(crate) name: &'static str,
     pub(crate) is_of_premier: bool,
-    /// Each of the warm keys is called first; these calls are all admitted.
+    /// What the warm keys are called with first. All of these calls are admitted.
     pub(crate) warm_up: Vec<Calls>,
     pub(crate) calls: Calls,
     pub(crate) keys: Keys,
-    /// Whether the calls that count have to be limited or admitted.
+    /// Whether the calls that are measured are all limited, or all admitted.
     pub(crate) limited: bool,
+    /// With which listeners the table has a figure.
     pub(crate) listeners: &'static [Listener],
+    /// With which of them the figure must not grow.
+    pub(crate) gate: &'static [Listener],
 }
 
 /// Which keys are called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Keys {
-    /// A thousand, in turns.
+    /// A thousand keys, in turns.
     Warm,
-    /// Another at each call.
+    /// A new key for each call.
     New,
 }
 
-/// How a key is called, and how often each of the warm ones is.
+/// How a key is called, and how many times each warm key is.
 #[derive(Clone)]
 pub(crate) struct Calls {
     make: Arc<dyn Fn(&str) -> Cmd + Send + Sync>,
@@ -60,7 +61,7 @@ impl Calls {
         Self { make: Arc::new(make), rounds }
     }
 
-    /// As it is typed, where KEY stands for the key.
+    /// A command as it is typed, with KEY for the key.
     fn line(line: &'static str, rounds: usize) -> Self {
         Self::new(rounds, move |key| {
             let mut words = line.split(' ').map(|word| word.replace("KEY", key));
@@ -83,6 +84,7 @@ fn path(name: &'static str, line: &'static str) -> Path {
         keys: Keys::Warm,
         limited: false,
         listeners: NOBODY,
+        gate: &[],
     }
 }
 
@@ -100,8 +102,13 @@ impl Path {
         Self { limited: true, ..self }
     }
 
+    /// Measures the path with an AOF and with a replica too.
     fn heard(self) -> Self {
         Self { listeners: EVERYBODY, ..self }
+    }
+
+    fn gated(self, gate: &'static [Listener]) -> Self {
+        Self { gate, ..self }
     }
 
     /// Loads what the calls need.
@@ -114,7 +121,7 @@ impl Path {
     }
 }
 
-/// The commands of premier, beside those of Redis that do the least.
+/// The commands of premier, and those of Redis that do the least.
 pub(crate) fn of_premier() -> Vec<Path> {
     let (fixed, sliding) = ("PREMIER.FIXED KEY 100 1d", "PREMIER.SLIDING KEY 60 1d");
     let (token, leaky) = ("PREMIER.TOKEN KEY 100 1d", "PREMIER.LEAKY KEY 100 1d");
@@ -128,34 +135,40 @@ pub(crate) fn of_premier() -> Vec<Path> {
         path("INCR", "INCR KEY").after("INCR KEY", 1).heard(),
         path("SET … PX, new key", "SET KEY 1 PX 86400000").on_new_keys(),
         path("SET … PX", "SET KEY 1 PX 86400000").after("SET KEY 1 PX 86400000", 1).heard(),
-        path("FIXED, new key", fixed).on_new_keys(),
-        path("FIXED admitted", fixed).after(fixed, 1).heard(),
-        path("FIXED limited", full_fixed).after(full_fixed, 1).limited().heard(),
+        path("FIXED, new key", fixed).on_new_keys().gated(NOBODY),
+        path("FIXED admitted", fixed).after(fixed, 1).heard().gated(EVERYBODY),
+        path("FIXED limited", full_fixed).after(full_fixed, 1).limited().heard().gated(NOBODY),
         path("TOKEN, new key", token).on_new_keys(),
-        path("TOKEN admitted", token).after(token, 1).heard(),
+        path("TOKEN admitted", token).after(token, 1).heard().gated(NOBODY),
         path("TOKEN limited", full_token).after(full_token, 1).limited().heard(),
         path("LEAKY, new key", leaky).on_new_keys(),
-        path("LEAKY admitted", leaky).after(leaky, 1).heard(),
+        path("LEAKY admitted", leaky).after(leaky, 1).heard().gated(NOBODY),
         path("LEAKY limited", full_leaky).after(full_leaky, 1).limited().heard(),
         path("SLIDING, new key", sliding).on_new_keys(),
         path("SLIDING admitted, 1 to 24 entries", sliding).after(sliding, 1).heard(),
-        path("SLIDING admitted, 36 to 60 entries", sliding).after(sliding, 36).heard(),
+        path("SLIDING admitted, 36 to 60 entries", sliding)
+            .after(sliding, 36)
+            .heard()
+            .gated(&[Listener::Nobody, Listener::Replica]),
         full_log("SLIDING admitted, 960,000 calls in 64 entries", million, 15_000).heard(),
         path("SLIDING limited, 1 entry", full_sliding).after(full_sliding, 1).limited().heard(),
-        path("SLIDING limited, 60 entries", sliding).after(sliding, 60).limited(),
+        path("SLIDING limited, 60 entries", sliding).after(sliding, 60).limited().gated(NOBODY),
         full_log("SLIDING limited, 1,000,000 calls in 64 entries", million, 15_625).limited(),
         path("PEEK", "PREMIER.PEEK KEY FIXED 100 1d").after(fixed, 1),
         path("REFUND", "PREMIER.REFUND KEY 1").after("PREMIER.FIXED KEY 100 1d COST 100", 1).heard(),
-        path("ALL of two, admitted", all).after(fixed, 1).heard(),
+        path("ALL of two, admitted", all).after(fixed, 1).heard().gated(NOBODY),
         path("ALL of two, limited", full_all).after(full_fixed, 1).limited(),
         path("TOP", "PREMIER.TOP 10"),
         path("CL.THROTTLE, new key", "CL.THROTTLE KEY 99 100 86400").on_new_keys(),
-        path("CL.THROTTLE admitted", "CL.THROTTLE KEY 99 100 86400").after("CL.THROTTLE KEY 99 100 86400", 1).heard(),
+        path("CL.THROTTLE admitted", "CL.THROTTLE KEY 99 100 86400")
+            .after("CL.THROTTLE KEY 99 100 86400", 1)
+            .heard()
+            .gated(NOBODY),
         path("CL.THROTTLE limited", "CL.THROTTLE KEY 0 1 86400").after("CL.THROTTLE KEY 0 1 86400", 1).limited(),
     ]
 }
 
-/// The same by others.
+/// The Lua scripts and redis-cell.
 pub(crate) fn of_others() -> Vec<Path> {
     let names = [
         ("Lua FIXED", "Lua FIXED admitted", "Lua FIXED limited"),
@@ -190,7 +203,8 @@ pub(crate) fn of_others() -> Vec<Path> {
     paths
 }
 
-/// Of a window in each of whose 64 parts so many calls were admitted, which would take a day: its state is put there.
+/// Calls of a window that admitted a number of calls in each of its 64 parts. Making them would take a
+/// day, so its state is put there.
 fn full_log(name: &'static str, line: &'static str, calls_a_part: u64) -> Path {
     const PARTS: u32 = 64;
     let length = Span::from_secs(24 * 60 * 60);

@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::path::Path as FilePath;
 use std::process::Command;
 
+use premier_benches::grouped;
+
 use crate::callgrind::{Listener, per_call};
 use crate::paths::Path;
-use crate::table::grouped;
 
-/// The calls that are looked into.
+/// The calls whose instructions are broken down.
 const CALLS: [(&str, Listener); 4] = [
     ("FIXED admitted", Listener::Nobody),
     ("FIXED admitted", Listener::Replica),
@@ -16,7 +17,7 @@ const CALLS: [(&str, Listener); 4] = [
     ("FIXED limited", Listener::Nobody),
 ];
 
-/// What a part is, and the functions that it is, with all that they call.
+/// The parts of a call, with the functions that make up each, including what they call.
 const PARTS: [(&str, &[&str]); 11] = [
     ("all of the call", &["main"]),
     ("the server reads and parses the words", &["processMultibulkBuffer"]),
@@ -34,10 +35,10 @@ const PARTS: [(&str, &[&str]); 11] = [
     ("**premier's own**", &[OWN]),
 ];
 
-/// Stands for the functions of the module, without what they call.
+/// The functions of the module, without what they call.
 const OWN: &str = "libpremier.so";
 
-/// As a table in markdown.
+/// Returns a table in Markdown.
 pub(crate) fn profile(paths: &[Path]) -> String {
     let profiles = CALLS.map(|(name, listener)| {
         let path = paths.iter().find(|path| path.name == name).expect("these are measured");
@@ -59,7 +60,7 @@ pub(crate) fn profile(paths: &[Path]) -> String {
     head + &rows.concat()
 }
 
-/// Of each function with all that it calls, and of the module without.
+/// Returns the instructions of each function with what it calls, and of the module without.
 fn instructions_by_function(counts: &FilePath) -> HashMap<String, i64> {
     let mut instructions = annotated(counts, "yes", |function, _| function.to_owned());
     let own = annotated(counts, "no", |_, library| library.to_owned());
@@ -68,7 +69,8 @@ fn instructions_by_function(counts: &FilePath) -> HashMap<String, i64> {
     instructions
 }
 
-/// What callgrind's own reader says, added up by what `name` makes of a function and its library.
+/// Returns what callgrind's own reader prints, added up by the name that `name` gives to a function and
+/// its library.
 fn annotated(counts: &FilePath, inclusive: &str, name: impl Fn(&str, &str) -> String) -> HashMap<String, i64> {
     let inclusive = format!("--inclusive={inclusive}");
     let output = Command::new("callgrind_annotate").args(["--threshold=100", &inclusive]).arg(counts).output();

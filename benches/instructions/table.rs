@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::env::{self, consts::ARCH};
 use std::fmt::Write as _;
 use std::fs;
-use std::path::{Path, PathBuf};
+
+use premier_benches::grouped;
+use premier_benches::origin::{commit, compiler, output};
 
 use crate::callgrind::Listener;
-use crate::origin::{commit, compiler, output};
 
-/// The figures of each path, in the order in which they are told.
+/// The figures of each path, in the order of the table.
 #[derive(Debug)]
 pub(crate) struct Table {
     /// What they were measured on.
@@ -18,12 +19,15 @@ pub(crate) struct Table {
     figures: BTreeMap<(String, Listener), u64>,
 }
 
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.md");
+
 const TEXT: &str = "# Instructions a call
 
-What one call takes on the server, all of it: reading the command, deciding, replying, and telling an AOF or a replica.
-Counted by callgrind over 20,000 calls, pipelined 500 deep on 1,000 keys: `make instructions` compares with this table, and CI
-fails when a figure has grown by more than 3%; `make instructions WRITE=yes` writes it. Figures repeat to half a percent on the
-same server and compiler.
+What one call takes on the server in all: reading the command, deciding, replying, and replicating to
+an AOF or a replica. Callgrind counts it over 20,000 calls, pipelined 500 deep on 1,000 keys.
+`make instructions` compares a dozen of these figures with this table, and CI fails when one has grown
+by more than 3%; `make instructions WRITE=yes` measures all of them and writes the table. Figures
+repeat to half a percent on the same server and compiler.
 ";
 
 impl Table {
@@ -35,9 +39,9 @@ impl Table {
         self.figures.insert((name.to_owned(), listener), instructions);
     }
 
-    /// The table that is kept.
+    /// Reads the table that is kept.
     pub(crate) fn read() -> Self {
-        let text = fs::read_to_string(file()).expect("benches/instructions.md is there");
+        let text = fs::read_to_string(FILE).expect("benches/instructions.md is there");
         let server =
             text.lines().find_map(|line| line.strip_prefix("Measured on ")?.split_once(": ")?.1.split_once(','));
         let (server, _) = server.expect("benches/instructions.md says what it was measured on");
@@ -55,10 +59,11 @@ impl Table {
         table
     }
 
-    /// The figures that are more than 3% larger than those, or are not among them. Those of another server tell nothing.
+    /// Returns the figures that are more than 3% larger than those of the kept table, or missing there.
+    /// Figures of another server are not compared.
     pub(crate) fn grown_since(&self, kept: &Self) -> Vec<String> {
         if self.server != kept.server {
-            println!("not compared: this is {}, and benches/instructions.md is of {}", self.server, kept.server);
+            println!("not compared: measured on {}, but benches/instructions.md on {}", self.server, kept.server);
             return Vec::new();
         }
         let grown = self.figures.iter().filter_map(|(path, now)| {
@@ -67,7 +72,7 @@ impl Table {
             match kept.figures.get(path) {
                 Some(before) if now * 100 <= before * 103 => None,
                 Some(before) => Some(format!("{what}, was {before}")),
-                None => Some(format!("{what}, is not in benches/instructions.md")),
+                None => Some(format!("{what}, missing in benches/instructions.md")),
             }
         });
         grown.collect()
@@ -93,23 +98,15 @@ impl Table {
         line(String::new());
         line("## Where they go".to_owned());
         line(String::new());
-        line("Each line with all that is called there, but for the last. The module's functions that are not named take a few dozen more.".to_owned());
+        line("Each line includes what is called there, except the last. Functions of the module that are not named\ntake a few dozen more.".to_owned());
         line(String::new());
         text += profile;
-        fs::write(file(), text).expect("benches/ is writable");
+        fs::write(FILE, text).expect("benches/ is writable");
     }
 }
 
-/// With a comma before each three digits.
-pub(crate) fn grouped(number: u64) -> String {
-    if number < 1_000 { number.to_string() } else { format!("{},{:03}", grouped(number / 1_000), number % 1_000) }
-}
-
-fn file() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/instructions.md")
-}
-
-/// As the server that is measured names itself, and for which processors: `Redis server v=7.0.15 on x86_64`.
+/// Returns what the measured server calls itself, and the architecture:
+/// `Redis server v=7.0.15 on x86_64`.
 fn server() -> String {
     let program = env::var("PREMIER_REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
     let version = output(&program, &["--version"]);

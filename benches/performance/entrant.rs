@@ -1,12 +1,12 @@
-//! The contenders on one server: each has the same keys, in a database of its own.
+//! The contenders on one server. Each has the same keys, in a database of its own.
 
+use premier_benches::contenders::{self, Contender, Limit};
 use premier_test_server::Server;
 use redis::Value;
 
-use crate::contenders::{self, Contender, Limit};
 use crate::traffic::{Batches, Client, Sent, send};
 
-/// How calls are sent: so many at a time, over so many connections.
+/// How many calls are sent at a time, over how many connections.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Pace {
     pub(crate) depth: usize,
@@ -43,7 +43,7 @@ impl Entrant {
         Self { contender, database, lines_per_reply }
     }
 
-    /// Whether its replies say if a call is limited.
+    /// Returns whether its replies say that a call is limited.
     pub(crate) fn limits(&self) -> bool {
         self.lines_per_reply > 1
     }

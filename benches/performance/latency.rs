@@ -1,12 +1,13 @@
-//! How long a caller waits for a reply from a server that is half busy.
+//! Measures how long a caller waits for a reply from a server that is half busy.
 //!
-//! The load is open: batches are sent when they are due, by a fixed schedule, whatever the server is doing, and a call waits from the
-//! moment when it was due. A client that sent the next call only after the last reply would leave out the calls that would have
-//! waited (coordinated omission).
+//! Batches are sent by a fixed schedule, whatever the server is doing, and a call waits from the moment
+//! when it was due. A client that sent the next call only after the last reply would leave out the
+//! calls that would have waited (coordinated omission).
 //!
-//! In each round each contender first sends as fast as it can, and then for a second at half of that, over the same four
-//! connections with 32 calls in a batch. The 32 are due at the same moment, so that half of them wait for more than 15 others.
-//! Reported are the medians of the rounds; contenders take turns as in `throughput`. The client is one thread that never sleeps.
+//! In each round each contender sends as fast as it can, and then for a second at half that speed, over
+//! the same four connections with 32 calls in a batch. The 32 are due at the same moment, so half of
+//! them wait for more than 15 others. The table has the medians over the rounds; contenders take turns
+//! as in `throughput`. The client is one thread that never sleeps.
 
 #![expect(
     clippy::float_arithmetic,
@@ -18,11 +19,12 @@ use std::collections::VecDeque;
 use std::iter::repeat_n;
 use std::time::{Duration, Instant};
 
+use premier_benches::contenders::{self, Limit};
+use premier_benches::grouped;
 use premier_test_server::Server;
 
-use crate::contenders::{self, Limit};
 use crate::entrant::{Entrant, PIPELINED};
-use crate::results::{Results, median};
+use crate::table::{Table, median};
 use crate::traffic::{Batches, Client, Draw};
 
 const CONTENDERS: &[&str] =
@@ -42,8 +44,8 @@ const LIMIT: Limit = Limit { quota: 1_000_000, seconds: 3_650 * 86_400 };
 
 pub(crate) fn measure() {
     let server = contenders::server().start();
-    let columns = ["contender", "calls_per_second", "micros_50", "micros_99", "micros_99.9"];
-    let mut results = Results::new("latency", &server, &columns);
+    let columns = ["command", "calls a second", "µs, median", "µs, 99%", "µs, 99.9%"];
+    let mut table = Table::new("latency", &server, &columns);
     let entrants = Entrant::all(&server).into_iter().filter(|entrant| CONTENDERS.contains(&entrant.contender.name));
     let mut runners: Vec<Runner> =
         entrants.map(|entrant| Runner { entrant, draw: Draw::uniform(KEYS), turns: Vec::new() }).collect();
@@ -54,16 +56,21 @@ pub(crate) fn measure() {
         }
     }
     for Runner { entrant, turns, .. } in &runners {
-        let median_of = |figure: fn(&Turn) -> f64| format!("{:.0}", median(turns.iter().map(figure)));
-        results.row(&[
-            &entrant.contender.name,
-            &median_of(|turn| turn.calls_per_second),
-            &median_of(|turn| turn.micros_of_a_thousand(500)),
-            &median_of(|turn| turn.micros_of_a_thousand(990)),
-            &median_of(|turn| turn.micros_of_a_thousand(999)),
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "the figures are positive and small"
+        )]
+        let median_of = |figure: fn(&Turn) -> f64| grouped(median(turns.iter().map(figure)).round() as u64);
+        table.row(&[
+            entrant.contender.name.to_owned(),
+            median_of(|turn| turn.calls_per_second),
+            median_of(|turn| turn.micros_of_a_thousand(500)),
+            median_of(|turn| turn.micros_of_a_thousand(990)),
+            median_of(|turn| turn.micros_of_a_thousand(999)),
         ]);
     }
-    results.write();
+    table.write();
 }
 
 struct Runner {

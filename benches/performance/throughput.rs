@@ -1,19 +1,21 @@
-//! How many calls a second a server takes, as ratios, and what a call costs it by its own clock.
+//! Measures how many calls a second a server takes, as a multiple of INCR.
 //!
-//! All contenders are on one server, each with the same keys in a database of its own. They take turns: in each round each sends
-//! for about 150 ms, beginning with another one, so that what else the machine does, and how warm it is, meets all alike. A ratio is
-//! one of two contenders in the same round; reported are the medians of the rounds. `server_micros` is what INFO commandstats
-//! counts meanwhile, without reading the request and writing the reply.
+//! All contenders are on one server, each with the same keys in a database of its own. They take turns:
+//! in each round each sends for about 150 ms, and each round starts with another one, so that what else
+//! the machine does affects all alike. A ratio compares two contenders in the same round, and the table
+//! has the medians over the rounds.
 //!
-//! A depth of 1 is one connection that waits for each reply: what one caller sees, which is the network more than the command. A
-//! depth of 32 is four connections with 32 calls on the way each, so that the server always has something to do.
+//! One call at a time is one connection that waits for each reply: what a single caller sees, which is
+//! the network more than the command. Pipelined is four connections with 32 calls on the way each, so
+//! that the server is always busy.
 //!
-//! Not every combination is measured, as that would take half an hour: around 10,000 keys, called alike, of which none is limited,
-//! one thing is varied at a time.
+//! Measuring all combinations would take half an hour. One thing is varied at a time, from 10,000 keys
+//! that are called equally often, none of which is limited.
 //!
-//! A replica runs on the same machine: where that has two cores only, it takes them from the server and the client.
+//! A replica runs on the same machine. On two cores, it takes time from the server and the client.
 //!
-//! Of SLIDING the quotas are large, so that its log has few entries. What entries cost is in `benches/instructions.md`.
+//! Quotas of SLIDING are large, so that its log has few entries. benches/instructions.md says what
+//! entries cost.
 
 #![expect(
     clippy::float_arithmetic,
@@ -24,22 +26,22 @@
 use std::thread::sleep;
 use std::time::Duration;
 
+use premier_benches::contenders::{self, Limit, contenders};
+use premier_benches::grouped;
 use premier_test_server::Server;
 
-use crate::calls::server_micros;
-use crate::contenders::{self, Limit};
 use crate::entrant::{Entrant, LOCK_STEP, PIPELINED, Pace};
-use crate::results::{Results, median};
+use crate::table::{Table, median};
 use crate::traffic::{Draw, Sent};
 
 const ROUNDS: usize = 7;
 
 const TURN: Duration = Duration::from_millis(150);
 
-/// Calls before the first round, by which the length of a turn is set.
+/// How many batches are sent before the first round, to find out how many make a turn.
 const WARM_UP_BATCHES: usize = 500;
 
-/// What a server is like, and how it is called.
+/// What is measured at once: a kind of server, its keys, and how they are called.
 struct Situation {
     listener: Listener,
     keys: u32,
@@ -47,16 +49,16 @@ struct Situation {
     loads: &'static [(Pace, Spread)],
 }
 
-/// Who is told what has changed.
+/// What receives the changes of admitted calls.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Listener {
     None,
     Replica,
-    /// The append-only file, written to the disk every second.
+    /// An append-only file, synced every second.
     Aof,
 }
 
-/// How often each key comes up.
+/// How often each key is called.
 #[derive(Debug, Clone, Copy)]
 enum Spread {
     Uniform,
@@ -79,28 +81,17 @@ const SITUATIONS: &[Situation] = &[
 ];
 
 pub(crate) fn measure() {
-    let columns = [
-        "listener",
-        "depth",
-        "keys",
-        "spread",
-        "half_limited",
-        "contender",
-        "calls_per_second",
-        "ratio_to_incr",
-        "ratio_to_lua",
-        "ratio_to_redis_cell",
-        "server_micros",
-    ];
-    let mut results = Results::new("throughput", &Server::start(), &columns);
+    let names = contenders().into_iter().map(|contender| contender.name);
+    let columns: Vec<_> = ["situation"].into_iter().chain(names).collect();
+    let mut table = Table::new("throughput", &Server::start(), &columns);
     for situation in SITUATIONS {
-        situation.measure(&mut results);
+        situation.measure(&mut table);
     }
-    results.write();
+    table.write();
 }
 
 impl Situation {
-    fn measure(&self, results: &mut Results) {
+    fn measure(&self, table: &mut Table) {
         let server = match self.listener {
             Listener::None => contenders::server(),
             Listener::Replica => contenders::server().config("repl-diskless-sync-delay", "0"),
@@ -117,21 +108,22 @@ impl Situation {
             entrant.send(&server, PIPELINED, &every_key);
         }
         for (pace, spread) in self.loads {
-            self.race(&server, &entrants, *pace, *spread, results);
+            self.race(&server, &entrants, *pace, *spread, table);
         }
         for entrant in &entrants {
             assert_eq!(entrant.count_keys(&server), self.keys, "{}: keys at the end", entrant.contender.name);
         }
     }
 
-    /// Where half of the calls are to be limited, every other key is used up by its first call.
+    /// Returns the limit of a key. Where half of the calls are to be limited, the first call uses up
+    /// every other key.
     fn limit(&self, key: u32) -> Limit {
         if self.is_used_up(key) {
             Limit { quota: 1, seconds: 86_400 }
         } else if self.keys == 1 {
             Limit { quota: 10_000_000, seconds: 86_400 }
         } else {
-            // A bucket that was called once is not empty, and so its key is there, as long as is measured.
+            // A bucket that was called stays non-empty, so its key exists, for as long as this takes.
             Limit { quota: 1_000_000, seconds: 3_650 * 86_400 }
         }
     }
@@ -140,7 +132,7 @@ impl Situation {
         self.half_limited && key % 2 == 1
     }
 
-    fn race(&self, server: &Server, entrants: &[Entrant], pace: Pace, spread: Spread, results: &mut Results) {
+    fn race(&self, server: &Server, entrants: &[Entrant], pace: Pace, spread: Spread, table: &mut Table) {
         let mut runners: Vec<Runner> =
             entrants.iter().map(|entrant| self.warm_up(server, entrant, pace, spread)).collect();
         for round in 0..ROUNDS {
@@ -150,27 +142,25 @@ impl Situation {
                 turns.push(self.turn(server, entrant, pace, draw, *calls_per_turn));
             }
         }
-        for runner in &runners {
-            let name = runner.entrant.contender.name;
-            let ratio_to = |name: &str| {
-                let other = runners.iter().find(|other| other.entrant.contender.name == name);
-                other.map_or_else(String::new, |other| format!("{:.2}", runner.ratio_to(other)))
-            };
-            let algorithm = name.strip_prefix("PREMIER.");
-            results.row(&[
-                &format!("{:?}", self.listener).to_lowercase(),
-                &pace.depth,
-                &self.keys,
-                &format!("{spread:?}").to_lowercase(),
-                &self.half_limited,
-                &name,
-                &format!("{:.0}", runner.median(|turn| turn.calls_per_second)),
-                &ratio_to("INCR"),
-                &algorithm.map_or_else(String::new, |algorithm| ratio_to(&format!("Lua {algorithm}"))),
-                &algorithm.map_or_else(String::new, |_| ratio_to("redis-cell")),
-                &format!("{:.2}", runner.median(|turn| turn.server_micros)),
-            ]);
-        }
+        let incr = &runners[0];
+        let ratios = runners.iter().map(|runner| format!("{:.2}", runner.ratio_to(incr)));
+        table.row(&[self.name(pace, spread)].into_iter().chain(ratios).collect::<Vec<_>>());
+    }
+
+    fn name(&self, pace: Pace, spread: Spread) -> String {
+        let pace = if pace.depth == 1 { "one call at a time" } else { "pipelined" };
+        let keys = if self.keys == 1 { "one key".to_owned() } else { format!("{} keys", grouped(self.keys.into())) };
+        let spread = match spread {
+            Spread::Uniform => "uniform",
+            Spread::Zipf => "zipf",
+        };
+        let limited = if self.half_limited { ", half limited" } else { "" };
+        let listener = match self.listener {
+            Listener::None => "",
+            Listener::Replica => ", replica",
+            Listener::Aof => ", AOF",
+        };
+        format!("{pace}, {keys}, {spread}{limited}{listener}")
     }
 
     fn warm_up<'entrant>(
@@ -186,27 +176,24 @@ impl Situation {
         };
         let warm_up = self.turn(server, entrant, pace, &mut draw, WARM_UP_BATCHES * pace.depth);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "no server takes so many calls")]
-        let calls_per_turn = (warm_up.calls_per_second * TURN.as_secs_f64()) as usize;
+        let calls_per_turn = (warm_up * TURN.as_secs_f64()) as usize;
         Runner { entrant, draw, calls_per_turn, turns: Vec::new() }
     }
 
-    /// Sends so many calls, and makes sure that those were limited that had to be.
-    fn turn(&self, server: &Server, entrant: &Entrant, pace: Pace, draw: &mut Draw, calls: usize) -> Turn {
+    /// Sends this number of calls, checks that the right ones were limited, and returns the calls a
+    /// second.
+    fn turn(&self, server: &Server, entrant: &Entrant, pace: Pace, draw: &mut Draw, calls: usize) -> f64 {
         let calls: Vec<_> = draw.take(calls).map(|key| (key, self.limit(key))).collect();
-        redis::cmd("CONFIG").arg("RESETSTAT").exec(&mut server.connection()).expect("CONFIG RESETSTAT");
         let Sent { elapsed, limited } = entrant.send(server, pace, &calls);
         if entrant.limits() {
             let expected = calls.iter().filter(|(key, _)| self.is_used_up(*key)).count();
             assert_eq!(limited, expected, "{}: limited calls", entrant.contender.name);
         }
-        Turn {
-            calls_per_second: calls.len() as f64 / elapsed.as_secs_f64(),
-            server_micros: server_micros(server, &entrant.command()),
-        }
+        calls.len() as f64 / elapsed.as_secs_f64()
     }
 }
 
-/// A replica of this server that has all that is there.
+/// Starts a replica of a server, and waits until it has all of the data.
 fn start_replica(primary: &Server) -> Server {
     let replica = contenders::server().config("replicaof", &format!("127.0.0.1 {}", primary.port())).start();
     let is_linked = || -> bool {
@@ -221,10 +208,6 @@ fn start_replica(primary: &Server) -> Server {
 }
 
 impl Entrant {
-    fn command(&self) -> String {
-        self.contender.words("", Limit { quota: 1, seconds: 1 }).swap_remove(0)
-    }
-
     fn count_keys(&self, server: &Server) -> u32 {
         let mut connection = server.connection();
         redis::cmd("SELECT").arg(self.database).exec(&mut connection).expect("SELECT");
@@ -237,22 +220,12 @@ struct Runner<'entrant> {
     entrant: &'entrant Entrant,
     draw: Draw,
     calls_per_turn: usize,
-    turns: Vec<Turn>,
-}
-
-struct Turn {
-    calls_per_second: f64,
-    /// Of a call.
-    server_micros: f64,
+    /// Calls a second in each round.
+    turns: Vec<f64>,
 }
 
 impl Runner<'_> {
-    fn median(&self, figure: impl Fn(&Turn) -> f64) -> f64 {
-        median(self.turns.iter().map(figure))
-    }
-
     fn ratio_to(&self, other: &Self) -> f64 {
-        let rounds = self.turns.iter().zip(&other.turns);
-        median(rounds.map(|(turn, other)| turn.calls_per_second / other.calls_per_second))
+        median(self.turns.iter().zip(&other.turns).map(|(turn, other)| turn / other))
     }
 }

@@ -6,12 +6,11 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
+use premier_benches::contenders::{Contender, Limit};
 use premier_test_server::Server;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, Zipf};
-
-use crate::contenders::{Contender, Limit};
 
 /// Which of so many keys is called next; the same from run to run.
 #[derive(Debug, Clone)]
