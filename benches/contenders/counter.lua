@@ -1,10 +1,12 @@
--- The least that a script can do for a fixed window: a counter that expires with it, as many make of INCR and EXPIRE.
+-- The least that a script can do for a fixed window: a counter that expires with it, as many make
+-- of INCR and EXPIRE.
 --
--- KEYS[1]: the key. ARGV: quota, duration in seconds. Answers what PREMIER.FIXED does: limited, limit, remaining, milliseconds to
--- wait, milliseconds until the key is as good as new.
+-- KEYS[1]: the key. ARGV: quota, duration in seconds. Answers what PREMIER.FIXED does: limited,
+-- limit, remaining, milliseconds to wait, milliseconds until the key is as good as new.
 --
--- The key does not know when its window began, so the script needs no clock, but a new duration counts from the next window on only:
--- it is less than PREMIER.FIXED, which fixed.lua is a script of.
+-- The key does not know when its window began, so the script needs no clock, but a new duration
+-- counts from the next window on only: it is less than PREMIER.FIXED, which fixed.lua is a script
+-- of.
 
 local quota = tonumber(ARGV[1])
 local used = tonumber(redis.call('GET', KEYS[1]) or 0)

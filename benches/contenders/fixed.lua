@@ -1,10 +1,10 @@
 -- A fixed window: the first admitted call opens it, and at most `quota` calls are admitted in it.
 --
--- KEYS[1]: the key. ARGV: quota, duration in seconds. Answers what PREMIER.FIXED does: limited, limit, remaining, milliseconds to
--- wait, milliseconds until the key is as good as new.
+-- KEYS[1]: the key. ARGV: quota, duration in seconds. Answers what PREMIER.FIXED does: limited,
+-- limit, remaining, milliseconds to wait, milliseconds until the key is as good as new.
 --
--- The key is one string of two doubles: when the window opened, in microseconds, and the calls in it. As it does not say when the window
--- will end, a new limit counts from the next call on.
+-- The key is one string of two doubles: when the window opened, in microseconds, and the calls in
+-- it. As it does not say when the window will end, a new limit counts from the next call on.
 
 local quota, duration = tonumber(ARGV[1]), ARGV[2] * 1000000
 if quota == 0 then

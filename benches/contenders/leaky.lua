@@ -1,13 +1,14 @@
--- A leaky bucket: a queue that holds `quota` calls, the one being served included, and drains continuously at `quota` per
--- duration. An admitted call is told how long to wait for its turn.
+-- A leaky bucket: a queue that holds `quota` calls, the one being served included, and drains
+-- continuously at `quota` per duration. An admitted call is told how long to wait for its turn.
 --
--- KEYS[1]: the key. ARGV: quota, duration in seconds. Answers what PREMIER.LEAKY does: limited, limit, remaining, milliseconds to
--- wait, milliseconds until the key is as good as new.
+-- KEYS[1]: the key. ARGV: quota, duration in seconds. Answers what PREMIER.LEAKY does: limited,
+-- limit, remaining, milliseconds to wait, milliseconds until the key is as good as new.
 --
--- The key is one string of three doubles: when the last call was admitted, the level of the queue then, and the duration by which
--- that level is to be read. A call is as high as the duration is long in microseconds, so the level falls by `quota` a microsecond
--- and is a whole number always: exact as long as quota * duration is below 2^53. As it says what is in the queue and not when that
--- will be empty, a new limit counts from the next call on.
+-- The key is one string of three doubles: when the last call was admitted, the level of the queue
+-- then, and the duration by which that level is to be read. A call is as high as the duration is
+-- long in microseconds, so the level falls by `quota` a microsecond and is a whole number always:
+-- exact as long as quota * duration is below 2^53. As it says what is in the queue and not when
+-- that will be empty, a new limit counts from the next call on.
 
 local quota, duration = tonumber(ARGV[1]), ARGV[2] * 1000000
 if quota == 0 then

@@ -1,8 +1,8 @@
-//! The commands that premier is compared with. A contender makes the words of a command for a key and
-//! a limit.
+//! The commands that premier is compared with. A contender makes the words of a command for a key
+//! and a limit.
 //!
-//! INCR and SET … PX are the least that a command which writes can cost. The Lua scripts implement the
-//! same algorithms with the same reply, as fast as we could make them. redis-cell takes part if
+//! INCR and SET … PX are the least that a command which writes can cost. The Lua scripts implement
+//! the same algorithms with the same reply, as fast as we could make them. redis-cell takes part if
 //! `REDIS_CELL_SO` names a build of it (`scripts/redis-cell`).
 
 use std::env;
@@ -77,8 +77,8 @@ fn redis_cell() -> Option<String> {
 }
 
 impl Contender {
-    /// Prepares a server for the calls: loads a script, and checks that exactly three calls of a quota
-    /// of 3 are admitted.
+    /// Prepares a server for the calls: loads a script, and checks that exactly three calls of a
+    /// quota of 3 are admitted.
     ///
     /// # Panics
     ///

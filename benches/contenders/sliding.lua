@@ -1,12 +1,14 @@
 -- A sliding window: at most `quota` calls in any span of the duration.
 --
--- KEYS[1]: the key. ARGV: quota, duration in seconds. Answers what PREMIER.SLIDING does: limited, limit, remaining, milliseconds to
--- wait, milliseconds until the key is as good as new.
+-- KEYS[1]: the key. ARGV: quota, duration in seconds. Answers what PREMIER.SLIDING does: limited,
+-- limit, remaining, milliseconds to wait, milliseconds until the key is as good as new.
 --
--- The key is one string, a log: how many calls are in it, and then the entries, the oldest first: the latest moment in
--- microseconds, and how many calls were admitted then. All are doubles. Up to a quota of 64 it is exact. Above, calls of the same
--- 64th of the duration are one entry that counts from the latest of them, so that it takes 1 KiB however large the quota. Reading
--- and writing the string whole takes three commands; a sorted set takes five, and many times the memory.
+-- The key is one string, a log: how many calls are in it, and then the entries, the oldest first:
+-- the latest moment in microseconds, and how many calls were admitted then. All are doubles. Up to
+-- a quota of 64 it is exact. Above, calls of the same 64th of the duration are one entry that
+-- counts from the latest of them, so that it takes 1 KiB however large the quota. Reading and
+-- writing the string whole takes three commands; a sorted set takes five, and many times the
+-- memory.
 
 local quota, duration = tonumber(ARGV[1]), ARGV[2] * 1000000
 local time = redis.call('TIME')

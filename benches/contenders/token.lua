@@ -1,12 +1,14 @@
--- A token bucket: it holds `quota` tokens, is full at first, and is refilled continuously at `quota` per duration.
+-- A token bucket: it holds `quota` tokens, is full at first, and is refilled continuously at
+-- `quota` per duration.
 --
--- KEYS[1]: the key. ARGV: quota, duration in seconds. Answers what PREMIER.TOKEN does: limited, limit, remaining, milliseconds to
--- wait, milliseconds until the key is as good as new.
+-- KEYS[1]: the key. ARGV: quota, duration in seconds. Answers what PREMIER.TOKEN does: limited,
+-- limit, remaining, milliseconds to wait, milliseconds until the key is as good as new.
 --
--- The key is one string of three doubles: when the last call was admitted, the level of what had been used by then, and the
--- duration by which that level is to be read. A token is as high as the duration is long in microseconds, so the level falls by
--- `quota` a microsecond and is a whole number always: exact as long as quota * duration is below 2^53. As it says what was used and
--- not when the bucket will be full, a new limit counts from the next call on.
+-- The key is one string of three doubles: when the last call was admitted, the level of what had
+-- been used by then, and the duration by which that level is to be read. A token is as high as the
+-- duration is long in microseconds, so the level falls by `quota` a microsecond and is a whole
+-- number always: exact as long as quota * duration is below 2^53. As it says what was used and not
+-- when the bucket will be full, a new limit counts from the next call on.
 
 local quota, duration = tonumber(ARGV[1]), ARGV[2] * 1000000
 if quota == 0 then

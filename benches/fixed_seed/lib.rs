@@ -1,5 +1,6 @@
-//! To be preloaded into a server: its random numbers begin alike each time. A server reads /dev/urandom to seed the hashes of its
-//! tables, and how long their chains are decides how many instructions a look-up takes.
+//! To be preloaded into a server: its random numbers begin alike each time. A server reads
+//! /dev/urandom to seed the hashes of its tables, and how long their chains are decides how many
+//! instructions a look-up takes.
 
 #![expect(unsafe_code, reason = "it takes the place of a function of the C library")]
 
@@ -33,7 +34,8 @@ pub unsafe extern "C" fn fopen64(path: *const c_char, mode: *const c_char) -> *m
 unsafe fn open(name: &CStr, path: *const c_char, mode: *const c_char) -> *mut FILE {
     // SAFETY: the path is a C string.
     if unsafe { CStr::from_ptr(path) } == c"/dev/urandom" {
-        // SAFETY: there are as many bytes, for good, and a file that is only read does not change them.
+        // SAFETY: there are as many bytes, for good, and a file that is only read does not change
+        // them.
         return unsafe { libc::fmemopen(SEED.as_ptr().cast_mut().cast(), SEED.len(), mode) };
     }
     // SAFETY: it only looks a name up.

@@ -1,9 +1,9 @@
 //! Counts the instructions of a server by callgrind.
 //!
 //! Each figure is (those of 24,000 calls − those of 4,000 calls) / 20,000, both on a fresh server,
-//! pipelined 500 deep: start, warm-up and stop are in both and cancel out. The server's random numbers
-//! start alike, and it does its periodic work once a second, as under valgrind there is much more time
-//! for it. So figures repeat to half a percent.
+//! pipelined 500 deep: start, warm-up and stop are in both and cancel out. The server's random
+//! numbers start alike, and it does its periodic work once a second, as under valgrind there is
+//! much more time for it. So figures repeat to half a percent.
 
 use std::collections::HashMap;
 use std::fs;

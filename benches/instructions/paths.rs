@@ -1,7 +1,7 @@
 //! The calls that are measured: every command in every case that takes another path or does more.
 //!
-//! Durations are so long that nothing expires and no whole unit is refilled meanwhile, as that would
-//! depend on how fast valgrind runs. So SLIDING whose old entries expire is not measured.
+//! Durations are so long that nothing expires and no whole unit is refilled meanwhile, as that
+//! would depend on how fast valgrind runs. So SLIDING whose old entries expire is not measured.
 
 use std::fmt;
 use std::sync::Arc;
@@ -203,8 +203,8 @@ pub(crate) fn of_others() -> Vec<Path> {
     paths
 }
 
-/// Calls of a window that admitted a number of calls in each of its 64 parts. Making them would take a
-/// day, so its state is put there.
+/// Calls of a window that admitted a number of calls in each of its 64 parts. Making them would
+/// take a day, so its state is put there.
 fn full_log(name: &'static str, line: &'static str, calls_a_part: u64) -> Path {
     const PARTS: u32 = 64;
     let length = Span::from_secs(24 * 60 * 60);

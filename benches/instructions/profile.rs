@@ -69,8 +69,8 @@ fn instructions_by_function(counts: &FilePath) -> HashMap<String, i64> {
     instructions
 }
 
-/// Returns what callgrind's own reader prints, added up by the name that `name` gives to a function and
-/// its library.
+/// Returns what callgrind's own reader prints, added up by the name that `name` gives to a function
+/// and its library.
 fn annotated(counts: &FilePath, inclusive: &str, name: impl Fn(&str, &str) -> String) -> HashMap<String, i64> {
     let inclusive = format!("--inclusive={inclusive}");
     let output = Command::new("callgrind_annotate").args(["--threshold=100", &inclusive]).arg(counts).output();

@@ -59,8 +59,8 @@ impl Table {
         table
     }
 
-    /// Returns the figures that are more than 3% larger than those of the kept table, or missing there.
-    /// Figures of another server are not compared.
+    /// Returns the figures that are more than 3% larger than those of the kept table, or missing
+    /// there. Figures of another server are not compared.
     pub(crate) fn grown_since(&self, kept: &Self) -> Vec<String> {
         if self.server != kept.server {
             println!("not compared: measured on {}, but benches/instructions.md on {}", self.server, kept.server);

@@ -1,13 +1,13 @@
 //! Measures how long a caller waits for a reply from a server that is half busy.
 //!
-//! Batches are sent by a fixed schedule, whatever the server is doing, and a call waits from the moment
-//! when it was due. A client that sent the next call only after the last reply would leave out the
-//! calls that would have waited (coordinated omission).
+//! Batches are sent by a fixed schedule, whatever the server is doing, and a call waits from the
+//! moment when it was due. A client that sent the next call only after the last reply would leave
+//! out the calls that would have waited (coordinated omission).
 //!
-//! In each round each contender sends as fast as it can, and then for a second at half that speed, over
-//! the same four connections with 32 calls in a batch. The 32 are due at the same moment, so half of
-//! them wait for more than 15 others. The table has the medians over the rounds; contenders take turns
-//! as in `throughput`. The client is one thread that never sleeps.
+//! In each round each contender sends as fast as it can, and then for a second at half that speed,
+//! over the same four connections with 32 calls in a batch. The 32 are due at the same moment, so
+//! half of them wait for more than 15 others. The table has the medians over the rounds; contenders
+//! take turns as in `throughput`. The client is one thread that never sleeps.
 
 #![expect(
     clippy::float_arithmetic,
@@ -112,7 +112,8 @@ impl Runner {
     }
 }
 
-/// Sends a batch at each interval, over the connections in turn, and returns how long each call waited for its reply.
+/// Sends a batch at each interval, over the connections in turn, and returns how long each call
+/// waited for its reply.
 fn send_by_schedule(entrant: &Entrant, server: &Server, batches: &Batches, interval: Duration) -> Vec<Duration> {
     let mut connections: Vec<Connection> =
         entrant.connect(server, PIPELINED).into_iter().map(Connection::new).collect();

@@ -1,7 +1,7 @@
 //! Measures what docs/performance.md says about time and memory, and writes its tables.
 //!
-//! `cargo bench -p premier-benches --bench performance -- memory` measures one table; without a name it
-//! measures all of them.
+//! `cargo bench -p premier-benches --bench performance -- memory` measures one table; without a
+//! name it measures all of them.
 
 mod entrant;
 mod latency;

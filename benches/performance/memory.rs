@@ -1,9 +1,9 @@
 //! Measures how many bytes a key takes in all: its name, value and expiry, and its share of the
 //! server's tables.
 //!
-//! A million keys of one call each nearly fill a table of 2²⁰ slots; a table doubles when it is full.
-//! Where a key takes many calls, there are fewer keys, but by the same power of two as slots: so a
-//! key's share of the table is the same.
+//! A million keys of one call each nearly fill a table of 2²⁰ slots; a table doubles when it is
+//! full. Where a key takes many calls, there are fewer keys, but by the same power of two as slots:
+//! so a key's share of the table is the same.
 
 use std::fmt::Debug;
 use std::thread::sleep;

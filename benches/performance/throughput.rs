@@ -1,16 +1,16 @@
 //! Measures how many calls a second a server takes, as a multiple of INCR.
 //!
-//! All contenders are on one server, each with the same keys in a database of its own. They take turns:
-//! in each round each sends for about 150 ms, and each round starts with another one, so that what else
-//! the machine does affects all alike. A ratio compares two contenders in the same round, and the table
-//! has the medians over the rounds.
+//! All contenders are on one server, each with the same keys in a database of its own. They take
+//! turns: in each round each sends for about 150 ms, and each round starts with another one, so
+//! that what else the machine does affects all alike. A ratio compares two contenders in the same
+//! round, and the table has the medians over the rounds.
 //!
-//! One call at a time is one connection that waits for each reply: what a single caller sees, which is
-//! the network more than the command. Pipelined is four connections with 32 calls on the way each, so
-//! that the server is always busy.
+//! One call at a time is one connection that waits for each reply: what a single caller sees, which
+//! is the network more than the command. Pipelined is four connections with 32 calls on the way
+//! each, so that the server is always busy.
 //!
-//! Measuring all combinations would take half an hour. One thing is varied at a time, from 10,000 keys
-//! that are called equally often, none of which is limited.
+//! Measuring all combinations would take half an hour. One thing is varied at a time, from 10,000
+//! keys that are called equally often, none of which is limited.
 //!
 //! A replica runs on the same machine. On two cores, it takes time from the server and the client.
 //!
@@ -115,15 +115,16 @@ impl Situation {
         }
     }
 
-    /// Returns the limit of a key. Where half of the calls are to be limited, the first call uses up
-    /// every other key.
+    /// Returns the limit of a key. Where half of the calls are to be limited, the first call uses
+    /// up every other key.
     fn limit(&self, key: u32) -> Limit {
         if self.is_used_up(key) {
             Limit { quota: 1, seconds: 86_400 }
         } else if self.keys == 1 {
             Limit { quota: 10_000_000, seconds: 86_400 }
         } else {
-            // A bucket that was called stays non-empty, so its key exists, for as long as this takes.
+            // A bucket that was called stays non-empty, so its key exists, for as long as this
+            // takes.
             Limit { quota: 1_000_000, seconds: 3_650 * 86_400 }
         }
     }

@@ -1,5 +1,6 @@
-//! Calls that are drawn and encoded before anything is timed, and connections that do no more than send them and count the lines
-//! of the replies: on a machine of two cores, a client that does more is what would be measured.
+//! Calls that are drawn and encoded before anything is timed, and connections that do no more than
+//! send them and count the lines of the replies: on a machine of two cores, a client that does more
+//! is what would be measured.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -124,7 +125,8 @@ impl Client {
         }
     }
 
-    /// Reads what has come, and tells how many lines end in it. Waits for something to come unless [`Self::never_wait`].
+    /// Reads what has come, and tells how many lines end in it. Waits for something to come unless
+    /// [`Self::never_wait`].
     pub(crate) fn receive_some(&mut self) -> usize {
         let mut buffer = [0; 1 << 13];
         let length = match self.stream.read(&mut buffer) {

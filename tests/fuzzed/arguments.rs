@@ -1,4 +1,5 @@
-//! Words of a call, apart by spaces: whatever is read is what stands there, and whatever is not gets a sentence.
+//! Words of a call, apart by spaces: whatever is read is what stands there, and whatever is not
+//! gets a sentence.
 
 use std::collections::BTreeSet;
 

@@ -169,7 +169,8 @@ fn check_wait<A: Algorithm>(
 ) {
     let told: Now = clock.read(reading);
     let then = told.at().plus(wait);
-    // A stamp from the future is taken at its word once the clock has come to it, and time ends in 2540.
+    // A stamp from the future is taken at its word once the clock has come to it, and time ends in
+    // 2540.
     if key.latest_stamp() > told.at() || then == Timestamp::MAX {
         return;
     }

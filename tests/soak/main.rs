@@ -1,8 +1,10 @@
-//! That no memory is lost: after ten million calls over a million keys that expire, again and again, the server has what it began
-//! with, within 2%. `make soak` runs this, as it takes a minute or two.
+//! That no memory is lost: after ten million calls over a million keys that expire, again and
+//! again, the server has what it began with, within 2%. `make soak` runs this, as it takes a minute
+//! or two.
 //!
-//! It begins behind a warm-up, two calls of each of the same keys, all of which have expired as well: a fresh server lacks what is
-//! bounded and stays, such as the keys that `PREMIER.TOP` counts. The fresh server is in the table that this prints, to compare.
+//! It begins behind a warm-up, two calls of each of the same keys, all of which have expired as
+//! well: a fresh server lacks what is bounded and stays, such as the keys that `PREMIER.TOP`
+//! counts. The fresh server is in the table that this prints, to compare.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, sleep};
@@ -21,7 +23,8 @@ const TOLERATED_PERCENT: u64 = 2;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long memory must not change until the server's cron is taken to be done with shrinking its tables.
+/// How long memory must not change until the server's cron is taken to be done with shrinking its
+/// tables.
 const QUIET: Duration = Duration::from_secs(5);
 
 /// For keys to expire, of which none lasts longer than ten seconds, and for tables to shrink.
@@ -72,7 +75,8 @@ fn main() {
     assert!(after.used <= most, "{} bytes, of which no more than {most} were to be left", after.used);
 }
 
-/// Makes the calls from several connections. Answers what memory was at most, and how many calls were limited.
+/// Makes the calls from several connections. Answers what memory was at most, and how many calls
+/// were limited.
 fn soak(server: &Server, connection: &mut Connection, calls: u64) -> (Memory, u64) {
     let (batches, limited) = (AtomicU64::new(0), AtomicU64::new(0));
     let mut fullest = Memory::default();
@@ -104,7 +108,8 @@ fn soak(server: &Server, connection: &mut Connection, calls: u64) -> (Memory, u6
 fn send(connection: &mut Connection, first: u64) -> u64 {
     let mut pipeline = redis::pipe();
     for number in first..first + BATCH {
-        // A key is called twice in a row, so that some find a state and are limited, and then not before all others were.
+        // A key is called twice in a row, so that some find a state and are limited, and then not
+        // before all others were.
         let key = number / 2 % KEYS;
         let command = ["PREMIER.FIXED", "PREMIER.SLIDING", "PREMIER.TOKEN", "PREMIER.LEAKY"][(key % 4) as usize];
         let (seconds, quota) = (key / 4 % 10 + 1, key / 40 % 3 + 1);

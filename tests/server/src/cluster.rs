@@ -10,48 +10,56 @@ use crate::{Builder, Network, POLL_INTERVAL, Server, patience};
 
 const SLOTS: usize = 16384;
 
-/// A running Redis Cluster of nodes with the module, on loopback. As with [`Server`], dropping it ends it.
+/// A running Redis Cluster of nodes with the module, on loopback. Dropping it ends its nodes, as
+/// with [`Server`].
 ///
-/// No master answers for its slots in the first two seconds of its process: so long Redis lets it look for news.
+/// A master does not answer for its slots in the first two seconds of its process: Redis lets it
+/// look for news that long.
 #[derive(Debug)]
 pub struct Cluster {
     nodes: Vec<Server>,
 }
 
 impl Cluster {
-    /// Starts the masters, deals the slots out to them evenly and in order, and waits until every one knows all others and
-    /// answers for its slots.
+    /// Starts the masters, distributes the slots evenly and in order, and waits until every master
+    /// knows all others and answers for its slots.
     ///
     /// # Panics
-    /// When they do not start, or do not become a cluster.
+    ///
+    /// If they do not start, or do not form a cluster.
     #[must_use]
     pub fn start(masters: usize) -> Self {
         Self::start_with(masters, &[])
     }
 
-    /// [`Cluster::start`] with more lines in the configuration of each node, as in [`Builder::config`](crate::Builder::config).
+    /// Like [`Cluster::start`], with more lines in the configuration of each node, as in
+    /// [`Builder::config`](crate::Builder::config).
     ///
     /// # Panics
-    /// When they do not start, or do not become a cluster.
+    ///
+    /// If they do not start, or do not form a cluster.
     #[must_use]
     pub fn start_with(masters: usize, config: &[(&str, &str)]) -> Self {
         Self::of((0..masters).map(|_| builder(config).start()).collect(), masters)
     }
 
-    /// [`Cluster::start_with`], with one replica of each master. The nodes are the masters, and behind them the replicas, in the
-    /// same order.
+    /// Like [`Cluster::start_with`], with one replica of each master. The masters come first, then
+    /// the replicas in the same order.
     ///
     /// # Panics
-    /// When they do not start, or do not become a cluster.
+    ///
+    /// If they do not start, or do not form a cluster.
     #[must_use]
     pub fn start_with_replicas(masters: usize, config: &[(&str, &str)]) -> Self {
         Self::of((0..2 * masters).map(|_| builder(config).start()).collect(), masters)
     }
 
-    /// [`Cluster::start_with_replicas`], each node on an address of its own, so that the network can part it from others.
+    /// Like [`Cluster::start_with_replicas`], with each node on an address of its own, so that the
+    /// network can be cut between them.
     ///
     /// # Panics
-    /// When they do not start, or do not become a cluster.
+    ///
+    /// If they do not start, or do not form a cluster.
     #[must_use]
     pub fn start_in(network: &Network, masters: usize, config: &[(&str, &str)]) -> Self {
         Self::of(
@@ -60,14 +68,14 @@ impl Cluster {
         )
     }
 
-    /// Makes a cluster of these nodes, of which the first are the masters.
+    /// Makes a cluster of these nodes. The first are the masters.
     fn of(nodes: Vec<Server>, masters: usize) -> Self {
         for (index, node) in nodes.iter().enumerate() {
             if index < masters {
                 let (first, end) = (index * SLOTS / masters, (index + 1) * SLOTS / masters);
                 run(node, cmd("CLUSTER").arg("ADDSLOTSRANGE").arg(first).arg(end - 1));
             }
-            // Before they meet, as only a node that knows no other takes one.
+            // Before they meet, as a node that knows others refuses it.
             run(node, cmd("CLUSTER").arg("SET-CONFIG-EPOCH").arg(index + 1));
         }
         let (first, others) = nodes.split_first().expect("a cluster has a node");
@@ -85,39 +93,41 @@ impl Cluster {
         cluster
     }
 
-    /// The nodes; their order never changes, whatever becomes of them.
+    /// Returns the nodes. Their order never changes.
     #[must_use]
     pub fn nodes(&self) -> &[Server] {
         &self.nodes
     }
 
-    /// The nodes, to be stopped, killed and started again.
+    /// Returns the nodes, to stop, kill and start them again.
     #[must_use]
     pub fn nodes_mut(&mut self) -> &mut [Server] {
         &mut self.nodes
     }
 
-    /// `redis://address:port` of each node, with the port it has, not the one it announces.
+    /// Returns `redis://address:port` of each node, with its own port, not the one it announces.
     #[must_use]
     pub fn urls(&self) -> Vec<String> {
         self.nodes.iter().map(|node| format!("redis://{}:{}", node.address(), node.port())).collect()
     }
 
-    /// Lets a node tell clients that it is on another port than its own, that of a [`Proxy`](crate::Proxy) before it, and
-    /// waits until all nodes tell it. It outlasts restarts.
+    /// Makes a node announce another port than its own, such as that of a [`Proxy`](crate::Proxy),
+    /// and waits until all nodes announce it. It persists over restarts.
     ///
     /// # Panics
-    /// When a node does not answer, or does not learn it.
+    ///
+    /// If a node does not answer or learn it.
     pub fn announce_port(&self, node: usize, port: u16) {
         run(&self.nodes[node], cmd("CONFIG").arg("SET").arg("cluster-announce-port").arg(port));
         run(&self.nodes[node], cmd("CONFIG").arg("REWRITE"));
         self.wait_until_agreed();
     }
 
-    /// The slot of a key, and the node that serves it.
+    /// Returns the slot of a key, and the node that serves it.
     ///
     /// # Panics
-    /// When no node does, as for a missing key of a slot that is being moved.
+    ///
+    /// If no node serves it, as for a missing key of a slot that is moving.
     #[must_use]
     pub fn locate(&self, key: &str) -> (u16, usize) {
         let slot = query(&self.nodes[0], cmd("CLUSTER").arg("KEYSLOT").arg(key));
@@ -125,16 +135,18 @@ impl Cluster {
         (slot, self.nodes.iter().position(serves).expect("a node that serves the key"))
     }
 
-    /// Moves a slot and its keys, and waits until all nodes know. May follow [`Cluster::begin_slot_move`].
+    /// Moves a slot with its keys, and waits until all nodes know. May follow
+    /// [`Cluster::begin_slot_move`].
     ///
     /// # Panics
-    /// When a node refuses its part.
+    ///
+    /// If a node refuses its part.
     pub fn move_slot(&self, slot: u16, from: usize, to: usize) {
         self.begin_slot_move(slot, from, to);
         let (source, target) = (&self.nodes[from], &self.nodes[to]);
         let keys: Vec<Vec<u8>> = query(source, cmd("CLUSTER").arg("GETKEYSINSLOT").arg(slot).arg(i32::MAX));
         let database = 0;
-        // One by one, so that clients meet a slot of which some keys are here and some are there.
+        // One by one, so that clients meet a slot with some keys here and some there.
         for key in keys {
             run(
                 source,
@@ -146,7 +158,7 @@ impl Cluster {
                     .arg(patience().as_millis()),
             );
         }
-        // The target first: were it the source, nobody would have the slot until the target is told.
+        // The target first. If the source were first, nobody would have the slot for a moment.
         let others = self.nodes.iter().enumerate().filter(|&(index, _)| index != to).map(|(_, node)| node);
         for node in [target].into_iter().chain(others.filter(|node| !is_replica(node))) {
             run(node, cmd("CLUSTER").arg("SETSLOT").arg(slot).arg("NODE").arg(id(target)));
@@ -154,22 +166,25 @@ impl Cluster {
         self.wait_until_agreed();
     }
 
-    /// Opens a slot to be moved, and moves nothing: the source serves the keys it has, and answers ASK for the others.
+    /// Starts to move a slot without moving a key: the source serves the keys it has, and answers
+    /// ASK for the others.
     ///
     /// # Panics
-    /// When a node refuses its part.
+    ///
+    /// If a node refuses its part.
     pub fn begin_slot_move(&self, slot: u16, from: usize, to: usize) {
         let (source, target) = (&self.nodes[from], &self.nodes[to]);
-        // The target first, so that it already takes the calls that the source sends over.
+        // The target first, so that it accepts the calls that the source redirects.
         run(target, cmd("CLUSTER").arg("SETSLOT").arg(slot).arg("IMPORTING").arg(id(source)));
         run(source, cmd("CLUSTER").arg("SETSLOT").arg(slot).arg("MIGRATING").arg(id(target)));
     }
 
-    /// Waits until all nodes see one and the same complete cluster, each answers for its slots, and replicas have the data of
-    /// their masters.
+    /// Waits until all nodes see the same complete cluster, each answers for its slots, and
+    /// replicas have the data of their masters.
     ///
     /// # Panics
-    /// When a node does not answer, or they do not come to agree.
+    ///
+    /// If a node does not answer, or they do not agree in time.
     pub fn wait_until_agreed(&self) {
         let mut connections: Vec<Connection> = self.nodes.iter().map(Server::connection).collect();
         let deadline = Instant::now() + patience();
@@ -185,12 +200,12 @@ impl Cluster {
     }
 }
 
-/// What a node knows of its cluster.
+/// How a node sees its cluster.
 #[derive(Debug)]
 struct View {
     ok: bool,
-    /// Id, address, primary, epoch and slots of each node. With the epoch, as a late message of an older one no longer changes the
-    /// slots where the newer one is known.
+    /// Id, address, primary, epoch and slots of each node. The epoch matters: a late message with
+    /// an older one no longer changes the slots of a node that knows the newer one.
     nodes: BTreeSet<Vec<String>>,
 }
 
@@ -203,8 +218,8 @@ impl View {
     }
 }
 
-/// A line of CLUSTER NODES is `id address flags primary ping pong epoch link slots...`, of which flags, times and links are
-/// each node's own, as are slots that are being moved, in brackets.
+/// A line of CLUSTER NODES is `id address flags primary ping pong epoch link slots...`. Nodes
+/// differ in flags, times, links, and in slots that are moving, which are in brackets.
 fn common_fields(line: &str) -> Vec<String> {
     let fields = line.split(' ').enumerate();
     let common = fields.filter(|(index, field)| !matches!(index, 2 | 4 | 5 | 7) && !field.starts_with('['));
@@ -212,7 +227,7 @@ fn common_fields(line: &str) -> Vec<String> {
 }
 
 fn builder(config: &[(&str, &str)]) -> Builder {
-    // Replicas need not wait for one another to copy.
+    // Spares replicas from waiting for one another to copy.
     let node = Server::builder().cluster().config("repl-diskless-sync-delay", "0");
     config.iter().fold(node, |node, (name, value)| node.config(name, value))
 }

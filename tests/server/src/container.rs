@@ -1,5 +1,5 @@
-//! A server in a container, on the host's network and with the server's folder where the host has it: to a test it is like a
-//! process.
+//! A server in a container, on the host's network and in the server's folder on the host: a test
+//! sees no difference to a process.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -11,16 +11,16 @@ use testcontainers::{ContainerRequest, GenericImage, ImageExt};
 use crate::running::Running;
 use crate::{PATIENCE, config_file, log_file, module_path};
 
-/// The program of whichever server the image has.
+/// The program of the server in the image.
 const SERVER: &str = "$(command -v redis-server || command -v valkey-server)";
 
-/// None when it was killed.
+/// `None` after it was killed.
 #[derive(Debug)]
 pub(crate) struct Container(Option<testcontainers::Container<GenericImage>>);
 
 impl Container {
     pub(crate) fn start(image: &str, dir: &Path, module: Option<&Path>) -> Self {
-        // As the log of a process, and not asked of the engine, so that it outlasts the container.
+        // Into a file, as the log of a process: the engine's log would go with the container.
         let command = format!("exec {SERVER} '{}' >> '{}' 2>&1", config_file(dir).display(), log_file(dir).display());
         let owner = dir.metadata().expect("the server's folder is there");
         let request = generic_image(image)
@@ -29,7 +29,7 @@ impl Container {
             .with_network("host")
             .with_user(format!("{}:{}", owner.uid(), owner.gid()))
             .with_working_dir(dir.display().to_string());
-        // A server that starts without a module may be told to load one.
+        // A test may load a module later into a server that starts without one.
         let module = module.map_or_else(module_path, Path::to_path_buf);
         let container = [dir, &module]
             .into_iter()
@@ -60,10 +60,10 @@ impl Running for Container {
     }
 }
 
-/// Of `name`, or `name:tag`.
+/// Returns the image of `name` or `name:tag`.
 fn generic_image(image: &str) -> GenericImage {
     match image.rsplit_once(':') {
-        // Otherwise it is the port of a registry.
+        // Behind a slash it is a tag, before one the port of a registry.
         Some((name, tag)) if !tag.contains('/') => GenericImage::new(name, tag),
         _ => GenericImage::new(image, "latest"),
     }

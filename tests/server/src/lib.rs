@@ -1,5 +1,5 @@
-//! Real redis-servers for tests and benches: each on a free loopback port, in a fresh folder of its own, with the module
-//! loaded, gone when the test ends, however it ends.
+//! Starts real redis-servers for tests and benches: each on a free loopback port, in a new folder
+//! of its own, with the module loaded. A server ends with its test, however that ends.
 //!
 //! ```no_run
 //! let server = premier_test_server::Server::start();
@@ -9,10 +9,11 @@
 //! # Ok::<(), redis::RedisError>(())
 //! ```
 //!
-//! The server is `redis-server` from the `PATH`, or what `PREMIER_REDIS_SERVER` names, or the one in the container image that
-//! `PREMIER_TEST_IMAGE` names (`redis:8.2`; with the feature `containers`). The module is that of this tree, or what
-//! `PREMIER_MODULE` names (see [`module_path()`]). `PREMIER_SERVER_WRAPPER` is put before the command line of each server, as
-//! [`Builder::wrapper`] is (`valgrind --log-file=/tmp/%p.log`).
+//! The server is `redis-server` from the `PATH`, or the program that `PREMIER_REDIS_SERVER` names,
+//! or the one in the container image that `PREMIER_TEST_IMAGE` names (`redis:8.2`; needs the
+//! feature `containers`). The module is that of this repository, or the file that `PREMIER_MODULE`
+//! names (see [`module_path()`]). `PREMIER_SERVER_WRAPPER` goes before the command line of each
+//! server, as [`Builder::wrapper`] does (`valgrind --log-file=/tmp/%p.log`).
 
 mod cluster;
 #[cfg(feature = "containers")]
@@ -39,18 +40,20 @@ pub use module::{fixed_seed_path, module_path, panicking_module_path};
 pub use network::Network;
 pub use proxy::Proxy;
 
-/// How long a server may take to start, to stop or to reply. Generous: a loaded machine must not fail a test.
+/// How long a server may take to start, stop or reply. Long, so that a loaded machine fails no
+/// test.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Under valgrind everything takes some fifty times as long.
+/// Under valgrind everything takes about fifty times as long.
 const WRAPPED_PATIENCE: Duration = Duration::from_secs(120);
 
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// How often another process may take the free port before the server does.
+/// How many times in a row another process may take the free port first.
 const PORT_ATTEMPTS: u32 = 5;
 
-/// How long a server may take to start, to stop or to reply; longer where `PREMIER_SERVER_WRAPPER` slows it down.
+/// Returns how long a server may take to start, stop or reply: longer with a
+/// `PREMIER_SERVER_WRAPPER`, which slows it down.
 #[must_use]
 pub fn patience() -> Duration {
     patience_with(&wrapper_of_all())
@@ -64,14 +67,14 @@ fn wrapper_of_all() -> Vec<String> {
     env::var("PREMIER_SERVER_WRAPPER").unwrap_or_default().split_whitespace().map(str::to_owned).collect()
 }
 
-/// A running redis-server. Dropping it kills the server, or stops it where it has a wrapper, which may have to report, and
-/// removes its folder.
+/// A running redis-server. Dropping it kills the server and removes its folder. A server with a
+/// wrapper is stopped instead, as the wrapper may have to report.
 ///
-/// On Linux the server also dies with the *thread* that started it, so that none survives an aborted test. A server that
-/// several threads use is started by the one that outlives them.
+/// On Linux the server also dies with the *thread* that started it, so that none survives an
+/// aborted test. If several threads use a server, the one that outlives the others has to start it.
 #[derive(Debug)]
 pub struct Server {
-    // Before `dir`, as fields are dropped in order: the process goes first, then its folder.
+    // Before `dir`, as fields are dropped in order: first the process ends, then its folder goes.
     process: Box<dyn Running>,
     dir: TempDir,
     address: Ipv4Addr,
@@ -84,13 +87,14 @@ impl Server {
     /// Starts a server with the module and waits until it answers.
     ///
     /// # Panics
-    /// When it does not start, with its log.
+    ///
+    /// If it does not start, with its log.
     #[must_use]
     pub fn start() -> Self {
         Self::builder().start()
     }
 
-    /// For a server that is not like [`Server::start`] makes it.
+    /// Returns a builder for a server that differs from that of [`Server::start`].
     #[must_use]
     pub fn builder() -> Builder {
         Builder {
@@ -103,52 +107,57 @@ impl Server {
         }
     }
 
-    /// A new connection.
+    /// Opens a connection.
     ///
     /// # Panics
-    /// When the server does not accept it.
+    ///
+    /// If the server refuses it.
     #[must_use]
     pub fn connection(&self) -> redis::Connection {
         self.try_connection().unwrap_or_else(|error| panic!("no connection: {error}\n{}", self.log()))
     }
 
-    /// Where it listens: 127.0.0.1, unless it is a node in a [`Network`].
+    /// Returns the address: 127.0.0.1, except for a node in a [`Network`].
     #[must_use]
     pub fn address(&self) -> Ipv4Addr {
         self.address
     }
 
-    /// The TCP port there; the same over restarts.
+    /// Returns the TCP port. It stays the same over restarts.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The server's working folder: its RDB and AOF files, its log, and what a wrapper writes.
+    /// Returns the server's working folder, with its RDB and AOF files, its log, and what a wrapper
+    /// writes.
     #[must_use]
     pub fn dir(&self) -> &Path {
         self.dir.path()
     }
 
-    /// What the server has logged so far, over all its restarts.
+    /// Returns what the server has logged so far, over all restarts.
     #[must_use]
     pub fn log(&self) -> String {
         fs::read_to_string(log_file(self.dir())).unwrap_or_default()
     }
 
-    /// Stops the server as an operator would (it saves if it has save points) and starts it again on its data.
+    /// Stops the server as an operator would (with save points it saves), and starts it again with
+    /// its data.
     ///
     /// # Panics
-    /// When it does not stop or not start, with its log.
+    ///
+    /// If it does not stop or start, with its log.
     pub fn restart(&mut self) {
         self.stop();
         self.start_again();
     }
 
-    /// Sends SIGTERM and waits for the exit; the folder stays.
+    /// Sends SIGTERM and waits for the exit. The folder stays.
     ///
     /// # Panics
-    /// When the server does not exit, with its log.
+    ///
+    /// If the server does not exit, with its log.
     pub fn stop(&mut self) {
         assert!(self.stops(), "redis-server does not stop:\n{}", self.log());
     }
@@ -165,7 +174,7 @@ impl Server {
         true
     }
 
-    /// Ends the server as a crash would; the folder stays.
+    /// Ends the server as a crash would. The folder stays.
     pub fn kill(&mut self) {
         self.process.kill();
     }
@@ -173,14 +182,15 @@ impl Server {
     /// Starts a stopped or killed server with the same port, folder and configuration.
     ///
     /// # Panics
-    /// When it does not start, with its log.
+    ///
+    /// If it does not start, with its log.
     pub fn start_again(&mut self) {
         assert!(!self.process.is_running(), "the server still runs");
         self.process = run(&self.wrapper, self.dir(), self.module.as_deref());
         assert!(self.wait_until_ready(), "redis-server does not start again:\n{}", self.log());
     }
 
-    /// False when the process ended before it answered.
+    /// Returns false if the process ended before it answered.
     fn wait_until_ready(&mut self) -> bool {
         let deadline = Instant::now() + self.patience();
         while self.process.is_running() {
@@ -193,7 +203,8 @@ impl Server {
         false
     }
 
-    /// Whether this very server, not another one that took the port first, has loaded its data and answers.
+    /// Returns whether this server has loaded its data and answers, and not another one that took
+    /// the port first.
     fn answers(&self) -> bool {
         let answer = || -> redis::RedisResult<String> {
             let mut connection = self.try_connection()?;
@@ -220,13 +231,13 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if !self.wrapper.is_empty() {
-            // If it does not stop it is killed.
+            // If it does not stop, it is killed.
             self.stops();
         }
     }
 }
 
-/// What is to be different from a plain [`Server::start`].
+/// Says how a server differs from that of [`Server::start`].
 #[derive(Debug)]
 pub struct Builder {
     config: String,
@@ -238,21 +249,21 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Adds a line to the configuration, written as in a redis.conf: `.config("save", "3600 1")`. May be repeated, and
-    /// overrides what the harness sets itself.
+    /// Adds a line to the configuration, as in a redis.conf: `.config("save", "3600 1")`. May be
+    /// repeated, and overrides the settings of this crate.
     #[must_use]
     pub fn config(mut self, name: &str, value: &str) -> Self {
         writeln!(self.config, "{name} {value}").expect("a String takes everything");
         self
     }
 
-    /// Makes the server a cluster's node, which for now knows no other and has no slots.
+    /// Makes the server a cluster node, which knows no other node yet and has no slots.
     pub(crate) fn cluster(mut self) -> Self {
         self.cluster = true;
         self
     }
 
-    /// Puts the server on another address than 127.0.0.1, to which its own connections are bound too.
+    /// Makes the server listen on another address than 127.0.0.1, and connect from there.
     pub(crate) fn address(mut self, address: Ipv4Addr) -> Self {
         self.address = address;
         self
@@ -272,15 +283,16 @@ impl Builder {
         self
     }
 
-    /// Writes this behind the module's file: `.module_arguments("cell-compat yes")`.
+    /// Passes arguments to the module: `.module_arguments("cell-compat yes")`.
     #[must_use]
     pub fn module_arguments(mut self, arguments: &str) -> Self {
         arguments.clone_into(&mut self.module_arguments);
         self
     }
 
-    /// Prefixes the server's command line: `.wrapper(&["valgrind", "--tool=callgrind"])`. The wrapper runs in
-    /// [`Server::dir`] and has to become the server by `exec`, as valgrind does, since signals go to its process.
+    /// Prefixes the server's command line: `.wrapper(&["valgrind", "--tool=callgrind"])`. The
+    /// wrapper runs in [`Server::dir`] and has to become the server by `exec`, as valgrind does,
+    /// because signals go to its process.
     #[must_use]
     pub fn wrapper(mut self, command: &[&str]) -> Self {
         self.wrapper = command.iter().map(ToString::to_string).collect();
@@ -290,7 +302,8 @@ impl Builder {
     /// Starts the server and waits until it answers.
     ///
     /// # Panics
-    /// When it does not start, with its log.
+    ///
+    /// If it does not start, with its log.
     #[must_use]
     pub fn start(self) -> Server {
         for _ in 0..PORT_ATTEMPTS {
@@ -333,9 +346,9 @@ impl Builder {
         )
     }
 
-    /// The bus gets a free port of its own, as ten thousand above the server's, where it is by default, may be none. The address
-    /// is told, as a node that has met no other does not know it. Protected mode would take nodes on other
-    /// addresses for strangers.
+    /// The bus gets a free port of its own: its default, 10,000 above the server's, may not exist.
+    /// The address is announced, as a node that has met no other does not know it. Protected mode
+    /// would refuse nodes on other addresses.
     fn cluster_configuration(&self) -> String {
         let (address, bus_port) = (self.address, free_port());
         format!(

@@ -1,18 +1,19 @@
-//! Where the module under test is.
+//! Builds the module under test.
 
 use std::env;
 use std::path::{Path, PathBuf, absolute};
 use std::process::Command;
 use std::sync::LazyLock;
 
-/// The libpremier that [`Server`](crate::Server) loads: what `PREMIER_MODULE` names, or else that of this tree, built as the
-/// running test or bench is, with or without optimizations.
+/// Returns the libpremier that [`Server`](crate::Server) loads: what `PREMIER_MODULE` names, or
+/// that of this repository, built like the running test or bench, with or without optimizations.
 ///
-/// It is built here, as cargo builds no cdylib for the tests and benches of its package: they would find none, or, worse, the
-/// one of before the last change.
+/// Cargo builds no cdylib for the tests and benches of its package: without this they would find
+/// none, or, worse, one from before the last change.
 ///
 /// # Panics
-/// When it cannot be built.
+///
+/// If it cannot be built.
 #[must_use]
 pub fn module_path() -> PathBuf {
     static MODULE: LazyLock<PathBuf> = LazyLock::new(|| match env::var_os("PREMIER_MODULE") {
@@ -22,34 +23,37 @@ pub fn module_path() -> PathBuf {
     MODULE.clone()
 }
 
-/// A module whose command `PREMIER.PANIC key` panics.
+/// Returns a module whose command `PREMIER.PANIC key` panics.
 ///
 /// # Panics
-/// When it cannot be built.
+///
+/// If it cannot be built.
 #[must_use]
 pub fn panicking_module_path() -> PathBuf {
     build("premier-panicking", "panicking")
 }
 
-/// A library to preload into a server whose random numbers are to begin alike each time.
+/// Returns a library which, preloaded into a server, makes its random numbers start alike each
+/// time.
 ///
 /// # Panics
-/// When it cannot be built.
+///
+/// If it cannot be built.
 #[must_use]
 pub fn fixed_seed_path() -> PathBuf {
     static LIBRARY: LazyLock<PathBuf> = LazyLock::new(|| build("premier-fixed-seed", "fixed_seed"));
     LIBRARY.clone()
 }
 
-/// Builds the library of a package, and returns its file.
+/// Builds the library of a package and returns its file.
 fn build(package: &str, library: &str) -> PathBuf {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let profile = if cfg!(debug_assertions) { "dev" } else { "release" };
     let mut command = Command::new(cargo);
     command.args(["build", "--quiet", "--lib", "--package", package, "--profile", profile]).current_dir(workspace);
-    // Cargo sets these for a test. Some build scripts, such as ring's, depend on them: they would run again each time, and
-    // everything that depends on ring would be built again.
+    // Cargo sets these for a test. Some build scripts, such as ring's, depend on them: they would
+    // run again each time, and everything that depends on ring would be built again.
     for (name, _) in env::vars_os() {
         if ["CARGO_MANIFEST_", "CARGO_PKG_"].iter().any(|of| name.as_encoded_bytes().starts_with(of.as_bytes())) {
             command.env_remove(name);

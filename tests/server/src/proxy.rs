@@ -8,12 +8,13 @@ use std::thread::{self, JoinHandle};
 
 use crate::PATIENCE;
 
-/// What a request contains whose reply can be lost. Handshakes, PING and CLUSTER SLOTS do not.
+/// Marks a request whose reply can be lost. Handshakes, PING and CLUSTER SLOTS do not contain it.
 const MARK: &[u8] = b"PREMIER.";
 
 const BUFFER_SIZE: usize = 64 * 1024;
 
-/// A running proxy on a free loopback port. Dropping it closes its connections and ends its threads.
+/// A running proxy on a free loopback port. Dropping it closes its connections and ends its
+/// threads.
 #[derive(Debug)]
 pub struct Proxy {
     port: u16,
@@ -22,10 +23,12 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts a proxy before the server on a port of 127.0.0.1. While none is there, it closes what clients open.
+    /// Starts a proxy for the server on a port of 127.0.0.1. While there is no server, it closes
+    /// what clients open.
     ///
     /// # Panics
-    /// When there is no free port.
+    ///
+    /// If there is no free port.
     #[must_use]
     pub fn start(target_port: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port on 127.0.0.1");
@@ -39,16 +42,17 @@ impl Proxy {
         Self { port, shared, acceptor: Some(acceptor) }
     }
 
-    /// Where clients reach the server.
+    /// Returns the port for clients.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// From now on, the first request that contains `PREMIER.` goes to the server, but its reply does not come back: when the
-    /// server has answered, both sides of the connection are closed.
+    /// Loses the reply to the next request that contains `PREMIER.`: when the server has answered,
+    /// both sides of the connection are closed.
     ///
-    /// The reply is not told from those to earlier requests that are still awaited on the same connection.
+    /// It cannot tell that reply from those to earlier requests on the same connection, if they are
+    /// still awaited.
     pub fn lose_next_reply(&self) {
         let mut state = self.shared.state();
         state.armed = true;
@@ -58,7 +62,8 @@ impl Proxy {
     /// Waits until the reply is lost.
     ///
     /// # Panics
-    /// When that takes too long.
+    ///
+    /// If it takes too long.
     pub fn wait_until_lost(&self) {
         let state = self.shared.state();
         let waited = self.shared.reply_is_lost.wait_timeout_while(state, PATIENCE, |state| !state.lost);
@@ -75,10 +80,10 @@ impl Drop for Proxy {
             std::mem::take(&mut state.connections)
         };
         connections.iter().filter_map(Weak::upgrade).for_each(|connection| connection.close());
-        // Wakes the acceptor.
+        // This wakes the acceptor.
         let _ = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port));
         if let Some(acceptor) = self.acceptor.take() {
-            // A panic of its own has been reported when it happened.
+            // If it panicked, that has been reported.
             let _ = acceptor.join();
         }
     }
@@ -104,7 +109,7 @@ impl Shared {
         self.state.lock().expect("no thread panics while it holds the state")
     }
 
-    /// Ends when the proxy is closed and all its connections have ended.
+    /// Accepts clients until the proxy is closed, and returns when all connections have ended.
     fn accept(&self, listener: &TcpListener) {
         thread::scope(|scope| {
             loop {
@@ -118,7 +123,7 @@ impl Shared {
     }
 
     fn serve(&self, client: TcpStream) {
-        // Returning closes the client's connection.
+        // To return closes the client's connection.
         let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.target_port)) else { return };
         for socket in [&client, &server] {
             socket.set_nodelay(true).expect("a TCP socket has this option");
@@ -127,7 +132,7 @@ impl Shared {
         if !self.register(&connection) {
             return;
         }
-        // An error is the end of a connection like any other. Whichever side ends first ends the other.
+        // An error ends a connection like its close. The side that ends first ends the other.
         thread::scope(|scope| {
             scope.spawn(|| {
                 let _ = self.pass_replies(&connection);
@@ -138,7 +143,7 @@ impl Shared {
         });
     }
 
-    /// False when the proxy was closed meanwhile.
+    /// Returns false if the proxy has been closed.
     fn register(&self, connection: &Arc<Connection>) -> bool {
         let mut state = self.state();
         state.connections.retain(|other| other.strong_count() > 0);
@@ -148,7 +153,7 @@ impl Shared {
 
     fn pass_requests(&self, connection: &Connection) -> io::Result<()> {
         let mut buffer = vec![0; BUFFER_SIZE];
-        // What may be the start of a mark, and what follows it.
+        // The latest bytes, which may be the start of a mark.
         let mut recent = Vec::new();
         loop {
             let received = match (&connection.client).read(&mut buffer)? {
@@ -157,7 +162,7 @@ impl Shared {
             };
             recent.extend_from_slice(received);
             if recent.windows(MARK.len()).any(|bytes| bytes == MARK) && self.disarm() {
-                // Before the server can answer.
+                // Set before the server can answer.
                 connection.loses_reply.store(true, Ordering::SeqCst);
             }
             recent.drain(..recent.len().saturating_sub(MARK.len() - 1));
@@ -182,7 +187,7 @@ impl Shared {
         }
     }
 
-    /// Whether it was armed.
+    /// Disarms the proxy, and returns whether it was armed.
     fn disarm(&self) -> bool {
         std::mem::take(&mut self.state().armed)
     }
@@ -196,10 +201,10 @@ struct Connection {
 }
 
 impl Connection {
-    /// Also ends the reads and writes under way.
+    /// Closes both sides, which ends reads and writes under way.
     fn close(&self) {
         for socket in [&self.client, &self.server] {
-            // It fails only when the socket is closed already.
+            // It only fails if the socket is closed already.
             let _ = socket.shutdown(Shutdown::Both);
         }
     }

@@ -1,4 +1,4 @@
-//! A server that runs, wherever that is.
+//! A running server, as a process or in a container.
 
 use std::env;
 use std::fmt::Debug;
@@ -8,19 +8,19 @@ use std::path::Path;
 use crate::container::Container;
 use crate::process::Process;
 
-/// Dropping it ends it as [`Running::kill`] does.
+/// A running server. Dropping it kills it.
 pub(crate) trait Running: Debug + Send + Sync {
     fn is_running(&mut self) -> bool;
 
     /// Asks it to end, as an operator would.
     fn terminate(&mut self);
 
-    /// Ends it as a crash would, and waits for that.
+    /// Ends it as a crash would, and waits for the end.
     fn kill(&mut self);
 }
 
-/// Runs a server in `dir` with the configuration and to the log that lie there, in a container of `PREMIER_TEST_IMAGE` if that
-/// is set.
+/// Runs a server in `dir`, with the configuration and the log file there: in a container of
+/// `PREMIER_TEST_IMAGE` if that is set.
 pub(crate) fn run(wrapper: &[String], dir: &Path, module: Option<&Path>) -> Box<dyn Running> {
     match env::var("PREMIER_TEST_IMAGE") {
         #[cfg(feature = "containers")]
