@@ -16,6 +16,7 @@ use crate::tools::info::info_number;
 use crate::tools::load::{LASTING, used};
 use crate::tools::patience::wait_until;
 use crate::tools::random::random;
+use crate::tools::strength::at_strength;
 
 /// How many commands each client has on their way at once.
 const CLIENTS: [usize; 4] = [1, 1, 10, 40];
@@ -186,16 +187,16 @@ impl Ledger {
 
 #[test]
 fn twenty_crashes_in_a_row_lose_no_acknowledged_call() {
-    const CRASHES: usize = 20;
+    let crashes = at_strength(20);
     let mut random = random();
     let mut server = server_with_aof().start();
     let mut ledger = Ledger::new(&server);
-    for _ in 0..CRASHES {
+    for _ in 0..crashes {
         ledger
             .crash(&mut server, &mut random, |_, random| ledger.wait_until_acknowledged(random.random_range(1..2_000)));
         ledger.settle(&server);
     }
-    println!("{CRASHES} crashes, {} calls acknowledged", ledger.acknowledged.into_inner());
+    println!("{crashes} crashes, {} calls acknowledged", ledger.acknowledged.into_inner());
 }
 
 /// When a server crashes that has begun to rewrite its AOF.
@@ -214,7 +215,8 @@ fn crashes_while_the_aof_is_rewritten_lose_no_acknowledged_call() {
     for preamble in ["yes", "no"] {
         let mut server = slowly_rewriting().config("aof-use-rdb-preamble", preamble).start();
         let mut ledger = Ledger::new(&server);
-        for moment in [Moment::Within, Moment::Whenever, Moment::Afterwards, Moment::Within, Moment::Whenever] {
+        let moments = [Moment::Within, Moment::Whenever, Moment::Afterwards, Moment::Within, Moment::Whenever];
+        for moment in &moments[..at_strength(moments.len())] {
             ledger.crash(&mut server, &mut random, |server, random| {
                 let mut connection = server.connection();
                 let mut is_rewriting = || info_number(&mut connection, "persistence", "aof_rewrite_in_progress") == 1;

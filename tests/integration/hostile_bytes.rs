@@ -16,8 +16,9 @@ use crate::tools::payload::{FOOTER_LEN, HEAD_LEN, set_checksum};
 use crate::tools::random::random;
 use crate::tools::snapshot::snapshot;
 use crate::tools::states::MAX_ENTRIES;
+use crate::tools::strength::at_strength;
 
-/// How many are tried of each kind.
+/// How many forgeries of each kind are tried at full strength.
 const TRIES: usize = 20_000;
 
 /// How many are sent at once.
@@ -170,7 +171,8 @@ impl Attack {
 
     /// Tries forgeries, each on the key that it is made for.
     fn run(mut self, mut forge: impl FnMut(&mut SmallRng, &str) -> Cmd) {
-        for _ in 0..TRIES / BATCH {
+        let tries = at_strength(TRIES);
+        for _ in 0..tries / BATCH {
             let keys: Vec<String> = (0..BATCH).map(|index| format!("key:{index}")).collect();
             let forgeries: Vec<Cmd> = keys.iter().map(|key| forge(&mut self.random, key)).collect();
             self.answers(&[command("FLUSHALL")]);
@@ -203,9 +205,9 @@ impl Attack {
         }
         println!("{} refused, taken: {:?}", self.refused, self.taken);
         for Limiter { data_type, .. } in LIMITERS {
-            assert!(self.taken.get(data_type) > Some(&(TRIES / 100)), "few {data_type} are taken: {:?}", self.taken);
+            assert!(self.taken.get(data_type) > Some(&(tries / 100)), "few {data_type} are taken: {:?}", self.taken);
         }
-        assert!(self.refused > TRIES / 10, "few are refused: {}", self.refused);
+        assert!(self.refused > tries / 10, "few are refused: {}", self.refused);
         self.assert_aof_is_right();
         assert!(!self.server.log().contains("internal error"), "there was a panic:\n{}", self.server.log());
     }

@@ -1,7 +1,8 @@
-//! The promises of the wire contract, kept by a real server with the module loaded: `cargo test --test integration`.
+//! The promises of the wire contract, kept by a real server with the module loaded:
+//! `cargo test --test integration`.
 //!
-//! The suite holds on Redis 7.0 and newer and on Valkey. Where a server lacks an interface, a test finds that out by itself
-//! and says so (`skipped`).
+//! The suite passes on Redis 7.0 and newer and on Valkey. A test that needs an interface which a server
+//! lacks finds that out by itself and says so (`skipped`).
 
 mod tools;
 
@@ -9,7 +10,6 @@ mod audience;
 mod changing_limits;
 mod cl_throttle;
 mod cluster;
-mod cluster_faults;
 mod concurrency;
 mod configuration;
 mod crash;
@@ -32,11 +32,11 @@ mod panics;
 mod pauses;
 mod peek;
 mod persistence;
+mod real_time;
 mod refunds;
 mod replication;
 mod replies;
 mod server_commands;
 mod several_limits;
-mod time;
 mod top;
 mod transactions;

@@ -11,3 +11,4 @@ pub(crate) mod replica;
 pub(crate) mod skipped;
 pub(crate) mod snapshot;
 pub(crate) mod states;
+pub(crate) mod strength;

@@ -83,7 +83,7 @@ fn fill_database(connection: &mut Connection) {
         call(connection, &format!("{name} {key}:forced 5 1h COST 9 FORCE"));
         for refunded in [1, 5, 13] {
             for _ in 0..2 {
-                call(connection, &format!("{name} {key}:refunded:{refunded} 1000 1h COST 9"));
+                call(connection, &format!("{name} {key}:refunded:{refunded} 100 1h COST 9"));
             }
             let () = run(connection, &format!("PREMIER.REFUND {key}:refunded:{refunded} {refunded}"));
         }

@@ -148,7 +148,7 @@ fn a_master_that_is_killed_under_load_loses_nothing_that_its_replica_had() {
                 let mut connection = cluster.nodes()[master].connection();
                 scope.spawn(move || caller.call_until_refused(&mut connection));
             }
-            let moment = random.random_range(10_000..20_000);
+            let moment = random.random_range(2_000..10_000);
             let are_enough = || admitted(&callers) >= moment && callers.iter().all(|caller| caller.replicated() > 0);
             let outcome = catch_unwind(AssertUnwindSafe(|| wait_until("calls are admitted", are_enough)));
             // In any case, as the callers go on until then.
@@ -193,15 +193,23 @@ fn part(network: &Network, Partition { settings, refusal }: &Partition) {
                 scope.spawn(move || caller.call_until_refused(&mut connection))
             })
             .collect();
-        wait_until("calls are admitted", || callers.iter().all(|caller| caller.replicated() > 0));
-        let before = admitted(&callers);
-        // Not before, as on a loaded machine a replica is late now and then.
-        for setting in *settings {
-            let () = run(&mut master.connection(), &format!("CONFIG SET {setting}"));
-        }
-        network.cut(master, &others);
-        let cut = Instant::now();
-        assert_full(master);
+        let outcome = catch_unwind(AssertUnwindSafe(|| {
+            wait_until("calls are admitted", || callers.iter().all(|caller| caller.replicated() > 0));
+            let before = admitted(&callers);
+            // Only now, as on a loaded machine a replica is late now and then.
+            for setting in *settings {
+                let () = run(&mut master.connection(), &format!("CONFIG SET {setting}"));
+            }
+            network.cut(master, &others);
+            let cut = Instant::now();
+            assert_full(master);
+            (before, cut)
+        }));
+        let (before, cut) = outcome.unwrap_or_else(|panic| {
+            // The callers would go on for ever.
+            let () = run(&mut master.connection(), "CLIENT KILL TYPE normal");
+            resume_unwind(panic)
+        });
         for client in clients {
             let error = client.join().expect("no client fails");
             assert_eq!(error.code(), Some(*refusal), "{error}");
