@@ -47,13 +47,19 @@ fn examples(page: &str) -> Vec<Example> {
     let mut examples: Vec<Example> = Vec::new();
     let blocks = page.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("redis\n"));
     for line in blocks.flat_map(str::lines) {
-        match (line.strip_prefix("> "), examples.last_mut()) {
+        let command = line.strip_prefix("127.0.0.1:6379> ").or_else(|| line.strip_prefix("> "));
+        match (command, examples.last_mut()) {
             (Some(command), _) => examples.push(Example { command: command.to_owned(), reply: Vec::new() }),
-            (None, Some(example)) => example.reply.push(line.to_owned()),
+            (None, Some(example)) => example.reply.push(without_comment(line).to_owned()),
             (None, None) => panic!("a reply without a command: {line}"),
         }
     }
     examples
+}
+
+/// Returns what redis-cli prints of a line that the page explains behind a `#`.
+fn without_comment(line: &str) -> &str {
+    line.split_once("  #").map_or(line, |(printed, _)| printed.trim_end())
 }
 
 fn run(connection: &mut Connection, command: &str) -> Result<Value, redis::RedisError> {
@@ -64,6 +70,11 @@ fn run(connection: &mut Connection, command: &str) -> Result<Value, redis::Redis
 fn integer(line: &str) -> i64 {
     let (_, number) = line.rsplit_once("(integer) ").expect("a field of a reply");
     number.parse().expect("an integer")
+}
+
+#[test]
+fn the_example_of_the_readme_answers_as_printed() {
+    run_examples("README.md", 1);
 }
 
 #[test]
