@@ -9,7 +9,7 @@ MSRV := $(shell sed -n 's/^rust-version *= *"\(.*\)"/\1/p' Cargo.toml)
 # One set of features for all tests, so that they share what is compiled.
 TEST_FEATURES := --workspace --features $(shell scripts/features)
 
-.PHONY: help setup build run test test-libraries test-matrix test-containers lint msrv fuzz bench instructions performance valgrind soak dist clean
+.PHONY: help setup build run test test-libraries test-matrix test-containers lint msrv fuzz bench instructions performance pictures valgrind soak dist clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -81,6 +81,9 @@ instructions: setup ## compare the instructions of a call with benches/instructi
 performance: setup ## measure all of docs/performance.md again, and write its tables; on a quiet machine
 	$(MAKE) instructions WRITE=yes
 	REDIS_CELL_SO="$(REDIS_CELL_SO)" cargo bench -p premier-benches --bench performance
+
+pictures: setup ## draw docs/algorithms/*.svg from the algorithms
+	cargo run --quiet -p premier-pictures
 
 valgrind: ## run the tests of the module with servers under valgrind; TESTS=persistence for some
 	scripts/valgrind $(TESTS)
