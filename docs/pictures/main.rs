@@ -1,7 +1,8 @@
 //! Draws the pictures of docs/algorithms.md: `make pictures` writes docs/algorithms/*.svg.
 //!
 //! Each picture shows one algorithm under three kinds of traffic, which are the same for all four, as
-//! is the limit. The algorithms are those that the server runs, so a picture shows what it really does.
+//! is the limit. The algorithms are those that the server runs, so a picture shows what really
+//! happens.
 
 mod draw;
 mod replay;
