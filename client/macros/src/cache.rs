@@ -3,7 +3,6 @@
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::parse::{Parse, ParseStream};
-use syn::spanned::Spanned;
 use syn::{Error, Expr, Result, Type};
 
 use crate::arguments::Arguments;
@@ -32,8 +31,7 @@ impl Cache {
     pub(crate) fn around(&self, function: &Function) -> Result<TokenStream> {
         let returned = function.returned();
         if returned.is_none_or(|returned| matches!(returned, Type::ImplTrait(_))) {
-            return Err(Error::new(
-                returned.map_or_else(|| function.name().span(), Spanned::span),
+            return Err(function.wrong_return_type(
                 "what this function returns cannot be remembered: it has to be of a type that has a name",
             ));
         }

@@ -6,8 +6,8 @@ use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::visit_mut::VisitMut;
 use syn::{
-    Block, Expr, FnArg, GenericArgument, GenericParam, Ident, ItemFn, Local, Pat, PathArguments, ReturnType, Stmt,
-    Type, TypeParamBound, parse_quote, visit_mut,
+    Block, Error, Expr, FnArg, GenericArgument, GenericParam, Ident, ItemFn, Local, Pat, PathArguments, ReturnType,
+    Stmt, Type, TypeParamBound, parse_quote, visit_mut,
 };
 
 pub(crate) struct Function {
@@ -98,6 +98,14 @@ impl Function {
             Runs::Sync | Runs::Async => written_output(&self.item.sig.output)?,
         };
         if matches!(returned, Type::Tuple(nothing) if nothing.elems.is_empty()) { None } else { Some(returned) }
+    }
+
+    /// An error at the type that it returns, or at its name if it returns nothing.
+    pub(crate) fn wrong_return_type(&self, text: &str) -> Error {
+        match self.returned() {
+            Some(returned) => Error::new_spanned(returned, text),
+            None => Error::new(self.name().span(), text),
+        }
     }
 
     /// One run of the body, which may return early. A future, if the function is async.

@@ -22,35 +22,45 @@ enum Layer {
     Cache(Cache),
 }
 
-/// The function with the attribute as a layer after all others.
+/// The function with the attribute as a layer after all others, or as it was beside the error.
 pub(crate) fn put_last(name: &str, arguments: &TokenStream, function: TokenStream) -> TokenStream {
-    let name = format_ident!("{name}");
     let as_it_was = function.clone();
-    let put = || {
-        parse2::<Layer>(quote!(#name(#arguments)))?;
-        let mut function: ItemFn = parse2(function)
-            .map_err(|error| Error::new(error.span(), "only a function that has a body can be decorated"))?;
-        function.attrs.push(parse_quote!(#[::premier_client::layer(#name(#arguments))]));
-        Ok(function.into_token_stream())
-    };
-    put().unwrap_or_else(|error: Error| {
+    try_put_last(name, arguments, function).unwrap_or_else(|error| {
         let error = error.into_compile_error();
         quote!(#error #as_it_was)
     })
 }
 
+pub(crate) fn try_put_last(name: &str, arguments: &TokenStream, function: TokenStream) -> Result<TokenStream> {
+    let name = format_ident!("{name}");
+    parse2::<Layer>(quote!(#name(#arguments)))?;
+    let mut function: ItemFn = parse2(function)
+        .map_err(|error| Error::new(error.span(), "only a function that has a body can be decorated"))?;
+    function.attrs.push(parse_quote!(#[::premier_client::layer(#name(#arguments))]));
+    Ok(function.into_token_stream())
+}
+
 /// The function with all its layers, or without any beside the error.
 pub(crate) fn expand(outermost: TokenStream, function: TokenStream) -> TokenStream {
-    let mut function: ItemFn = match parse2(function) {
-        Ok(function) => function,
-        Err(error) => return error.into_compile_error(),
-    };
-    let (others, attributes) = function.attrs.into_iter().partition(is_layer);
-    function.attrs = attributes;
-    build(outermost, others, function.clone()).unwrap_or_else(|error| {
+    let as_it_was = function.clone();
+    try_expand(outermost, function).unwrap_or_else(|error| {
         let error = error.into_compile_error();
+        let function = without_layers(as_it_was);
         quote!(#error #function)
     })
+}
+
+fn without_layers(function: TokenStream) -> Option<ItemFn> {
+    let mut function: ItemFn = parse2(function).ok()?;
+    function.attrs.retain(|attribute| !is_layer(attribute));
+    Some(function)
+}
+
+pub(crate) fn try_expand(outermost: TokenStream, function: TokenStream) -> Result<TokenStream> {
+    let mut function: ItemFn = parse2(function)?;
+    let (others, attributes) = function.attrs.into_iter().partition(is_layer);
+    function.attrs = attributes;
+    build(outermost, others, function)
 }
 
 fn is_layer(attribute: &Attribute) -> bool {

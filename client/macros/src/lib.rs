@@ -7,6 +7,8 @@ mod function;
 mod key;
 mod layers;
 mod limit;
+#[cfg(test)]
+mod refusals;
 mod retry;
 mod throttle;
 mod timeout;

@@ -110,20 +110,22 @@ impl Retry {
         }
         let returned = match function.returned() {
             Some(returned) if !matches!(returned, Type::ImplTrait(_)) => returned,
-            returned => {
-                return Err(Error::new(
-                    returned.map_or_else(|| function.name().span(), Spanned::span),
-                    "only a function that returns a Result can fail, and be tried again",
-                ));
+            _ => {
+                return Err(
+                    function.wrong_return_type("only a function that returns a Result can fail, and be tried again")
+                );
             }
         };
         let delays = self.delays();
         let max = self.max.as_ref().map_or_else(|| quote!(3), |max| quote!(#max));
         let raised = Function::raised();
-        let [retries, result, error, pause] = ["retries", "result", "error", "pause"].map(unseen);
+        let [retries, error, pause] = ["retries", "error", "pause"].map(unseen);
+        // What is underlined if it is no `Result`.
+        let type_returned = Span::mixed_site().located_at(returned.span());
+        let result = Ident::new("result", type_returned);
         let run = function.run();
         let awaits = function.awaits();
-        let error_of = quote_spanned!(returned.span()=> ::premier_client::decorate::Fallible::error(&#result));
+        let error_of = quote_spanned!(type_returned=> ::premier_client::decorate::Fallible::error(&#result));
         let is_cause = self.is_cause(&raised, &error);
         let sleep = if function.is_async() {
             quote!(::premier_client::decorate::sleep(#pause).await)

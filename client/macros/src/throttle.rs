@@ -124,8 +124,7 @@ impl Throttle {
         match &self.on_limit {
             OnLimit::Value(value) => Ok(quote!(let _ = error; return #value;)),
             OnLimit::Wait(_) if has_no_error => Ok(quote!(panic!("{error}"))),
-            OnLimit::Error if has_no_error => Err(Error::new(
-                span,
+            OnLimit::Error if has_no_error => Err(function.wrong_return_type(
                 "a function that returns no Result has no error to return: add `on_limit = wait(\"10s\")`, which panics \
                  when that is not long enough, or `on_limit = …` with what it shall return",
             )),

@@ -34,9 +34,8 @@ impl Timeout {
         }
         let returned = match function.returned() {
             Some(returned) if !matches!(returned, Type::ImplTrait(_)) => returned,
-            returned => {
-                return Err(Error::new(
-                    returned.map_or_else(|| function.name().span(), Spanned::span),
+            _ => {
+                return Err(function.wrong_return_type(
                     "a function that can time out returns a Result whose error is From<premier_client::Error>",
                 ));
             }

@@ -1,5 +1,6 @@
 //! What the attributes promise: in memory and on a server, for sync and async functions.
 
+mod accepted;
 mod caching;
 mod forms;
 mod http;

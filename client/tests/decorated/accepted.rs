@@ -1,7 +1,6 @@
 //! What the attributes write is seen by nobody: no name of it meets a name of the user's, and no lint has anything to say.
 
-#![deny(warnings, unused)]
-#![allow(dead_code)]
+#![deny(warnings)]
 
 use std::time::Duration;
 
@@ -15,9 +14,9 @@ const DURATION: Duration = Duration::from_secs(5);
 #[premier_client::retry(max = 2, on = [Timeout, |error| error.key().is_some()])]
 #[premier_client::timeout("1s")]
 #[premier_client::throttle(quota = 3, duration = "5s", key = |error, _, _, _| error)]
-async fn everything(key: u8, throttler: &str, limit: u8, raised: u8) -> Result<u8> {
+async fn everything(key: u8, throttler: &str, limit: u8, raised: u8) -> Result<usize> {
     let (result, error, retries, pause, outcome, after) = (key, limit, raised, 1, 2, 3);
-    Ok(result + error + retries + pause + outcome + after + throttler.len() as u8)
+    Ok(usize::from(result + error + retries + pause + outcome + after) + throttler.len())
 }
 
 #[premier_client::retry]
@@ -50,4 +49,11 @@ impl Service {
     }
 }
 
-fn main() {}
+#[tokio::test]
+async fn names_of_the_user_keep_their_meaning() {
+    assert_eq!(everything(1, "ab", 2, 3).await.ok(), Some(1 + 2 + 3 + 1 + 2 + 3 + 2));
+    assert_eq!(nested(1, DURATION, "value").ok(), Some("value"));
+    assert_eq!(never_limited(), Err(()));
+    assert_eq!(one(), 1);
+    assert!(Service.itself().await.is_ok());
+}

@@ -1,8 +1,0 @@
-use premier_client::cache;
-
-#[cache(ttl = "30s")]
-fn f() -> impl std::fmt::Display {
-    "no type"
-}
-
-fn main() {}

@@ -1,6 +1,0 @@
-use premier_client::retry;
-
-#[retry(max = 3)]
-fn f() {}
-
-fn main() {}

@@ -1,6 +1,0 @@
-use premier_client::timeout;
-
-#[timeout("60s")]
-async fn f() {}
-
-fn main() {}
