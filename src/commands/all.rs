@@ -94,10 +94,10 @@ fn decide_each<'call>(call: &'call Call<'call>, now: Now) -> Result<Limits<'call
         let key = KeyPosition::behind_first(words_in_call - words.len());
         let name = words.next().ok_or(Error::WrongArity)?;
         if limits.iter().any(|limit| limit.name == name) {
-            return Err(Error::Argument("a key may be named once only".to_owned()));
+            return Err(Error::Argument("a key may be named only once".to_owned()));
         }
         if limits.is_full() {
-            return Err(Error::Argument(format!("one call may have up to {MAX_LIMITS} limits")));
+            return Err(Error::Argument(format!("a call may have at most {MAX_LIMITS} limits")));
         }
         has_next = false;
         let mut words_of_limit = words.by_ref().take_while(|word| {

@@ -128,9 +128,9 @@ fn flags(limiter: &Limiter) -> &'static [&'static str] {
 /// All options of the command, as an error names them.
 fn takes(limiter: &Limiter) -> &'static str {
     match limiter.command {
-        "PREMIER.FIXED" => "ALIGNED, COST, FORCE",
-        "PREMIER.SLIDING" => "COST, FORCE",
-        _ => "CAPACITY, COST, MAXWAIT, FORCE",
+        "PREMIER.FIXED" => "ALIGNED, COST or FORCE",
+        "PREMIER.SLIDING" => "COST or FORCE",
+        _ => "CAPACITY, COST, MAXWAIT or FORCE",
     }
 }
 
@@ -154,16 +154,16 @@ fn everything_refused(limiter: &Limiter) -> Vec<Refused> {
         if name != "COST" {
             all.push(refused(&[b"5", b"1m", b"COST", b"1", name.as_bytes()], &sentence));
         }
-        let twice = format!("{name} may be given once only");
+        let twice = format!("{name} may be given only once");
         all.push(refused(&[b"5", b"1m", name.as_bytes(), b"1", name.as_bytes(), b"1"], &twice));
         all.push(refused(&[b"5", b"1m", name.as_bytes(), b"1", name.to_lowercase().as_bytes(), b"2"], &twice));
     }
 
     for name in flags(limiter) {
-        let twice = format!("{name} may be given once only");
+        let twice = format!("{name} may be given only once");
         all.push(refused(&[b"5", b"1m", name.as_bytes(), b"COST", b"1", name.to_lowercase().as_bytes()], twice));
         // It has no value: what follows is an option.
-        let sentence = format!("'1' is no option of this command, which takes {}", takes(limiter));
+        let sentence = format!("unknown option '1': expected {}", takes(limiter));
         all.push(refused(&[b"5", b"1m", name.as_bytes(), b"1"], sentence));
     }
 
@@ -186,7 +186,7 @@ fn everything_refused(limiter: &Limiter) -> Vec<Refused> {
         unknown.push((b"ALIGNED", "ALIGNED"));
     }
     for (name, shown) in unknown {
-        let sentence = format!("'{shown}' is no option of this command, which takes {takes}");
+        let sentence = format!("unknown option '{shown}': expected {takes}");
         all.push(refused(&[b"5", b"1m", name], &sentence));
         all.push(refused(&[b"5", b"1m", name, b"1"], &sentence));
         all.push(refused(&[b"5", b"1m", b"COST", b"1", name, b"1"], &sentence));
@@ -247,11 +247,11 @@ fn peek_and_all_refuse_what_the_limiters_refuse() {
     }
     let limits = |count: usize| (0..count).map(|key| format!("{key} FIXED 5 1h")).collect::<Vec<_>>().join(" AND ");
     let line = error(&mut connection, &command(&format!("PREMIER.ALL {}", limits(17))));
-    assert_eq!(line, "ERR one call may have up to 16 limits");
+    assert_eq!(line, "ERR a call may have at most 16 limits");
     for line in
         ["PREMIER.ALL a FIXED 5 1h AND a TOKEN 5 1h", "PREMIER.ALL b FIXED 5 1h AND a FIXED 5 1h AND b FIXED 5 1h"]
     {
-        assert_eq!(error(&mut connection, &command(line)), "ERR a key may be named once only", "{line}");
+        assert_eq!(error(&mut connection, &command(line)), "ERR a key may be named only once", "{line}");
     }
     for value in NO_UNITS.iter().chain(&[&b"0"[..]]) {
         let line = error(&mut connection, redis::cmd("PREMIER.REFUND").arg("key").arg(*value));

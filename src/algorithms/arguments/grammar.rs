@@ -1,13 +1,12 @@
-//! The grammar that the commands of the four algorithms share: `quota duration [option value]…`.
+//! The grammar that the commands of all algorithms share: `quota duration [options]`.
 
-use alloc::vec::Vec;
 use core::error::Error;
 use core::fmt;
 
 use super::names::{ALIGNED, CAPACITY, COST, FORCE, MAX_WAIT};
 use crate::{Argument, Capacity, Cost, InvalidArgument, LimitDuration, MaxWait, Quota, WindowStart};
 
-/// An argument that may be left out: its name, then its value if it has one.
+/// An optional argument: its name, then its value if it has one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallOption {
     /// [`ALIGNED`]
@@ -23,10 +22,10 @@ pub enum CallOption {
 }
 
 impl CallOption {
-    /// Each of them.
+    /// All options, in the order of the documentation.
     pub const ALL: &'static [Self] = &[Self::Aligned, Self::Capacity, Self::Cost, Self::MaxWait, Self::Force];
 
-    /// What it is called, means and may be.
+    /// Returns the name, meaning and bounds of the option.
     #[must_use]
     pub fn argument(self) -> &'static Argument {
         match self {
@@ -46,13 +45,13 @@ pub struct Arguments {
     pub quota: Quota,
     /// The time in which the quota is admitted.
     pub duration: LimitDuration,
-    /// Where windows begin.
+    /// When windows begin.
     pub start: WindowStart,
-    /// Units that a bucket holds, if it was said.
+    /// Units that a bucket holds, if given.
     pub capacity: Option<Capacity>,
     /// Units that the call takes.
     pub cost: Cost,
-    /// How long the caller is ready to wait, if it was said.
+    /// How long the caller is ready to wait, if given.
     pub max_wait: Option<MaxWait>,
     /// Whether the call is charged whatever is left.
     pub is_forced: bool,
@@ -62,11 +61,11 @@ impl Arguments {
     /// Reads the words of a call that takes these options.
     ///
     /// # Errors
-    /// When there are too few, or one is not what it may be.
+    /// If there are too few words, or one of them is invalid.
     #[inline(always)]
     #[expect(
         clippy::inline_always,
-        reason = "each command has options of its own; that saves up to 50 instructions a limit"
+        reason = "each command has its own options; inlining saves up to 50 instructions a limit"
     )]
     pub fn parse<'text>(
         mut words: impl Iterator<Item = &'text [u8]>,
@@ -84,7 +83,7 @@ impl Arguments {
                 .iter()
                 .find(|option| name.eq_ignore_ascii_case(option.argument().name.as_bytes()))
                 .ok_or(InvalidCall::UnknownOption { name, options })?;
-            // A missing value is as wrong as an empty one.
+            // A missing value is as invalid as an empty one.
             let mut value = || words.next().unwrap_or_default();
             let is_first = match option {
                 CallOption::Aligned => start.replace(WindowStart::Aligned).is_none(),
@@ -109,21 +108,21 @@ impl Arguments {
     }
 }
 
-/// Why the words of a call cannot be read. Prints as a sentence that says which is wrong, and what it may be.
+/// Why the words of a call are invalid. Prints as a sentence that names the word and says what is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InvalidCall<'text> {
-    /// There is no quota or no duration.
+    /// The quota or the duration is missing.
     TooFewArguments,
-    /// This is not what it may be.
+    /// An argument has an invalid value.
     Argument(InvalidArgument),
-    /// This is no option that the call takes.
+    /// The call does not take an option of this name.
     UnknownOption {
-        /// As it was written.
+        /// The name as it was written.
         name: &'text [u8],
-        /// What the call takes.
+        /// The options that the call takes.
         options: &'static [CallOption],
     },
-    /// This was given more than once.
+    /// An option was given more than once.
     OptionTwice(CallOption),
 }
 
@@ -136,15 +135,23 @@ impl From<InvalidArgument> for InvalidCall<'_> {
 impl fmt::Display for InvalidCall<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooFewArguments => f.write_str("quota and duration must be given"),
+            Self::TooFewArguments => f.write_str("quota and duration are required"),
             Self::Argument(invalid) => invalid.fmt(f),
             Self::UnknownOption { name, options } => {
                 const SHOWN: usize = 32;
                 let name = name.get(..SHOWN).unwrap_or(name).escape_ascii();
-                let options = options.iter().map(|option| option.argument().name).collect::<Vec<_>>().join(", ");
-                write!(f, "'{name}' is no option of this command, which takes {options}")
+                write!(f, "unknown option '{name}'")?;
+                for (index, option) in options.iter().enumerate() {
+                    let before = match index {
+                        0 => ": expected ",
+                        _ if index + 1 == options.len() => " or ",
+                        _ => ", ",
+                    };
+                    write!(f, "{before}{}", option.argument().name)?;
+                }
+                Ok(())
             }
-            Self::OptionTwice(option) => write!(f, "{} may be given once only", option.argument().name),
+            Self::OptionTwice(option) => write!(f, "{} may be given only once", option.argument().name),
         }
     }
 }
