@@ -7,7 +7,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use premier_algorithms::{Algorithm, Clock, Cost, Outcome, LimitDuration, Quota, Sliding, Span, State, Timestamp, SlidingLimit};
+use premier_algorithms::{
+    Algorithm, Clock, Cost, LimitDuration, Outcome, Quota, Sliding, SlidingLimit, Span, State, Timestamp,
+};
 use premier_benches::contenders::{Limit, contenders};
 use redis::{Cmd, Connection};
 

@@ -27,9 +27,9 @@ const DURATION_MILLIS: i32 = 10_000;
 fn main() -> Result<(), Box<dyn Error>> {
     let quota = Quota::new(QUOTA.unsigned_abs().into())?;
     let duration = LimitDuration::new(Span::from_millis(DURATION_MILLIS.unsigned_abs().into()))?;
-    let fixed = FixedLimit { quota, duration: duration, start: WindowStart::FirstCall };
-    let sliding = SlidingLimit { quota, duration: duration };
-    let bucket = BucketLimit { quota, duration: duration, capacity: None, max_wait: None };
+    let fixed = FixedLimit { quota, duration, start: WindowStart::FirstCall };
+    let sliding = SlidingLimit { quota, duration };
+    let bucket = BucketLimit { quota, duration, capacity: None, max_wait: None };
 
     write::<Fixed>("fixed.svg", &fixed, &[Row::Requests, Row::Remaining], true)?;
     write::<Sliding>("sliding.svg", &sliding, &[Row::Requests, Row::Remaining], false)?;

@@ -122,8 +122,9 @@ fn load(module: &Module, register: fn(&Module) -> Result<(), LoadError>) -> Resu
     // SAFETY: the module is being loaded.
     unsafe { api!(RedisModule_SetModuleOptions(module.context, options.cast_signed())) };
     command::add_category(module.context);
-    propagation::subscribe(module.context)?;
     register(module)?;
+    // Last, as Redis 7.0 goes on sending events to a module whose loading fails after this.
+    propagation::subscribe(module.context)?;
     log(Level::Notice, concat!("premier ", env!("CARGO_PKG_VERSION"), " is loaded"));
     Ok(())
 }
