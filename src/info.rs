@@ -76,7 +76,8 @@ impl Count {
         Self(AtomicU64::new(0))
     }
 
-    /// A load and a store: an atomic addition would cost many times as much, and only one thread writes.
+    /// A load and a store: an atomic addition would cost many times as much, and only one thread
+    /// writes.
     #[inline]
     fn add(&self, amount: u64) {
         self.0.store(self.get().wrapping_add(amount), Ordering::Relaxed);

@@ -13,8 +13,9 @@
 //! | `CL.THROTTLE key max_burst count period [quantity]` | replies as redis-cell does; with `cell-compat yes` only |
 //! | `PREM key effect [key effect]…` | internal: applies the effect of an admitted call on replicas and from the AOF |
 //!
-//! The decisions are made in `algorithms/`, a crate that knows no server. `commands/` translates between Redis and the
-//! decisions. `server/` is a crate, too: it makes the server's C interface safe.
+//! The decisions are made in `algorithms/`, a crate that knows no server. `commands/` translates
+//! between Redis and the decisions. `server/` is a crate, too: it makes the server's C interface
+//! safe.
 
 mod commands;
 mod info;

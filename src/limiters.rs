@@ -1,5 +1,5 @@
-//! The limiters: an algorithm each, with its command, its data type and its counters, in one block; and `by_algorithm!`, the only
-//! place that tells them apart.
+//! The limiters: an algorithm each, with its command, its data type and its counters, in one block;
+//! and `by_algorithm!`, the only place that tells them apart.
 
 use std::ffi::CStr;
 
@@ -157,13 +157,14 @@ fn bucket(arguments: &Arguments) -> BucketLimit {
     }
 }
 
-/// Dispatches over the limiters. In what follows, the type `L` is in turn, or is the one of, [`Fixed`], [`Sliding`], [`Token`]
-/// and [`Leaky`]:
+/// Dispatches over the limiters. In what follows, the type `L` is in turn, or is the one of,
+/// [`Fixed`], [`Sliding`], [`Token`] and [`Leaky`]:
 ///
 /// - `by_algorithm!(each L => body)` runs the body for each limiter.
-/// - `by_algorithm!(name, L => value)` evaluates to the value for the limiter that the [`Name`] names.
-/// - `by_algorithm!(enum Any of Typed)` defines an enum with a variant for each limiter, which holds a `Typed<L>`;
-///   `enum Any<'a> of Typed` one that holds a `Typed<'a, L>`.
+/// - `by_algorithm!(name, L => value)` evaluates to the value for the limiter that the [`Name`]
+///   names.
+/// - `by_algorithm!(enum Any of Typed)` defines an enum with a variant for each limiter, which
+///   holds a `Typed<L>`; `enum Any<'a> of Typed` one that holds a `Typed<'a, L>`.
 /// - `by_algorithm!(name, L => Any of value)` evaluates to the variant that holds the value.
 /// - `by_algorithm!(any: Any, typed => value)` evaluates to the value for what the variant holds.
 macro_rules! by_algorithm {

@@ -1,5 +1,5 @@
-//! `PREMIER.ALL key algorithm quota duration [options] [AND key algorithm quota duration [options]]…`: one call of several
-//! limits, charged to all of them or to none.
+//! `PREMIER.ALL key algorithm quota duration [options] [AND key algorithm quota duration
+//! [options]]…`: one call of several limits, charged to all of them or to none.
 
 use std::ffi::CStr;
 

@@ -1,4 +1,5 @@
-//! `PREM key effect [key effect]…`: how replicas and the AOF receive the effects of admitted calls. Not for users.
+//! `PREM key effect [key effect]…`: how replicas and the AOF receive the effects of admitted calls.
+//! Not for users.
 
 use std::ffi::CStr;
 
@@ -14,8 +15,8 @@ use crate::limiters::{Limiter, Name, by_algorithm};
 const REFUSAL: &str =
     "effect must be what a PREMIER command of this version of premier, or of an older one, replicated";
 
-/// Puts the state of each effect into its key, or changes no key if one of the effects is invalid. Effects were decided
-/// elsewhere and are not judged again, whatever the keys hold.
+/// Puts the state of each effect into its key, or changes no key if one of the effects is invalid.
+/// Effects were decided elsewhere and are not judged again, whatever the keys hold.
 #[derive(Debug)]
 pub(crate) struct Apply;
 

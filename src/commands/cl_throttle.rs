@@ -1,4 +1,5 @@
-//! `CL.THROTTLE key max_burst count period [quantity]`: the command of redis-cell, decided by premier's token bucket.
+//! `CL.THROTTLE key max_burst count period [quantity]`: the command of redis-cell, decided by
+//! premier's token bucket.
 
 use std::ffi::CStr;
 use std::str;
@@ -74,9 +75,9 @@ fn throttle(call: &Call) -> Result<(), Error> {
     Ok(())
 }
 
-/// Converts a string of redis-cell. It is the theoretical arrival time, the moment at which the bucket will be empty, in
-/// nanoseconds since the Unix epoch. redis-cell writes 64 bits, which have 19 digits from 2001 to 2262, so any other string
-/// belongs to somebody else.
+/// Converts a string of redis-cell. It is the theoretical arrival time, the moment at which the
+/// bucket will be empty, in nanoseconds since the Unix epoch. redis-cell writes 64 bits, which have
+/// 19 digits from 2001 to 2262, so any other string belongs to somebody else.
 fn convert(string: &[u8], now: Now, limit: &BucketLimit) -> Option<BucketState> {
     const DIGITS: usize = 19;
     const NANOS_PER_MICRO: u64 = 1_000;
@@ -88,8 +89,8 @@ fn convert(string: &[u8], now: Now, limit: &BucketLimit) -> Option<BucketState> 
     Some(BucketState::empty_after(now.until(empty_at), now, limit))
 }
 
-/// Returns the reply of redis-cell: `limited`, `limit`, `remaining`, `retry after`, `reset`, times in seconds, rounded up; −1
-/// if there is nothing to wait for.
+/// Returns the reply of redis-cell: `limited`, `limit`, `remaining`, `retry after`, `reset`, times
+/// in seconds, rounded up; −1 if there is nothing to wait for.
 fn reply<Change>(decision: &Decision<Change>) -> [i64; 5] {
     let (limited, retry_after) = match decision.outcome {
         Outcome::Admitted { .. } => (0, -1),

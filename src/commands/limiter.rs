@@ -20,7 +20,8 @@ pub(super) fn decide<L: Limiter>(state: &L::State, now: Now, arguments: &Argumen
     }
 }
 
-/// Puts the decision on a call of this cost into effect: changes the first key, or reports that it limits the call.
+/// Puts the decision on a call of this cost into effect: changes the first key, or reports that it
+/// limits the call.
 #[inline]
 pub(super) fn settle<L: Limiter>(call: &Call, key: Key<L>, now: Now, decision: Decision<Change<L>>, cost: Cost) {
     L::counters().count(&decision, cost.get());
@@ -33,13 +34,15 @@ pub(super) fn settle<L: Limiter>(call: &Call, key: Key<L>, now: Now, decision: D
     }
 }
 
-/// Counts and publishes that a key has limited a call. No key may be open, as a subscriber may do anything with it.
+/// Counts and publishes that a key has limited a call. No key may be open, as a subscriber may do
+/// anything with it.
 pub(super) fn report_limited(call: &Call, key: KeyPosition, now: Now) {
     top::count(call, key, now);
     call.notify(key, c"premier.limited");
 }
 
-/// Returns the reply: `limited`, `limit`, `remaining`, `wait`, `reset`, times in milliseconds, rounded up.
+/// Returns the reply: `limited`, `limit`, `remaining`, `wait`, `reset`, times in milliseconds,
+/// rounded up.
 pub(super) fn reply<Change>(decision: &Decision<Change>) -> [i64; 5] {
     const NEVER: i64 = -1;
     let (limited, wait) = match decision.outcome {

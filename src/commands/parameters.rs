@@ -5,7 +5,8 @@ use std::iter;
 use premier_algorithms::{ALGORITHM, Argument, CallOption, DURATION, QUOTA, Values};
 use premier_server::{Parameter, ParameterKind, Presence};
 
-/// The parameters behind the key of a call with an algorithm, and with the options of all algorithms.
+/// The parameters behind the key of a call with an algorithm, and with the options of all
+/// algorithms.
 pub(super) fn parameters_by_algorithm() -> Vec<Parameter> {
     let algorithm = parameter(&ALGORITHM, Presence::Required);
     iter::once(algorithm).chain(parameters(CallOption::ALL)).collect()

@@ -1,4 +1,5 @@
-//! `PREMIER.FIXED`, `PREMIER.SLIDING`, `PREMIER.TOKEN` and `PREMIER.LEAKY`: one grammar, one reply, four algorithms.
+//! `PREMIER.FIXED`, `PREMIER.SLIDING`, `PREMIER.TOKEN` and `PREMIER.LEAKY`: one grammar, one reply,
+//! four algorithms.
 
 use std::ffi::CStr;
 use std::marker::PhantomData;

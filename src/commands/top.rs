@@ -1,4 +1,5 @@
-//! `PREMIER.TOP [count | RESET]`: the keys that were limited most in the last minutes, on this node.
+//! `PREMIER.TOP [count | RESET]`: the keys that were limited most in the last minutes, on this
+//! node.
 
 use std::cell::RefCell;
 use std::ffi::CStr;
@@ -19,12 +20,13 @@ static COUNT: Argument = argument!("count", "How many keys to answer", units fro
 
 const RESET: &str = "RESET";
 
-/// In each half-life, the first limited calls are counted one by one. Of those after them, one in [`SAMPLE`] counts for
-/// [`SAMPLE`].
+/// In each half-life, the first limited calls are counted one by one. Of those after them, one in
+/// [`SAMPLE`] counts for [`SAMPLE`].
 const EXACT_CALLS: u32 = 1_000;
 const SAMPLE: u32 = 8;
 
-/// The number of limited calls to skip before the next one is counted. Only the main thread changes it.
+/// The number of limited calls to skip before the next one is counted. Only the main thread changes
+/// it.
 static TO_SKIP: AtomicU32 = AtomicU32::new(0);
 
 thread_local! {
@@ -53,8 +55,8 @@ impl Limited {
         }
     }
 
-    /// Counts a call, and returns the number of calls to skip. It is random, as a fixed number would always skip the same one of
-    /// two keys that alternate.
+    /// Counts a call, and returns the number of calls to skip. It is random, as a fixed number
+    /// would always skip the same one of two keys that alternate.
     fn count(&mut self, key: &[u8], now: Timestamp) -> u32 {
         if now.since(self.exact_since) >= HALF_LIFE {
             (self.exact_since, self.exact_calls) = (now, EXACT_CALLS);
@@ -86,7 +88,8 @@ fn count_now(key: &[u8], now: Now) {
     }
 }
 
-/// Replies with pairs of a key and its count of limited calls, the highest first; or resets the counts.
+/// Replies with pairs of a key and its count of limited calls, the highest first; or resets the
+/// counts.
 #[derive(Debug)]
 pub(crate) struct Top;
 

@@ -69,7 +69,8 @@ impl From<InvalidCall<'_>> for Error {
 
 impl<'call> Call<'call> {
     /// # Safety
-    /// The server must have called the function of a command with these arguments, and that function must not have returned yet.
+    /// The server must have called the function of a command with these arguments, and that
+    /// function must not have returned yet.
     pub(crate) unsafe fn new(
         context: *mut raw::RedisModuleCtx,
         words: *mut *mut raw::RedisModuleString,
@@ -127,7 +128,8 @@ impl<'call> Call<'call> {
         texts(self.words.get(first..).unwrap_or_default())
     }
 
-    /// Returns whether this server takes writes only from its primary, and the call comes from elsewhere.
+    /// Returns whether this server takes writes only from its primary, and the call comes from
+    /// elsewhere.
     #[must_use]
     pub fn is_refused_by_replica(&self) -> bool {
         // SAFETY: the context is that of the running command.
@@ -198,11 +200,13 @@ impl<'call> Call<'call> {
     /// Publishes a keyspace notification of a module, if the server is configured to.
     pub fn notify(&self, key: KeyPosition, event: &CStr) {
         let kind = raw::REDISMODULE_NOTIFY_MODULE;
-        // SAFETY: it only reads a setting. Without this check a call would cost ten times as much where nothing is published.
+        // SAFETY: it only reads a setting. Without this check a call would cost ten times as much
+        // where nothing is published.
         if unsafe { api!(RedisModule_GetNotifyKeyspaceEvents()) } & kind == 0 {
             return;
         }
-        // SAFETY: the context and the key are those of the running command; the server copies the event.
+        // SAFETY: the context and the key are those of the running command; the server copies the
+        // event.
         unsafe { api!(RedisModule_NotifyKeyspaceEvent(self.context, kind, event.as_ptr(), self.key_name(key))) };
     }
 

@@ -11,8 +11,8 @@ thread_local! {
     static CLOCK: Cell<Clock> = const { Cell::new(Clock::new()) };
 }
 
-/// Returns the moment of the running command. It is the same for a whole transaction or script, except on servers before
-/// Redis 7.2, whose interface has no such clock.
+/// Returns the moment of the running command. It is the same for a whole transaction or script,
+/// except on servers before Redis 7.2, whose interface has no such clock.
 #[must_use]
 pub fn now() -> Now {
     // SAFETY: the pointer was filled in when the module was loaded; it is null on older servers.

@@ -56,7 +56,8 @@ pub enum Flags {
     Free,
     /// It is for operators, as it shows keys that the caller may have no access to.
     Operator,
-    /// It is for servers among themselves. It writes, but is not flagged `write`: `+@write` must not allow it.
+    /// It is for servers among themselves. It writes, but is not flagged `write`: `+@write` must
+    /// not allow it.
     Internal,
 }
 
@@ -135,8 +136,8 @@ pub(crate) fn add_category(context: *mut raw::RedisModuleCtx) {
     }
 }
 
-/// Puts a command into ACL categories. Servers put no command of a module into one by themselves, and before Redis 7.2 they
-/// cannot.
+/// Puts a command into ACL categories. Servers put no command of a module into one by themselves,
+/// and before Redis 7.2 they cannot.
 fn categorize(command: *mut raw::RedisModuleCommand, flags: Flags) {
     // SAFETY: the pointers were filled in before; they are null on older servers.
     let (add, put) = unsafe { (raw::RedisModule_AddACLCategory, raw::RedisModule_SetCommandACLCategories) };

@@ -154,7 +154,8 @@ impl Parameters {
 }
 
 impl Docs {
-    /// Gives the documentation and the key specification of a command to the server, which copies both.
+    /// Gives the documentation and the key specification of a command to the server, which copies
+    /// both.
     pub(crate) fn register(
         &self,
         command: *mut raw::RedisModuleCommand,
@@ -172,7 +173,8 @@ impl Docs {
             sizeof_keyspec: size_of::<raw::RedisModuleCommandKeySpec>(),
             sizeof_arg: size_of::<raw::RedisModuleCommandArg>(),
         };
-        // SAFETY: the type consists of integers and pointers, which may be zero. The server reads such an element as the end.
+        // SAFETY: the type consists of integers and pointers, which may be zero. The server reads
+        // such an element as the end.
         let end: raw::RedisModuleCommandKeySpec = unsafe { mem::zeroed() };
         let mut key_specs: Vec<_> = key_spec.into_iter().chain([end]).collect();
         let info = raw::RedisModuleCommandInfo {
@@ -186,8 +188,8 @@ impl Docs {
             key_specs: key_specs.as_mut_ptr(),
             args: parameters.list.as_mut_ptr(),
         };
-        // SAFETY: the module is being loaded, the command is one of its own, and all that `info` points to lives until the call
-        // returns. Lists end as the server expects.
+        // SAFETY: the module is being loaded, the command is one of its own, and all that `info`
+        // points to lives until the call returns. Lists end as the server expects.
         let status = unsafe { api!(RedisModule_SetCommandInfo(command, &raw const info)) };
         if status != OK {
             log(

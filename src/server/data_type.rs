@@ -1,4 +1,5 @@
-//! A native data type: the callbacks by which the server saves, loads, copies, moves and frees the state of a key.
+//! A native data type: the callbacks by which the server saves, loads, copies, moves and frees the
+//! state of a key.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::mem;
@@ -99,8 +100,8 @@ pub(crate) fn into_value<T: DataType>(state: T::State) -> *mut c_void {
 /// Returns the state in a value.
 ///
 /// # Safety
-/// `value` must come from [`into_value`] with the same type and must not have been freed. Nothing else may refer to it while the
-/// returned reference is in use.
+/// `value` must come from [`into_value`] with the same type and must not have been freed. Nothing
+/// else may refer to it while the returned reference is in use.
 pub(crate) unsafe fn state_of<'value, T: DataType>(value: *mut c_void) -> &'value mut T::State {
     // SAFETY: as above.
     unsafe { &mut *value.cast() }
@@ -125,7 +126,8 @@ unsafe extern "C" fn rdb_load<T: DataType>(rdb: *mut raw::RedisModuleIO, encodin
             return ptr::null_mut();
         }
         let mut len = 0;
-        // SAFETY: the server passed `rdb` to this callback. The buffer is null if the data ends too early.
+        // SAFETY: the server passed `rdb` to this callback. The buffer is null if the data ends too
+        // early.
         let buffer = unsafe { api!(RedisModule_LoadStringBuffer(rdb, &raw mut len)) };
         if buffer.is_null() {
             return ptr::null_mut();
@@ -165,8 +167,8 @@ unsafe extern "C" fn aof_rewrite<T: DataType>(
         let effect = Effect::new(T::LETTER, state, Expiry::NEVER);
         let bytes = effect.as_bytes();
         let command = Effect::COMMAND.as_ptr();
-        // SAFETY: the server passed `aof` and `key` to this callback. The format is a string and a buffer with its length; they
-        // live until the call returns.
+        // SAFETY: the server passed `aof` and `key` to this callback. The format is a string and a
+        // buffer with its length; they live until the call returns.
         unsafe { api!(RedisModule_EmitAOF(aof, command, c"sb".as_ptr(), key, bytes.as_ptr(), bytes.len())) };
     });
 }
@@ -242,8 +244,9 @@ pub struct Defrag(*mut raw::RedisModuleDefragCtx);
 impl Defrag {
     /// Returns the new place of an allocation if the server moved it.
     fn moved(&self, allocation: *mut c_void) -> Option<*mut c_void> {
-        // SAFETY: the context is that of the running callback. The allocation is alive and ours, from the server's allocator like
-        // all of this module. If another one is returned, the old one is gone.
+        // SAFETY: the context is that of the running callback. The allocation is alive and ours,
+        // from the server's allocator like all of this module. If another one is returned, the old
+        // one is gone.
         let moved = unsafe { api!(RedisModule_DefragAlloc(self.0, allocation)) };
         (!moved.is_null()).then_some(moved)
     }
@@ -258,7 +261,8 @@ impl Defrag {
             Some(moved) => ptr::slice_from_raw_parts_mut(moved.cast(), items.len()),
             None => items,
         };
-        // SAFETY: `items` is the slice's allocation or its replacement by the server, of the same size and content.
+        // SAFETY: `items` is the slice's allocation or its replacement by the server, of the same
+        // size and content.
         *slice = unsafe { Box::from_raw(items) };
     }
 }

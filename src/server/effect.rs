@@ -19,7 +19,8 @@ pub struct Expiry(Option<u64>);
 impl Expiry {
     pub(crate) const NEVER: Self = Self(None);
 
-    /// The expiry `span` from now. Rounded up to the server's milliseconds, as a key that expired early would be admitted anew.
+    /// The expiry `span` from now. Rounded up to the server's milliseconds, as a key that expired
+    /// early would be admitted anew.
     #[must_use]
     pub fn after(now: Now, span: Span) -> Self {
         Self(Some(now.millis_after(span)))
@@ -30,7 +31,8 @@ impl Expiry {
         self.0.map_or(-1, u64::cast_signed)
     }
 
-    /// The reverse of [`to_wire`](Self::to_wire). `None` for a moment later than any key of premier expires.
+    /// The reverse of [`to_wire`](Self::to_wire). `None` for a moment later than any key of premier
+    /// expires.
     pub(crate) fn from_wire(millis: i64) -> Option<Self> {
         match millis {
             -1 => Some(Self::NEVER),
@@ -58,8 +60,8 @@ const MAX_LEN: usize = HEADER_LEN + Log::MAX_ENCODED_LEN;
 pub struct Effect(ArrayVec<u8, MAX_LEN>);
 
 impl Effect {
-    /// The command that applies effects. Its name is short: for each admitted call, servers look it up letter by letter and
-    /// write it to the AOF.
+    /// The command that applies effects. Its name is short: for each admitted call, servers look it
+    /// up letter by letter and write it to the AOF.
     pub const COMMAND: &CStr = c"PREM";
 
     /// The largest number of effects, each on a key of its own, that one call may have.

@@ -40,7 +40,8 @@ impl SectionWriter {
 
 unsafe extern "C" fn write<S: InfoSection>(context: *mut raw::RedisModuleInfoCtx, _is_for_crash: c_int) {
     panics::catch(|| {
-        // SAFETY: the server passes the context. The status is an error if the client did not ask for this section.
+        // SAFETY: the server passes the context. The status is an error if the client did not ask
+        // for this section.
         let is_wanted = unsafe { api!(RedisModule_InfoAddSection(context, c"calls".as_ptr())) } == OK;
         if is_wanted {
             S::write(&SectionWriter(context));

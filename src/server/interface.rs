@@ -1,7 +1,7 @@
 //! The functions of the server's C interface.
 //!
-//! They are pointers that the server fills in before anything else runs. [`api!`] calls those that every supported server has;
-//! the few newer ones are looked up before each use.
+//! They are pointers that the server fills in before anything else runs. [`api!`] calls those that
+//! every supported server has; the few newer ones are looked up before each use.
 
 use std::ffi::c_int;
 

@@ -69,15 +69,16 @@ impl<'call, T: DataType, M: Mode> Key<'call, T, M> {
         if self.value.is_null() {
             &self.fresh
         } else {
-            // SAFETY: `value_of` returned the value for this type, the key is open, and nothing else runs meanwhile.
+            // SAFETY: `value_of` returned the value for this type, the key is open, and nothing
+            // else runs meanwhile.
             unsafe { state_of::<T>(self.value) }
         }
     }
 }
 
 impl<'call, T: DataType> Key<'call, T> {
-    /// Opens a key that may hold a string. If `state` makes a state of that string, the key counts as holding that state, and
-    /// the first change replaces the string.
+    /// Opens a key that may hold a string. If `state` makes a state of that string, the key counts
+    /// as holding that state, and the first change replaces the string.
     ///
     /// # Errors
     /// If the key holds a value of another type, or a string of which `state` makes nothing.
@@ -117,8 +118,8 @@ impl<'call, T: DataType> Key<'call, T> {
         }
     }
 
-    /// Returns units to the key, replicates the effect, and returns how many units that were. A key of which nothing is used any
-    /// more is deleted.
+    /// Returns units to the key, replicates the effect, and returns how many units that were. A key
+    /// of which nothing is used any more is deleted.
     #[must_use]
     pub fn refund(self, now: Now, units: Units) -> u64 {
         if self.value.is_null() {
@@ -201,7 +202,8 @@ impl<'call> OpenKey<'call> {
         Self { call, position, key }
     }
 
-    /// Returns the data type of the value. Null if the key is empty, or if the type is one of the server's own.
+    /// Returns the data type of the value. Null if the key is empty, or if the type is one of the
+    /// server's own.
     fn data_type(&self) -> *mut raw::RedisModuleType {
         // SAFETY: the key is open, or null.
         unsafe { api!(RedisModule_ModuleTypeGetType(self.key)) }
@@ -224,16 +226,19 @@ impl<'call> OpenKey<'call> {
     /// Returns the content of a key that is not empty, if it is a string.
     fn string(&self) -> Option<&[u8]> {
         let (mut len, mode) = (0, raw::REDISMODULE_READ.cast_signed());
-        // SAFETY: the key is open, and not empty. The pointer is null if the key holds something else.
+        // SAFETY: the key is open, and not empty. The pointer is null if the key holds something
+        // else.
         let bytes = unsafe { api!(RedisModule_StringDMA(self.key, &raw mut len, mode)) };
-        // SAFETY: the string has that many bytes, and does not change before the key is written to, which consumes `self`.
+        // SAFETY: the string has that many bytes, and does not change before the key is written to,
+        // which consumes `self`.
         (!bytes.is_null()).then(|| unsafe { slice::from_raw_parts(bytes.cast_const().cast(), len) })
     }
 
     /// Replaces what the key holds by a new value.
     fn put<T: DataType>(&self, state: T::State) -> *mut c_void {
         let value = into_value::<T>(state);
-        // SAFETY: the key is open for writing. The value is of that type, and belongs to the server from now on.
+        // SAFETY: the key is open for writing. The value is of that type, and belongs to the server
+        // from now on.
         unsafe { api!(RedisModule_ModuleTypeSetValue(self.key, T::handle().get(), value)) };
         value
     }

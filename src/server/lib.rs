@@ -1,12 +1,14 @@
-//! The server's C interface, made safe. All unsafe code of premier is in this crate; above it there are bytes, integers and
-//! the types of `premier-algorithms`.
+//! The server's C interface, made safe. All unsafe code of premier is in this crate; above it there
+//! are bytes, integers and the types of `premier-algorithms`.
 //!
-//! A crate becomes a module of the server with [`module!`], which names the function that registers its settings, data types
-//! and [commands](Command).
+//! A crate becomes a module of the server with [`module!`], which names the function that registers
+//! its settings, data types and [commands](Command).
 //!
 //! Every unsafe block here relies on this:
-//! - The server fills in the functions of the interface before anything else runs: see [`interface`].
-//! - Commands and callbacks run on the server's main thread, one at a time. Only freeing a value may happen on another thread.
+//! - The server fills in the functions of the interface before anything else runs: see
+//!   [`interface`].
+//! - Commands and callbacks run on the server's main thread, one at a time. Only freeing a value
+//!   may happen on another thread.
 //! - No panic leaves a function that the server calls: see [`panics`].
 
 #![expect(unsafe_code, reason = "this crate is its home")]
@@ -53,6 +55,7 @@ pub mod entry {
 
 use redis_module::alloc::RedisAlloc;
 
-/// All memory of the module comes from the server's allocator, so that INFO, maxmemory and active defragmentation see it.
+/// All memory of the module comes from the server's allocator, so that INFO, maxmemory and active
+/// defragmentation see it.
 #[global_allocator]
 static ALLOCATOR: RedisAlloc = RedisAlloc;

@@ -26,7 +26,8 @@ impl Level {
 /// Logs a line.
 pub(crate) fn log(level: Level, line: &str) {
     let line = printable(line);
-    // SAFETY: a null context is allowed; the format takes one string, which lives until the call returns.
+    // SAFETY: a null context is allowed; the format takes one string, which lives until the call
+    // returns.
     unsafe { api!(RedisModule_Log(ptr::null_mut(), level.name().as_ptr(), c"%s".as_ptr(), line.as_ptr())) }
 }
 

@@ -24,10 +24,12 @@ pub struct Module<'load> {
 }
 
 impl Module<'_> {
-    /// Registers settings and lets the server set them, before anything that depends on them is registered.
+    /// Registers settings and lets the server set them, before anything that depends on them is
+    /// registered.
     ///
     /// # Errors
-    /// If the server refuses one, or if the configuration or `loadmodule` has an invalid value for it.
+    /// If the server refuses one, or if the configuration or `loadmodule` has an invalid value for
+    /// it.
     pub fn settings(&self, settings: &[Setting]) -> Result<(), LoadError> {
         settings::register(self.context, settings, strings::texts(self.arguments))
     }
@@ -57,8 +59,8 @@ impl Module<'_> {
     }
 }
 
-/// Makes a crate the module that the server loads: `premier_server::module!(register)`, where `register` is a
-/// `fn(&Module) -> Result<(), LoadError>`.
+/// Makes a crate the module that the server loads: `premier_server::module!(register)`, where
+/// `register` is a `fn(&Module) -> Result<(), LoadError>`.
 #[macro_export]
 macro_rules! module {
     ($register:path) => {
@@ -81,7 +83,8 @@ macro_rules! module {
 /// Loads the module, whose content `register` registers.
 ///
 /// # Safety
-/// The server must have called `RedisModule_OnLoad` with these arguments, and that function must not have returned yet.
+/// The server must have called `RedisModule_OnLoad` with these arguments, and that function must
+/// not have returned yet.
 pub unsafe fn on_load(
     context: *mut raw::RedisModuleCtx,
     arguments: *mut *mut raw::RedisModuleString,
@@ -117,7 +120,8 @@ fn load(module: &Module, register: fn(&Module) -> Result<(), LoadError>) -> Resu
     if let Some(name) = missing_function() {
         return Err(LoadError::Interface(name));
     }
-    // The server refuses a corrupt RDB file or RESTORE payload, and a key counts as modified only when we say so.
+    // The server refuses a corrupt RDB file or RESTORE payload, and a key counts as modified only
+    // when we say so.
     let options = raw::REDISMODULE_OPTIONS_HANDLE_IO_ERRORS | raw::REDISMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED;
     // SAFETY: the module is being loaded.
     unsafe { api!(RedisModule_SetModuleOptions(module.context, options.cast_signed())) };

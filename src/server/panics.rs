@@ -11,8 +11,8 @@ pub(crate) fn log_panics() {
     }));
 }
 
-/// Returns the result of `body`, or `None` if it panics. A panic leaves no state half changed, as each change of a key's
-/// state is made in one step.
+/// Returns the result of `body`, or `None` if it panics. A panic leaves no state half changed, as
+/// each change of a key's state is made in one step.
 pub(crate) fn catch<T>(body: impl FnOnce() -> T) -> Option<T> {
     panic::catch_unwind(AssertUnwindSafe(body)).ok()
 }

@@ -1,9 +1,10 @@
 //! Whether effects have to be propagated: to a replica, to the replication backlog, or to the AOF.
 //!
-//! Where nothing receives effects, the module does not even make them, which saves a quarter of an admitted call. A new
-//! replica or AOF begins with a snapshot by a forked child and needs the effects from that fork on, so propagation is needed
-//! from each fork on. A server that changes its role may already have a backlog, from which others continue without a
-//! snapshot, so propagation is needed from each change of role on, too. It ends only when the server itself reports no AOF,
+//! Where nothing receives effects, the module does not even make them, which saves a quarter of an
+//! admitted call. A new replica or AOF begins with a snapshot by a forked child and needs the
+//! effects from that fork on, so propagation is needed from each fork on. A server that changes its
+//! role may already have a backlog, from which others continue without a snapshot, so propagation
+//! is needed from each change of role on, too. It ends only when the server itself reports no AOF,
 //! no replica and no backlog. In a cluster it never ends, as slots move in further ways.
 
 use std::ffi::{CStr, c_int, c_void};
@@ -14,7 +15,8 @@ use redis_module::raw;
 use crate::interface::{OK, api};
 use crate::load_error::LoadError;
 
-/// Needed until the server reports otherwise: it may have had a backlog before it loaded the module.
+/// Needed until the server reports otherwise: it may have had a backlog before it loaded the
+/// module.
 static IS_NEEDED: AtomicBool = AtomicBool::new(true);
 
 /// Returns whether something may receive effects.
@@ -27,7 +29,8 @@ pub fn is_needed() -> bool {
 pub(crate) fn subscribe(context: *mut raw::RedisModuleCtx) -> Result<(), LoadError> {
     let subscribe = |event, callback: EventCallback| {
         let event = raw::RedisModuleEvent { id: event, dataver: 1 };
-        // SAFETY: the module is being loaded; the callbacks have the signature of all callbacks of events.
+        // SAFETY: the module is being loaded; the callbacks have the signature of all callbacks of
+        // events.
         unsafe { api!(RedisModule_SubscribeToServerEvent(context, event, Some(callback))) }
     };
     let statuses = [
@@ -71,7 +74,8 @@ fn nothing_receives(context: *mut raw::RedisModuleCtx) -> bool {
 
 /// Returns whether INFO reports neither a replica, in any state, nor a backlog.
 fn has_no_replication(context: *mut raw::RedisModuleCtx) -> bool {
-    // SAFETY: the context is that of the running callback; the returned data is freed below, exactly once.
+    // SAFETY: the context is that of the running callback; the returned data is freed below,
+    // exactly once.
     let info = unsafe { api!(RedisModule_GetServerInfo(context, c"replication".as_ptr())) };
     let is_zero = |field: &CStr| {
         let mut error: c_int = OK;

@@ -23,8 +23,8 @@ pub(crate) fn replicate(call: &Call, key: KeyPosition, effect: impl FnOnce() -> 
 fn replicate_effect(call: &Call, key: KeyPosition, effect: &Effect) {
     let bytes = effect.as_bytes();
     let (context, command, name) = (call.context(), Effect::COMMAND.as_ptr(), call.key_name(key));
-    // SAFETY: the context and the key are those of the running command. The format is a string and a buffer with its length,
-    // which the server copies.
+    // SAFETY: the context and the key are those of the running command. The format is a string and
+    // a buffer with its length, which the server copies.
     unsafe { api!(RedisModule_Replicate(context, command, c"sb".as_ptr(), name, bytes.as_ptr(), bytes.len())) };
 }
 
@@ -36,14 +36,14 @@ pub(crate) fn replicate_deletion(call: &Call, key: KeyPosition) {
     call.signal_modified(key);
 }
 
-/// Counts a change towards save points where nothing receives effects. The cheapest way to do so replicates the call, which
-/// reaches nothing.
+/// Counts a change towards save points where nothing receives effects. The cheapest way to do so
+/// replicates the call, which reaches nothing.
 fn count_change(call: &Call) {
     call.replicate_verbatim();
 }
 
-/// The effects of one call on several keys. Dropping it replicates all of them in one command, even during a panic, as each
-/// change made here has to be made there.
+/// The effects of one call on several keys. Dropping it replicates all of them in one command, even
+/// during a panic, as each change made here has to be made there.
 #[derive(Debug)]
 pub struct Effects<'call> {
     call: &'call Call<'call>,
@@ -79,8 +79,8 @@ impl Drop for Effects<'_> {
         }
         let (words, len) = (self.words.as_ptr(), self.words.len());
         let (context, command) = (self.call.context(), Effect::COMMAND.as_ptr());
-        // SAFETY: the context and the keys are those of the running command, and the effects are alive. The format is an array
-        // of strings with its length; the server keeps what it needs.
+        // SAFETY: the context and the keys are those of the running command, and the effects are
+        // alive. The format is an array of strings with its length; the server keeps what it needs.
         unsafe { api!(RedisModule_Replicate(context, command, c"v".as_ptr(), words, len)) };
         for effect in self.words.iter().skip(1).step_by(2) {
             // SAFETY: `add` made it, and it is freed here, exactly once.

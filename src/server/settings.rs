@@ -1,5 +1,6 @@
-//! Settings: `CONFIG SET premier.name value`, a line `premier.name value` in redis.conf, or `name value` as arguments of
-//! `loadmodule`. A line in the file, also one by CONFIG REWRITE, takes precedence over an argument of `loadmodule`.
+//! Settings: `CONFIG SET premier.name value`, a line `premier.name value` in redis.conf, or `name
+//! value` as arguments of `loadmodule`. A line in the file, also one by CONFIG REWRITE, takes
+//! precedence over an argument of `loadmodule`.
 
 use std::ffi::{CStr, c_char, c_int, c_longlong, c_void};
 use std::fmt;
@@ -84,8 +85,9 @@ impl Setting {
                 let (default, max) = (c_longlong::from(default), c_longlong::from(number.max));
                 let (get, set) = (Some(get_number as GetNumber), Some(set_number as SetNumber));
                 let (flags, this) = (raw::REDISMODULE_CONFIG_DEFAULT, ptr::from_ref(number).cast_mut().cast());
-                // SAFETY: the module is being loaded. The server copies the name and passes `this`, which lives as long as the
-                // module, to the two functions, which read it as the type that it is.
+                // SAFETY: the module is being loaded. The server copies the name and passes `this`,
+                // which lives as long as the module, to the two functions, which read it as the
+                // type that it is.
                 unsafe {
                     api!(RedisModule_RegisterNumericConfig(context, name, default, flags, 0, max, get, set, None, this))
                 }
