@@ -1,8 +1,7 @@
 //! Draws the pictures of docs/algorithms.md: `make pictures` writes docs/algorithms/*.svg.
 //!
-//! Each picture shows one algorithm under three kinds of traffic, which are the same for all four, as
-//! is the limit. The algorithms are those that the server runs, so a picture shows what really
-//! happens.
+//! Each picture shows one algorithm under three kinds of traffic. Traffic and limit are the same in
+//! all pictures, and the algorithms are those that the server runs.
 
 mod draw;
 mod replay;

@@ -53,7 +53,7 @@ impl Replay {
                     Outcome::Limited { .. } => replay.limited.push(at),
                 }
             }
-            // A call that is looked at but not made finds what remains, less its own unit if it fits.
+            // The decision on one more call says what would remain after it.
             let look = A::decide(&state, now, limit, Cost::ONE);
             let own = i32::from(matches!(look.outcome, Outcome::Admitted { .. }));
             let remaining = i32::try_from(look.remaining).expect("quotas in the pictures are small") + own;
