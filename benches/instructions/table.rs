@@ -23,11 +23,11 @@ const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/instructions.md");
 
 const TEXT: &str = "# Instructions a call
 
-What one call takes on the server in all: reading the command, deciding, replying, and replicating to
-an AOF or a replica. Callgrind counts it over 20,000 calls, pipelined 500 deep on 1,000 keys.
-`make instructions` compares a dozen of these figures with this table, and CI fails when one has grown
-by more than 3%; `make instructions WRITE=yes` measures all of them and writes the table. Figures
-repeat to half a percent on the same server and compiler.
+What one call takes on the server in all: reading the command, deciding, replying, and replicating
+to an AOF or a replica. Callgrind counts it over 20,000 calls, pipelined 500 deep on 1,000 keys.
+`make instructions` compares a dozen of these figures with this table, and CI fails when one has
+grown by more than 3%; `make instructions WRITE=yes` measures all of them and writes the table.
+Figures repeat to half a percent on the same server and compiler.
 ";
 
 impl Table {
@@ -84,7 +84,7 @@ impl Table {
         let mut line = |line: String| writeln!(text, "{line}").expect("a String takes everything");
         line(String::new());
         let (commit, compiler, valgrind) = (commit(), compiler(), output("valgrind", &["--version"]));
-        line(format!("Measured on {commit}: {}, {compiler}, {valgrind}.", self.server));
+        line(format!("Measured on {commit}: {},\n{compiler}, {valgrind}.", self.server));
         line(String::new());
         let columns = Listener::ALL.map(Listener::name).join(" | ");
         line(format!("| call | {columns} |"));

@@ -19,7 +19,7 @@ impl Table {
         let (commit, date, server) = (origin::commit(), origin::date(), origin::server(server));
         let (compiler, processor) = (origin::compiler(), origin::processor());
         let mut table =
-            Self { name, markdown: format!("Measured on {commit}, {date}: {server}, {compiler}, {processor}.\n\n") };
+            Self { name, markdown: format!("Measured on {commit}, {date}: {server},\n{compiler}, {processor}.\n\n") };
         table.row(columns);
         let figures = " ---: |".repeat(columns.len() - 1);
         writeln!(table.markdown, "| --- |{figures}").expect("a String takes everything");

@@ -16,6 +16,7 @@ use crate::tools::patience::wait_until;
 use crate::tools::random::random;
 use crate::tools::replica::{assert_alike, is_master};
 use crate::tools::skipped::skipped;
+use crate::tools::strength::at_strength;
 
 const MASTERS: usize = 3;
 
@@ -133,14 +134,13 @@ fn master_and_replica(cluster: &Cluster) -> (usize, usize) {
 
 #[test]
 fn a_master_that_is_killed_under_load_loses_nothing_that_its_replica_had() {
-    const KILLS: usize = 3;
     let mut random = random();
     let mut cluster = Cluster::start_with_replicas(
         MASTERS,
         &[("cluster-node-timeout", "1000"), ("propagation-error-behavior", "panic")],
     );
     let (mut master, mut replica) = master_and_replica(&cluster);
-    for round in 0..KILLS {
+    for round in 0..at_strength(3) {
         let callers = Caller::all(round);
         fill(&cluster.nodes()[master]);
         thread::scope(|scope| {

@@ -1,7 +1,7 @@
 //! Tests that depend on real time: on a busy machine they would fail.
 //!
-//! `make test` and `scripts/test-matrix` find them by the name of this module and run them alone, after
-//! all others.
+//! `make test` and `scripts/test-matrix` find them by the name of this module and run them alone,
+//! after all others.
 
 mod cluster_faults;
 mod time;
