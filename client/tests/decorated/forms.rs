@@ -41,20 +41,20 @@ async fn the_error_is_the_users_own_by_an_alias_of_result() {
     assert_eq!(error.key(), Some("premier:decorated::forms:charge:token:1"));
 }
 
-const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
 const ONE: u64 = 1;
 
-#[sliding_window(quota = ONE, duration = MINUTE, cost = ONE, on_limit = None)]
+#[sliding_window(quota = ONE, duration = HOUR, cost = ONE, on_limit = None)]
 fn value_instead() -> Option<u8> {
     Some(1)
 }
 
-#[sliding_window(quota = 1, duration = "1m", on_limit = format!("not now: {}", error.kind() == ErrorKind::QuotaExceeded))]
+#[sliding_window(quota = 1, duration = "1h", on_limit = format!("not now: {}", error.kind() == ErrorKind::QuotaExceeded))]
 fn told_by_the_error() -> impl Display {
     "now".to_owned()
 }
 
-#[sliding_window(quota = 1, duration = "1m", key = |key| key, on_limit = key)]
+#[sliding_window(quota = 1, duration = "1h", key = |key| key, on_limit = key)]
 fn echo(key: &'static str) -> &'static str {
     let _ = key;
     "admitted"
@@ -104,7 +104,7 @@ fn a_call_that_waits_in_vain_panics_if_there_is_no_error_to_return() {
     waits_in_vain_and_panics();
 }
 
-#[leaky_bucket(quota = 10, duration = "1s", capacity = 2, max_wait = "1ms")]
+#[leaky_bucket(quota = 1, duration = "1h", capacity = 2, max_wait = "1ms")]
 async fn impatient() -> Result<(), Error> {
     Ok(())
 }

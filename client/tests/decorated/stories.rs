@@ -43,66 +43,110 @@ pub(crate) fn identity<T>(value: T) -> T {
     value
 }
 
-/// When a limited call is told to come back.
-fn retry_after(result: Result<(), Error>) -> Duration {
+fn retry_after_any(result: Result<(), Error>) -> RetryAfter {
     let error = result.expect_err("the call is limited");
     assert_eq!(error.kind(), ErrorKind::QuotaExceeded, "{error}");
-    match error.decision().and_then(|decision| decision.retry_after()) {
-        Some(RetryAfter::After(after)) => after,
-        other => panic!("it has to come back: {other:?}"),
+    error.decision().and_then(|decision| decision.retry_after()).expect("a limited call has a wait")
+}
+
+/// The wait of a limited call.
+fn retry_after(result: Result<(), Error>) -> Duration {
+    match retry_after_any(result) {
+        RetryAfter::After(after) => after,
+        RetryAfter::Never => panic!("it has to come back"),
     }
 }
 
 fn three_pass_and_the_fourth_is_limited(call: impl Fn() -> Result<(), Error>) {
+    let start = Instant::now();
     for _ in 0..3 {
         call().expect("three pass");
     }
     let after = retry_after(call());
-    assert!(after > Duration::from_secs(50), "{after:?}");
+    assert!(after <= HOUR && after + start.elapsed() >= HOUR, "{after:?}");
 }
 
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+/// What the clocks of the client and the server may differ by.
+const TICK: Duration = Duration::from_millis(5);
+
+/// Calls until a call is limited. At least `admitted` calls pass, and more of them only on a machine that is slow: one for each
+/// `interval` since `start`. Returns when the limited call was made, and its wait.
+fn use_up(
+    call: &impl Fn() -> Result<(), Error>,
+    admitted: u32,
+    interval: Duration,
+    start: Instant,
+) -> (Instant, Duration) {
+    let mut passed = 0;
+    loop {
+        let asked = Instant::now();
+        let result = call();
+        if result.is_err() {
+            assert!(passed >= admitted, "only {passed} of {admitted} calls pass");
+            return (asked, retry_after(result));
+        }
+        passed += 1;
+        let elapsed = start.elapsed();
+        let most = u128::from(admitted) + (elapsed + TICK).as_micros() / interval.as_micros();
+        assert!(u128::from(passed) <= most, "{passed} calls pass within {elapsed:?}");
+    }
+}
+
+/// Two in each 400 ms.
 fn after_the_wait_it_passes_again(call: impl Fn() -> Result<(), Error>) {
-    for _ in 0..2 {
-        call().expect("two pass");
-    }
-    thread::sleep(retry_after(call()));
-    for _ in 0..2 {
-        call().expect("in the next window two pass");
-    }
-    retry_after(call());
+    let interval = Duration::from_millis(200);
+    let (asked, wait) = use_up(&call, 2, interval, Instant::now());
+    thread::sleep(wait);
+    use_up(&call, 2, interval, asked + wait);
 }
 
 /// Capacity 3, and one leaves every 200 ms.
-fn of_six_at_once_three_go_one_after_the_other(call: impl Fn() -> Result<(), Error> + Sync) {
+fn of_three_at_once_one_goes_at_a_time(call: impl Fn() -> Result<(), Error> + Sync) {
     let start = Instant::now();
-    let mut went: Vec<Option<Duration>> = thread::scope(|scope| {
-        let calls: Vec<_> = (0..6).map(|_| scope.spawn(|| call().ok().map(|()| start.elapsed()))).collect();
+    let mut went: Vec<Duration> = thread::scope(|scope| {
+        let call = || {
+            call().expect("three fit");
+            start.elapsed()
+        };
+        let calls: Vec<_> = (0..3).map(|_| scope.spawn(call)).collect();
         calls.into_iter().map(|call| call.join().expect("no panic")).collect()
     });
     went.sort();
-    assert!(went[..3].iter().all(Option::is_none), "three are limited: {went:?}");
-    for (turn, went) in went[3..].iter().flatten().enumerate() {
-        let turn = Duration::from_millis(200) * u32::try_from(turn).expect("there are three");
+    for (turn, went) in (0..).zip(went) {
+        let turn = Duration::from_millis(200) * turn;
         // Their order is that of the store, and a turn is counted from the first call that came to it.
-        assert!(*went + Duration::from_millis(5) >= turn, "before its turn: {went:?} of {turn:?}");
+        assert!(went + TICK >= turn, "before its turn: {went:?} of {turn:?}");
     }
-    assert_eq!(went[3..].iter().flatten().count(), 3, "three go: {went:?}");
 }
 
+/// Capacity 3, and one leaves every hour.
+fn of_six_at_once_the_first_fills_the_bucket(call: impl Fn(u64) -> Result<(), Error> + Sync) {
+    let start = Instant::now();
+    assert_eq!(retry_after_any(call(4)), RetryAfter::Never);
+    let passed = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| passed.fetch_add(call(3).is_ok().into(), Ordering::Relaxed));
+        }
+    });
+    assert_eq!(passed.into_inner(), 1);
+    let after = retry_after(call(1));
+    assert!(after <= HOUR && after + start.elapsed() >= HOUR, "{after:?}");
+}
+
+/// Three tokens, and one comes back every 500 ms.
 fn a_token_comes_back_before_the_duration_is_over(call: impl Fn() -> Result<(), Error>) {
-    for _ in 0..3 {
-        call().expect("three pass");
-    }
-    let after = retry_after(call());
-    assert!(after <= Duration::from_millis(500), "a third of the duration: {after:?}");
-    thread::sleep(after);
-    call().expect("one token is back");
-    retry_after(call());
+    let interval = Duration::from_millis(500);
+    let (asked, wait) = use_up(&call, 3, interval, Instant::now());
+    assert!(wait <= interval, "a third of the duration: {wait:?}");
+    thread::sleep(wait);
+    use_up(&call, 1, interval, asked + wait);
 }
 
 fn a_quota_of_nothing_limits_all(call: impl Fn() -> Result<(), Error>) {
-    let error = call().expect_err("all calls are limited");
-    assert_eq!(error.decision().and_then(|decision| decision.retry_after()), Some(RetryAfter::Never));
+    assert_eq!(retry_after_any(call()), RetryAfter::Never);
 }
 
 fn custom_keys_count_apart(call: impl Fn(&str) -> Result<(), Error>) {
@@ -142,28 +186,28 @@ macro_rules! stories {
         mod $name {
             use super::*;
 
-            #[fixed_window(quota = 3, duration = "1m", throttler = $throttler)]
-            $($async)? fn three_a_minute() -> Result<(), Error> {
+            #[fixed_window(quota = 3, duration = "1h", throttler = $throttler)]
+            $($async)? fn three_in_a_window() -> Result<(), Error> {
                 Ok(())
             }
 
             #[test]
             fn of_a_function() {
-                three_pass_and_the_fourth_is_limited(|| $run(three_a_minute()));
+                three_pass_and_the_fourth_is_limited(|| $run(three_in_a_window()));
             }
 
             struct Service;
 
             impl Service {
-                #[fixed_window(quota = 3, duration = "1m", throttler = $throttler)]
-                $($async)? fn three_a_minute(&self) -> Result<(), Error> {
+                #[fixed_window(quota = 3, duration = "1h", throttler = $throttler)]
+                $($async)? fn three_in_a_window(&self) -> Result<(), Error> {
                     Ok(())
                 }
             }
 
             #[test]
             fn of_a_method() {
-                three_pass_and_the_fourth_is_limited(|| $run(Service.three_a_minute()));
+                three_pass_and_the_fourth_is_limited(|| $run(Service.three_in_a_window()));
             }
 
             #[fixed_window(quota = 2, duration = "400ms", throttler = $throttler)]
@@ -183,7 +227,18 @@ macro_rules! stories {
 
             #[test]
             fn in_a_queue() {
-                of_six_at_once_three_go_one_after_the_other(|| $run(one_after_the_other()));
+                of_three_at_once_one_goes_at_a_time(|| $run(one_after_the_other()));
+            }
+
+            #[leaky_bucket(quota = 1, duration = "1h", capacity = 3, cost = units, throttler = $throttler)]
+            $($async)? fn fill(units: u64) -> Result<(), Error> {
+                let _ = units;
+                Ok(())
+            }
+
+            #[test]
+            fn in_a_queue_that_is_full() {
+                of_six_at_once_the_first_fills_the_bucket(|units| $run(fill(units)));
             }
 
             #[token_bucket(quota = 3, duration = "1500ms", throttler = $throttler)]
@@ -206,7 +261,7 @@ macro_rules! stories {
                 a_quota_of_nothing_limits_all(|| $run(nobody()));
             }
 
-            #[token_bucket(quota = 1, duration = "1m", key = |user| user, throttler = $throttler)]
+            #[token_bucket(quota = 1, duration = "1h", key = |user| user, throttler = $throttler)]
             $($async)? fn one_each(user: &str) -> Result<(), Error> {
                 let _ = user;
                 Ok(())
@@ -217,12 +272,12 @@ macro_rules! stories {
                 custom_keys_count_apart(|user| $run(one_each(user)));
             }
 
-            #[fixed_window(quota = 1, duration = "1m", keyspace = "stories-one", throttler = $throttler)]
+            #[fixed_window(quota = 1, duration = "1h", keyspace = "stories-one", throttler = $throttler)]
             $($async)? fn in_one() -> Result<(), Error> {
                 Ok(())
             }
 
-            #[fixed_window(quota = 1, duration = "1m", keyspace = "stories-one2", throttler = $throttler)]
+            #[fixed_window(quota = 1, duration = "1h", keyspace = "stories-one2", throttler = $throttler)]
             $($async)? fn in_other() -> Result<(), Error> {
                 Ok(())
             }
