@@ -1,9 +1,11 @@
-//! What stands in the brackets of an attribute: `name = value, …`.
+//! The arguments of an attribute: `name = value, …`.
 
 use proc_macro2::Span;
 use syn::parse::{Parse, ParseStream};
 use syn::punctuated::Punctuated;
 use syn::{Error, Expr, Ident, Result, Token};
+
+use crate::algorithm::{self, ALGORITHMS};
 
 struct Argument {
     name: Ident,
@@ -18,7 +20,7 @@ impl Parse for Argument {
     }
 }
 
-/// Arguments, each of which is one of those that there are and given once only.
+/// Arguments that their attribute knows, each given at most once.
 pub(crate) struct Arguments {
     given: Vec<Argument>,
 }
@@ -29,11 +31,10 @@ impl Arguments {
         for argument in Punctuated::<Argument, Token![,]>::parse_terminated(input)? {
             let name = &argument.name;
             if !known.iter().any(|known| name == known) {
-                let known = known.join(", ");
-                return Err(Error::new(name.span(), format!("no argument of this attribute, which takes {known}")));
+                return Err(Error::new(name.span(), unknown(name, known)));
             }
             if given.iter().any(|other| other.name == *name) {
-                return Err(Error::new(name.span(), format!("{name} may be given once only")));
+                return Err(Error::new(name.span(), format!("`{name}` may be given only once")));
             }
             given.push(argument);
         }
@@ -45,12 +46,17 @@ impl Arguments {
         Some(self.given.swap_remove(index).value)
     }
 
-    /// The first of these that is given, as it is written.
-    pub(crate) fn name_of(&self, names: &[&str]) -> Option<&Ident> {
-        self.given.iter().map(|argument| &argument.name).find(|given| names.iter().any(|name| given == name))
-    }
-
     pub(crate) fn require(&mut self, name: &str, example: &str) -> Result<Expr> {
-        self.take(name).ok_or_else(|| Error::new(Span::call_site(), format!("{name} is missing: {example}")))
+        self.take(name)
+            .ok_or_else(|| Error::new(Span::call_site(), format!("missing argument `{name}`: expected {example}")))
+    }
+}
+
+fn unknown(name: &Ident, known: &[&str]) -> String {
+    let algorithms = algorithm::taking(&name.to_string());
+    if algorithms.is_empty() || algorithms.len() == ALGORITHMS.len() {
+        format!("unknown argument `{name}`: expected {}", known.join(", "))
+    } else {
+        format!("`{name}` is an argument of {} only", algorithms.join(" and "))
     }
 }

@@ -1,14 +1,15 @@
-//! `#[cache(ttl = "30s")]`: what calls come to is remembered.
+//! `#[cache(ttl = "30s")]`: remembers the results of calls.
 
 use proc_macro2::TokenStream;
 use quote::quote;
 use syn::parse::{Parse, ParseStream};
-use syn::{Error, Expr, Result, Type};
+use syn::{Error, Expr, Result};
 
 use crate::arguments::Arguments;
 use crate::duration::Duration;
-use crate::function::{Function, unseen};
+use crate::function::Function;
 use crate::key::Key;
+use crate::names::{hygienic, runtime};
 
 pub(crate) struct Cache {
     ttl: Duration,
@@ -20,7 +21,7 @@ impl Parse for Cache {
     fn parse(input: ParseStream) -> Result<Self> {
         let mut arguments = Arguments::parse(input, &["ttl", "key", "keyspace", "cache"])?;
         Ok(Self {
-            ttl: Duration::new(arguments.require("ttl", "(ttl = \"30s\")")?)?,
+            ttl: Duration::new(arguments.require("ttl", "a duration, like (ttl = \"30s\")")?)?,
             key: Key::new(arguments.take("key"), arguments.take("keyspace"))?,
             store: arguments.take("cache"),
         })
@@ -28,40 +29,38 @@ impl Parse for Cache {
 }
 
 impl Cache {
-    pub(crate) fn around(&self, function: &Function) -> Result<TokenStream> {
-        let returned = function.returned();
-        if returned.is_none_or(|returned| matches!(returned, Type::ImplTrait(_))) {
-            return Err(function.wrong_return_type(
-                "what this function returns cannot be remembered: it has to be of a type that has a name",
-            ));
+    pub(crate) fn wrap_body(&self, function: &Function) -> Result<TokenStream> {
+        if function.named_return_type().is_none() {
+            return Err(function.wrong_return_type("a cached function must return a value of a type that can be named"));
         }
-        let key = if self.key.is_custom() { self.key.of(function)? } else { self.key_of_arguments(function)? };
-        let store = self.store.as_ref().map_or_else(|| function.global("cache"), |store| quote!((#store)));
+        let key = if self.key.has_closure() { self.key.of_call(function)? } else { self.key_of_arguments(function)? };
+        let store = self.store.as_ref().map_or_else(|| function.default("cache"), |store| quote!((#store)));
         let ttl = &self.ttl;
-        let [name, outcome] = ["key", "outcome"].map(unseen);
-        let phantom = function.phantom();
-        let run = function.run();
+        let [key_, outcome] = ["key", "outcome"].map(hygienic);
+        let return_type = function.return_type_marker();
+        let call_body = function.call_body();
         let awaits = function.awaits();
         let asyncness = function.is_async().then(|| quote!(async));
+        let runtime = runtime();
         Ok(quote! {
-            use ::premier_client::decorate::{OfResult as _, OfValue as _};
-            let #outcome = &&#phantom;
-            let #name = #key;
-            #outcome.join(#store.get_or_compute(&#name, #ttl, #asyncness || #outcome.split(#run #awaits))#awaits)
+            use #runtime::{OfResult as _, OfValue as _};
+            let #outcome = &&#return_type;
+            let #key_ = #key;
+            #outcome.join(#store.get_or_compute(&#key_, #ttl, #asyncness || #outcome.split(#call_body #awaits))#awaits)
         })
     }
 
     fn key_of_arguments(&self, function: &Function) -> Result<TokenStream> {
-        let reason = if function.has_receiver() {
-            "which calls are the same depends on more than the arguments, on `self`"
+        let (kind, more, example) = if function.has_receiver() {
+            ("method", "`self`", r#"|id| format!("{}/{id}", self.name)"#)
         } else if function.has_type_parameters() {
-            "which calls are the same depends on more than the arguments, on the types"
+            ("generic function", "its types", r#"|id| format!("{}/{id}", std::any::type_name::<T>())"#)
         } else {
             return Ok(self.key.of_arguments(function));
         };
-        Err(Error::new(
-            function.name().span(),
-            format!("{reason}: say it by a `key`, like key = |id| format!(\"{{}}/{{id}}\", self.name)"),
-        ))
+        let text = format!(
+            "the result of a {kind} depends on {more}, not only on its arguments: add a `key`, like key = {example}"
+        );
+        Err(Error::new(function.name().span(), text))
     }
 }

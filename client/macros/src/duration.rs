@@ -1,4 +1,4 @@
-//! Durations as attributes take them: a string with a unit, or any expression of type `Duration`.
+//! Durations: a string with a unit, or any expression of type `Duration`.
 
 use premier_algorithms::{MaxWait, Span};
 use proc_macro2::TokenStream;
@@ -16,13 +16,14 @@ impl Duration {
             Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) => Self::parse(literal),
             Expr::Lit(ExprLit { lit, .. }) => Err(Error::new_spanned(
                 lit,
-                "a duration is a string with a unit, like \"5s\", or an expression of type `Duration`",
+                "a duration must be a string with a unit, like \"5s\", or an expression of type `Duration`",
             )),
             computed => Ok(Self::Computed(computed)),
         }
     }
 
-    /// As the commands read it, but for seconds without a unit, which a reader of the code might take for anything.
+    /// Reads a duration as the commands do, except that a unit is required: in code `"5"` could
+    /// mean anything.
     fn parse(literal: LitStr) -> Result<Self> {
         let text = literal.value();
         let has_unit = text.ends_with(|last: char| last.is_ascii_alphabetic());
@@ -30,7 +31,10 @@ impl Duration {
             Ok(duration) if has_unit => Ok(Self::Known { span: duration.get(), literal }),
             _ => Err(Error::new_spanned(
                 literal,
-                "a duration is an integer with a unit (us, ms, s, m, h, d), like \"5s\" or \"500ms\"",
+                format!(
+                    "invalid duration {text:?}: expected an integer with a unit (us, ms, s, m, h, d), like \"5s\" or \
+                     \"500ms\""
+                ),
             )),
         }
     }

@@ -1,8 +1,8 @@
-//! The function under the attributes.
+//! The function that has the attributes.
 
 use std::mem;
 
-use proc_macro2::{Group, Span, TokenStream, TokenTree};
+use proc_macro2::{Group, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::visit_mut::VisitMut;
 use syn::{
@@ -10,30 +10,34 @@ use syn::{
     Stmt, Type, TypeParamBound, parse_quote, visit_mut,
 };
 
+use crate::names::{hygienic, runtime};
+
 pub(crate) struct Function {
-    /// Without its body.
+    /// The function without its body.
     item: ItemFn,
-    /// What `#[async_trait]` puts before the body: it moves the arguments into the future, which can happen but once.
-    moves: Vec<Stmt>,
-    /// What runs, with the layers that have been put around so far.
+    /// What `#[async_trait]` puts before the body: it moves the arguments into the future, so it
+    /// can run only once.
+    prelude: Vec<Stmt>,
+    /// The body, with the layers that have been put around it so far.
     pub(crate) body: Block,
-    runs: Runs,
-    /// Whether there is a layer of retries around the one that is being built.
+    kind: Kind,
+    /// Whether a layer outside the one that is being built retries.
     pub(crate) is_retried: bool,
 }
 
-enum Runs {
+enum Kind {
     Sync,
     Async,
-    /// In a future that it makes and returns, as `#[async_trait]` would have it.
-    InFuture,
+    /// It returns a future made by an `async` block, as functions do after `#[async_trait]`.
+    ReturnsFuture,
 }
 
-impl Runs {
-    /// What of a function's block runs when it is called.
-    fn block<'a>(&self, block: &'a mut Block) -> &'a mut Block {
+impl Kind {
+    /// Returns the block that is the body: the function's own, or that of the future that it
+    /// returns.
+    fn body_in<'a>(&self, block: &'a mut Block) -> &'a mut Block {
         match self {
-            Self::InFuture => future(block).expect("it was seen before"),
+            Self::ReturnsFuture => returned_future(block).expect("this kind of function returns a future"),
             Self::Sync | Self::Async => block,
         }
     }
@@ -41,48 +45,49 @@ impl Runs {
 
 impl Function {
     pub(crate) fn new(mut item: ItemFn) -> Self {
-        let runs = if item.sig.asyncness.is_some() {
-            Runs::Async
-        } else if future_output(&item.sig.output).is_some() && future(&mut item.block).is_some() {
-            Runs::InFuture
+        let kind = if item.sig.asyncness.is_some() {
+            Kind::Async
+        } else if future_output(&item.sig.output).is_some() && returned_future(&mut item.block).is_some() {
+            Kind::ReturnsFuture
         } else {
-            Runs::Sync
+            Kind::Sync
         };
-        let mut body = mem::replace(runs.block(&mut item.block), parse_quote!({}));
-        let moves = match runs {
-            Runs::InFuture => {
-                let count = body.stmts.iter().take_while(|statement| moves_argument(statement)).count();
+        let mut body = mem::replace(kind.body_in(&mut item.block), parse_quote!({}));
+        let prelude = match kind {
+            Kind::ReturnsFuture => {
+                let count = body.stmts.iter().take_while(|statement| is_of_async_trait(statement)).count();
                 body.stmts.drain(..count).collect()
             }
-            Runs::Sync | Runs::Async => Vec::new(),
+            Kind::Sync | Kind::Async => Vec::new(),
         };
-        Self { item, moves, body, runs, is_retried: false }
+        Self { item, prelude, body, kind, is_retried: false }
     }
 
-    /// The function, whole.
+    /// Returns the function with its body.
     pub(crate) fn into_item(mut self) -> ItemFn {
         let Block { stmts, .. } = &self.body;
         let mut statements = quote!(#(#stmts)*);
-        if self.moves.iter().any(moves_self) {
-            // In what stands in attributes it is still called by its name.
-            statements = replace_self(statements);
+        if self.prelude.iter().any(moves_self) {
+            // `#[async_trait]` has renamed `self` in the body, but not in the arguments of
+            // attributes.
+            statements = rename_self(statements);
         }
-        let moves = &self.moves;
-        *self.runs.block(&mut self.item.block) = parse_quote!({ #(#moves)* #statements });
+        let prelude = &self.prelude;
+        *self.kind.body_in(&mut self.item.block) = parse_quote!({ #(#prelude)* #statements });
         self.item
     }
 
     pub(crate) fn is_async(&self) -> bool {
-        !matches!(self.runs, Runs::Sync)
+        !matches!(self.kind, Kind::Sync)
     }
 
-    /// What stands behind a call that an async function awaits.
+    /// Returns `.await` if the function is async, to go behind a call.
     pub(crate) fn awaits(&self) -> TokenStream {
         if self.is_async() { quote!(.await) } else { quote!() }
     }
 
-    /// What is configured for functions that name none of their own: `throttler` or `cache`.
-    pub(crate) fn global(&self, name: &str) -> TokenStream {
+    /// Returns the default `throttler` or `cache` of functions of this kind.
+    pub(crate) fn default(&self, name: &str) -> TokenStream {
         let name = if self.is_async() { format_ident!("async_{name}") } else { format_ident!("{name}") };
         quote!(::premier_client::decorate::#name())
     }
@@ -91,28 +96,43 @@ impl Function {
         &self.item.sig.ident
     }
 
-    /// What it comes to in the end; `None` is nothing.
-    pub(crate) fn returned(&self) -> Option<&Type> {
-        let returned = match self.runs {
-            Runs::InFuture => future_output(&self.item.sig.output)?,
-            Runs::Sync | Runs::Async => written_output(&self.item.sig.output)?,
+    /// Returns the type of a call's result, that of its future if it is async. `None` if it is
+    /// `()`.
+    fn return_type(&self) -> Option<&Type> {
+        let returned = match self.kind {
+            Kind::ReturnsFuture => future_output(&self.item.sig.output)?,
+            Kind::Sync | Kind::Async => written_output(&self.item.sig.output)?,
         };
-        if matches!(returned, Type::Tuple(nothing) if nothing.elems.is_empty()) { None } else { Some(returned) }
+        if matches!(returned, Type::Tuple(unit) if unit.elems.is_empty()) { None } else { Some(returned) }
     }
 
-    /// An error at the type that it returns, or at its name if it returns nothing.
+    /// Returns the type of a call's result, unless it is `()` or an `impl Trait`. Only such a type
+    /// can be a `Result`.
+    pub(crate) fn named_return_type(&self) -> Option<&Type> {
+        self.return_type().filter(|returned| !matches!(returned, Type::ImplTrait(_)))
+    }
+
+    /// Returns an error at the return type, or at the function's name if it returns nothing.
     pub(crate) fn wrong_return_type(&self, text: &str) -> Error {
-        match self.returned() {
+        match self.return_type() {
             Some(returned) => Error::new_spanned(returned, text),
             None => Error::new(self.name().span(), text),
         }
     }
 
-    /// One run of the body, which may return early. A future, if the function is async.
-    pub(crate) fn run(&self) -> TokenStream {
+    /// Returns a value that has the return type as a parameter, for the compiler to choose a method
+    /// by.
+    pub(crate) fn return_type_marker(&self) -> TokenStream {
+        let returned = self.return_type().map_or_else(|| quote!(()), ToTokens::to_token_stream);
+        quote!(::core::marker::PhantomData::<#returned>)
+    }
+
+    /// Returns a call of a closure that has the body, so that `return` leaves only the body. A
+    /// future if the function is async.
+    pub(crate) fn call_body(&self) -> TokenStream {
         let body = &self.body;
         let asyncness = self.is_async().then(|| quote!(async));
-        let returned = self.returned().map(|returned| {
+        let returned = self.return_type().map(|returned| {
             let mut returned = returned.clone();
             InferImplTrait.visit_type_mut(&mut returned);
             quote!(-> #returned)
@@ -120,13 +140,7 @@ impl Function {
         quote!((#asyncness || #returned #body)())
     }
 
-    /// What has the type of what the function returns, for the compiler to look at.
-    pub(crate) fn phantom(&self) -> TokenStream {
-        let returned = self.returned().map_or_else(|| quote!(()), ToTokens::to_token_stream);
-        quote!(::core::marker::PhantomData::<#returned>)
-    }
-
-    /// The arguments beside `self`.
+    /// Returns the arguments besides `self`.
     pub(crate) fn arguments(&self) -> impl Iterator<Item = &Pat> {
         self.item.sig.inputs.iter().filter_map(|argument| match argument {
             FnArg::Typed(argument) => Some(&*argument.pat),
@@ -143,54 +157,53 @@ impl Function {
         parameters.any(|parameter| !matches!(parameter, GenericParam::Lifetime(_)))
     }
 
-    /// Where the last error of this crate's is noted that an attempt has raised.
+    /// Returns the variable that keeps what retries need of the error that a layer has raised in
+    /// the last attempt.
     pub(crate) fn raised() -> Ident {
-        unseen("raised")
+        hygienic("raised")
     }
 
-    /// Notes an `error` for the retries around.
-    pub(crate) fn note(&self, error: &Ident) -> Option<TokenStream> {
+    /// Keeps an `error` of this crate's in [`raised`](Self::raised), if the function is retried.
+    pub(crate) fn keep_for_retry(&self, error: &Ident) -> Option<TokenStream> {
         let raised = Self::raised();
-        self.is_retried.then(|| quote!(#raised = Some(::premier_client::decorate::Raised::by(&#error));))
+        let runtime = runtime();
+        self.is_retried.then(|| quote!(#raised = Some(#runtime::Raised::by(&#error));))
     }
 }
 
-/// A name that what the user wrote does not see, who may use it for something else.
-pub(crate) fn unseen(name: &str) -> Ident {
-    Ident::new(name, Span::mixed_site())
-}
-
-/// The names in a pattern.
-pub(crate) fn names(pattern: &Pat) -> Vec<&Ident> {
+/// Returns the names that a pattern binds.
+pub(crate) fn bound_names(pattern: &Pat) -> Vec<&Ident> {
     match pattern {
         Pat::Ident(name) => vec![&name.ident],
-        Pat::TupleStruct(inner) => inner.elems.iter().flat_map(names).collect(),
-        Pat::Tuple(inner) => inner.elems.iter().flat_map(names).collect(),
-        Pat::Slice(inner) => inner.elems.iter().flat_map(names).collect(),
-        Pat::Struct(inner) => inner.fields.iter().flat_map(|field| names(&field.pat)).collect(),
-        Pat::Reference(inner) => names(&inner.pat),
-        Pat::Paren(inner) => names(&inner.pat),
+        Pat::TupleStruct(inner) => inner.elems.iter().flat_map(bound_names).collect(),
+        Pat::Tuple(inner) => inner.elems.iter().flat_map(bound_names).collect(),
+        Pat::Slice(inner) => inner.elems.iter().flat_map(bound_names).collect(),
+        Pat::Struct(inner) => inner.fields.iter().flat_map(|field| bound_names(&field.pat)).collect(),
+        Pat::Reference(inner) => bound_names(&inner.pat),
+        Pat::Paren(inner) => bound_names(&inner.pat),
         _ => Vec::new(),
     }
 }
 
-/// Whether it is a line of `#[async_trait]`'s, like `let user = user;`, `let __self = self;` or its hint at the type.
-fn moves_argument(statement: &Stmt) -> bool {
+/// Whether `#[async_trait]` wrote the statement: `let user = user;`, `let __self = self;` or its
+/// hint at the type.
+fn is_of_async_trait(statement: &Stmt) -> bool {
     match statement {
         Stmt::Local(Local { pat, init: Some(init), .. }) => {
             let Expr::Path(from) = &*init.expr else { return false };
             let Some(from) = from.path.get_ident() else { return false };
-            moves_self(statement) || matches!(pat, Pat::Ident(to) if to.ident == *from) || is_unnamed(from)
+            moves_self(statement) || matches!(pat, Pat::Ident(to) if to.ident == *from) || is_pattern(from)
         }
-        Stmt::Expr(Expr::If(hint), _) => matches!(&*hint.cond, Expr::Let(hint) if names(&hint.pat) == [RETURNED]),
+        Stmt::Expr(Expr::If(hint), _) => matches!(&*hint.cond, Expr::Let(hint) if bound_names(&hint.pat) == [RETURNED]),
         _ => false,
     }
 }
 
+/// The variable in `#[async_trait]`'s hint at the type.
 const RETURNED: &str = "__ret";
 
-/// An argument that is a pattern.
-fn is_unnamed(argument: &Ident) -> bool {
+/// Whether `#[async_trait]` has named the argument, because it is a pattern.
+fn is_pattern(argument: &Ident) -> bool {
     argument.to_string().starts_with("__arg")
 }
 
@@ -198,21 +211,22 @@ fn moves_self(statement: &Stmt) -> bool {
     matches!(statement, Stmt::Local(Local { pat: Pat::Ident(to), .. }) if to.ident == "__self")
 }
 
-fn replace_self(tokens: TokenStream) -> TokenStream {
+fn rename_self(tokens: TokenStream) -> TokenStream {
     let tokens = tokens.into_iter().map(|token| match token {
         TokenTree::Ident(ident) if ident == "self" => Ident::new("__self", ident.span()).into(),
         TokenTree::Group(group) => {
-            let mut replaced = Group::new(group.delimiter(), replace_self(group.stream()));
-            replaced.set_span(group.span());
-            replaced.into()
+            let mut renamed = Group::new(group.delimiter(), rename_self(group.stream()));
+            renamed.set_span(group.span());
+            renamed.into()
         }
         other => other,
     });
     tokens.collect()
 }
 
-/// The block of `Box::pin(async move { … })` or of `async move { … }`, if it is that which the function returns.
-fn future(block: &mut Block) -> Option<&mut Block> {
+/// Returns the block of `Box::pin(async move { … })` or of `async move { … }`, if that is what the
+/// function returns.
+fn returned_future(block: &mut Block) -> Option<&mut Block> {
     let Some(Stmt::Expr(returned, None)) = block.stmts.last_mut() else { return None };
     match returned {
         Expr::Async(future) => Some(&mut future.block),
@@ -237,7 +251,7 @@ fn written_output(output: &ReturnType) -> Option<&Type> {
     }
 }
 
-/// `R` of `Pin<Box<dyn Future<Output = R>>>` or of `impl Future<Output = R>`.
+/// Returns `R` of `Pin<Box<dyn Future<Output = R>>>` or of `impl Future<Output = R>`.
 fn future_output(output: &ReturnType) -> Option<&Type> {
     let mut future = written_output(output)?;
     loop {
@@ -263,7 +277,8 @@ fn first_trait<'a>(bounds: impl IntoIterator<Item = &'a TypeParamBound>) -> Opti
     })
 }
 
-/// A closure cannot return an `impl Trait`, but something that the compiler finds out.
+/// Replaces `impl Trait`, which a closure cannot have as its return type, by `_`, which the
+/// compiler infers.
 struct InferImplTrait;
 
 impl VisitMut for InferImplTrait {

@@ -1,58 +1,56 @@
-//! What a call is counted or remembered under.
+//! The key that a call is counted or cached under.
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Error, Expr, ExprClosure, Ident, Lit, LitStr, Pat, Result};
+use syn::{Error, Expr, ExprClosure, ExprLit, Ident, Lit, LitStr, Pat, Result};
 
-use crate::function::{Function, names};
+use crate::function::{Function, bound_names};
 
-/// The part of the key that a user gives, and its keyspace.
-#[derive(Default)]
+/// The closure that computes the user's part of the key, and the keyspace.
+#[derive(PartialEq)]
 pub(crate) struct Key {
-    custom: Option<ExprClosure>,
+    closure: Option<ExprClosure>,
     keyspace: Option<LitStr>,
 }
 
-impl PartialEq for Key {
-    fn eq(&self, other: &Self) -> bool {
-        self.custom == other.custom && self.keyspace == other.keyspace
-    }
-}
-
 impl Key {
-    pub(crate) fn new(custom: Option<Expr>, keyspace: Option<Expr>) -> Result<Self> {
-        let custom = match custom {
+    pub(crate) fn new(closure: Option<Expr>, keyspace: Option<Expr>) -> Result<Self> {
+        let closure = match closure {
             None => None,
             Some(Expr::Closure(closure)) => Some(closure),
             Some(other) => {
-                return Err(Error::new_spanned(other, "a key is a closure over the arguments, like |user, _| user.id"));
+                return Err(Error::new_spanned(
+                    other,
+                    "`key` must be a closure over the function's arguments, like |user, _| user.id",
+                ));
             }
         };
         let keyspace = match keyspace {
             None => None,
-            Some(Expr::Lit(syn::ExprLit { lit: Lit::Str(name), .. })) => Some(name),
-            Some(other) => return Err(Error::new_spanned(other, "a keyspace is a string, like \"premier\"")),
+            Some(Expr::Lit(ExprLit { lit: Lit::Str(name), .. })) => Some(name),
+            Some(other) => return Err(Error::new_spanned(other, "`keyspace` must be a string, like \"shop\"")),
         };
-        Ok(Self { custom, keyspace })
+        Ok(Self { closure, keyspace })
     }
 
-    pub(crate) fn is_custom(&self) -> bool {
-        self.custom.is_some()
+    pub(crate) fn has_closure(&self) -> bool {
+        self.closure.is_some()
     }
 
-    /// The key of all calls, or of those that have the custom part in common.
-    pub(crate) fn of(&self, function: &Function) -> Result<TokenStream> {
-        let Some(closure) = &self.custom else { return Ok(self.of_function()) };
+    /// Returns the key of all calls of the function, or with a closure of those for which it
+    /// returns the same.
+    pub(crate) fn of_call(&self, function: &Function) -> Result<TokenStream> {
         let key = self.of_function();
-        let bindings = bindings(closure, function)?;
+        let Some(closure) = &self.closure else { return Ok(key) };
+        let parameters = bind_parameters(closure, function)?;
         let custom = &closure.body;
-        Ok(quote!({ #(#bindings)* #key.custom(#custom) }))
+        Ok(quote!({ #(#parameters)* #key.custom(#custom) }))
     }
 
-    /// The key of calls that have all arguments in common.
+    /// Returns the key of the calls that have the same arguments.
     pub(crate) fn of_arguments(&self, function: &Function) -> TokenStream {
         let key = self.of_function();
-        let arguments: Vec<_> = function.arguments().flat_map(names).collect();
+        let arguments: Vec<_> = function.arguments().flat_map(bound_names).collect();
         if arguments.is_empty() { key } else { quote!(#key.custom_parts(&[#(&#arguments),*])) }
     }
 
@@ -68,30 +66,34 @@ impl Key {
     }
 }
 
-/// What the closure calls the arguments.
-fn bindings(closure: &ExprClosure, function: &Function) -> Result<Vec<TokenStream>> {
-    let count = function.arguments().count();
-    if count != closure.inputs.len() {
+/// Binds the closure's parameters to references to the arguments.
+fn bind_parameters(closure: &ExprClosure, function: &Function) -> Result<Vec<TokenStream>> {
+    let [expected, found] = [function.arguments().count(), closure.inputs.len()];
+    if expected != found {
         return Err(Error::new_spanned(
             &closure.inputs,
             format!(
-                "the function has {count} arguments beside self, and so must this closure; `_` for those it does not need"
+                "expected {expected} parameters, one for each argument besides `self` (`_` if the key does not need it), \
+                 found {found}"
             ),
         ));
     }
     let pairs = closure.inputs.iter().zip(function.arguments());
     pairs
-        .filter(|(name, _)| !matches!(name, Pat::Wild(_)))
-        .map(|(name, argument)| {
-            let argument = only_name(argument)?;
-            Ok(quote!(let #name = &#argument;))
+        .filter(|(parameter, _)| !matches!(parameter, Pat::Wild(_)))
+        .map(|(parameter, argument)| {
+            let name = single_name(argument)?;
+            Ok(quote!(let #parameter = &#name;))
         })
         .collect()
 }
 
-fn only_name(argument: &Pat) -> Result<&Ident> {
-    match names(argument)[..] {
+fn single_name(argument: &Pat) -> Result<&Ident> {
+    match bound_names(argument)[..] {
         [name] => Ok(name),
-        _ => Err(Error::new_spanned(argument, "the key can use only arguments that are called by one name")),
+        ref names => Err(Error::new_spanned(
+            argument,
+            format!("`key` cannot use a pattern that binds {} names: expected one, or `_` in the closure", names.len()),
+        )),
     }
 }

@@ -1,5 +1,6 @@
 //! The attributes of `premier-client`. Documented there, in `premier_client::decorate`.
 
+mod algorithm;
 mod arguments;
 mod cache;
 mod duration;
@@ -7,6 +8,7 @@ mod function;
 mod key;
 mod layers;
 mod limit;
+mod names;
 #[cfg(test)]
 mod refusals;
 mod retry;
@@ -21,7 +23,7 @@ macro_rules! attributes {
             $(#[$doc])*
             #[proc_macro_attribute]
             pub fn $name(arguments: TokenStream, function: TokenStream) -> TokenStream {
-                layers::put_last(stringify!($name), &arguments.into(), function.into()).into()
+                layers::defer(stringify!($name), &arguments.into(), &function.into()).into()
             }
         )+
     };
@@ -50,5 +52,5 @@ attributes! {
 #[doc(hidden)]
 #[proc_macro_attribute]
 pub fn layer(layer: TokenStream, function: TokenStream) -> TokenStream {
-    layers::expand(layer.into(), function.into()).into()
+    layers::expand(layer.into(), &function.into()).into()
 }

@@ -1,4 +1,4 @@
-//! Quota, duration and the rest of what calls are limited to.
+//! The limit that an attribute describes: its quota, duration and options.
 
 use premier_algorithms::{Capacity, Cost, InvalidArgument, LimitDuration, Quota};
 use proc_macro2::TokenStream;
@@ -7,8 +7,8 @@ use syn::{Error, Expr, ExprLit, Ident, Lit, Result};
 
 use crate::arguments::Arguments;
 use crate::duration::Duration;
-use crate::function::unseen;
-use crate::throttle::Algorithm;
+use crate::names::hygienic;
+use crate::throttle::Selection;
 
 pub(crate) struct Limit {
     quota: Expr,
@@ -20,7 +20,7 @@ pub(crate) struct Limit {
 
 impl Limit {
     pub(crate) fn new(arguments: &mut Arguments) -> Result<Self> {
-        const EXAMPLE: &str = "(quota = 3, duration = \"5s\")";
+        const EXAMPLE: &str = "quota and duration, like (quota = 3, duration = \"5s\")";
         let limit = Self {
             quota: arguments.require("quota", EXAMPLE)?,
             duration: Duration::new(arguments.require("duration", EXAMPLE)?)?,
@@ -28,19 +28,19 @@ impl Limit {
             cost: arguments.take("cost"),
             max_wait: arguments.take("max_wait").map(Duration::new).transpose()?,
         };
-        check(Some(&limit.quota), Quota::new)?;
-        check(limit.capacity.as_ref(), Capacity::new)?;
-        check(limit.cost.as_ref(), Cost::new)?;
+        check_literal(Some(&limit.quota), Quota::new)?;
+        check_literal(limit.capacity.as_ref(), Capacity::new)?;
+        check_literal(limit.cost.as_ref(), Cost::new)?;
         if let Duration::Known { span, literal } = &limit.duration {
             LimitDuration::new(*span).map_err(|invalid| Error::new_spanned(literal, invalid.rule()))?;
         }
         Ok(limit)
     }
 
-    /// An expression of type `Limit`, if it is known to be in bounds.
-    pub(crate) fn constant(&self, algorithm: &Algorithm) -> Option<TokenStream> {
-        let Algorithm::Known(constructor) = algorithm else { return None };
-        let constructor = format_ident!("{constructor}");
+    /// Returns a constant of type `Limit`, if the algorithm and all arguments are known now.
+    pub(crate) fn constant(&self, selection: &Selection) -> Option<TokenStream> {
+        let Selection::Attribute(algorithm) = selection else { return None };
+        let constructor = format_ident!("{}", algorithm.name);
         let Self { quota, duration, capacity, cost, max_wait } = self;
         let numbers = [Some(quota), capacity.as_ref(), cost.as_ref()];
         let durations = [Some(duration), max_wait.as_ref()];
@@ -54,18 +54,19 @@ impl Limit {
         )
     }
 
-    /// An expression of type `Result<Limit, _>` or `Result<AnyLimit, _>`.
-    pub(crate) fn computed(&self, algorithm: &Algorithm, throttler: &Ident) -> TokenStream {
+    /// Returns an expression of type `Result<Limit, _>` or `Result<AnyLimit, _>`, which is
+    /// evaluated at each call.
+    pub(crate) fn computed(&self, selection: &Selection, throttler: &Ident) -> TokenStream {
         let Self { quota, duration, capacity, cost, max_wait } = self;
-        let limit_ = unseen("limit");
-        let into = matches!(algorithm, Algorithm::Configured).then(|| quote!(.map_err(::core::convert::Into::into)));
-        let limit = match algorithm {
-            Algorithm::Known(constructor) => {
-                let constructor = format_ident!("try_{constructor}");
+        let limit_ = hygienic("limit");
+        let into = matches!(selection, Selection::Configured).then(|| quote!(.map_err(::core::convert::Into::into)));
+        let limit = match selection {
+            Selection::Attribute(algorithm) => {
+                let constructor = format_ident!("try_{}", algorithm.name);
                 quote!(::premier_client::Limit::#constructor(#quota, #duration))
             }
-            Algorithm::Given(algorithm) => quote!((#algorithm).limit(#quota, #duration)),
-            Algorithm::Configured => quote!(#throttler.limit(#quota, #duration)),
+            Selection::Expression(algorithm) => quote!((#algorithm).limit(#quota, #duration)),
+            Selection::Configured => quote!(#throttler.limit(#quota, #duration)),
         };
         let capacity = capacity.as_ref().map(|capacity| quote!(.and_then(|#limit_| #limit_.try_capacity(#capacity))));
         let cost = cost.as_ref().map(|cost| quote!(.and_then(|#limit_| #limit_.try_cost(#cost)#into)));
@@ -74,8 +75,12 @@ impl Limit {
     }
 }
 
-/// What is written as a number is checked here and now.
-fn check<T>(number: Option<&Expr>, new: impl FnOnce(u64) -> std::result::Result<T, InvalidArgument>) -> Result<()> {
+/// Checks a number that is written as a literal. The bounds of other expressions are checked at
+/// each call.
+fn check_literal<T>(
+    number: Option<&Expr>,
+    new: impl FnOnce(u64) -> std::result::Result<T, InvalidArgument>,
+) -> Result<()> {
     if let Some(Expr::Lit(ExprLit { lit: Lit::Int(number), .. })) = number {
         new(number.base10_parse()?).map_err(|invalid| Error::new_spanned(number, invalid.rule()))?;
     }

@@ -1,5 +1,6 @@
-//! `refusals.txt` lists what the attributes refuse: an item, then the error's text. Without a function behind them, attributes
-//! are those of [`FUNCTION`]. What is underlined is in «»: the tests of the client check that by the compiler.
+//! `refusals.txt` lists what the attributes refuse: an item, then the error's text. Without a
+//! function behind them, attributes are those of [`FUNCTION`]. What is underlined is in «»: the
+//! tests of the client check that by the compiler.
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
@@ -36,7 +37,7 @@ fn expand(item: &str) -> Result<TokenStream> {
         let function = tokens.collect();
         item = match name.as_str() {
             "layer" => layers::try_expand(arguments, function)?,
-            name => layers::try_put_last(name, &arguments, function)?,
+            name => layers::try_defer(name, &arguments, function)?,
         };
     }
 }

@@ -4,38 +4,32 @@ use proc_macro2::TokenStream;
 use quote::{format_ident, quote, quote_spanned};
 use syn::parse::ParseStream;
 use syn::spanned::Spanned;
-use syn::{Error, Expr, ExprCall, Ident, Result, Type};
+use syn::{Error, Expr, ExprCall, Ident, Result};
 
+use crate::algorithm::{ALGORITHMS, Algorithm};
 use crate::arguments::Arguments;
 use crate::duration::Duration;
-use crate::function::{Function, unseen};
+use crate::function::Function;
 use crate::key::Key;
 use crate::limit::Limit;
+use crate::names::{hygienic, runtime, runtime_at};
 
 pub(crate) struct Throttle {
-    /// Of the attribute.
-    pub(crate) name: Ident,
-    algorithm: Algorithm,
+    /// The attribute's name.
+    name: Ident,
+    selection: Selection,
     limit: Limit,
     key: Key,
     throttler: Option<Expr>,
     on_limit: OnLimit,
 }
 
-/// By which algorithm calls are limited.
+/// What selects the algorithm.
 #[derive(PartialEq)]
-pub(crate) enum Algorithm {
-    /// The one whose limits this makes.
-    Known(String),
-    Given(Expr),
+pub(crate) enum Selection {
+    Attribute(&'static Algorithm),
+    Expression(Expr),
     Configured,
-}
-
-impl Algorithm {
-    /// That of the attribute of this name.
-    pub(crate) fn named(attribute: &str) -> Self {
-        if attribute == "throttle" { Self::Configured } else { Self::Known(attribute.to_owned()) }
-    }
 }
 
 /// What happens to a call that is not admitted.
@@ -45,24 +39,25 @@ enum OnLimit {
     Value(Expr),
 }
 
-const ARGUMENTS: &[&str] =
-    &["quota", "duration", "capacity", "cost", "max_wait", "key", "keyspace", "throttler", "on_limit"];
-const ARGUMENTS_OF_ANY: &[&str] =
-    &["algorithm", "quota", "duration", "cost", "key", "keyspace", "throttler", "on_limit"];
+/// The arguments of `throttle` that describe a limit.
+const ANY_LIMIT: &[&str] = &["algorithm", "quota", "duration", "cost"];
+/// The arguments that are the same for every limit.
+const COMMON: &[&str] = &["key", "keyspace", "throttler", "on_limit"];
 
 impl Throttle {
-    pub(crate) fn parse(algorithm: Algorithm, name: Ident, input: ParseStream) -> Result<Self> {
-        let mut arguments = match &algorithm {
-            Algorithm::Known(_) => Arguments::parse(input, ARGUMENTS)?,
-            Algorithm::Given(_) | Algorithm::Configured => Arguments::parse(input, ARGUMENTS_OF_ANY)?,
+    /// Parses the arguments of an algorithm's attribute, or of `throttle`.
+    pub(crate) fn parse(name: Ident, input: ParseStream) -> Result<Self> {
+        let algorithm = ALGORITHMS.iter().find(|algorithm| name == algorithm.name);
+        let of_limit = algorithm.map_or(ANY_LIMIT, |algorithm| algorithm.arguments);
+        let mut arguments = Arguments::parse(input, &[of_limit, COMMON].concat())?;
+        let selection = match (algorithm, arguments.take("algorithm")) {
+            (Some(algorithm), _) => Selection::Attribute(algorithm),
+            (None, Some(expression)) => Selection::Expression(expression),
+            (None, None) => Selection::Configured,
         };
-        let is_window = matches!(&algorithm, Algorithm::Known(name) if name.ends_with("window"));
-        if let (true, Some(name)) = (is_window, arguments.name_of(&["capacity", "max_wait"])) {
-            return Err(Error::new(name.span(), format!("a window has no {name}, only a token or leaky bucket has")));
-        }
         Ok(Self {
             name,
-            algorithm: arguments.take("algorithm").map_or(algorithm, Algorithm::Given),
+            selection,
             limit: Limit::new(&mut arguments)?,
             key: Key::new(arguments.take("key"), arguments.take("keyspace"))?,
             throttler: arguments.take("throttler"),
@@ -70,16 +65,29 @@ impl Throttle {
         })
     }
 
-    pub(crate) fn has_the_key_of(&self, other: &Self) -> bool {
-        self.algorithm == other.algorithm && self.key == other.key
+    /// Checks that no two limits of a function have the same key, as each would count the calls of
+    /// the other.
+    pub(crate) fn check_keys_differ<'a>(throttles: impl Iterator<Item = &'a Self>) -> Result<()> {
+        let mut above: Vec<&Self> = Vec::new();
+        for throttle in throttles {
+            if above.iter().any(|other| other.selection == throttle.selection && other.key == throttle.key) {
+                return Err(Error::new(
+                    throttle.name.span(),
+                    "this limit has the same key as one above, so each would count the calls of the other: give it its own \
+                     `keyspace`",
+                ));
+            }
+            above.push(throttle);
+        }
+        Ok(())
     }
 
-    /// Asks before the body.
-    pub(crate) fn around(&self, function: &Function) -> Result<TokenStream> {
+    /// Asks the throttler before the body.
+    pub(crate) fn wrap_body(&self, function: &Function) -> Result<TokenStream> {
         let given = self.throttler.as_ref().map(|throttler| quote!(&#throttler));
-        let throttler = given.unwrap_or_else(|| function.global("throttler"));
-        let key = self.key.of(function)?;
-        let [throttler_, key_, limit_] = ["throttler", "key", "limit"].map(unseen);
+        let throttler = given.unwrap_or_else(|| function.default("throttler"));
+        let key = self.key.of_call(function)?;
+        let [throttler_, key_, limit_] = ["throttler", "key", "limit"].map(hygienic);
         let ask = |limit: TokenStream| {
             let awaits = function.awaits();
             match &self.on_limit {
@@ -87,10 +95,10 @@ impl Throttle {
                 OnLimit::Error | OnLimit::Value(_) => quote!(#throttler_.admit(&#key_, #limit)#awaits),
             }
         };
-        let answer = if let Some(limit) = self.limit.constant(&self.algorithm) {
+        let answer = if let Some(limit) = self.limit.constant(&self.selection) {
             ask(limit)
         } else {
-            let limit = self.limit.computed(&self.algorithm, &throttler_);
+            let limit = self.limit.computed(&self.selection, &throttler_);
             let ask = ask(quote!(#limit_));
             quote! {
                 match #limit {
@@ -99,16 +107,17 @@ impl Throttle {
                 }
             }
         };
+        // Not hygienic, as `on_limit` may use it.
         let error = format_ident!("error");
-        let note = function.note(&error);
-        let not_admitted = self.not_admitted(function)?;
+        let keep_for_retry = function.keep_for_retry(&error);
+        let not_admitted = self.not_admitted(function, &error)?;
         let body = &function.body.stmts;
         Ok(quote! {
             {
                 let #throttler_ = #throttler;
                 let #key_ = #key;
                 if let Err(#error) = #answer {
-                    #note
+                    #keep_for_retry
                     #not_admitted
                 }
             }
@@ -116,28 +125,27 @@ impl Throttle {
         })
     }
 
-    /// What a call that is not admitted returns. The error is called `error`.
-    fn not_admitted(&self, function: &Function) -> Result<TokenStream> {
-        let returned = function.returned();
-        let has_no_error = returned.is_none_or(|returned| matches!(returned, Type::ImplTrait(_)));
-        let span = returned.map_or_else(|| function.name().span(), Spanned::span);
-        match &self.on_limit {
-            OnLimit::Value(value) => Ok(quote!(let _ = error; return #value;)),
-            OnLimit::Wait(_) if has_no_error => Ok(quote!(panic!("{error}"))),
-            OnLimit::Error if has_no_error => Err(function.wrong_return_type(
-                "a function that returns no Result has no error to return: add `on_limit = wait(\"10s\")`, which panics \
-                 when that is not long enough, or `on_limit = …` with what it shall return",
-            )),
-            OnLimit::Wait(_) => {
-                let phantom = function.phantom();
-                let give_up = quote_spanned!(span=> return (&#phantom).give_up(error););
+    /// Returns the end of a call that is not admitted.
+    fn not_admitted(&self, function: &Function, error: &Ident) -> Result<TokenStream> {
+        match (&self.on_limit, function.named_return_type()) {
+            (OnLimit::Value(value), _) => Ok(quote!(let _ = #error; return #value;)),
+            (OnLimit::Wait(_), None) => Ok(quote!(panic!("{error}"))),
+            (OnLimit::Wait(_), Some(returned)) => {
+                let runtime = runtime();
+                let return_type = function.return_type_marker();
+                let give_up = quote_spanned!(returned.span()=> return (&#return_type).give_up(#error););
                 Ok(quote! {
-                    use ::premier_client::decorate::{OrError as _, OrPanic as _};
+                    use #runtime::{OrError as _, OrPanic as _};
                     #give_up
                 })
             }
-            OnLimit::Error => {
-                Ok(quote_spanned!(span=> return ::premier_client::decorate::NotAdmitted::not_admitted(error);))
+            (OnLimit::Error, None) => Err(function.wrong_return_type(
+                "this function cannot return an error: return a `Result`, or add `on_limit = wait(\"10s\")`, which panics if \
+                 the wait is longer, or `on_limit = value`, which returns the value instead",
+            )),
+            (OnLimit::Error, Some(returned)) => {
+                let trait_ = runtime_at(returned.span());
+                Ok(quote_spanned!(returned.span()=> return #trait_::NotAdmitted::not_admitted(#error);))
             }
         }
     }
@@ -150,7 +158,7 @@ impl OnLimit {
             Expr::Call(ExprCall { func, args, .. }) if matches!(&**func, Expr::Path(path) if path.path.is_ident("wait")) => {
                 match args.iter().collect::<Vec<_>>()[..] {
                     [at_most] => Ok(Self::Wait(Duration::new(at_most.clone())?)),
-                    _ => Err(Error::new_spanned(&value, "how long to wait at most: wait(\"10s\")")),
+                    _ => Err(Error::new_spanned(&value, "`wait` takes the longest wait, like wait(\"10s\")")),
                 }
             }
             _ => Ok(Self::Value(value)),

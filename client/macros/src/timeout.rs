@@ -1,13 +1,14 @@
-//! `#[timeout("60s")]`: an end to async calls that take too long.
+//! `#[timeout("60s")]`: drops async calls that take too long.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
-use syn::{Error, Result, Type};
+use syn::{Error, Result};
 
 use crate::duration::Duration;
-use crate::function::{Function, unseen};
+use crate::function::Function;
+use crate::names::{hygienic, runtime, runtime_at};
 
 pub(crate) struct Timeout {
     after: Duration,
@@ -15,43 +16,47 @@ pub(crate) struct Timeout {
 
 impl Parse for Timeout {
     fn parse(input: ParseStream) -> Result<Self> {
+        const EXAMPLE: &str = "like #[timeout(\"60s\")]";
         if input.is_empty() {
-            return Err(Error::new(Span::call_site(), "how long may a call take? (\"60s\")"));
+            return Err(Error::new(Span::call_site(), format!("missing duration: expected one, {EXAMPLE}")));
         }
         let after = Duration::new(input.parse()?)?;
-        if input.is_empty() { Ok(Self { after }) } else { Err(input.error("only how long a call may take: (\"60s\")")) }
+        if input.is_empty() {
+            Ok(Self { after })
+        } else {
+            Err(input.error(format!("unexpected argument: expected a duration only, {EXAMPLE}")))
+        }
     }
 }
 
 impl Timeout {
-    pub(crate) fn around(&self, function: &Function) -> Result<TokenStream> {
+    pub(crate) fn wrap_body(&self, function: &Function) -> Result<TokenStream> {
         if !function.is_async() {
             return Err(Error::new(
                 function.name().span(),
-                "a sync function cannot time out, as nothing can stop a thread from outside without harm to what it holds: \
-                 make it async, or give a deadline to what it waits for",
+                "a sync function cannot time out, because a thread cannot be stopped from outside: make the function async, or \
+                 set deadlines in its body",
             ));
         }
-        let returned = match function.returned() {
-            Some(returned) if !matches!(returned, Type::ImplTrait(_)) => returned,
-            _ => {
-                return Err(function.wrong_return_type(
-                    "a function that can time out returns a Result whose error is From<premier_client::Error>",
-                ));
-            }
+        let Some(returned) = function.named_return_type() else {
+            return Err(function.wrong_return_type(
+                "a function with a timeout must return a `Result` whose error is `From<premier_client::Error>`",
+            ));
         };
         let after = &self.after;
-        let run = function.run();
-        let [after_, error] = ["after", "error"].map(unseen);
-        let note = function.note(&error);
-        let timed_out = quote_spanned!(returned.span()=> ::premier_client::decorate::TimedOut::timed_out(#error));
+        let call_body = function.call_body();
+        let [after_, error] = ["after", "error"].map(hygienic);
+        let keep_for_retry = function.keep_for_retry(&error);
+        let runtime = runtime();
+        let trait_ = runtime_at(returned.span());
+        let timed_out = quote_spanned!(returned.span()=> #trait_::TimedOut::timed_out(#error));
         Ok(quote! {
             let #after_ = #after;
-            match ::premier_client::decorate::timeout(#after_, #run).await {
+            match #runtime::timeout(#after_, #call_body).await {
                 Ok(result) => result,
                 Err(_) => {
-                    let #error = ::premier_client::decorate::timed_out(#after_);
-                    #note
+                    let #error = #runtime::timed_out(#after_);
+                    #keep_for_retry
                     #timed_out
                 }
             }
