@@ -1,4 +1,5 @@
-//! The attributes of `premier-client`. Documented there, in `premier_client::decorate`.
+//! The attributes of `premier-client`, which exports them. Its module `decorate` says how they work
+//! together.
 
 mod algorithm;
 mod arguments;
@@ -29,26 +30,239 @@ macro_rules! attributes {
     };
 }
 
+/// The documentation that all attributes share that limit: the arguments, with the rows that only
+/// some of them have.
+macro_rules! limit_arguments {
+    ($($row:literal)*) => {
+        concat!(
+            "\n# Arguments\n\n",
+            "| argument | meaning | default |\n",
+            "| --- | --- | --- |\n",
+            "| `quota` | units admitted per duration, 0 to 10^12 | required |\n",
+            "| `duration` | from 1 ms to 3650 days | required |\n",
+            $($row, "\n",)*
+            "| `cost` | units that a call takes, 1 to 10^12 | 1 |\n",
+            "| `key` | a closure over the arguments: calls for which it returns the same share the limit | all calls share it |\n",
+            "| `keyspace` | a string, the first part of the key | that of the throttler |\n",
+            "| `throttler` | a `Throttler`, for an async function an `AsyncThrottler` | the configured one |\n",
+            "| `on_limit` | what a call does that is not admitted: `error`, `wait(\"10s\")` or any expression | `error` |\n",
+            "\n",
+            "A duration is a string with a unit (`us`, `ms`, `s`, `m`, `h`, `d`) or an expression of type `Duration`. Literals \
+             are checked at compile time. Other expressions are evaluated at each call and may use the function's arguments; a \
+             value out of bounds is an error of that call.\n",
+            key_closure!(),
+            "The keyspace, module, function and algorithm are part of every key, so two functions never share a limit.\n",
+            "\n# What a call does that is not admitted\n\n",
+            "- `error`: it returns the error, converted by `From`. The function must return a `Result`.\n",
+            "- `wait(\"10s\")`: it waits until it is admitted, 10 s at most. Then it returns the error, or panics with it if the \
+             function returns no `Result`.\n",
+            "- Any other expression: it returns the expression's value. The expression sees `error`, of type \
+             `premier_client::Error`, the function's arguments and `self`. `error.decision()` is the decision with its retry-after, \
+             or `None` if the store did not answer.\n",
+        )
+    };
+}
+
+/// The documentation of `key`.
+macro_rules! key_closure {
+    () => {
+        "\n# The key\n\n\
+         The `key` closure has one parameter for each argument except `self`, which it may use, too. Write `_` for an argument \
+         that the key does not need. A parameter is a reference to its argument. If the argument is a pattern, it must bind \
+         one name, and the parameter is a reference to what that name is bound to: for `Path(user): Path<String>` the \
+         closure `|user| user` gets a `&String`. The closure must return a value that implements `Display`.\n\n"
+    };
+}
+
 attributes! {
-    /// `#[fixed_window(quota = 3, duration = "5s")]`: at most `quota` units in a window, which the first call opens.
+    /// Limits a function to a quota of calls in a window, which the first call opens.
+    ///
+    /// ```
+    /// use premier_client::{Error, fixed_window};
+    ///
+    /// #[fixed_window(quota = 100, duration = "1m", key = |user| user)]
+    /// fn greet(user: &str) -> Result<String, Error> {
+    ///     Ok(format!("hello, {user}"))
+    /// }
+    /// ```
+    ///
+    /// The 101st call of a user within a minute of the first returns an error of the kind
+    /// `QuotaExceeded`.
+    #[doc = limit_arguments!()]
     fixed_window
-    /// `#[sliding_window(quota = 3, duration = "5s")]`: at most `quota` units in any span of the duration.
+    /// Limits a function to a quota of calls in any span of the duration.
+    ///
+    /// ```
+    /// use premier_client::sliding_window;
+    ///
+    /// #[sliding_window(quota = 3, duration = "1h", key = |address, _| address, on_limit = false)]
+    /// fn login(address: std::net::IpAddr, password: &str) -> bool {
+    ///     password == "correct horse battery staple"
+    /// }
+    /// ```
+    ///
+    /// The fourth call from an address within an hour of the first returns `false`.
+    #[doc = limit_arguments!()]
     sliding_window
-    /// `#[token_bucket(quota = 3, duration = "5s")]`: a bucket of tokens, refilled continuously.
+    /// Limits a function by a bucket of tokens, which is full at first and refilled continuously.
+    ///
+    /// ```
+    /// use premier_client::{Error, token_bucket};
+    ///
+    /// #[token_bucket(quota = 10, duration = "1s", capacity = 50, cost = rows, on_limit = wait("5s"))]
+    /// async fn export(rows: u64) -> Result<(), Error> {
+    ///     # let _ = rows;
+    ///     // …
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// 50 rows can be exported at once, then ten a second. A call waits up to five seconds for its
+    /// tokens.
+    #[doc = limit_arguments!(
+        "| `capacity` | tokens that the bucket holds, 1 to 10^12 | the quota |"
+        "| `max_wait` | how long a call may wait for tokens that it borrows, up to 3650 days | it borrows none |"
+    )]
     token_bucket
-    /// `#[leaky_bucket(quota = 3, duration = "5s")]`: one after the other at an even pace.
+    /// Limits a function by a queue, which its calls leave one at a time, at an even pace.
+    ///
+    /// ```
+    /// use premier_client::{Error, leaky_bucket};
+    ///
+    /// #[leaky_bucket(quota = 2, duration = "1s", capacity = 10, max_wait = "3s")]
+    /// async fn send(message: String) -> Result<(), Error> {
+    ///     # let _ = message;
+    ///     // …
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// A message is sent every half second. A call waits for its turn before the body runs: a sync
+    /// function sleeps, an async one sleeps on tokio. It returns an error at once if ten calls are
+    /// in the queue, or if its turn is more than three seconds away.
+    #[doc = limit_arguments!(
+        "| `capacity` | units that the queue holds, including the one being served, 1 to 10^12 | the quota |"
+        "| `max_wait` | the longest wait for a turn, up to 3650 days | no bound |"
+    )]
     leaky_bucket
-    /// `#[throttle(quota = 3, duration = "5s")]`: by the algorithm that is configured, or the one that is given.
+    /// Limits a function by the algorithm that is configured, or by one that an expression selects.
+    ///
+    /// ```
+    /// use premier_client::{Algorithm, Error, throttle};
+    ///
+    /// #[throttle(quota = 100, duration = "1m")]
+    /// fn by_the_configured_algorithm() -> Result<(), Error> {
+    ///     Ok(())
+    /// }
+    ///
+    /// #[throttle(algorithm = Algorithm::SlidingWindow, quota = 100, duration = "1m")]
+    /// fn by_a_sliding_window() -> Result<(), Error> {
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// `configure().algorithm(…)` selects the algorithm when the program starts.
+    #[doc = limit_arguments!(
+        "| `algorithm` | an expression of type `Algorithm` | the configured one |"
+    )]
     throttle
-    /// `#[retry(max = 3)]`: calls that fail are made again, after a pause.
+    /// Repeats calls that return an error, after a delay.
+    ///
+    /// ```
+    /// use premier_client::{Error, fixed_window, retry};
+    ///
+    /// #[retry(max = 5, strategy = "expo", delay = "50ms", on = [QuotaExceeded, Timeout])]
+    /// #[fixed_window(quota = 10, duration = "1s")]
+    /// async fn fetch(url: &str) -> Result<String, Error> {
+    ///     Ok(format!("the page at {url}"))
+    /// }
+    /// ```
+    ///
+    /// # Arguments
+    ///
+    /// | argument | meaning | default |
+    /// | --- | --- | --- |
+    /// | `max` | attempts in all, the first included, at least 1 | 3 |
+    /// | `strategy` | `"expo"`: each delay is twice as long, up to a minute; `"linear"`: each is longer by the first; `"fixed"`; or any `Fn(u32) -> Duration` from the number of failed attempts to a delay | `"expo"` |
+    /// | `delay` | the first delay, unless the strategy is a function | `"100ms"` |
+    /// | `jitter` | whether up to the same time again is added to each delay, at random | `true` |
+    /// | `on` | which errors to retry: a list of `ErrorKind`s of this crate and of predicates over the function's error | all errors |
+    ///
+    /// A predicate is a function or a closure that takes a reference to the error, like `|error|
+    /// error.is_transient()`. An error is retried if one entry of the list matches.
+    ///
+    /// A limited call is never repeated before its retry-after, and not at all if the limit can
+    /// never admit it. This holds for each limit in an attribute below. If the body calls a limited
+    /// function, the `premier_client::Error` must be the function's error or one of its sources,
+    /// also within an `anyhow::Error` or a `Box<dyn Error>`.
+    ///
+    /// The body may run several times, so it cannot move an argument out: clone it there. An
+    /// argument cannot be `mut`.
     retry
-    /// `#[timeout("60s")]`: an async call that takes longer is dropped, and fails.
+    /// Drops an async call that takes too long.
+    ///
+    /// ```
+    /// use premier_client::{Error, timeout};
+    ///
+    /// #[timeout("60s")]
+    /// async fn report(year: u16) -> Result<String, Error> {
+    ///     Ok(format!("the report of {year}"))
+    /// }
+    /// ```
+    ///
+    /// # Arguments
+    ///
+    /// | argument | meaning | default |
+    /// | --- | --- | --- |
+    /// | the only one, without a name | how long a call may take: a string with a unit (`us`, `ms`, `s`, `m`, `h`, `d`) or an expression of type `Duration`, which may use the function's arguments | required |
+    ///
+    /// The call is dropped where it awaits, and returns an error of the kind `Timeout`, converted
+    /// by `From`: the function must return a `Result`. A sync function cannot have this attribute,
+    /// because a thread cannot be stopped from outside.
     timeout
-    /// `#[cache(ttl = "30s")]`: calls that succeed are remembered for so long.
+    /// Remembers the result of a call for later calls with the same key, except errors.
+    ///
+    /// ```
+    /// use premier_client::cache;
+    ///
+    /// #[cache(ttl = "30s")]
+    /// fn price(product: u64, currency: &str) -> String {
+    ///     format!("{product} {currency}")
+    /// }
+    ///
+    /// struct Shop {
+    ///     name: String,
+    /// }
+    ///
+    /// impl Shop {
+    ///     #[cache(ttl = "1h", key = |day| format!("{}/{day}", self.name))]
+    ///     async fn opening(&self, day: &str) -> Option<u8> {
+    ///         (day != "sunday").then_some(9)
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Arguments
+    ///
+    /// | argument | meaning | default |
+    /// | --- | --- | --- |
+    /// | `ttl` | how long a result is remembered: a string with a unit (`us`, `ms`, `s`, `m`, `h`, `d`) or an expression of type `Duration` | required |
+    /// | `key` | a closure over the arguments: calls for which it returns the same share a result | all arguments, by `Display` |
+    /// | `keyspace` | a string, the first part of the key | that of the cache |
+    /// | `cache` | a `MemoryCache` or `RedisCache`, for an async function an `AsyncMemoryCache` or `AsyncRedisCache` | 10,000 results in memory |
+    ///
+    /// Results must be `Clone` in memory, and `Serialize` and `DeserializeOwned` in Redis. Of a
+    /// function that returns a `Result`, the `Ok` values are remembered.
+    ///
+    /// Of several calls with the same key at the same time, one runs the body and the others wait
+    /// for its result (singleflight). If it fails, the others run the body on their own.
+    #[doc = key_closure!()]
+    /// A method or a generic function needs a `key`, because its result depends on more than its
+    /// arguments.
     cache
 }
 
-/// What an attribute becomes until all of a function's are known.
+/// Stands for another attribute until all attributes of the function are known.
 #[doc(hidden)]
 #[proc_macro_attribute]
 pub fn layer(layer: TokenStream, function: TokenStream) -> TokenStream {

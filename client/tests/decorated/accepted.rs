@@ -1,10 +1,13 @@
-//! What the attributes write is seen by nobody: no name of it meets a name of the user's, and no lint has anything to say.
+//! What the attributes write is seen by nobody: no name of it meets a name of the user's, and no
+//! lint has anything to say.
 
 #![deny(warnings)]
 
 use std::time::Duration;
 
 use premier_client::Error;
+
+use crate::compiler;
 
 type Result<T> = std::result::Result<T, Error>;
 
@@ -56,4 +59,19 @@ async fn names_of_the_user_keep_their_meaning() {
     assert_eq!(never_limited(), Err(()));
     assert_eq!(one(), 1);
     assert!(Service.itself().await.is_ok());
+}
+
+#[test]
+fn examples_of_the_attributes_compile() {
+    let documentation =
+        include_str!("../../macros/src/lib.rs").lines().filter_map(|line| line.trim().strip_prefix("///"));
+    let documentation: Vec<_> = documentation.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
+    let examples: Vec<_> = documentation.split(|line| *line == "```").skip(1).step_by(2).collect();
+    assert_eq!(examples.len(), 8, "each attribute has an example");
+    let mut source = String::new();
+    for (number, example) in examples.iter().enumerate() {
+        let lines = example.iter().map(|line| line.trim_start().strip_prefix("# ").unwrap_or(line));
+        source.extend([format!("mod example_{number} {{\n"), lines.collect::<Vec<_>>().join("\n"), "}\n".to_owned()]);
+    }
+    assert!(compiler::errors(&source).is_empty(), "{:#?}", compiler::errors(&source));
 }

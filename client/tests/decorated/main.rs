@@ -2,6 +2,7 @@
 
 mod accepted;
 mod caching;
+mod compiler;
 mod forms;
 mod http;
 mod order;
