@@ -2,35 +2,36 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use premier_algorithms::InvalidArgument;
 use redis::{RedisError, ServerErrorKind};
 
 use crate::{Decision, Keyspace, RetryAfter};
 
 /// Why a call was not admitted, or not decided.
 ///
-/// Prints as a sentence; [`source`](StdError::source) has what redis-rs said, where it said something.
+/// Prints as a sentence. If redis-rs reported an error, [`source`](StdError::source) returns it.
 pub struct Error(Box<Reason>);
 
-/// What kind of [`Error`] it is.
+/// A kind of [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// The quota is exceeded. The error has the key and the [`Decision`].
+    /// The quota is exceeded. The error contains the key and the [`Decision`].
     QuotaExceeded,
-    /// The store can't be reached, or can't decide now (it loads its data, has no memory left, is a replica). Nothing was
-    /// charged.
+    /// The store cannot be reached, or cannot decide now: it is loading its data, is out of memory,
+    /// or is a replica. Nothing was charged.
     Unavailable,
-    /// The call may have reached the store, but no reply came back. It may have been charged, or not.
+    /// The call may have reached the store, but the reply was lost. The call may have been charged,
+    /// or not.
     ReplyLost,
     /// The server has not loaded the module.
     ModuleNotLoaded,
-    /// A limit, a keyspace, an address or a setting that can't be.
+    /// A limit, a keyspace, an address or a setting is invalid.
     Configuration,
     /// The call took longer than its [`timeout`](crate::decorate#timeouts), and was dropped.
     #[cfg(feature = "macros")]
     Timeout,
-    /// The store understood the call and refuses it: a key of another type, no permission. Nothing was charged.
+    /// The store refused the call: the key has another type, or the user lacks permission. Nothing
+    /// was charged.
     Refused,
 }
 
@@ -61,7 +62,7 @@ enum Reason {
 type Source = Box<dyn StdError + Send + Sync>;
 
 impl Error {
-    /// What kind of error it is.
+    /// Returns the kind of the error.
     #[must_use]
     pub fn kind(&self) -> ErrorKind {
         match *self.0 {
@@ -81,7 +82,7 @@ impl Error {
         }
     }
 
-    /// The key whose quota is exceeded, as it is in the store.
+    /// Returns the key whose quota is exceeded, as it is in the store.
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         match &*self.0 {
@@ -90,7 +91,7 @@ impl Error {
         }
     }
 
-    /// The decision by which the quota is exceeded: when to come back, and the rest.
+    /// Returns the decision that the quota is exceeded, with the time to come back.
     #[must_use]
     pub fn decision(&self) -> Option<Decision> {
         match *self.0 {
@@ -99,7 +100,7 @@ impl Error {
         }
     }
 
-    /// Whether the store did not answer, so that [`OnError`](crate::OnError) applies.
+    /// Returns whether the store did not answer, so that [`OnError`](crate::OnError) applies.
     pub(crate) fn is_outage(&self) -> bool {
         matches!(self.kind(), ErrorKind::Unavailable | ErrorKind::ReplyLost)
     }
@@ -138,7 +139,7 @@ impl Error {
         Reason::TimedOut { after }.into()
     }
 
-    /// What it means that redis-rs answered this to a command.
+    /// Makes an error of redis-rs's answer to a command.
     pub(crate) fn answered(error: RedisError) -> Self {
         use ServerErrorKind as Server;
         use redis::ErrorKind as Kind;
@@ -177,13 +178,42 @@ impl From<Reason> for Error {
     }
 }
 
+/// A value that its argument may not have.
+///
+/// Prints as a sentence that names the argument and says what it may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct InvalidArgument(pub(crate) premier_algorithms::InvalidArgument);
+
+impl InvalidArgument {
+    /// Returns the name of the invalid argument, as commands have it: in capitals if it is an
+    /// option.
+    #[must_use]
+    pub const fn argument(&self) -> &'static str {
+        self.0.argument().name
+    }
+
+    /// Returns the sentence that it prints as.
+    #[must_use]
+    pub const fn rule(&self) -> &'static str {
+        self.0.rule()
+    }
+}
+
+impl fmt::Display for InvalidArgument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.rule())
+    }
+}
+
+impl StdError for InvalidArgument {}
+
 impl From<InvalidArgument> for Error {
     fn from(invalid: InvalidArgument) -> Self {
         Reason::InvalidArgument(invalid).into()
     }
 }
 
-/// The sentence, as it is this that a `main` prints which returns an error.
+/// Prints the sentence, as this is what a `main` prints that returns an error.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -206,29 +236,27 @@ impl fmt::Display for Error {
             },
             Reason::Unavailable(source) => write!(f, "the store is unavailable, nothing was charged: {source}"),
             Reason::ReplyLost(source) => {
-                write!(f, "the reply of the store was lost, so the call may have been charged or not: {source}")
+                write!(f, "the reply was lost, and the call may have been charged or not: {source}")
             }
             Reason::NoReply { deadline } => {
-                write!(f, "the store did not reply within {deadline:?}, so the call may have been charged or not")
+                write!(f, "the store did not reply within {deadline:?}, and the call may have been charged or not")
             }
             Reason::ModuleNotLoaded(_) => f.write_str(
                 "the server has not loaded the premier module: add `loadmodule /path/to/libpremier.so` to its \
                      redis.conf and restart it, or try `MODULE LOAD /path/to/libpremier.so`",
             ),
             Reason::InvalidArgument(invalid) => invalid.fmt(f),
-            Reason::InvalidAddress(error) => write!(f, "the address of the store is not valid: {error}"),
-            Reason::InvalidKeyspace(name) => {
-                write!(f, "{name:?} is no keyspace: {}", Keyspace::RULE)
-            }
+            Reason::InvalidAddress(error) => write!(f, "invalid address of the store: {error}"),
+            Reason::InvalidKeyspace(name) => write!(f, "invalid keyspace {name:?}: {}", Keyspace::RULE),
             Reason::InvalidLimits(rule) => f.write_str(rule),
             #[cfg(feature = "macros")]
             Reason::ConfiguredAlready => f.write_str(
-                "the throttlers of decorated functions are decided already: configure them once, before the first of these is \
-                 called",
+                "the throttlers of decorated functions are in use already: configure them once, before the first call of \
+                 such a function",
             ),
             #[cfg(all(feature = "macros", feature = "tokio"))]
             Reason::TimedOut { after } => write!(f, "the call did not end within {after:?}"),
-            Reason::Refused(error) => write!(f, "the store refuses the call: {error}"),
+            Reason::Refused(error) => write!(f, "the store refused the call: {error}"),
         }
     }
 }

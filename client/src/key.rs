@@ -3,9 +3,10 @@ use std::fmt;
 
 use crate::{Algorithm, Error};
 
-/// Whose calls are counted together: those of a function, or, with a custom part, those of it that have this part in common.
+/// Which calls are counted together: all calls of a function, or those that have a custom part in
+/// common.
 ///
-/// [`key!`](crate::key) makes one in the module where it is written.
+/// [`key!`](crate::key) makes a key in the module where it is written.
 ///
 /// ```
 /// use premier_client::{Key, key};
@@ -22,8 +23,8 @@ pub struct Key<'a> {
     custom: Option<String>,
 }
 
-/// A [`Key`] of the module where this is written: `key!("login")`, or `key!("login", user.id)` to count each user's calls. Several
-/// things may tell calls apart: `key!("price", product, currency)`.
+/// Makes a [`Key`] in this module: `key!("login")`, or `key!("login", user.id)` to count the calls
+/// of each user apart. There may be several custom parts: `key!("price", product, currency)`.
 #[macro_export]
 macro_rules! key {
     ($function:expr) => {
@@ -40,26 +41,29 @@ macro_rules! key {
 }
 
 impl<'a> Key<'a> {
-    /// All calls of a function.
+    /// Makes the key of all calls of a function.
     #[must_use]
     pub const fn new(module: &'a str, function: &'a str) -> Self {
         Self { keyspace: None, module, function, custom: None }
     }
 
-    /// In another keyspace than that of the throttler.
+    /// Moves the key to another keyspace than that of the throttler.
     #[must_use]
     pub fn keyspace(self, keyspace: &'a Keyspace) -> Self {
         Self { keyspace: Some(keyspace), ..self }
     }
 
-    /// Only those calls that have this in common: the id of a user, an address.
+    /// Counts apart the calls with this custom part: the id of a user, an address.
     #[must_use]
     pub fn custom(self, custom: impl fmt::Display) -> Self {
         Self { custom: Some(custom.to_string()), ..self }
     }
 
-    /// Only those calls that have all of these in common. A single one is as [`custom`](Self::custom); several are joined by a
-    /// colon, with a backslash before each colon and backslash that is in one, so that no two lists are the same key.
+    /// Counts apart the calls with all of these custom parts.
+    ///
+    /// A single part is the same as [`custom`](Self::custom). Several are joined by colons. Colons
+    /// and backslashes in a part are escaped by a backslash, so that no two lists make the same
+    /// key.
     ///
     /// ```
     /// use premier_client::key;
@@ -87,41 +91,44 @@ impl<'a> Key<'a> {
     }
 }
 
-/// The first part of every key: what is in one keyspace is cleared together.
+/// The first part of every key. The keys of a keyspace are [cleared](crate::Throttler::clear)
+/// together.
 ///
-/// The keys in the store are `{keyspace}:{module}:{function}:{algorithm}`, with `:{custom}` behind where there is a custom part.
+/// The keys in the store are `{keyspace}:{module}:{function}:{algorithm}`, followed by `:{custom}`
+/// if there is a custom part.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Keyspace(Cow<'static, str>);
 
 impl Keyspace {
     /// What a name may be.
-    pub(crate) const RULE: &str = "a keyspace must not be empty, and have no colon in it";
+    pub(crate) const RULE: &str = "a keyspace must be non-empty and contain no ':'";
 
-    /// A keyspace of this name.
+    /// Makes a keyspace of this name.
     ///
     /// # Errors
-    /// When the name is empty or has a colon in it, which would make it a part of another keyspace.
+    /// If the name is empty or contains a colon, which would make it a part of another keyspace.
     pub fn new(name: impl Into<String>) -> Result<Self, Error> {
         let name = name.into();
         if is_valid(&name) { Ok(Self(name.into())) } else { Err(Error::invalid_keyspace(name)) }
     }
 
-    /// A keyspace of this name, for constants.
+    /// Makes a keyspace of this name, for constants.
     ///
     /// # Panics
-    /// When [`Keyspace::new`] returns an error.
+    /// If [`Keyspace::new`] would return an error.
     #[must_use]
     pub const fn from_static(name: &'static str) -> Self {
         assert!(is_valid(name), "{}", Self::RULE);
         Self(Cow::Borrowed(name))
     }
 
-    /// The key as it is in the store.
+    /// Returns a key as it is in the store.
     ///
     /// ```
     /// use premier_client::{Algorithm, Key, Keyspace};
     ///
-    /// let key = Keyspace::default().key(&Key::new("shop::cart", "pay").custom(42), Algorithm::TokenBucket);
+    /// let key = Key::new("shop::cart", "pay").custom(42);
+    /// let key = Keyspace::default().key(&key, Algorithm::TokenBucket);
     /// assert_eq!(key, "premier:shop::cart:pay:token:42");
     /// ```
     #[must_use]
@@ -129,7 +136,7 @@ impl Keyspace {
         self.name(key, algorithm.name())
     }
 
-    /// A key of this kind, as it is in the store.
+    /// Returns a key as it is in the store, with this kind in place of the algorithm.
     pub(crate) fn name(&self, key: &Key<'_>, kind: &str) -> String {
         let Key { keyspace, module, function, custom } = key;
         let parts = [&*keyspace.unwrap_or(self).0, *module, *function, kind];
@@ -146,12 +153,12 @@ impl Keyspace {
         name
     }
 
-    /// What all its keys begin with.
+    /// Returns what all its keys begin with.
     pub(crate) fn prefix(&self) -> String {
         format!("{}:", self.0)
     }
 
-    /// A glob that matches its keys and no others.
+    /// Returns a glob that matches its keys and no others.
     pub(crate) fn glob(&self) -> String {
         let mut glob = String::new();
         for character in self.prefix().chars() {
@@ -177,7 +184,7 @@ const fn is_valid(name: &str) -> bool {
     index > 0
 }
 
-/// `premier`.
+/// The keyspace `premier`.
 impl Default for Keyspace {
     fn default() -> Self {
         Self::from_static("premier")

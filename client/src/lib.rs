@@ -1,5 +1,8 @@
-//! Rate limiting with premier: fixed and sliding windows, token and leaky buckets, in
-//! Redis, Valkey, a cluster of them, or memory; from sync and async code.
+//! Rate limiting with premier: fixed and sliding windows, token and leaky buckets, from sync and
+//! async code.
+//!
+//! Limits are kept in Redis or Valkey with the premier module, in a cluster of such servers, or in
+//! the memory of this process, where the same algorithms run.
 //!
 //! ```
 //! use std::time::Duration;
@@ -8,41 +11,171 @@
 //!
 //! const API: Limit<Token> = Limit::token_bucket(100, Duration::from_secs(60)).capacity(20);
 //!
-//! let throttler = Throttler::builder(Backend::memory()).build(); // or Backend::redis("redis://127.0.0.1/")?
+//! // Or Backend::redis("redis://127.0.0.1/")?
+//! let throttler = Throttler::builder(Backend::memory()).build();
 //! let decision = throttler.check(&key!("api", "user 42"), API)?;
 //! assert!(decision.is_admitted());
 //! assert_eq!(decision.remaining(), 19);
 //! # Ok::<(), premier_client::Error>(())
 //! ```
 //!
-//! # Which to use
+//! The guide below follows a [`Throttler`]. An [`AsyncThrottler`] has the same methods for async
+//! code on tokio. There are two more ways to use this crate:
 //!
-//! - A [`Throttler`], or for async code on tokio an [`AsyncThrottler`], has a [`Backend`] and a [`Keyspace`], keeps to a
-//!   deadline, and knows what to do when the store does not answer ([`OnError`]). [`check`](Throttler::check) answers whether a
-//!   call is admitted, [`acquire`](Throttler::acquire) waits until it is, [`check_all`](Throttler::check_all) asks several limits,
-//!   [`peek`](Throttler::peek) charges nothing, and [`refund`](Throttler::refund) gives back.
-//! - The attributes of [`decorate`] limit, try again, give up on and remember the calls of a function by one line above it.
-//! - [`PremierCommands`], [`AsyncPremierCommands`] and [`PremierPipelineCommands`] are the bare commands, on any connection and
-//!   pipeline of [`redis`]. Some are there only: [`premier_top`](PremierCommands::premier_top) answers which keys
-//!   are limited most, and [`cl_throttle`](PremierCommands::cl_throttle) is the command of redis-cell.
+//! - The attributes of [`decorate`] limit, retry, time out and cache the calls of a function, in
+//!   one line above it.
+//! - [`PremierCommands`], [`AsyncPremierCommands`] and [`PremierPipelineCommands`] are the bare
+//!   commands, on any connection and pipeline of [`redis`]. Two are available only there:
+//!   [`PremierCommands::premier_top`] lists the keys that are limited most, and
+//!   [`PremierCommands::cl_throttle`] is the command of redis-cell.
 //!
-//! The server needs the premier module, but for the memory backend, which runs the same algorithms in this process.
+//! # Choose a limit
 //!
-//! # Limits, decisions, errors
+//! | algorithm | admits | choose it for |
+//! | --- | --- | --- |
+//! | [`Limit::fixed_window`] | a quota per window, which the first call opens | daily quotas, the least memory |
+//! | [`Limit::sliding_window`] | a quota in *any* span of the duration | logins, and wherever a burst across the edge of two windows hurts |
+//! | [`Limit::token_bucket`] | bursts up to the capacity, and a steady rate after that | APIs |
+//! | [`Limit::leaky_bucket`] | a queue: each admitted call waits for its turn | an even pace towards someone else |
 //!
-//! A [`Limit`] comes with each call and may change at any call; the store keeps what was *used*. The answer is a [`Decision`]:
-//! admitted or limited, what remains, when to come back. A limited call is no error of [`check`](Throttler::check), and an outage
-//! is no limited call: each [`Error`] has a [`kind`](Error::kind).
+//! Limits are constants or values. A constant out of bounds does not compile; a value out of bounds
+//! is an error.
 //!
-//! No call is charged twice. What may have reached the store is not sent again; if its reply is lost, the error says so
-//! ([`ErrorKind::ReplyLost`]).
+//! ```
+//! use std::time::Duration;
+//!
+//! use premier_client::{Fixed, InvalidArgument, Limit, Token};
+//!
+//! const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+//! const PER_DAY: Limit<Fixed> = Limit::fixed_window(1_000, DAY).aligned();
+//!
+//! fn from_configuration(quota: u64, seconds: u64) -> Result<Limit<Token>, InvalidArgument> {
+//!     Limit::try_token_bucket(quota, Duration::from_secs(seconds))
+//! }
+//! assert!(from_configuration(5, 0).is_err());
+//! ```
+//!
+//! A limit belongs to a call and may change at any call: the store keeps what was *used*, not the
+//! limit.
+//!
+//! # Name a key
+//!
+//! Calls with the same key are counted together. [`key!`] takes a name and any number of custom
+//! parts, and adds the module in which it is written. The [`Keyspace`] of the throttler is the
+//! first part of each key.
+//!
+//! ```
+//! use premier_client::{Backend, Keyspace, Throttler, key};
+//!
+//! let throttler = Throttler::builder(Backend::memory()).keyspace(Keyspace::new("shop")?).build();
+//! let of_all_calls = key!("search");
+//! let of_a_user = key!("search", "ada");
+//! let of_a_user_and_a_country = key!("search", "ada", "gb");
+//! # let _ = (throttler, of_all_calls, of_a_user, of_a_user_and_a_country);
+//! # Ok::<(), premier_client::Error>(())
+//! ```
+//!
+//! # Decide
+//!
+//! [`check`](Throttler::check) decides a call at once. Being limited is a [`Decision`], not an
+//! error.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use premier_client::{Backend, Limit, RetryAfter, Throttler, key};
+//!
+//! # let throttler = Throttler::builder(Backend::memory()).build();
+//! let limit = Limit::sliding_window(2, Duration::from_secs(60));
+//! for _ in 0..3 {
+//!     let decision = throttler.check(&key!("login", "ada"), limit)?;
+//!     match decision.retry_after() {
+//!         None => println!("welcome; {} tries left", decision.remaining()),
+//!         Some(RetryAfter::After(wait)) => println!("come back in {wait:?}"),
+//!         Some(RetryAfter::Never) => println!("this costs more than the limit"),
+//!     }
+//! }
+//! # Ok::<(), premier_client::Error>(())
+//! ```
+//!
+//! [`check_n`](Throttler::check_n) charges more than one unit, [`check_all`](Throttler::check_all)
+//! charges several limits or none, and [`peek`](Throttler::peek) only looks.
+//!
+//! # Wait
+//!
+//! [`acquire`](Throttler::acquire) waits until the call is admitted and it is its turn, for a
+//! maximum time. If that is not enough it returns at once, charges nothing, and the error says when
+//! to come back.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use premier_client::{Backend, ErrorKind, Leaky, Limit, Throttler, key};
+//!
+//! const PACE: Limit<Leaky> = Limit::leaky_bucket(100, Duration::from_secs(1));
+//!
+//! # let throttler = Throttler::builder(Backend::memory()).build();
+//! for _ in 0..3 {
+//!     throttler.acquire(&key!("send"), PACE, Duration::from_secs(5))?; // returns every 10 ms
+//! }
+//!
+//! let once_an_hour = Limit::fixed_window(1, Duration::from_secs(60 * 60));
+//! throttler.acquire(&key!("report"), once_an_hour, Duration::from_secs(5))?;
+//! let again = throttler.acquire(&key!("report"), once_an_hour, Duration::from_secs(5));
+//! assert_eq!(again.unwrap_err().kind(), ErrorKind::QuotaExceeded);
+//! # Ok::<(), premier_client::Error>(())
+//! ```
+//!
+//! # Give back
+//!
+//! [`refund`](Throttler::refund) gives back units of a call that did not need them. For the
+//! opposite, a cost that turns out higher afterwards, [`forced`](Limit::forced) charges whatever is
+//! left.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use premier_client::{Backend, Limit, Throttler, key};
+//!
+//! # let throttler = Throttler::builder(Backend::memory()).build();
+//! let limit = Limit::token_bucket(10, Duration::from_secs(60));
+//! throttler.check_n(&key!("export", "ada"), limit, 10)?;
+//! assert_eq!(throttler.refund(&key!("export", "ada"), limit, 4)?, 4);
+//! # Ok::<(), premier_client::Error>(())
+//! ```
+//!
+//! # Survive an outage
+//!
+//! A call to the store has a [deadline](Builder::deadline), 500 ms by default. [`OnError`] chooses
+//! what happens while the store does not answer: an error, admit, limit, or decide in the memory of
+//! this process. [`Decision::decided_by`] shows who decided.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use premier_client::{Backend, DecidedBy, Limit, OnError, Throttler, key};
+//!
+//! // Nothing listens there.
+//! let throttler = Throttler::builder(Backend::redis("redis://127.0.0.1:1/")?)
+//!     .deadline(Duration::from_millis(100))
+//!     .on_error(OnError::Local)
+//!     .build();
+//! let decision = throttler.check(&key!("api"), Limit::fixed_window(5, Duration::from_secs(1)))?;
+//! assert!(decision.is_admitted());
+//! assert_eq!(decision.decided_by(), DecidedBy::Local);
+//! # Ok::<(), premier_client::Error>(())
+//! ```
+//!
+//! No call is charged twice: a command that may have reached the store is not sent again. If its
+//! reply is lost, the error says so ([`ErrorKind::ReplyLost`]). Each [`Error`] has a
+//! [`kind`](Error::kind).
 //!
 //! # Features
 //!
-//! | feature | default | brings |
+//! | feature | default | adds |
 //! | --- | --- | --- |
-//! | `macros` | yes | the attributes; implies `memory`, by which they limit unless told otherwise |
-//! | `cache` | yes | [`MemoryCache`], [`RedisCache`], and with `macros` the attribute |
+//! | `macros` | yes | the attributes; implies `memory`, where they limit by default |
+//! | `cache` | yes | [`MemoryCache`], [`RedisCache`], and with `macros` the attribute `cache` |
 //! | `tokio` | yes | [`AsyncThrottler`], [`AsyncPremierCommands`] |
 //! | `memory` | yes | [`MemoryBackend`], [`OnError::Local`] |
 //! | `cluster` | no | `Backend::cluster`, `AsyncBackend::cluster`; implies `tokio` |
@@ -53,40 +186,40 @@
 mod backend;
 #[cfg(feature = "cache")]
 mod cache;
-mod cell;
 mod commands;
+mod connection;
 mod decision;
 #[cfg(feature = "macros")]
 pub mod decorate;
 mod error;
-mod joint;
 mod key;
 mod limit;
-mod sealed;
+mod limiters;
+#[cfg(feature = "memory")]
+mod memory;
 mod throttler;
 mod top;
+mod wire;
 
 #[cfg(feature = "tokio")]
 pub use backend::AsyncBackend;
 pub use backend::Backend;
-#[cfg(feature = "memory")]
-pub use backend::MemoryBackend;
 #[cfg(all(feature = "cache", feature = "tokio"))]
 pub use cache::{AsyncMemoryCache, AsyncRedisCache};
 #[cfg(feature = "cache")]
 pub use cache::{MemoryCache, RedisCache};
-pub use cell::CellDecision;
 #[cfg(feature = "tokio")]
 pub use commands::AsyncPremierCommands;
 pub use commands::{Pipe, PremierCommands, PremierPipelineCommands};
-pub use decision::{DecidedBy, Decision, RetryAfter};
+pub use decision::{CellDecision, DecidedBy, Decision, JointDecision, RetryAfter};
 #[cfg(feature = "macros")]
 pub use decorate::configure;
-pub use error::{Error, ErrorKind};
-pub use joint::JointDecision;
+pub use error::{Error, ErrorKind, InvalidArgument};
 pub use key::{Key, Keyspace};
-pub use limit::{Algorithm, AnyLimit, Limit, Limiter};
-pub use premier_algorithms::{Fixed, InvalidArgument, Leaky, Sliding, Token};
+pub use limit::Limit;
+pub use limiters::{Algorithm, AnyLimit, Fixed, Leaky, Limiter, Sliding, Token};
+#[cfg(feature = "memory")]
+pub use memory::MemoryBackend;
 #[cfg(all(feature = "cache", feature = "macros"))]
 pub use premier_macros::cache;
 #[doc(hidden)]
@@ -94,7 +227,7 @@ pub use premier_macros::cache;
 pub use premier_macros::layer;
 #[cfg(feature = "macros")]
 pub use premier_macros::{fixed_window, leaky_bucket, retry, sliding_window, throttle, timeout, token_bucket};
-/// redis-rs, in the version whose types stand in this crate's signatures.
+/// redis-rs, in the version whose types are in this crate's signatures.
 pub use redis;
 #[cfg(feature = "tokio")]
 pub use throttler::AsyncThrottler;

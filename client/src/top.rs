@@ -1,8 +1,6 @@
-//! Which keys were limited most of late.
+//! The keys that are limited most.
 
-use redis::{FromRedisValue, ParsingError, Value};
-
-/// A key that was limited of late, and how often: `PREMIER.TOP` answers these, the highest count first.
+/// A key that was limited recently, and how often: an entry of `PREMIER.TOP`.
 ///
 /// ```no_run
 /// use premier_client::PremierCommands;
@@ -16,10 +14,10 @@ use redis::{FromRedisValue, ParsingError, Value};
 ///
 /// # In a cluster
 ///
-/// Each node counts its own calls. The command has no key, but redis-rs takes what stands behind it for one: a cluster connection
-/// sends a count, and `RESET`, to the nodes that have the slots of these words, always the same node for a word but another for
-/// another, and refuses an async pipeline that has keys of other slots beside. Without a count it asks a node at random. All are
-/// asked by a route:
+/// Each node counts its own calls. The command has no key, but redis-rs takes its argument for one:
+/// a cluster connection sends a count, or `RESET`, to the node that has the slot of that word, and
+/// refuses an async pipeline with keys in other slots. Without a count it asks a random node. A
+/// route asks all nodes:
 ///
 /// ```no_run
 /// # #[cfg(feature = "cluster")]
@@ -41,31 +39,21 @@ use redis::{FromRedisValue, ParsingError, Value};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitedKey {
-    key: Vec<u8>,
-    count: u64,
+    pub(crate) key: Vec<u8>,
+    pub(crate) count: u64,
 }
 
 impl LimitedKey {
-    /// The key as it is in the store: any bytes.
+    /// Returns the key as it is in the store: any bytes.
     #[must_use]
     pub fn key(&self) -> &[u8] {
         &self.key
     }
 
-    /// How many calls it limited of late: counts halve every five minutes, and are estimates when many keys limit.
+    /// Returns how many calls the key has limited. Counts halve every five minutes, and are
+    /// estimates when many keys limit calls.
     #[must_use]
     pub const fn count(&self) -> u64 {
         self.count
-    }
-}
-
-/// Reads a pair of the reply of `PREMIER.TOP`.
-impl FromRedisValue for LimitedKey {
-    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
-        let (key, count): (_, i64) = FromRedisValue::from_redis_value(value)?;
-        match u64::try_from(count) {
-            Ok(count) => Ok(Self { key, count }),
-            Err(_) => Err(format!("no reply of PREMIER.TOP: a count of {count}").into()),
-        }
     }
 }

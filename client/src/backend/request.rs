@@ -1,4 +1,4 @@
-//! What a store is asked.
+//! What a throttler asks its backend.
 
 use std::time::Duration;
 
@@ -6,34 +6,34 @@ use premier_algorithms::Units;
 use redis::{Cmd, FromRedisValue};
 
 #[cfg(feature = "memory")]
-use super::MemoryBackend;
-use crate::joint::Limits;
-use crate::{AnyLimit, Decision, JointDecision, commands};
+use crate::MemoryBackend;
+use crate::decision::JointLimits;
+use crate::{AnyLimit, Decision, JointDecision, wire};
 
-/// What each kind of store is asked, and what stands in for the answer of one that does not answer.
+/// A question to a backend, with its answers while a store does not answer.
 pub(crate) trait Request {
     type Answer: Answer;
 
-    /// To a server or a cluster, which get it once.
+    /// Returns the command for a server or a cluster, which is sent once.
     fn command(&self) -> Cmd;
 
     #[cfg(feature = "memory")]
-    fn ask(&self, memory: &MemoryBackend) -> Self::Answer;
+    fn decide_in(&self, memory: &MemoryBackend) -> Self::Answer;
 
-    /// By [`OnError::Admit`](crate::OnError).
+    /// Returns the answer of [`OnError::Admit`](crate::OnError).
     fn admitted(&self) -> Self::Answer;
 
-    /// By [`OnError::Limit`](crate::OnError), for so long.
-    fn limited(&self, pause: Duration) -> Self::Answer;
+    /// Returns the answer of [`OnError::Limit`](crate::OnError).
+    fn limited(&self, retry_after: Duration) -> Self::Answer;
 }
 
 pub(crate) trait Answer: FromRedisValue {
-    /// The same from the throttler's own memory.
+    /// Marks an answer as decided in the throttler's own memory.
     #[cfg(feature = "memory")]
-    fn locally(self) -> Self;
+    fn decided_locally(self) -> Self;
 }
 
-/// Whether a call is admitted. It is charged if so.
+/// Decides a call, and charges it if it is admitted.
 pub(crate) struct Check<'a> {
     pub(crate) key: &'a str,
     pub(crate) limit: &'a AnyLimit,
@@ -43,35 +43,35 @@ impl Request for Check<'_> {
     type Answer = Decision;
 
     fn command(&self) -> Cmd {
-        commands::check(self.key, self.limit)
+        wire::check(self.key, self.limit)
     }
 
     #[cfg(feature = "memory")]
-    fn ask(&self, memory: &MemoryBackend) -> Decision {
+    fn decide_in(&self, memory: &MemoryBackend) -> Decision {
         memory.decide(self.key, *self.limit)
     }
 
     fn admitted(&self) -> Decision {
-        Decision::admitted_unasked(self.limit.units())
+        Decision::fallback_admitted(self.limit.units())
     }
 
-    fn limited(&self, pause: Duration) -> Decision {
-        Decision::limited_unasked(self.limit.units(), pause)
+    fn limited(&self, retry_after: Duration) -> Decision {
+        Decision::fallback_limited(self.limit.units(), retry_after)
     }
 }
 
-/// What a call would be answered. Changes nothing.
+/// Decides a call without charging it.
 pub(crate) struct Peek<'a>(pub(crate) Check<'a>);
 
 impl Request for Peek<'_> {
     type Answer = Decision;
 
     fn command(&self) -> Cmd {
-        commands::peek(self.0.key, self.0.limit)
+        wire::peek(self.0.key, self.0.limit)
     }
 
     #[cfg(feature = "memory")]
-    fn ask(&self, memory: &MemoryBackend) -> Decision {
+    fn decide_in(&self, memory: &MemoryBackend) -> Decision {
         memory.peek(self.0.key, *self.0.limit)
     }
 
@@ -79,19 +79,16 @@ impl Request for Peek<'_> {
         self.0.admitted()
     }
 
-    fn limited(&self, pause: Duration) -> Decision {
-        self.0.limited(pause)
+    fn limited(&self, retry_after: Duration) -> Decision {
+        self.0.limited(retry_after)
     }
 }
 
-/// Gives back units that were used. Answers how many there were.
+/// Returns used units. Answers how many.
 pub(crate) struct Refund<'a> {
     pub(crate) key: &'a str,
-    /// Which says by what algorithm they were used.
-    #[cfg_attr(
-        not(feature = "memory"),
-        expect(dead_code, reason = "only the memory has not got it from the key's name")
-    )]
+    /// The limit whose algorithm used them.
+    #[cfg_attr(not(feature = "memory"), expect(dead_code, reason = "a server knows the algorithm of a key"))]
     pub(crate) limit: &'a AnyLimit,
     pub(crate) units: Units,
 }
@@ -100,12 +97,12 @@ impl Request for Refund<'_> {
     type Answer = u64;
 
     fn command(&self) -> Cmd {
-        commands::refund(self.key, self.units.get())
+        wire::refund(self.key, self.units.get())
     }
 
     #[cfg(feature = "memory")]
-    fn ask(&self, memory: &MemoryBackend) -> u64 {
-        memory.give_back(self.key, self.limit, self.units)
+    fn decide_in(&self, memory: &MemoryBackend) -> u64 {
+        memory.refund_units(self.key, self.limit, self.units)
     }
 
     fn admitted(&self) -> u64 {
@@ -117,47 +114,47 @@ impl Request for Refund<'_> {
     }
 }
 
-/// Whether a call is admitted by several limits. It is charged to all of them if so, and to none otherwise.
-pub(crate) struct All<'a>(pub(crate) Limits<'a, String>);
+/// Decides a call by several limits, and charges it to all of them or to none.
+pub(crate) struct All<'a>(pub(crate) JointLimits<'a, String>);
 
 impl Request for All<'_> {
     type Answer = JointDecision;
 
     fn command(&self) -> Cmd {
-        commands::all(self.0.get())
+        wire::all(self.0.get())
     }
 
     #[cfg(feature = "memory")]
-    fn ask(&self, memory: &MemoryBackend) -> JointDecision {
+    fn decide_in(&self, memory: &MemoryBackend) -> JointDecision {
         memory.decide_together(self.0)
     }
 
     fn admitted(&self) -> JointDecision {
-        JointDecision::unasked(self.0, Decision::admitted_unasked)
+        JointDecision::fallback(self.0, Decision::fallback_admitted)
     }
 
-    fn limited(&self, pause: Duration) -> JointDecision {
-        JointDecision::unasked(self.0, |limit| Decision::limited_unasked(limit, pause))
+    fn limited(&self, retry_after: Duration) -> JointDecision {
+        JointDecision::fallback(self.0, |limit| Decision::fallback_limited(limit, retry_after))
     }
 }
 
 impl Answer for Decision {
     #[cfg(feature = "memory")]
-    fn locally(self) -> Self {
-        Self::locally(self)
+    fn decided_locally(self) -> Self {
+        Self::decided_locally(self)
     }
 }
 
 impl Answer for JointDecision {
     #[cfg(feature = "memory")]
-    fn locally(self) -> Self {
-        Self::locally(self)
+    fn decided_locally(self) -> Self {
+        Self::decided_locally(self)
     }
 }
 
 impl Answer for u64 {
     #[cfg(feature = "memory")]
-    fn locally(self) -> Self {
+    fn decided_locally(self) -> Self {
         self
     }
 }

@@ -1,8 +1,8 @@
-//! Caches: what functions return, for some time.
+//! Caches that remember for some time what functions return.
 
-mod flights;
 mod memory;
 mod redis;
+mod singleflight;
 
 #[cfg(feature = "tokio")]
 pub use self::memory::AsyncMemoryCache;
@@ -10,12 +10,17 @@ pub use self::memory::MemoryCache;
 #[cfg(feature = "tokio")]
 pub use self::redis::AsyncRedisCache;
 pub use self::redis::RedisCache;
+use self::singleflight::Singleflight;
 use crate::{Key, Keyspace};
 
-/// The keyspace of caches, if not given otherwise.
+/// The keyspace of caches that are given none.
 const KEYSPACE: Keyspace = Keyspace::from_static("premier-cache");
 
-/// A key as it is in the store.
+type Computations = Singleflight<std::sync::Mutex<()>>;
+#[cfg(feature = "tokio")]
+type AsyncComputations = Singleflight<tokio::sync::Mutex<()>>;
+
+/// Returns a key as it is in the store.
 fn name(keyspace: &Keyspace, key: &Key<'_>) -> String {
     keyspace.name(key, "cache")
 }

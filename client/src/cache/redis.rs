@@ -2,39 +2,54 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{Cmd, IntoConnectionInfo};
+use premier_blocking::also_blocking;
+use redis::{Cmd, FromRedisValue, IntoConnectionInfo};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::flights::Flights;
-use super::{KEYSPACE, name};
 #[cfg(feature = "tokio")]
-use crate::backend::AsyncStore;
-use crate::backend::Store;
+use super::AsyncComputations;
+use super::{Computations, KEYSPACE, name};
+#[cfg(feature = "tokio")]
+use crate::connection::AsyncServer;
+use crate::connection::Server;
+#[cfg(feature = "cluster")]
+use crate::connection::{AsyncCluster, Cluster};
 use crate::throttler::DEFAULT_DEADLINE;
 use crate::{Error, Key, Keyspace};
 
-/// Remembers values in Redis or Valkey, for sync code and all processes. Cheap to clone.
+/// Remembers values in Redis or Valkey, for sync code in any number of processes. Cheap to clone.
 ///
-/// The values are strings of JSON under `{keyspace}:{module}:{function}:cache`, with `:{custom}` behind where there is a custom
-/// part, and expire by themselves. What another version of the program has remembered and this one can't read is computed anew.
+/// Values are strings of JSON under `{keyspace}:{module}:{function}:cache`, followed by `:{custom}`
+/// if there is a custom part, and expire by themselves. A value that cannot be read, as another
+/// version of the program has written it, is computed again.
 ///
-/// A server that does not answer, or refuses, is none: values are then computed, and not remembered. That costs a call up to
-/// the deadline.
+/// If the server does not answer or refuses, values are computed and not remembered. Each call may
+/// then take longer by the deadline.
 #[derive(Clone)]
 pub struct RedisCache {
     store: Store,
     settings: Settings,
-    flights: Arc<Flights<std::sync::Mutex<()>>>,
+    computations: Arc<Computations>,
 }
 
 /// [`RedisCache`] for async code.
+///
+/// If a computing call is dropped, one of the calls that wait for it computes the value.
 #[cfg(feature = "tokio")]
 #[derive(Clone)]
 pub struct AsyncRedisCache {
     store: AsyncStore,
     settings: Settings,
-    flights: Arc<Flights<tokio::sync::Mutex<()>>>,
+    computations: Arc<AsyncComputations>,
+}
+
+#[also_blocking]
+#[derive(Clone)]
+enum AsyncStore {
+    Server(AsyncServer),
+    #[cfg(feature = "cluster")]
+    Cluster(AsyncCluster),
 }
 
 #[derive(Clone)]
@@ -45,130 +60,52 @@ struct Settings {
 
 const DEFAULT: Settings = Settings { keyspace: KEYSPACE, deadline: DEFAULT_DEADLINE };
 
-impl RedisCache {
-    /// On a server.
-    ///
-    /// # Errors
-    /// When the address is none.
-    pub fn redis(address: impl IntoConnectionInfo) -> Result<Self, Error> {
-        Ok(Self::on(Store::redis(address)?))
-    }
-
-    /// On a cluster.
-    ///
-    /// # Errors
-    /// When there is no address, or one is none.
-    #[cfg(feature = "cluster")]
-    pub fn cluster<T: IntoConnectionInfo>(addresses: impl IntoIterator<Item = T>) -> Result<Self, Error> {
-        Ok(Self::on(Store::cluster(addresses)?))
-    }
-
-    fn on(store: Store) -> Self {
-        Self { store, settings: DEFAULT, flights: Arc::default() }
-    }
-
-    /// The keyspace of its keys; `premier-cache` if not given.
-    #[must_use]
-    pub fn keyspace(mut self, keyspace: Keyspace) -> Self {
-        self.settings.keyspace = keyspace;
-        self
-    }
-
-    /// How long a command may take, connecting included; 500 ms if not given.
-    #[must_use]
-    pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.settings.deadline = deadline;
-        self
-    }
-
-    /// What is remembered under this key, or what comes of computing it, which is remembered for `ttl` (in milliseconds, rounded
-    /// up) unless it is an error.
-    ///
-    /// Within this process one caller computes it, and the others who ask for it meanwhile wait for that. If it is an error,
-    /// that one gets it, and those who waited compute on their own.
-    ///
-    /// # Errors
-    /// Those of the computation.
-    pub fn get_or_compute<T, E>(
-        &self,
-        key: &Key<'_>,
-        ttl: Duration,
-        compute: impl FnOnce() -> Result<T, E>,
-    ) -> Result<T, E>
-    where
-        T: Serialize + DeserializeOwned,
-    {
-        let name = name(&self.settings.keyspace, key);
-        let seat = self.flights.board(&name);
-        let turn = Some(seat.lock().lock()).filter(|_| !seat.is_over());
-        let result = match self.call(&get(&name)).map(read) {
-            Ok(Some(value)) => Ok(value),
-            Ok(None) => compute().inspect(|value| {
-                if let Some(set) = set(&name, value, ttl) {
-                    let _not_remembered = self.call::<()>(&set);
-                }
-            }),
-            Err(_) => compute(),
-        };
-        seat.land();
-        drop(turn);
-        result
-    }
-
-    /// Forgets what is remembered under this key.
-    ///
-    /// # Errors
-    /// When the server does not answer, or refuses.
-    pub fn invalidate(&self, key: &Key<'_>) -> Result<(), Error> {
-        self.call(&unlink(&name(&self.settings.keyspace, key)))
-    }
-
-    fn call<T: redis::FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
-        self.store.call(command, self.settings.deadline)
-    }
-}
-
-#[cfg(feature = "tokio")]
+#[also_blocking]
 impl AsyncRedisCache {
-    /// On a server.
+    /// Remembers values in a server.
     ///
     /// # Errors
-    /// When the address is none.
+    /// If the address is invalid.
     pub fn redis(address: impl IntoConnectionInfo) -> Result<Self, Error> {
-        Ok(Self::on(AsyncStore::redis(address)?))
+        Ok(Self::on(AsyncStore::Server(AsyncServer::new(address)?)))
     }
 
-    /// On a cluster.
+    /// Remembers values in a cluster.
     ///
     /// # Errors
-    /// When there is no address, or one is none.
+    /// If there is no address, or one is invalid.
     #[cfg(feature = "cluster")]
     pub fn cluster<T: IntoConnectionInfo>(addresses: impl IntoIterator<Item = T>) -> Result<Self, Error> {
-        Ok(Self::on(AsyncStore::cluster(addresses)?))
+        Ok(Self::on(AsyncStore::Cluster(AsyncCluster::new(addresses)?)))
     }
 
     fn on(store: AsyncStore) -> Self {
-        Self { store, settings: DEFAULT, flights: Arc::default() }
+        Self { store, settings: DEFAULT, computations: Arc::default() }
     }
 
-    /// As [`RedisCache::keyspace`].
+    /// Sets the keyspace; `premier-cache` by default.
     #[must_use]
     pub fn keyspace(mut self, keyspace: Keyspace) -> Self {
         self.settings.keyspace = keyspace;
         self
     }
 
-    /// As [`RedisCache::deadline`].
+    /// Sets how long a command may take, connecting included; 500 ms by default.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.settings.deadline = deadline;
         self
     }
 
-    /// As [`RedisCache::get_or_compute`]. When the caller is dropped who computes, one of those who wait goes on in its place.
+    /// Returns the value of this key, or computes it and remembers it for `ttl`, in milliseconds,
+    /// rounded up. Errors are not remembered.
+    ///
+    /// Callers in this process that ask for the same key at the same time share one computation
+    /// (singleflight). If it fails, its caller gets the error, and each of the others computes for
+    /// itself.
     ///
     /// # Errors
-    /// Those of the computation.
+    /// If the computation fails.
     pub async fn get_or_compute<T, E>(
         &self,
         key: &Key<'_>,
@@ -179,8 +116,8 @@ impl AsyncRedisCache {
         T: Serialize + DeserializeOwned,
     {
         let name = name(&self.settings.keyspace, key);
-        let seat = self.flights.board(&name);
-        let turn = Some(seat.lock().lock().await).filter(|_| !seat.is_over());
+        let caller = self.computations.join(&name);
+        let turn = Some(caller.lock().lock().await).filter(|_| !caller.is_done());
         let result = match self.call(&get(&name)).await.map(read) {
             Ok(Some(value)) => Ok(value),
             Ok(None) => {
@@ -192,21 +129,37 @@ impl AsyncRedisCache {
             }
             Err(_) => compute().await,
         };
-        seat.land();
+        caller.finish();
         drop(turn);
         result
     }
 
-    /// As [`RedisCache::invalidate`].
+    /// Forgets the value of this key.
     ///
     /// # Errors
-    /// When the server does not answer, or refuses.
+    /// If the server does not answer, or refuses.
     pub async fn invalidate(&self, key: &Key<'_>) -> Result<(), Error> {
         self.call(&unlink(&name(&self.settings.keyspace, key))).await
     }
 
-    async fn call<T: redis::FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
-        self.store.call(command, self.settings.deadline).await
+    async fn call<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Error> {
+        match &self.store {
+            AsyncStore::Server(server) => server.call(command, self.settings.deadline).await,
+            #[cfg(feature = "cluster")]
+            AsyncStore::Cluster(cluster) => cluster.call(command, self.settings.deadline).await,
+        }
+    }
+}
+
+#[also_blocking]
+impl fmt::Debug for AsyncRedisCache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(concat!(stringify!(AsyncRedisCache), "::"))?;
+        f.write_str(match &self.store {
+            AsyncStore::Server(_) => "redis",
+            #[cfg(feature = "cluster")]
+            AsyncStore::Cluster(_) => "cluster",
+        })
     }
 }
 
@@ -216,17 +169,17 @@ fn get(name: &str) -> Cmd {
     get
 }
 
-/// Nothing, if the value can't be written.
+/// Returns `None` if the value cannot be written.
 fn set(name: &str, value: &impl Serialize, ttl: Duration) -> Option<Cmd> {
     let json = serde_json::to_vec(value).ok()?;
-    let millis = ttl.as_nanos().div_ceil(1_000_000).clamp(1, LONGEST.as_millis());
+    let millis = ttl.as_nanos().div_ceil(1_000_000).clamp(1, MAX_TTL.as_millis());
     let mut set = redis::cmd("SET");
     set.arg(name).arg(json).arg("PX").arg(millis.to_string());
     Some(set)
 }
 
-/// As long as any duration may be here. What is much longer the server refuses.
-const LONGEST: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+/// The bound of all durations of this crate. The server refuses times that are much longer.
+const MAX_TTL: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
 
 fn unlink(name: &str) -> Cmd {
     let mut unlink = redis::cmd("UNLINK");
@@ -234,20 +187,7 @@ fn unlink(name: &str) -> Cmd {
     unlink
 }
 
-/// Nothing, if it is not there or can't be read.
+/// Returns `None` if there is no value, or it cannot be read.
 fn read<T: DeserializeOwned>(json: Option<Vec<u8>>) -> Option<T> {
     json.and_then(|json| serde_json::from_slice(&json).ok())
-}
-
-impl fmt::Debug for RedisCache {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "RedisCache::{}", self.store.name())
-    }
-}
-
-#[cfg(feature = "tokio")]
-impl fmt::Debug for AsyncRedisCache {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "AsyncRedisCache::{}", self.store.name())
-    }
 }

@@ -1,17 +1,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::on_error::{Fallback, OnError};
-use crate::{Algorithm, Backend, Keyspace, Throttler};
-#[cfg(feature = "tokio")]
-use crate::{AsyncBackend, AsyncThrottler};
+use premier_blocking::also_blocking;
 
-/// How long a call to the store may take if not given otherwise.
+#[cfg(feature = "tokio")]
+use super::AsyncThrottler;
+use super::Throttler;
+use super::fallback::{Fallback, OnError};
+#[cfg(feature = "tokio")]
+use crate::AsyncBackend;
+use crate::{Algorithm, Backend, Keyspace};
+
+/// How long a call to the store may take by default.
 pub(crate) const DEFAULT_DEADLINE: Duration = Duration::from_millis(500);
 
 /// Builds a [`Throttler`] or an [`AsyncThrottler`](crate::AsyncThrottler).
 #[derive(Debug, Clone)]
-#[must_use = "it is a throttler only when it is built"]
+#[must_use = "a builder limits nothing until it is built"]
 pub struct Builder<B> {
     pub(crate) backend: B,
     keyspace: Keyspace,
@@ -40,28 +45,30 @@ impl<B> Builder<B> {
         }
     }
 
-    /// The keyspace of its keys; `premier` if not given.
+    /// Sets the keyspace of its keys; `premier` by default.
     pub fn keyspace(self, keyspace: Keyspace) -> Self {
         Self { keyspace, ..self }
     }
 
-    /// The algorithm of limits that do not name one; a fixed window if not given.
+    /// Sets the algorithm of limits that do not name one; a fixed window by default.
     pub fn algorithm(self, algorithm: Algorithm) -> Self {
         Self { algorithm, ..self }
     }
 
-    /// How long a call to the store may take, connecting included; 500 ms if not given. A store that has not answered by then
-    /// does not answer. A sync call that a cluster redirects to a node without a connection may take a second longer.
+    /// Sets how long a call to the store may take, connecting included; 500 ms by default.
+    ///
+    /// A store that has not replied by then counts as down. A sync call that a cluster redirects to
+    /// a node without a connection may take a second longer.
     pub fn deadline(self, deadline: Duration) -> Self {
         Self { deadline, ..self }
     }
 
-    /// What happens when the store does not answer; [`OnError::Fail`] if not given.
+    /// Sets what happens to calls while the store does not answer; [`OnError::Fail`] by default.
     pub fn on_error(self, on_error: OnError) -> Self {
         Self { on_error, ..self }
     }
 
-    /// The same on another backend.
+    /// Moves the settings to another backend.
     #[cfg(feature = "macros")]
     pub(crate) fn on<C>(self, backend: impl FnOnce(B) -> C) -> Builder<C> {
         let Self { backend: old, keyspace, algorithm, deadline, on_error } = self;
@@ -79,18 +86,9 @@ impl<B> Builder<B> {
     }
 }
 
-impl Builder<Backend> {
-    /// The throttler. Nothing is connected yet.
-    #[must_use]
-    pub fn build(self) -> Throttler {
-        let (backend, settings) = self.settings();
-        Throttler { backend, settings }
-    }
-}
-
-#[cfg(feature = "tokio")]
+#[also_blocking]
 impl Builder<AsyncBackend> {
-    /// The throttler. Nothing is connected yet.
+    /// Builds the throttler. It connects at the first call.
     #[must_use]
     pub fn build(self) -> AsyncThrottler {
         let (backend, settings) = self.settings();

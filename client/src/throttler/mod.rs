@@ -1,16 +1,294 @@
-//! Throttlers: a backend, a keyspace, and what to do when the store does not answer.
+//! Throttlers: a backend, a keyspace, and what to do while the store does not answer.
 
-mod acquire;
-#[cfg(feature = "tokio")]
-mod asynchronous;
-mod blocking;
 mod builder;
-mod on_error;
+mod deadline;
+mod fallback;
 
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::Duration;
+
+use premier_algorithms::Units;
+use premier_blocking::also_blocking;
 #[cfg(feature = "tokio")]
-pub use asynchronous::AsyncThrottler;
-pub use blocking::Throttler;
-pub use builder::Builder;
+use tokio::time::sleep as async_sleep;
+
+use self::builder::Settings;
+use self::deadline::{Deadline, Step};
+#[cfg(feature = "tokio")]
+use crate::AsyncBackend;
+use crate::backend::{All, Check, Peek, Refund, Request};
+use crate::decision::JointLimits;
+use crate::{AnyLimit, Backend, Decision, Error, InvalidArgument, JointDecision, Key, Keyspace};
+
+pub use self::builder::Builder;
 #[cfg(feature = "cache")]
-pub(crate) use builder::DEFAULT_DEADLINE;
-pub use on_error::OnError;
+pub(crate) use self::builder::DEFAULT_DEADLINE;
+pub use self::fallback::OnError;
+
+/// Limits calls of sync code. Cheap to clone; clones share what was used.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use premier_client::{Backend, Limit, Throttler, key};
+///
+/// let throttler = Throttler::builder(Backend::memory()).build();
+/// let limit = Limit::fixed_window(1, Duration::from_secs(60));
+///
+/// assert!(throttler.check(&key!("login", "ada"), limit)?.is_admitted());
+/// assert!(!throttler.check(&key!("login", "ada"), limit)?.is_admitted());
+/// assert!(throttler.check(&key!("login", "bob"), limit)?.is_admitted());
+/// # Ok::<(), premier_client::Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Throttler {
+    backend: Backend,
+    settings: Arc<Settings>,
+}
+
+/// Limits calls of async code, on tokio. Cheap to clone; clones share what was used.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use premier_client::{AsyncBackend, AsyncThrottler, Limit, key};
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), premier_client::Error> {
+/// let throttler = AsyncThrottler::builder(AsyncBackend::memory()).build();
+/// let limit = Limit::fixed_window(1, Duration::from_secs(60));
+///
+/// assert!(throttler.check(&key!("login", "ada"), limit).await?.is_admitted());
+/// assert!(!throttler.check(&key!("login", "ada"), limit).await?.is_admitted());
+/// assert!(throttler.check(&key!("login", "bob"), limit).await?.is_admitted());
+/// # Ok(())
+/// # }
+/// ```
+///
+/// A call that is dropped before it returns may have been charged, or not.
+#[cfg(feature = "tokio")]
+#[derive(Debug, Clone)]
+pub struct AsyncThrottler {
+    backend: AsyncBackend,
+    settings: Arc<Settings>,
+}
+
+#[also_blocking]
+impl AsyncThrottler {
+    /// Begins to build a throttler on this backend.
+    pub fn builder(backend: impl Into<AsyncBackend>) -> Builder<AsyncBackend> {
+        Builder::new(backend.into())
+    }
+
+    /// Decides a call at once, and charges it if it is admitted.
+    ///
+    /// # Errors
+    /// If the store does not decide: see [`ErrorKind`](crate::ErrorKind). Being limited is not an
+    /// error.
+    pub async fn check(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Decision, Error> {
+        let limit = limit.into();
+        self.decide(&self.settings.keyspace.key(key, limit.algorithm()), &limit).await
+    }
+
+    /// [`check`](Self::check) for a call that takes `cost` units, 1 to 10¹², whatever the cost of
+    /// the limit.
+    ///
+    /// # Errors
+    /// If the cost is out of bounds, and as for [`check`](Self::check).
+    pub async fn check_n(&self, key: &Key<'_>, limit: impl Into<AnyLimit>, cost: u64) -> Result<Decision, Error> {
+        self.check(key, limit.into().try_cost(cost)?).await
+    }
+
+    /// Decides a call by 1 to 16 limits at once, and charges it to all of them or to none,
+    /// atomically.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use premier_client::{AnyLimit, AsyncBackend, AsyncThrottler, Limit, key};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), premier_client::Error> {
+    /// let throttler = AsyncThrottler::builder(AsyncBackend::memory()).build();
+    /// let a_user: AnyLimit = Limit::token_bucket(5, Duration::from_secs(1)).into();
+    /// let all_users: AnyLimit = Limit::sliding_window(1_000, Duration::from_secs(60)).into();
+    ///
+    /// let limits = [(key!("api", "ada"), a_user), (key!("api"), all_users)];
+    /// let answer = throttler.check_all(&limits).await?;
+    /// assert!(answer.decision().is_admitted());
+    /// // The first limit leaves less.
+    /// assert_eq!((answer.binding(), answer.decision().remaining()), (0, 4));
+    /// assert_eq!(answer.each()[1].remaining(), 999);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// No two limits may have the same key. The algorithm is a part of a key's name, so limits by
+    /// different algorithms may share a key; limits by the same algorithm need keys of their own:
+    /// `key!("api per second", user)` and `key!("api per day", user)`.
+    ///
+    /// In a cluster all keys must be in one slot, which is that of the text between the first
+    /// braces in their [names](Keyspace). A keyspace like `{shop}` puts all its keys on one node. A
+    /// custom part in braces, as in `key!("api", format_args!("{{{user}}}"))`, puts the keys of
+    /// each user on one node.
+    ///
+    /// # Errors
+    /// - [`Configuration`](crate::ErrorKind::Configuration) if there is no limit, or more than 16,
+    ///   or two have the same key;
+    /// - [`Refused`](crate::ErrorKind::Refused) if the keys are in several slots of a cluster;
+    /// - as for [`check`](Self::check).
+    pub async fn check_all(&self, limits: &[(Key<'_>, AnyLimit)]) -> Result<JointDecision, Error> {
+        let named = |(key, limit): &(Key<'_>, AnyLimit)| (self.settings.keyspace.key(key, limit.algorithm()), *limit);
+        let limits: Vec<_> = limits.iter().map(named).collect();
+        self.ask(&All(JointLimits::new(&limits)?)).await
+    }
+
+    /// Returns what [`check`](Self::check) would decide now, including what would
+    /// [remain](Decision::remaining) after the call. Charges nothing.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use premier_client::{AsyncBackend, AsyncThrottler, Limit, key};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), premier_client::Error> {
+    /// let throttler = AsyncThrottler::builder(AsyncBackend::memory()).build();
+    /// let limit = Limit::fixed_window(2, Duration::from_secs(60));
+    /// for _ in 0..3 {
+    ///     assert_eq!(throttler.peek(&key!("login"), limit).await?.remaining(), 1);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As for [`check`](Self::check).
+    pub async fn peek(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Decision, Error> {
+        let limit = limit.into();
+        let key = self.settings.keyspace.key(key, limit.algorithm());
+        self.ask(&Peek(Check { key: &key, limit: &limit })).await
+    }
+
+    /// Gives back 1 to 10¹² used units, at most those that are used now. Returns their number.
+    ///
+    /// A sliding window gives back its newest units first. Only the algorithm of the limit matters,
+    /// which is a part of the key's name.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use premier_client::{AsyncBackend, AsyncThrottler, Limit, key};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), premier_client::Error> {
+    /// let throttler = AsyncThrottler::builder(AsyncBackend::memory()).build();
+    /// let limit = Limit::sliding_window(5, Duration::from_secs(60)).cost(3);
+    /// assert!(throttler.check(&key!("export", "ada"), limit).await?.is_admitted());
+    /// // There was nothing to export.
+    /// assert_eq!(throttler.refund(&key!("export", "ada"), limit, 3).await?, 3);
+    /// assert!(throttler.check(&key!("export", "ada"), limit).await?.is_admitted());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// While the store does not answer, [`OnError::Local`](crate::OnError) gives back what was used
+    /// locally; [`OnError::Admit`](crate::OnError) and [`OnError::Limit`](crate::OnError) give back
+    /// nothing.
+    ///
+    /// # Errors
+    /// If the units are out of bounds, and as for [`check`](Self::check).
+    pub async fn refund(&self, key: &Key<'_>, limit: impl Into<AnyLimit>, units: u64) -> Result<u64, Error> {
+        let (limit, units) = (limit.into(), Units::new(units).map_err(InvalidArgument)?);
+        let key = self.settings.keyspace.key(key, limit.algorithm());
+        self.ask(&Refund { key: &key, limit: &limit, units }).await
+    }
+
+    /// Decides a call, charges it if it is admitted, and waits for its turn, however long that is.
+    /// When this returns a decision, the call goes ahead.
+    ///
+    /// # Errors
+    /// [`QuotaExceeded`](crate::ErrorKind::QuotaExceeded) if the call is limited, and as for
+    /// [`check`](Self::check).
+    pub async fn admit(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Decision, Error> {
+        let limit = limit.into();
+        let key = self.settings.keyspace.key(key, limit.algorithm());
+        let decision = self.decide(&key, &limit).await?;
+        let Some(wait) = decision.wait() else {
+            return Err(Error::quota_exceeded(key, decision));
+        };
+        async_sleep(wait).await;
+        Ok(decision)
+    }
+
+    /// Waits for at most this time until the call is admitted and it is its turn.
+    ///
+    /// It sleeps for the retry-after of the store and asks again. If it would have to wait longer
+    /// it returns at once, and charges nothing.
+    ///
+    /// # Errors
+    /// [`QuotaExceeded`](crate::ErrorKind::QuotaExceeded) if the call would have to wait longer,
+    /// and as for [`check`](Self::check).
+    pub async fn acquire(
+        &self,
+        key: &Key<'_>,
+        limit: impl Into<AnyLimit>,
+        at_most: Duration,
+    ) -> Result<Decision, Error> {
+        let limit = limit.into();
+        let key = self.settings.keyspace.key(key, limit.algorithm());
+        let deadline = Deadline::after(at_most);
+        loop {
+            let decision = self.decide(&key, &limit.waiting_at_most(deadline.left())).await?;
+            match deadline.step(&decision) {
+                Step::GoAfter(wait) => {
+                    async_sleep(wait).await;
+                    return Ok(decision);
+                }
+                Step::AskAfter(wait) => async_sleep(wait).await,
+                Step::GiveUp => return Err(Error::quota_exceeded(key, decision)),
+            }
+        }
+    }
+
+    /// Deletes all keys of a keyspace, and no others. Returns their number.
+    ///
+    /// It scans all keys of the server, or of every master of the cluster, in steps of about a
+    /// thousand. Keys that are created during the scan may stay.
+    ///
+    /// # Errors
+    /// If the store does not answer. Some keys may have been deleted by then.
+    pub async fn clear(&self, keyspace: &Keyspace) -> Result<u64, Error> {
+        #[cfg(feature = "memory")]
+        self.settings.fallback.clear(keyspace);
+        self.backend.clear(keyspace).await
+    }
+
+    /// Makes a limit of `quota` units per `duration` by this throttler's
+    /// [`algorithm`](Builder::algorithm).
+    ///
+    /// # Errors
+    /// If the quota is more than 10¹², or the duration not from 1 ms to 3650 days.
+    pub fn limit(&self, quota: u64, duration: Duration) -> Result<AnyLimit, Error> {
+        Ok(self.settings.algorithm.limit(quota, duration)?)
+    }
+
+    /// Returns the keyspace of its keys.
+    #[must_use]
+    pub fn keyspace(&self) -> &Keyspace {
+        &self.settings.keyspace
+    }
+
+    async fn decide(&self, key: &str, limit: &AnyLimit) -> Result<Decision, Error> {
+        self.ask(&Check { key, limit }).await
+    }
+
+    async fn ask<R: Request>(&self, request: &R) -> Result<R::Answer, Error> {
+        let Settings { fallback, deadline, .. } = &*self.settings;
+        match fallback.answer_while_down(request) {
+            Some(answer) => Ok(answer),
+            None => fallback.settle(self.backend.ask(request, *deadline).await, request),
+        }
+    }
+}

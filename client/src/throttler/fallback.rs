@@ -8,14 +8,15 @@ use crate::backend::Request;
 #[cfg(feature = "memory")]
 use crate::{Keyspace, MemoryBackend};
 
-/// What happens to a call when the store does not answer: when it can't be reached, can't decide now, or lets the deadline
-/// pass.
+/// What happens to calls while the store does not answer: while it cannot be reached, cannot
+/// decide, or lets the deadline pass.
 ///
-/// A store that answers is never overruled: not when it limits, and not when it refuses a call. While it does not answer, only
-/// one call per deadline asks it; all others are decided at once (with [`OnError::Fail`] each call asks). Such a decision says
-/// so: [`Decision::decided_by`](crate::Decision::decided_by).
+/// A store that answers is never overruled, whether it limits a call or refuses it. While it does
+/// not answer, only one call per deadline asks it, and all others are decided at once (with
+/// [`OnError::Fail`] every call asks it). [`Decision::decided_by`](crate::Decision::decided_by)
+/// shows such a decision.
 ///
-/// A call whose reply was lost may have been charged in the store all the same.
+/// A call whose reply was lost may have been charged in the store as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum OnError {
@@ -26,20 +27,22 @@ pub enum OnError {
     Admit,
     /// The call is limited, and may come back when the store is asked again.
     Limit,
-    /// The call is decided in the memory of this process, by the same limits. What was used in the store before, or in other
-    /// processes, is not known there; what is used there is not told to the store.
+    /// The call is decided in the memory of this process, by the same limits.
+    ///
+    /// That memory does not know what was used in the store or in other processes, and the store
+    /// never learns what is used in that memory.
     #[cfg(feature = "memory")]
     Local,
 }
 
-/// Goes on without the store.
+/// Answers in place of a store that does not answer.
 #[derive(Debug)]
 pub(super) struct Fallback {
     policy: Policy,
     outage: Outage,
 }
 
-/// [`OnError`], with what it takes.
+/// [`OnError`], with what it needs.
 #[derive(Debug)]
 enum Policy {
     Fail,
@@ -61,33 +64,32 @@ impl Fallback {
         Self { policy, outage: Outage::new(deadline) }
     }
 
-    /// The answer to what the store is not to be asked.
-    pub(super) fn instead<R: Request>(&self, request: &R) -> Option<R::Answer> {
-        if self.outage.may_ask() { None } else { self.answer(request) }
+    /// Returns the answer to a request that the store is not to be asked now.
+    pub(super) fn answer_while_down<R: Request>(&self, request: &R) -> Option<R::Answer> {
+        if self.outage.claim_attempt() { None } else { self.answer(request) }
     }
 
-    /// Takes what came of asking the store.
+    /// Learns from the store's answer whether it is up, and replaces the error of an outage.
     pub(super) fn settle<R: Request>(&self, answer: Result<R::Answer, Error>, request: &R) -> Result<R::Answer, Error> {
         match answer {
             Err(error) if error.is_outage() => {
-                self.outage.goes_on();
+                self.outage.mark_down();
                 self.answer(request).ok_or(error)
             }
             answer => {
-                self.outage.is_over();
+                self.outage.mark_up();
                 answer
             }
         }
     }
 
-    /// Answers in the place of the store, if there is something to answer by.
     fn answer<R: Request>(&self, request: &R) -> Option<R::Answer> {
         match &self.policy {
             Policy::Fail => None,
             Policy::Admit => Some(request.admitted()),
             Policy::Limit => Some(request.limited(self.outage.pause)),
             #[cfg(feature = "memory")]
-            Policy::Local(memory) => Some(request.ask(memory).locally()),
+            Policy::Local(memory) => Some(request.decide_in(memory).decided_locally()),
         }
     }
 
@@ -99,27 +101,28 @@ impl Fallback {
     }
 }
 
-/// Whether the store answers, and when to ask it again if it does not.
+/// Whether the store is down, and when to ask it again.
 #[derive(Debug)]
 struct Outage {
     start: Instant,
-    /// How long the store is left alone after it did not answer.
+    /// How long the store is not asked after it did not answer.
     pause: Duration,
-    /// Microseconds after the start; [`ANSWERS`] while the store answers.
+    /// Microseconds after the start; [`UP`] while the store answers.
     ask_at: AtomicU64,
 }
 
-const ANSWERS: u64 = 0;
+const UP: u64 = 0;
 
 impl Outage {
     fn new(pause: Duration) -> Self {
-        Self { start: Instant::now(), pause, ask_at: AtomicU64::new(ANSWERS) }
+        Self { start: Instant::now(), pause, ask_at: AtomicU64::new(UP) }
     }
 
-    /// True for every call while the store answers, and for one call in each pause while it does not.
-    fn may_ask(&self) -> bool {
+    /// Returns whether a call is to ask the store: each call while the store is up, one call per
+    /// pause while it is down.
+    fn claim_attempt(&self) -> bool {
         let ask_at = self.ask_at.load(Ordering::Relaxed);
-        ask_at == ANSWERS
+        ask_at == UP
             || self.micros_after(Duration::ZERO) >= ask_at
                 && self
                     .ask_at
@@ -127,16 +130,16 @@ impl Outage {
                     .is_ok()
     }
 
-    fn goes_on(&self) {
+    fn mark_down(&self) {
         self.ask_at.store(self.after_pause(), Ordering::Relaxed);
     }
 
-    fn is_over(&self) {
-        self.ask_at.store(ANSWERS, Ordering::Relaxed);
+    fn mark_up(&self) {
+        self.ask_at.store(UP, Ordering::Relaxed);
     }
 
     fn after_pause(&self) -> u64 {
-        self.micros_after(self.pause).max(ANSWERS + 1)
+        self.micros_after(self.pause).max(UP + 1)
     }
 
     fn micros_after(&self, later: Duration) -> u64 {

@@ -2,18 +2,19 @@ use std::time::{Duration, Instant, SystemTime};
 
 use premier_algorithms::Timestamp;
 
-/// What a memory goes by.
-pub(super) enum Time {
-    /// The clock by which callers sleep. By another, however fast it is read, one who slept as long as told may come too early.
+/// The clock of a memory.
+pub(super) enum Clock {
+    /// The clock by which callers sleep. By any other clock a caller that has slept for its
+    /// retry-after may come too early.
     Monotonic {
         start: Instant,
-        /// From the Unix epoch to the start.
+        /// The start, since the Unix epoch.
         epoch: Duration,
     },
     Given(Box<dyn Fn() -> Duration + Send + Sync>),
 }
 
-impl Time {
+impl Clock {
     pub(super) fn monotonic() -> Self {
         let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Self::Monotonic { start: Instant::now(), epoch }

@@ -1,4 +1,4 @@
-//! Calls of several limits, whose keys are in several shards.
+//! Calls with several limits, whose keys are in several shards.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
@@ -6,8 +6,9 @@ use std::sync::MutexGuard;
 
 use premier_algorithms::{Joint, Outcome};
 
-use super::{Memory, Shard, lock};
-use crate::joint::Limits;
+use super::shard::Shard;
+use super::{Memory, lock};
+use crate::decision::JointLimits;
 use crate::{AnyLimit, JointDecision};
 
 /// A limit, and where its key is.
@@ -24,32 +25,32 @@ struct Locked<'a>(BTreeMap<usize, MutexGuard<'a, Shard>>);
 impl<'a> Locked<'a> {
     fn new(memory: &'a Memory, limits: &[Placed<'_>]) -> Self {
         let shards: BTreeSet<_> = limits.iter().map(|limit| limit.shard).collect();
-        // In their order, so that no two calls wait for each other.
+        // In ascending order, so that no two calls wait for each other.
         Self(shards.into_iter().map(|shard| (shard, lock(&memory.shards[shard]))).collect())
     }
 
     fn shard_of(&mut self, limit: &Placed<'_>) -> &mut Shard {
-        self.0.get_mut(&limit.shard).expect("those of all limits are locked")
+        self.0.get_mut(&limit.shard).expect("the shards of all limits are locked")
     }
 }
 
-pub(super) fn decide<K: AsRef<str>>(memory: &Memory, limits: Limits<'_, K>) -> JointDecision {
+pub(super) fn decide<K: AsRef<str>>(memory: &Memory, limits: JointLimits<'_, K>) -> JointDecision {
     let placed = |key, limit| {
         let hash = memory.hasher.hash_one(key);
         Placed { shard: memory.index_of(hash), hash, key, limit }
     };
     let limits: Vec<_> = limits.get().iter().map(|(key, limit)| placed(key.as_ref(), limit)).collect();
     let mut locked = Locked::new(memory, &limits);
-    let now = memory.time.now();
+    let now = memory.clock.now();
 
     let alone = limits.iter().map(|limit| locked.shard_of(limit).peek(limit.hash, limit.key, now, limit.limit));
     let alone: Vec<_> = alone.collect();
     let joint = Joint::new(&alone).expect("there is a limit");
     if let Outcome::Admitted { .. } = joint.decision.outcome {
         for limit in &limits {
-            // Charged as answered: the keys are different ones.
+            // Decided as before, as no two limits have the same key.
             let _ = locked.shard_of(limit).decide(limit.hash, limit.key, now, limit.limit);
         }
     }
-    JointDecision::new(&joint, &alone)
+    JointDecision::in_memory(&joint, &alone)
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use redis::{ConnectionLike, RedisError, RedisResult};
 
+use super::CONNECT_TIMEOUT;
 use crate::Error;
 
 /// What a pool connects to.
@@ -14,7 +15,7 @@ pub(crate) trait Target: Send + Sync + 'static {
 
     fn connect(&self) -> RedisResult<Self::Connection>;
 
-    /// How long the connection may take to send, and again to receive.
+    /// Limits how long the connection may take to send, and again to receive.
     fn set_timeout(connection: &Self::Connection, timeout: Duration) -> RedisResult<()>;
 }
 
@@ -32,9 +33,9 @@ struct Manager<T> {
 /// A connection of a pool.
 pub(super) struct Pooled<C> {
     pub(super) connection: C,
-    /// Set when it is of no more use.
+    /// Set when the connection is of no more use.
     pub(super) is_worn: bool,
-    /// Those that were made before another one wore out likely are so too.
+    /// When a connection wears out, its whole generation is replaced.
     generation: u64,
 }
 
@@ -52,12 +53,12 @@ impl<T: Target> Pool<T> {
         let connections = r2d2::Pool::builder()
             .min_idle(Some(0))
             .error_handler(Box::new(r2d2::NopErrorHandler))
-            .connection_timeout(super::server::CONNECT_TIMEOUT)
+            .connection_timeout(CONNECT_TIMEOUT)
             .build_unchecked(manager);
         Self { connections, generation }
     }
 
-    /// Sends a command that must not be sent twice.
+    /// Lends a connection for one call.
     pub(super) fn call<R>(
         &self,
         deadline: Duration,
@@ -69,11 +70,11 @@ impl<T: Target> Pool<T> {
         T::set_timeout(&pooled.connection, left).map_err(Error::unavailable)?;
         let result = send(&mut pooled);
         if let Err(error) = &result {
-            // A reply that comes late would be taken for that of the next call.
+            // The next call would take a late reply for its own.
             pooled.is_worn |= error.is_io_error() || error.is_unrecoverable_error();
         }
         if pooled.is_worn {
-            // Not if another one did already.
+            // Another connection of this generation may have done the same already.
             let (old, new) = (pooled.generation, pooled.generation + 1);
             let _ = self.generation.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed);
         }
@@ -90,7 +91,7 @@ impl<T: Target> r2d2::ManageConnection for Manager<T> {
         Ok(Pooled { connection: self.target.connect()?, is_worn: false, generation })
     }
 
-    /// Asks nobody: that would double the time of each call.
+    /// Sends no PING, which would double the time of each call.
     fn is_valid(&self, pooled: &mut Self::Connection) -> RedisResult<()> {
         if pooled.generation == self.generation.load(Ordering::Relaxed) {
             Ok(())

@@ -1,0 +1,153 @@
+//! The answers to calls.
+
+mod cell;
+mod joint;
+
+use std::time::Duration;
+
+pub use cell::CellDecision;
+pub use joint::JointDecision;
+pub(crate) use joint::JointLimits;
+
+/// The answer to a call: whether it is admitted, what remains, and when to come back.
+///
+/// Times are whole milliseconds, rounded up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "a call that is limited must not go ahead"]
+pub struct Decision {
+    pub(crate) outcome: Outcome,
+    pub(crate) limit: u64,
+    pub(crate) remaining: u64,
+    pub(crate) reset_after: Duration,
+    pub(crate) decided_by: DecidedBy,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Admitted { wait: Duration },
+    Limited { retry_after: RetryAfter },
+}
+
+/// When a limited call would be admitted if nobody else called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryAfter {
+    /// After this time.
+    After(Duration),
+    /// Never: the call costs more than the limit.
+    Never,
+}
+
+/// Who decided a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DecidedBy {
+    /// The store that keeps the limits.
+    Store,
+    /// The throttler, in its own memory, as the store does not answer:
+    /// [`OnError::Local`](crate::OnError).
+    Local,
+    /// The policy for a store that does not answer: [`OnError::Admit`](crate::OnError) or
+    /// [`OnError::Limit`](crate::OnError).
+    OnError,
+}
+
+impl Decision {
+    /// Returns whether the call may go ahead, after its [`wait`](Self::wait).
+    #[must_use]
+    pub const fn is_admitted(&self) -> bool {
+        matches!(self.outcome, Outcome::Admitted { .. })
+    }
+
+    /// Returns the units that a fresh key admits at once: the quota or the capacity.
+    #[must_use]
+    pub const fn limit(&self) -> u64 {
+        self.limit
+    }
+
+    /// Returns the units that could still be admitted right now, after this call.
+    #[must_use]
+    pub const fn remaining(&self) -> u64 {
+        self.remaining
+    }
+
+    /// Returns how long an admitted call has to wait before it goes ahead; `None` for a limited
+    /// call.
+    ///
+    /// The wait is zero unless a leaky bucket queues the call, or a token bucket lends it tokens.
+    #[must_use]
+    pub const fn wait(&self) -> Option<Duration> {
+        match self.outcome {
+            Outcome::Admitted { wait } => Some(wait),
+            Outcome::Limited { .. } => None,
+        }
+    }
+
+    /// Returns when a limited call may come back; `None` for an admitted call.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<RetryAfter> {
+        match self.outcome {
+            Outcome::Admitted { .. } => None,
+            Outcome::Limited { retry_after } => Some(retry_after),
+        }
+    }
+
+    /// Returns the time until the key is fully reset.
+    #[must_use]
+    pub const fn reset_after(&self) -> Duration {
+        self.reset_after
+    }
+
+    /// Returns who decided the call: [`DecidedBy::Store`] unless the store does not answer.
+    #[must_use]
+    pub const fn decided_by(&self) -> DecidedBy {
+        self.decided_by
+    }
+
+    /// Returns the decision of the algorithms in this process.
+    #[cfg(feature = "memory")]
+    pub(crate) fn in_memory<Change>(decision: &premier_algorithms::Decision<Change>) -> Self {
+        use premier_algorithms::{Outcome as Decided, Retry, Span};
+
+        let millis = |span: Span| Duration::from_millis(span.as_millis_ceil());
+        Self {
+            outcome: match decision.outcome {
+                Decided::Admitted { wait, .. } => Outcome::Admitted { wait: millis(wait) },
+                Decided::Limited { retry: Retry::After(after) } => {
+                    Outcome::Limited { retry_after: RetryAfter::After(millis(after)) }
+                }
+                Decided::Limited { retry: Retry::Never } => Outcome::Limited { retry_after: RetryAfter::Never },
+            },
+            limit: decision.limit,
+            remaining: decision.remaining,
+            reset_after: millis(decision.reset),
+            decided_by: DecidedBy::Store,
+        }
+    }
+
+    #[cfg(feature = "memory")]
+    pub(crate) const fn decided_locally(self) -> Self {
+        Self { decided_by: DecidedBy::Local, ..self }
+    }
+
+    /// Admits a call without asking a store.
+    pub(crate) const fn fallback_admitted(limit: u64) -> Self {
+        Self {
+            outcome: Outcome::Admitted { wait: Duration::ZERO },
+            limit,
+            remaining: limit,
+            reset_after: Duration::ZERO,
+            decided_by: DecidedBy::OnError,
+        }
+    }
+
+    /// Limits a call without asking a store.
+    pub(crate) const fn fallback_limited(limit: u64, retry_after: Duration) -> Self {
+        Self {
+            outcome: Outcome::Limited { retry_after: RetryAfter::After(retry_after) },
+            limit,
+            remaining: 0,
+            reset_after: retry_after,
+            decided_by: DecidedBy::OnError,
+        }
+    }
+}

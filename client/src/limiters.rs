@@ -1,0 +1,209 @@
+//! The algorithms: a block each, and what is made of the blocks.
+//!
+//! Whatever differs between the algorithms is in their blocks; nothing else in this crate names all
+//! of them.
+
+use std::time::Duration;
+
+use crate::limit::{Terms, ok, valid};
+use crate::{InvalidArgument, Limit};
+
+/// Calls another macro with its own input, followed by the blocks of all algorithms.
+macro_rules! by_algorithm {
+    ($call:ident! { $($input:tt)* }) => {
+        $call! {
+            $($input)*
+            // The algorithm of throttlers that are given none.
+            #[default]
+            FixedWindow(Fixed) {
+                summary: "At most `quota` units in a window, which the first admitted call opens.",
+                name: fixed,
+                word: "FIXED",
+                command: "PREMIER.FIXED" premier_fixed,
+                constructors: fixed_window try_fixed_window,
+                is_bucket: no,
+                may_wait: |_| false,
+            }
+            SlidingWindow(Sliding) {
+                summary: "At most `quota` units in any span of the duration.",
+                name: sliding,
+                word: "SLIDING",
+                command: "PREMIER.SLIDING" premier_sliding,
+                constructors: sliding_window try_sliding_window,
+                is_bucket: no,
+                may_wait: |_| false,
+            }
+            TokenBucket(Token) {
+                summary: "A bucket of tokens, full at first and refilled continuously at `quota` per `duration`.",
+                name: token,
+                word: "TOKEN",
+                command: "PREMIER.TOKEN" premier_token,
+                constructors: token_bucket try_token_bucket,
+                is_bucket: yes,
+                // Without a `max_wait` the bucket lends nothing.
+                may_wait: |terms| terms.max_wait.is_some(),
+            }
+            LeakyBucket(Leaky) {
+                summary: "A queue that admitted calls leave one after the other, at `quota` per `duration`.",
+                name: leaky,
+                word: "LEAKY",
+                command: "PREMIER.LEAKY" premier_leaky,
+                constructors: leaky_bucket try_leaky_bucket,
+                is_bucket: yes,
+                may_wait: |_| true,
+            }
+        }
+    };
+}
+pub(crate) use by_algorithm;
+
+/// An algorithm as a type: [`Fixed`], [`Sliding`], [`Token`] or [`Leaky`].
+pub trait Limiter: sealed::Limiter {}
+
+/// What nobody else can implement.
+pub(crate) mod sealed {
+    pub trait Limiter {}
+
+    /// An algorithm whose limits have a capacity and a maximum wait.
+    pub trait Bucket: super::Limiter {}
+}
+
+macro_rules! limiters {
+    ($($(#[$default:meta])? $variant:ident($limiter:ident) {
+        summary: $summary:literal,
+        name: $name:ident,
+        word: $word:literal,
+        command: $command:literal $method:ident,
+        constructors: $constructor:ident $try_constructor:ident,
+        is_bucket: $is_bucket:ident,
+        may_wait: $may_wait:expr,
+    })+) => {
+        $(
+            #[doc = $summary]
+            ///
+            #[doc = concat!("Its limits are made by [`Limit::", stringify!($constructor), "`].")]
+            #[derive(Debug, Clone, Copy)]
+            pub struct $limiter;
+
+            impl Limiter for $limiter {}
+            impl sealed::Limiter for $limiter {}
+            limiters!(@bucket $is_bucket $limiter);
+
+            impl Limit<$limiter> {
+                #[doc = $summary]
+                ///
+                /// # Panics
+                /// If an argument is out of [bounds](Limit).
+                #[must_use]
+                pub const fn $constructor(quota: u64, duration: Duration) -> Self {
+                    valid!(Self::$try_constructor(quota, duration))
+                }
+
+                #[doc = concat!("[`Limit::", stringify!($constructor), "`] for values that may be out of bounds.")]
+                ///
+                /// # Errors
+                /// If an argument is out of [bounds](Limit).
+                pub const fn $try_constructor(quota: u64, duration: Duration) -> Result<Self, InvalidArgument> {
+                    Ok(Self::of(ok!(Terms::new(quota, duration))))
+                }
+            }
+
+            impl From<Limit<$limiter>> for AnyLimit {
+                fn from(limit: Limit<$limiter>) -> Self {
+                    Self::$variant(limit)
+                }
+            }
+        )+
+
+        /// An algorithm as a value.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+        #[non_exhaustive]
+        pub enum Algorithm {
+            $(
+                #[doc = $summary]
+                $(#[$default])?
+                $variant,
+            )+
+        }
+
+        impl Algorithm {
+            /// Makes a limit of `quota` units per `duration`.
+            ///
+            /// # Errors
+            /// If the quota is more than 10¹², or the duration not from 1 ms to 3650 days.
+            pub const fn limit(self, quota: u64, duration: Duration) -> Result<AnyLimit, InvalidArgument> {
+                Ok(match self {
+                    $(Self::$variant => AnyLimit::$variant(ok!(Limit::$try_constructor(quota, duration))),)+
+                })
+            }
+
+            /// Returns the name that keys have in them: `fixed`, `sliding`, `token` or `leaky`.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => stringify!($name),)+
+                }
+            }
+
+            /// Returns the word for commands that take any algorithm.
+            pub(crate) const fn word(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                }
+            }
+
+            /// Returns the name of its command.
+            pub(crate) const fn command(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $command,)+
+                }
+            }
+
+            /// Returns whether an admitted call may have to wait for its turn.
+            pub(crate) fn may_wait(self, terms: &Terms) -> bool {
+                let may_wait: fn(&Terms) -> bool = match self {
+                    $(Self::$variant => $may_wait,)+
+                };
+                may_wait(terms)
+            }
+        }
+
+        /// A limit by any algorithm.
+        #[derive(Debug, Clone, Copy)]
+        #[non_exhaustive]
+        pub enum AnyLimit {
+            $(
+                #[doc = concat!("See [`Limit::", stringify!($constructor), "`].")]
+                $variant(Limit<$limiter>),
+            )+
+        }
+
+        impl AnyLimit {
+            /// Returns the algorithm of the limit.
+            #[must_use]
+            pub const fn algorithm(&self) -> Algorithm {
+                match self {
+                    $(Self::$variant(_) => Algorithm::$variant,)+
+                }
+            }
+
+            pub(crate) const fn terms(&self) -> &Terms {
+                match self {
+                    $(Self::$variant(limit) => &limit.terms,)+
+                }
+            }
+
+            pub(crate) const fn with_terms(self, terms: Terms) -> Self {
+                match self {
+                    $(Self::$variant(_) => Self::$variant(Limit::of(terms)),)+
+                }
+            }
+        }
+    };
+    (@bucket yes $limiter:ident) => {
+        impl sealed::Bucket for $limiter {}
+    };
+    (@bucket no $limiter:ident) => {};
+}
+
+by_algorithm! { limiters! {} }

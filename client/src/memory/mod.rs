@@ -1,0 +1,158 @@
+//! Limits in the memory of one process.
+
+mod clock;
+mod joint;
+mod shard;
+mod table;
+
+use std::fmt;
+use std::hash::BuildHasher;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use foldhash::fast::RandomState;
+use premier_algorithms::Units;
+
+use self::clock::Clock;
+use self::shard::Shard;
+use crate::decision::JointLimits;
+use crate::{AnyLimit, Decision, Error, InvalidArgument, JointDecision, Keyspace};
+
+/// Keeps limits in the memory of this process, and decides by the code that the module runs in the
+/// server.
+///
+/// Exact under any number of threads. Each call forgets a few keys that are fully reset. Clones
+/// share their keys.
+#[derive(Debug, Clone)]
+pub struct MemoryBackend(Arc<Memory>);
+
+struct Memory {
+    shards: Box<[Mutex<Shard>]>,
+    hasher: RandomState,
+    clock: Clock,
+}
+
+/// Shards per core, so that threads rarely wait for each other.
+const SHARDS_PER_CORE: usize = 8;
+
+impl MemoryBackend {
+    /// Makes an empty memory on the monotonic clock of the system.
+    ///
+    /// The wall clock is read only now, for [aligned](crate::Limit::aligned) windows: they ignore
+    /// later changes to it.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::on(Clock::monotonic())
+    }
+
+    /// Makes an empty memory on another clock, for tests mostly. The clock returns the time since
+    /// any fixed moment.
+    ///
+    /// If the clock steps back, time goes on from where it was. Aligned windows begin at multiples
+    /// of their duration since that moment.
+    #[must_use]
+    pub fn with_clock(clock: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        Self::on(Clock::Given(Box::new(clock)))
+    }
+
+    fn on(clock: Clock) -> Self {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        let shards = (cores * SHARDS_PER_CORE).next_power_of_two();
+        let shards = (0..shards).map(|_| Mutex::default()).collect();
+        Self(Arc::new(Memory { shards, hasher: RandomState::default(), clock }))
+    }
+
+    /// Returns the number of keys.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shards().map(|shard| shard.len()).sum()
+    }
+
+    /// Returns whether there are no keys.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Decides a call, and charges it if it is admitted. A [`Throttler`](crate::Throttler) calls
+    /// this with the key as it is stored.
+    pub fn decide(&self, key: &str, limit: impl Into<AnyLimit>) -> Decision {
+        let (hash, mut shard) = self.shard_of(key);
+        // Read under the lock, so that the readings of two threads come in the right order.
+        shard.decide(hash, key, self.0.clock.now(), &limit.into())
+    }
+
+    /// Decides a call without charging it.
+    pub fn peek(&self, key: &str, limit: impl Into<AnyLimit>) -> Decision {
+        let (hash, mut shard) = self.shard_of(key);
+        Decision::in_memory(&shard.peek(hash, key, self.0.clock.now(), &limit.into()))
+    }
+
+    /// Decides a call by several limits, each with its key, and charges it to all of them or to
+    /// none.
+    ///
+    /// # Errors
+    /// If there is no limit, or more than 16, or two have the same key.
+    pub fn decide_all<K: AsRef<str>>(&self, limits: &[(K, AnyLimit)]) -> Result<JointDecision, Error> {
+        Ok(self.decide_together(JointLimits::new(limits)?))
+    }
+
+    pub(crate) fn decide_together<K: AsRef<str>>(&self, limits: JointLimits<'_, K>) -> JointDecision {
+        joint::decide(&self.0, limits)
+    }
+
+    /// Returns 1 to 10¹² units that the algorithm of the limit has used, at most those that are
+    /// used now. Returns their number.
+    ///
+    /// # Errors
+    /// If the units are out of bounds.
+    pub fn refund(&self, key: &str, limit: impl Into<AnyLimit>, units: u64) -> Result<u64, InvalidArgument> {
+        Ok(self.refund_units(key, &limit.into(), Units::new(units).map_err(InvalidArgument)?))
+    }
+
+    pub(crate) fn refund_units(&self, key: &str, limit: &AnyLimit, units: Units) -> u64 {
+        let (hash, mut shard) = self.shard_of(key);
+        shard.refund(hash, key, self.0.clock.now(), limit, units)
+    }
+
+    fn shard_of(&self, key: &str) -> (u64, MutexGuard<'_, Shard>) {
+        let hash = self.0.hasher.hash_one(key);
+        (hash, lock(&self.0.shards[self.0.index_of(hash)]))
+    }
+
+    /// Deletes the keys of a keyspace. Returns their number.
+    pub(crate) fn clear(&self, keyspace: &Keyspace) -> u64 {
+        let prefix = keyspace.prefix();
+        self.shards().map(|mut shard| shard.clear(&prefix)).sum()
+    }
+
+    fn shards(&self) -> impl Iterator<Item = MutexGuard<'_, Shard>> {
+        self.0.shards.iter().map(lock)
+    }
+}
+
+impl Default for MemoryBackend {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Memory {
+    /// Uses other bits of the hash than the tables do. The number of shards is a power of two.
+    fn index_of(&self, hash: u64) -> usize {
+        let bits = usize::try_from((hash >> 32) & 0xFF_FFFF).expect("24 bits fit");
+        bits & (self.shards.len() - 1)
+    }
+}
+
+impl fmt::Debug for Memory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Memory").field("shards", &self.shards.len()).finish_non_exhaustive()
+    }
+}
+
+/// Locks a shard. A panic cannot leave it half changed, as nothing panics between two changes.
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}

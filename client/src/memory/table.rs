@@ -1,0 +1,165 @@
+use indexmap::IndexMap;
+use indexmap::map::raw_entry_v1::{RawEntryApiV1, RawEntryMut};
+use premier_algorithms::{
+    Algorithm, BucketLimit, FixedLimit, Now, Outcome, SlidingLimit, Span, State, Timestamp, Units, WindowStart,
+};
+
+use crate::Decision;
+use crate::limit::Terms;
+
+/// The keys of one algorithm.
+pub(super) struct Table<A: Algorithm> {
+    /// Without a hasher: the shards pass the hashes.
+    keys: IndexMap<Box<str>, Entry<A>, ()>,
+    /// The index of the key that is next to be forgotten if it is fully reset.
+    hand: usize,
+}
+
+struct Entry<A: Algorithm> {
+    state: A::State,
+    /// When the key is fully reset, since the epoch: a span, as that may be later than any
+    /// timestamp.
+    reset_at: Span,
+}
+
+/// No table shrinks below the space for this many keys.
+const MIN_CAPACITY: usize = 64;
+
+impl<A: Algorithm<Limit: From<Terms>>> Table<A> {
+    pub(super) fn decide(&mut self, hash: u64, key: &str, now: Now, terms: &Terms) -> Decision {
+        self.forget_one(now.at());
+        match self.keys.raw_entry_mut_v1().from_hash(hash, |known| **known == *key) {
+            RawEntryMut::Occupied(known) => {
+                let entry = known.into_mut();
+                if entry.is_reset(now.at()) {
+                    entry.state = A::State::default();
+                }
+                entry.decide(now, terms)
+            }
+            RawEntryMut::Vacant(vacant) => {
+                let mut entry = Entry { state: A::State::default(), reset_at: Span::ZERO };
+                let decision = entry.decide(now, terms);
+                if decision.is_admitted() {
+                    vacant.insert_hashed_nocheck(hash, key.into(), entry);
+                    // A second time, so that the hand moves faster than keys are added.
+                    self.forget_one(now.at());
+                }
+                decision
+            }
+        }
+    }
+
+    pub(super) fn peek(&self, hash: u64, key: &str, now: Now, terms: &Terms) -> premier_algorithms::Decision<()> {
+        match self.keys.raw_entry_v1().from_hash(hash, |known| **known == *key) {
+            Some((_, entry)) if !entry.is_reset(now.at()) => decide::<A>(&entry.state, now, terms).answer(),
+            _ => decide::<A>(&A::State::default(), now, terms).answer(),
+        }
+    }
+
+    /// Returns the number of units returned.
+    pub(super) fn refund(&mut self, hash: u64, key: &str, now: Now, units: Units) -> u64 {
+        let RawEntryMut::Occupied(mut known) = self.keys.raw_entry_mut_v1().from_hash(hash, |known| **known == *key)
+        else {
+            return 0;
+        };
+        let entry = known.get_mut();
+        let refund = entry.state.refund(now, entry.reset_after(now.at()), units);
+        entry.set_reset_after(now.at(), refund.reset);
+        if entry.is_reset(now.at()) {
+            known.swap_remove();
+            self.shrink();
+        }
+        refund.units
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Deletes the keys that begin with the prefix. Returns their number.
+    pub(super) fn clear(&mut self, prefix: &str) -> u64 {
+        let before = self.keys.len();
+        self.keys.retain(|key, _| !key.starts_with(prefix));
+        self.shrink();
+        (before - self.keys.len()) as u64
+    }
+
+    /// Forgets the key at the hand if it is fully reset, or else moves the hand.
+    fn forget_one(&mut self, now: Timestamp) {
+        match self.keys.get_index(self.hand) {
+            Some((_, entry)) if entry.is_reset(now) => {
+                // The last key moves to this index, so it is next.
+                self.keys.swap_remove_index(self.hand);
+                self.shrink();
+            }
+            Some(_) => self.hand += 1,
+            None => self.hand = 0,
+        }
+    }
+
+    fn shrink(&mut self) {
+        let keys = self.keys.len();
+        if self.keys.capacity() > MIN_CAPACITY && keys < self.keys.capacity() / 4 {
+            self.keys.shrink_to(MIN_CAPACITY.max(keys * 2));
+        }
+    }
+}
+
+impl<A: Algorithm<Limit: From<Terms>>> Entry<A> {
+    fn decide(&mut self, now: Now, terms: &Terms) -> Decision {
+        let decision = decide::<A>(&self.state, now, terms);
+        let answer = Decision::in_memory(&decision);
+        if let Outcome::Admitted { change, .. } = decision.outcome {
+            self.state.apply(change);
+            self.set_reset_after(now.at(), decision.reset);
+        }
+        answer
+    }
+
+    fn set_reset_after(&mut self, now: Timestamp, reset: Span) {
+        self.reset_at = Span::from_micros(now.as_micros().saturating_add(reset.as_micros()));
+    }
+
+    fn reset_after(&self, now: Timestamp) -> Span {
+        self.reset_at.saturating_sub(Span::from_micros(now.as_micros()))
+    }
+
+    /// Returns whether the key is fully reset.
+    fn is_reset(&self, now: Timestamp) -> bool {
+        self.reset_after(now) == Span::ZERO
+    }
+}
+
+fn decide<A: Algorithm<Limit: From<Terms>>>(
+    state: &A::State,
+    now: Now,
+    terms: &Terms,
+) -> premier_algorithms::Decision<<A::State as State>::Change> {
+    let limit = A::Limit::from(*terms);
+    if terms.is_forced { A::force(state, now, &limit, terms.cost) } else { A::decide(state, now, &limit, terms.cost) }
+}
+
+impl<A: Algorithm> Default for Table<A> {
+    fn default() -> Self {
+        Self { keys: IndexMap::default(), hand: 0 }
+    }
+}
+
+impl From<Terms> for FixedLimit {
+    fn from(Terms { quota, duration, is_aligned, .. }: Terms) -> Self {
+        let start = if is_aligned { WindowStart::Aligned } else { WindowStart::FirstCall };
+        Self { quota, duration, start }
+    }
+}
+
+impl From<Terms> for SlidingLimit {
+    fn from(Terms { quota, duration, .. }: Terms) -> Self {
+        Self { quota, duration }
+    }
+}
+
+impl From<Terms> for BucketLimit {
+    fn from(Terms { quota, duration, capacity, max_wait, .. }: Terms) -> Self {
+        Self { quota, duration, capacity, max_wait }
+    }
+}
