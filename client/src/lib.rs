@@ -222,9 +222,6 @@ pub use limiters::{Algorithm, AnyLimit, Fixed, Leaky, Limiter, Sliding, Token};
 pub use memory::MemoryBackend;
 #[cfg(all(feature = "cache", feature = "macros"))]
 pub use premier_macros::cache;
-#[doc(hidden)]
-#[cfg(feature = "macros")]
-pub use premier_macros::layer;
 #[cfg(feature = "macros")]
 pub use premier_macros::{fixed_window, leaky_bucket, retry, sliding_window, throttle, timeout, token_bucket};
 /// redis-rs, in the version whose types are in this crate's signatures.

@@ -17,10 +17,10 @@ pub(crate) fn runtime() -> TokenStream {
 
 /// [`runtime`], with errors of the compiler reported at the span.
 pub(crate) fn runtime_at(span: Span) -> TokenStream {
-    quote_spanned!(span=> ::premier_client::decorate)
+    quote_spanned!(span=> ::premier_client::decorate::__private)
 }
 
 /// The path of the attribute that stands for another one until all are known.
 pub(crate) fn layer() -> Path {
-    parse_quote!(::premier_client::layer)
+    parse_quote!(::premier_client::decorate::__private::layer)
 }

@@ -1,4 +1,4 @@
-//! What decorated functions use that name nothing of their own.
+//! The throttlers of decorated functions that name none.
 
 use std::sync::OnceLock;
 
@@ -15,7 +15,7 @@ struct Throttlers {
     asynchronous: AsyncThrottler,
 }
 
-/// Where the throttlers keep their limits that [`configure`] is about.
+/// The backends of the throttlers that [`configure`] sets.
 #[derive(Debug, Clone)]
 pub struct Backends {
     sync: Backend,
@@ -23,8 +23,11 @@ pub struct Backends {
     asynchronous: AsyncBackend,
 }
 
-/// Decides, once and at start, by which throttlers those functions are limited that name none: one for sync and one for async
-/// functions, in the memory of this process unless they are given backends.
+/// Configures the throttlers of decorated functions that name none, only once and before the first
+/// call of such a function.
+///
+/// There is one throttler for sync functions and one for async functions. Both keep their limits in
+/// the memory of this process unless they are given backends.
 ///
 /// ```standalone_crate
 /// use premier_client::{Algorithm, AsyncBackend, Backend, Keyspace, OnError, configure};
@@ -37,7 +40,7 @@ pub struct Backends {
 ///     .on_error(OnError::Local)
 ///     .install()?;
 ///
-/// assert!(configure().install().is_err(), "it is decided");
+/// assert!(configure().install().is_err(), "a second time is an error");
 /// # Ok::<(), premier_client::Error>(())
 /// ```
 pub fn configure() -> Builder<Backends> {
@@ -49,23 +52,23 @@ pub fn configure() -> Builder<Backends> {
 }
 
 impl Builder<Backends> {
-    /// Where the limits of sync functions are kept; in memory if not given.
+    /// Sets where the limits of sync functions are kept; in memory by default.
     pub fn backend(mut self, backend: impl Into<Backend>) -> Self {
         self.backend.sync = backend.into();
         self
     }
 
-    /// Where the limits of async functions are kept; in memory if not given.
+    /// Sets where the limits of async functions are kept; in memory by default.
     #[cfg(feature = "tokio")]
     pub fn async_backend(mut self, backend: impl Into<AsyncBackend>) -> Self {
         self.backend.asynchronous = backend.into();
         self
     }
 
-    /// From now on the throttlers are these.
+    /// Makes these the throttlers of decorated functions that name none.
     ///
     /// # Errors
-    /// When they were decided before: by an earlier call, or by a function that has been called already.
+    /// If the throttlers are configured already, or a function has used them already.
     pub fn install(self) -> Result<(), Error> {
         THROTTLERS.set(self.into()).map_err(|_| Error::configured_already())
     }
@@ -85,13 +88,15 @@ fn throttlers() -> &'static Throttlers {
     THROTTLERS.get_or_init(|| configure().into())
 }
 
-/// The throttler of the sync functions that name none. From now on it can't be configured any more.
+/// Returns the throttler of the sync functions that name none. From then on it cannot be
+/// configured.
 #[must_use]
 pub fn throttler() -> &'static Throttler {
     &throttlers().sync
 }
 
-/// The throttler of the async functions that name none. From now on it can't be configured any more.
+/// Returns the throttler of the async functions that name none. From then on it cannot be
+/// configured.
 #[cfg(feature = "tokio")]
 #[must_use]
 pub fn async_throttler() -> &'static AsyncThrottler {

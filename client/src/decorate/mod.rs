@@ -1,5 +1,5 @@
-//! Attributes that decorate functions, sync and async: limit how often they are called, try them again, give up on them, and
-//! remember what they come to.
+//! Attributes that limit the calls of a function, retry them, time them out, and remember what they
+//! return.
 //!
 //! ```
 //! use premier_client::{Error, ErrorKind, fixed_window};
@@ -17,16 +17,19 @@
 //! # Ok::<(), Error>(())
 //! ```
 //!
-//! Free functions, methods, functions of traits' impls, those of `#[async_trait]`, and functions that return a future made by a
-//! last `async` block. Durations are strings with a unit (`us`, `ms`, `s`, `m`, `h`, `d`), or expressions of type `Duration`.
-//! Expressions are evaluated at each call and see the arguments; what is written as a number or a string is checked when it is
-//! compiled.
+//! They decorate sync and async functions: free functions, methods, functions in the impl of a
+//! trait, those of `#[async_trait]`, and functions that end with an `async` block and return its
+//! future.
+//!
+//! Durations are strings with a unit (`us`, `ms`, `s`, `m`, `h`, `d`), or expressions of type
+//! `Duration`. Expressions are evaluated at each call and see the arguments of the function.
+//! Numbers and strings are checked at compile time.
 //!
 //! # Limits
 //!
-//! [`fixed_window`](crate::fixed_window), [`sliding_window`](crate::sliding_window), [`token_bucket`](crate::token_bucket),
-//! [`leaky_bucket`](crate::leaky_bucket), and [`throttle`](crate::throttle), whose algorithm is given, or the one that is
-//! configured.
+//! [`fixed_window`](crate::fixed_window), [`sliding_window`](crate::sliding_window),
+//! [`token_bucket`](crate::token_bucket), [`leaky_bucket`](crate::leaky_bucket), and
+//! [`throttle`](crate::throttle), whose algorithm is an argument or is configured.
 //!
 //! | argument | | default |
 //! | --- | --- | --- |
@@ -35,59 +38,66 @@
 //! | `capacity` | units that a bucket holds | the quota |
 //! | `cost` | units that a call takes | 1 |
 //! | `max_wait` | how long a call waits for its turn in a bucket | see [`Limit::max_wait`](crate::Limit::max_wait) |
-//! | `algorithm` | of `throttle`: an [`Algorithm`](crate::Algorithm) | the one that is [configured](configure) |
-//! | `key` | a closure over the arguments beside `self`, to count apart what differs in it | all calls count together |
+//! | `algorithm` | for `throttle`: an [`Algorithm`](crate::Algorithm) | the one that is [configured](configure) |
+//! | `key` | a closure over the arguments except `self`, whose results are counted apart | all calls are counted together |
 //! | `keyspace` | a string | that of the throttler |
-//! | `throttler` | a [`Throttler`](crate::Throttler), or for an async function an [`AsyncThrottler`](crate::AsyncThrottler) | the one that is [configured](configure) |
+//! | `throttler` | a [`Throttler`](crate::Throttler), for an async function an [`AsyncThrottler`](crate::AsyncThrottler) | the one that is [configured](configure) |
 //! | `on_limit` | `error`, `wait("10s")`, or any expression | `error` |
 //!
-//! The bounds are those of [`Limit`](crate::Limit). An expression that is out of them is an error of each call.
+//! The bounds are those of [`Limit`](crate::Limit). If an expression is out of bounds, each call
+//! returns an error.
 //!
-//! With `on_limit = error` a call that is not admitted returns the [`Error`](crate::Error), converted by `From`: the function has to return a
-//! `Result`, or an alias of one. With `wait("10s")` the call waits to be admitted for so long at most, and then returns the error,
-//! or, where the function returns no `Result`, panics with it. With an expression the function returns that; the expression may
-//! look at the `error`.
+//! A limited call ends as `on_limit` says:
 //!
-//! A call that is admitted by a leaky bucket waits for its turn. A sync function sleeps, an async one does so on tokio.
+//! - With `error` it returns the [`Error`](crate::Error), converted by `From`. The function must
+//!   return a `Result` or an alias of it.
+//! - With `wait("10s")` it waits up to that time to be admitted. After that it returns the error,
+//!   or panics with it if the function does not return a `Result`.
+//! - With an expression it returns the value of the expression, which may use the `error`.
+//!
+//! A call that a leaky bucket admits waits for its turn. A sync function blocks its thread, an
+//! async function sleeps on tokio.
 //!
 //! # Retries
 //!
-//! [`retry`](crate::retry): a call that returns an error is made again, after a pause.
+//! [`retry`](crate::retry) repeats a call that returns an error, after a pause.
 //!
 //! | argument | | default |
 //! | --- | --- | --- |
-//! | `max` | attempts in all, the first one included | 3 |
-//! | `strategy` | `"expo"`: each pause twice as long, up to a minute; `"linear"`: longer by the delay; `"fixed"`; or any `Fn(u32) -> Duration` of how many attempts have failed | `"expo"` |
+//! | `max` | attempts in all, including the first | 3 |
+//! | `strategy` | the backoff: `"expo"` doubles each pause, up to a minute; `"linear"` adds the delay to each pause; `"fixed"` keeps it; or any `Fn(u32) -> Duration` of the number of failed attempts | `"expo"` |
 //! | `delay` | the first pause | `"100ms"` |
-//! | `jitter` | whether to add up to as much again, by chance | `true` |
+//! | `jitter` | whether to lengthen each pause by a random part of itself | `true` |
 //! | `on` | a list of kinds of [`Error`](crate::Error) and of predicates over the function's error | any error |
 //!
-//! An attempt that is limited is not made again before the time it was told, and not at all where that is
-//! [never](crate::RetryAfter::Never). The error is known whatever type the function's own error has, if it comes from a layer below
-//! in the same function; if it comes from a call within, the function's error has to be it, or have it among its
-//! [sources](std::error::Error::source), directly or in an `anyhow::Error` or a `Box`. A variant that thiserror makes `transparent`
-//! hides it from there.
+//! A limited attempt is repeated after its retry-after at the earliest, and not at all if that is
+//! [never](crate::RetryAfter::Never). The error of a layer below in the same function is known
+//! whatever the type of the function's own error. An error of a call within the function is known
+//! if the function returns it, or has it among its [sources](std::error::Error::source), directly
+//! or in an `anyhow::Error` or a `Box`. A variant that thiserror makes `transparent` hides it.
 //!
-//! The body may run several times, so it can't consume an argument: clone it there.
+//! The body may run several times, so it cannot consume an argument: clone the argument there.
 //!
 //! # Timeouts
 //!
-//! [`timeout`](crate::timeout): an async call that takes longer is dropped where it waits, and returns an error of the kind
-//! [`Timeout`](crate::ErrorKind::Timeout), converted by `From`.
+//! [`timeout`](crate::timeout) drops an async call that takes longer, and returns an error of the
+//! kind [`Timeout`](crate::ErrorKind::Timeout), converted by `From`.
 //!
 //! # Caches
 //!
-//! `cache`: what a call returns is remembered, errors excepted. One call computes, and others of the same key wait for it; when it
-//! fails they compute on their own. Needs the feature `cache`.
+//! `cache` remembers what a call returns, except errors. Calls with the same key at the same time
+//! share one computation (singleflight); if it fails, each of the others computes for itself. This
+//! attribute needs the feature `cache`.
 //!
 //! | argument | | default |
 //! | --- | --- | --- |
-//! | `ttl` | how long it is remembered | |
-//! | `key` | a closure over the arguments beside `self`, which tells calls apart | all arguments, by `Display`; a method or a generic function needs one |
+//! | `ttl` | how long a value is remembered | |
+//! | `key` | a closure over the arguments except `self`, whose results are remembered apart | all arguments, by `Display`; a method or a generic function needs a key |
 //! | `keyspace` | a string | that of the cache |
-//! | `cache` | a `MemoryCache` or `RedisCache`; for an async function an `AsyncMemoryCache` or `AsyncRedisCache` | 10,000 values in memory: [`cache()`], [`async_cache()`] |
+//! | `cache` | a `MemoryCache` or `RedisCache`, for an async function an `AsyncMemoryCache` or `AsyncRedisCache` | 10,000 values in memory: [`cache()`], [`async_cache()`] |
 //!
-//! In memory values have to be `Clone`, in Redis `Serialize` and `DeserializeOwned`. `invalidate` of a cache forgets one by its key.
+//! Values in memory must be `Clone`, those in Redis `Serialize` and `DeserializeOwned`. The method
+//! `invalidate` of a cache forgets a value by its key.
 //!
 //! # Order
 //!
@@ -112,35 +122,35 @@
 //!
 //! | above | below | |
 //! | --- | --- | --- |
-//! | cache | limit | what is remembered costs nothing |
+//! | cache | limit | a remembered call costs nothing |
 //! | limit | cache | each call costs |
-//! | retry | limit | each attempt costs, and a limited one comes back in time |
+//! | retry | limit | each attempt costs, and a limited attempt waits for its retry-after |
 //! | limit | retry | a call costs once, however many attempts it takes |
-//! | timeout | limit | waiting to be admitted counts |
-//! | limit | timeout | it does not |
-//! | cache | retry | the cache is asked once, and others wait for all attempts |
+//! | timeout | limit | the timeout includes waiting to be admitted |
+//! | limit | timeout | the timeout excludes waiting to be admitted |
+//! | cache | retry | the cache is asked once, and other calls wait for all attempts |
 //! | retry | cache | each attempt asks the cache |
-//! | timeout | retry | the time is that of all attempts and pauses |
-//! | retry | timeout | each attempt has its time |
-//! | cache | timeout | waiting for another call that computes does not count |
-//! | timeout | cache | it does |
+//! | timeout | retry | the timeout is for all attempts and pauses together |
+//! | retry | timeout | each attempt has its own timeout |
+//! | cache | timeout | the timeout excludes waiting for another call that computes |
+//! | timeout | cache | the timeout includes waiting for another call that computes |
 //!
-//! Two limits are asked from the top; what the upper one has charged stays charged when the lower one limits. What macros of others
-//! put around the body of a function, like `tracing::instrument`, is within all these layers, wherever they stand.
+//! Several limits are asked from top to bottom. What an upper limit has charged stays charged if a
+//! lower one limits the call. Code that other macros put around the body of a function, like
+//! `tracing::instrument`, is inside all these layers, wherever the attributes are.
 //!
 //! # Keys
 //!
-//! `{keyspace}:{module}:{function}:{algorithm}`, or `cache` in the place of the algorithm, with `:{custom}` behind where there is a
-//! key. The function of a method has its type in it, as [`type_name`](std::any::type_name) writes it. [`key!`](crate::key) makes
-//! the same.
+//! Keys in the store are `{keyspace}:{module}:{function}:{algorithm}`, followed by `:{custom}` if
+//! there is a `key`. For a cache `cache` replaces the algorithm. The function of a method includes
+//! the type, as [`type_name`](std::any::type_name) writes it. [`key!`](crate::key) makes the same
+//! keys.
 
+#[doc(hidden)]
+pub mod __private;
 #[cfg(feature = "cache")]
 mod cache;
 mod configure;
-mod retry;
-mod throttle;
-#[cfg(feature = "tokio")]
-mod timeout;
 
 #[cfg(all(feature = "cache", feature = "tokio"))]
 pub use cache::async_cache;
@@ -149,18 +159,3 @@ pub use cache::cache;
 #[cfg(feature = "tokio")]
 pub use configure::async_throttler;
 pub use configure::{Backends, configure, throttler};
-
-// What the attributes write into functions.
-#[doc(hidden)]
-#[cfg(feature = "cache")]
-pub use cache::{OfResult, OfValue};
-#[doc(hidden)]
-pub use retry::{Fallible, InAsRef, InChain, InSyncAsRef, Nowhere, Raised, Retries, Within, delays, holds};
-#[doc(hidden)]
-pub use throttle::{NotAdmitted, OrError, OrPanic, function_of};
-#[doc(hidden)]
-#[cfg(feature = "tokio")]
-pub use timeout::{TimedOut, timed_out};
-#[doc(hidden)]
-#[cfg(feature = "tokio")]
-pub use tokio::time::{sleep, timeout};

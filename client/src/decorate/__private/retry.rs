@@ -1,4 +1,4 @@
-//! What `retry` stands on.
+//! What `retry` calls.
 #![expect(missing_docs, reason = "called by what the attributes write")]
 
 use std::error::Error as StdError;
@@ -14,7 +14,7 @@ pub mod delays {
 
     pub const DEFAULT: Duration = Duration::from_millis(100);
 
-    /// Twice as long each time, up to a minute.
+    /// Doubles each pause, up to a minute.
     pub fn expo(delay: Duration) -> impl Iterator<Item = Duration> {
         ExponentialBuilder::new().with_min_delay(delay).without_max_times().build()
     }
@@ -23,7 +23,7 @@ pub mod delays {
         ConstantBuilder::new().with_delay(delay).without_max_times().build()
     }
 
-    /// Longer by the delay each time.
+    /// Adds the delay to each pause.
     pub fn linear(delay: Duration) -> impl Iterator<Item = Duration> {
         computed(move |failed| delay.saturating_mul(failed))
     }
@@ -32,7 +32,8 @@ pub mod delays {
         (1..=u32::MAX).map(strategy)
     }
 
-    /// Up to as long again, so that those who failed together do not come back together.
+    /// Lengthens a pause by a random part of itself, so that calls that failed together do not come
+    /// back together.
     #[must_use]
     pub fn jitter(delay: Duration) -> Duration {
         delay.saturating_add(rand::random_range(Duration::ZERO..=delay))
@@ -47,12 +48,13 @@ pub struct Retries<D> {
 }
 
 impl<D: Iterator<Item = Duration>> Retries<D> {
-    /// Of up to `max` attempts, the first one included.
+    /// Allows up to `max` attempts, including the first.
     pub fn new(delays: D, max: u32) -> Self {
         Self { delays, left: max.saturating_sub(1) }
     }
 
-    /// How long to wait before the next attempt, if there is to be one: never less than the last one was told.
+    /// Returns the pause before the next attempt, if there is one: at least the retry-after of the
+    /// last attempt.
     pub fn pause(&mut self, raised: Option<Raised>) -> Option<Duration> {
         self.left = self.left.checked_sub(1)?;
         let delay = self.delays.next()?;
@@ -64,7 +66,7 @@ impl<D: Iterator<Item = Duration>> Retries<D> {
     }
 }
 
-/// What matters of an error of this crate's when it comes to trying again.
+/// What a retry depends on in an error of this crate.
 #[derive(Debug, Clone, Copy)]
 pub struct Raised {
     kind: ErrorKind,
@@ -94,7 +96,7 @@ impl Raised {
     }
 }
 
-/// What a function returns whose calls may fail.
+/// What a function returns that may fail.
 #[diagnostic::on_unimplemented(
     message = "a call that returns `{Self}` can't fail, and be tried again",
     label = "a `Result` can"
@@ -113,13 +115,13 @@ impl<T, E> Fallible for Result<T, E> {
     }
 }
 
-/// So that the compiler knows what the predicate takes.
+/// Calls a predicate. The signature helps the compiler to infer its argument.
 pub fn holds<E>(predicate: impl FnOnce(&E) -> bool, error: &E) -> bool {
     predicate(error)
 }
 
-/// Looks for an error of this crate's within another. Of the traits below the first one applies that can, as to call its method
-/// the compiler has to take fewest references away.
+/// Looks for an error of this crate within another error. The first trait below that applies is
+/// used, as the compiler removes the fewest references to call its method.
 #[derive(Debug)]
 pub struct Within<'a, E>(pub &'a E);
 
@@ -133,7 +135,7 @@ impl<E: StdError + 'static> InChain for &&&Within<'_, E> {
     }
 }
 
-/// `anyhow::Error`, `Box<dyn Error + Send + Sync>`.
+/// For `anyhow::Error` and `Box<dyn Error + Send + Sync>`.
 pub trait InSyncAsRef {
     fn raised(&self) -> Option<Raised>;
 }
@@ -144,7 +146,7 @@ impl<E: AsRef<dyn StdError + Send + Sync>> InSyncAsRef for &&Within<'_, E> {
     }
 }
 
-/// `Box<dyn Error>`.
+/// For `Box<dyn Error>`.
 pub trait InAsRef {
     fn raised(&self) -> Option<Raised>;
 }

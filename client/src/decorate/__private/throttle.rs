@@ -1,18 +1,18 @@
-//! What the attributes that limit calls stand on.
+//! What the attributes that limit calls call.
 #![expect(missing_docs, reason = "called by what the attributes write")]
 
 use std::marker::PhantomData;
 
 use crate::Error;
 
-/// What a function can return when a call of it is not admitted.
+/// What a function can return when its call is not admitted.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be made of the error of a call that is not admitted",
     label = "a `Result` whose error is `From<premier_client::Error>` can; otherwise add `on_limit = wait(\"10s\")`, which \
              panics when that is not long enough, or `on_limit = …` with what the function shall return"
 )]
 pub trait NotAdmitted {
-    /// The error, as the function returns it.
+    /// Converts the error to what the function returns.
     fn not_admitted(error: Error) -> Self;
 }
 
@@ -22,7 +22,8 @@ impl<T, E: From<Error>> NotAdmitted for Result<T, E> {
     }
 }
 
-/// How a call ends that has waited in vain, if its function returns a `Result`. Found before [`OrPanic`].
+/// Ends a call that has waited too long, if its function returns a `Result`. The compiler finds
+/// this before [`OrPanic`].
 pub trait OrError<R> {
     fn give_up(&self, error: Error) -> R;
 }
@@ -33,7 +34,7 @@ impl<T, E: From<Error>> OrError<Result<T, E>> for PhantomData<Result<T, E>> {
     }
 }
 
-/// How a call ends that has waited in vain, if its function returns anything else.
+/// Ends a call that has waited too long, if its function returns anything else.
 pub trait OrPanic<R> {
     fn give_up(&self, error: Error) -> R;
 }
@@ -44,17 +45,17 @@ impl<R> OrPanic<R> for &PhantomData<R> {
     }
 }
 
-/// The function in which this stands, with the type of which it is a method.
+/// Returns the name of the function that calls this, with the type if it is a method.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! function_name {
     () => {{
         struct Here;
-        $crate::decorate::function_of(::core::any::type_name::<Here>(), ::core::module_path!())
+        $crate::decorate::__private::function_of(::core::any::type_name::<Here>(), ::core::module_path!())
     }};
 }
 
-/// `module::Type::method::{{closure}}::Here` without what does not belong to the function.
+/// Reduces `module::Type::method::{{closure}}::Here` to `Type::method`.
 #[must_use]
 pub fn function_of(here: &'static str, module: &str) -> &'static str {
     let path = here.strip_suffix("::Here").unwrap_or(here);

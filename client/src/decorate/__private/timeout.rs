@@ -1,22 +1,22 @@
-//! What `timeout` stands on.
+//! What `timeout` calls.
 
 use std::time::Duration;
 
 use crate::Error;
 
-/// What happens to a call that takes longer than this.
+/// Makes the error of a call that took longer than this.
 #[must_use]
 pub fn timed_out(after: Duration) -> Error {
     Error::timed_out(after)
 }
 
-/// What a function can return when a call of it takes too long.
+/// What a function can return when its call takes too long.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` can't be made of the error of a call that takes too long",
     label = "a `Result` whose error is `From<premier_client::Error>` can"
 )]
 pub trait TimedOut {
-    /// The error, as the function returns it.
+    /// Converts the error to what the function returns.
     fn timed_out(error: Error) -> Self;
 }
 

@@ -1,0 +1,18 @@
+//! What the attributes write into functions. No part of the public API.
+
+#[cfg(feature = "cache")]
+mod cache;
+mod retry;
+mod throttle;
+#[cfg(feature = "tokio")]
+mod timeout;
+
+#[cfg(feature = "cache")]
+pub use cache::{OfResult, OfValue};
+pub use premier_macros::layer;
+pub use retry::{Fallible, InAsRef, InChain, InSyncAsRef, Nowhere, Raised, Retries, Within, delays, holds};
+pub use throttle::{NotAdmitted, OrError, OrPanic, function_of};
+#[cfg(feature = "tokio")]
+pub use timeout::{TimedOut, timed_out};
+#[cfg(feature = "tokio")]
+pub use tokio::time::{sleep, timeout};
