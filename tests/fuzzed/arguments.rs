@@ -1,15 +1,15 @@
-//! Words of a call, apart by spaces: whatever is read is what stands there, and whatever is not
-//! gets a sentence.
+//! The words of a call, separated by spaces: they are either read correctly or refused with a valid
+//! error.
 
 use std::collections::BTreeSet;
 
 use premier_algorithms::{ALGORITHM, Arguments, CAPACITY, COST, CallOption, InvalidCall, QUOTA, UNITS, WindowStart};
 
-/// Checks what a call is read from.
+/// Checks how the words of a call are read.
 ///
 /// # Panics
 ///
-/// If words are read as something else, or refused without a sentence.
+/// If words are misread, or refused without a valid error.
 pub fn check(text: &[u8]) {
     // Seeds end in a line break, as text files do.
     let text = text.strip_suffix(b"\n").unwrap_or(text);
@@ -23,7 +23,7 @@ pub fn check(text: &[u8]) {
     }
 }
 
-/// A number is read only as it would be written.
+/// Checks that a number is accepted only as it would be printed.
 fn check_word(word: &[u8]) {
     for argument in [&QUOTA, &CAPACITY, &COST, &UNITS] {
         if let Ok(units) = argument.units(word) {
@@ -36,13 +36,13 @@ fn check_word(word: &[u8]) {
 }
 
 fn check_arguments(arguments: &Arguments, words: &[&[u8]]) {
-    let [quota, duration, options @ ..] = words else { panic!("too few are enough: {words:?}") };
+    let [quota, duration, options @ ..] = words else { panic!("too few words were accepted: {words:?}") };
     let mut expected = Expected { cost: 1, ..Expected::default() };
     let mut seen = BTreeSet::new();
     let mut rest = options.iter();
     while let Some(name) = rest.next() {
         let name = name.to_ascii_uppercase();
-        assert!(seen.insert(name.clone()), "an option is given once only");
+        assert!(seen.insert(name.clone()), "a repeated option was accepted");
         let mut value = || rest.next().expect("an option has its value");
         match &name[..] {
             b"ALIGNED" => expected.is_aligned = true,
@@ -50,7 +50,7 @@ fn check_arguments(arguments: &Arguments, words: &[&[u8]]) {
             b"COST" => expected.cost = number(value()),
             b"FORCE" => expected.is_forced = true,
             b"MAXWAIT" => expected.max_wait = Some(micros(value())),
-            _ => panic!("this is no option: {name:?}"),
+            _ => panic!("an unknown option was accepted: {name:?}"),
         }
     }
     let read = Expected {
@@ -64,7 +64,7 @@ fn check_arguments(arguments: &Arguments, words: &[&[u8]]) {
     assert_eq!(u128::from(arguments.quota.get()), number(quota));
     assert_eq!(u128::from(arguments.duration.get().as_micros()), micros(duration));
 
-    // A call that takes no options refuses the first that there is.
+    // A command without options refuses the first one.
     match (Arguments::parse(words.iter().copied(), &[]), options) {
         (Ok(alone), []) => assert_eq!(alone, *arguments),
         (Err(InvalidCall::UnknownOption { name, .. }), [first, ..]) => assert_eq!(name, *first),
@@ -72,7 +72,7 @@ fn check_arguments(arguments: &Arguments, words: &[&[u8]]) {
     }
 }
 
-/// What the options of a call are, read in another way.
+/// The options of a call, read independently of the parser.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Expected {
     is_aligned: bool,
@@ -96,12 +96,12 @@ fn micros(word: &[u8]) -> u128 {
         b"m" => 60 * 1_000_000,
         b"h" => 60 * 60 * 1_000_000,
         b"d" => 24 * 60 * 60 * 1_000_000,
-        _ => panic!("no unit: {unit:?}"),
+        _ => panic!("an unknown unit was accepted: {unit:?}"),
     };
     number(value) * factor
 }
 
-/// An error is one line of a reply.
+/// Checks that an error fits into one line of a reply.
 fn check_sentence(invalid: &InvalidCall) {
     let sentence = invalid.to_string();
     assert!(!sentence.is_empty() && sentence.bytes().all(|byte| matches!(byte, b' '..=b'~')), "{sentence:?}");

@@ -1,7 +1,7 @@
-//! What must hold of any bytes that premier reads, whoever wrote them.
+//! What must hold for any bytes that premier reads, whoever wrote them.
 //!
-//! `make fuzz` searches for bytes of which it does not hold; the test `seeds` tries the inputs from
-//! which that search starts.
+//! `make fuzz` searches for bytes that break it. The test `seeds` tries the inputs from which that
+//! search starts.
 
 mod arguments;
 mod state;

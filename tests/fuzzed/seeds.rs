@@ -1,4 +1,4 @@
-//! The seeds of the fuzz targets, and what is one step away from them.
+//! The seeds of the fuzz targets, and inputs that are one step away from them.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -7,12 +7,12 @@ use std::path::Path;
 use premier_fuzzed::{check_arguments, check_state};
 
 #[test]
-fn arguments_are_read_right_or_refused() {
+fn arguments_are_read_correctly_or_refused() {
     check_around_seeds("arguments", check_arguments);
 }
 
 #[test]
-fn calls_on_any_state_make_sense() {
+fn replies_to_calls_on_any_state_make_sense() {
     check_around_seeds("state", check_state);
 }
 

@@ -1,4 +1,5 @@
-//! A state from anywhere, and calls on it: it is refused, or all that is answered makes sense.
+//! A state from any source, and calls on it: either the state is refused, or all replies make
+//! sense.
 //!
 //! | bytes | what |
 //! | --- | --- |
@@ -17,7 +18,7 @@ const MAX_UNITS: u64 = 1_000_000_000_000;
 const MIN_TIME: u64 = 1_000;
 const MAX_TIME: u64 = 3650 * 24 * 60 * 60 * 1_000_000;
 
-/// What is done with the state. Every number means something in bounds.
+/// What is done with the state. Any number maps to a valid value.
 struct Script {
     now: Timestamp,
     elapsed: Span,
@@ -26,7 +27,7 @@ struct Script {
     capacity: Option<Capacity>,
     cost: Cost,
     max_wait: Option<MaxWait>,
-    /// How long the key lives on when units are given back.
+    /// How long the key may live after a refund.
     expiry: Span,
     units: Units,
 }
@@ -62,8 +63,8 @@ impl Script {
         BucketLimit { quota: self.quota, duration: self.duration, capacity: self.capacity, max_wait: self.max_wait }
     }
 
-    /// The longest that an admitted call may be told to wait by a bucket.
-    fn patience(&self, default: Span) -> Span {
+    /// Returns the longest wait that a bucket may give to an admitted call.
+    fn max_wait_or(&self, default: Span) -> Span {
         self.max_wait.map_or(default, MaxWait::get)
     }
 }
@@ -72,7 +73,7 @@ impl Script {
 ///
 /// # Panics
 ///
-/// If an answer makes no sense.
+/// If a reply makes no sense.
 pub fn check(input: &[u8]) {
     let Some(([letter, numbers @ ..], state)) = input.split_first_chunk::<73>() else { return };
     let (numbers, _) = numbers.as_chunks::<8>();
@@ -86,10 +87,10 @@ pub fn check(input: &[u8]) {
         b'A' => check_calls::<Fixed>(state, &script, &aligned, Span::ZERO, length),
         b'S' => check_calls::<Sliding>(state, &script, &script.window(), Span::ZERO, length),
         b'T' => {
-            check_calls::<Token>(state, &script, &script.bucket(), script.patience(Span::ZERO), Span::MAX);
-            check_what_redis_cell_left(&script);
+            check_calls::<Token>(state, &script, &script.bucket(), script.max_wait_or(Span::ZERO), Span::MAX);
+            check_key_of_redis_cell(&script);
         }
-        b'L' => check_calls::<Leaky>(state, &script, &script.bucket(), script.patience(Span::MAX), Span::MAX),
+        b'L' => check_calls::<Leaky>(state, &script, &script.bucket(), script.max_wait_or(Span::MAX), Span::MAX),
         _ => {}
     }
 }
@@ -99,12 +100,12 @@ where
     A::State: Debug + PartialEq,
 {
     let Some(mut key) = A::State::decode(state) else { return };
-    assert_eq!(encoded(&key), state, "what is read is what was written");
+    assert_eq!(encoded(&key), state, "a state is not written as it was read");
 
     let mut clock = Clock::new();
     clock.see(key.latest_stamp());
     let later = script.now.plus(script.elapsed);
-    // Time goes on, steps back, and goes on.
+    // The clock moves on, steps back, and moves on again.
     for reading in [script.now, later, script.now, later] {
         let now = clock.read(reading);
         let decision = A::decide(&key, now, limit, script.cost);
@@ -116,7 +117,7 @@ where
                 key.apply(change);
                 check_stored(&key);
                 let after = A::decide(&key, now, limit, Cost::ONE).remaining;
-                assert!(after <= before, "a call does not make room");
+                assert!(after <= before, "a call increased what remains");
             }
             Outcome::Limited { retry: Retry::After(wait) } => {
                 check_wait::<A>(&key, clock, reading, wait, limit, script);
@@ -137,13 +138,13 @@ where
             // The key is deleted.
             key = A::State::default();
         } else {
-            assert!(refund.reset <= script.expiry, "who gives back waits no longer: {refund:?}");
+            assert!(refund.reset <= script.expiry, "a refund makes the key live longer: {refund:?}");
             check_stored(&key);
         }
     }
 }
 
-/// What holds for every answer.
+/// Checks what holds for every decision.
 fn check_decision<Change>(decision: &Decision<Change>, cost: Cost, longest_reset: Span) {
     let Decision { ref outcome, limit, remaining, reset } = *decision;
     assert!(remaining <= limit && limit <= MAX_UNITS, "{remaining} of {limit} remain");
@@ -152,13 +153,13 @@ fn check_decision<Change>(decision: &Decision<Change>, cost: Cost, longest_reset
         Outcome::Admitted { .. } => {}
         Outcome::Limited { retry: Retry::After(wait) } => {
             assert!(*wait > Span::ZERO && cost.get() <= limit);
-            assert!(*wait <= reset, "a key that is as good as new admits the call");
+            assert!(*wait <= reset, "a fully reset key does not admit the call");
         }
         Outcome::Limited { retry: Retry::Never } => assert!(cost.get() > limit),
     }
 }
 
-/// Who comes back after the wait is admitted.
+/// Checks that a retry after the wait is admitted.
 fn check_wait<A: Algorithm>(
     key: &A::State,
     mut clock: Clock,
@@ -167,11 +168,10 @@ fn check_wait<A: Algorithm>(
     limit: &A::Limit,
     script: &Script,
 ) {
-    let told: Now = clock.read(reading);
-    let then = told.at().plus(wait);
-    // A stamp from the future is taken at its word once the clock has come to it, and time ends in
-    // 2540.
-    if key.latest_stamp() > told.at() || then == Timestamp::MAX {
+    let asked: Now = clock.read(reading);
+    let then = asked.at().plus(wait);
+    // A stamp from the future counts in full once the clock reaches it, and time ends in 2540.
+    if key.latest_stamp() > asked.at() || then == Timestamp::MAX {
         return;
     }
     let now = clock.read(reading.plus(wait));
@@ -179,12 +179,12 @@ fn check_wait<A: Algorithm>(
     assert!(matches!(decision.outcome, Outcome::Admitted { .. }), "not admitted after {wait:?}");
 }
 
-/// A string that redis-cell left says when the bucket will be empty.
-fn check_what_redis_cell_left(script: &Script) {
+/// Checks a key of redis-cell, which stores when the bucket will be empty.
+fn check_key_of_redis_cell(script: &Script) {
     let (now, limit) = (Clock::new().read(script.now), script.bucket());
     let mut state = BucketState::empty_after(script.elapsed, now, &limit);
-    let looked = Token::look(&state, now, &limit);
-    assert!(looked.remaining <= looked.limit);
+    let peeked = Token::look(&state, now, &limit);
+    assert!(peeked.remaining <= peeked.limit);
     let decision = Token::decide(&state, now, &limit, script.cost);
     check_decision(&decision, script.cost, Span::MAX);
     if let Outcome::Admitted { change, .. } = decision.outcome {
@@ -193,7 +193,7 @@ fn check_what_redis_cell_left(script: &Script) {
     }
 }
 
-/// What is kept can be read again.
+/// Checks that a stored state can be read again.
 fn check_stored<S: State + Debug + PartialEq>(state: &S) {
     let bytes = encoded(state);
     assert!(bytes.len() <= S::MAX_ENCODED_LEN);

@@ -1,10 +1,10 @@
-//! That no memory is lost: after ten million calls over a million keys that expire, again and
-//! again, the server has what it began with, within 2%. `make soak` runs this, as it takes a minute
-//! or two.
+//! Checks that no memory leaks: after ten million calls over a million keys that expire again and
+//! again, the server uses as much memory as it did at the start, within 2%. `make soak` runs this;
+//! it takes a minute or two.
 //!
-//! It begins behind a warm-up, two calls of each of the same keys, all of which have expired as
-//! well: a fresh server lacks what is bounded and stays, such as the keys that `PREMIER.TOP`
-//! counts. The fresh server is in the table that this prints, to compare.
+//! The start comes after a warm-up: two calls of each of the same keys, all of which have expired
+//! since. A fresh server lacks what is bounded and stays, such as the keys that `PREMIER.TOP`
+//! counts. The table that this prints has the fresh server too, for comparison.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, sleep};
@@ -18,16 +18,16 @@ const CALLS: u64 = 10_000_000;
 const CONNECTIONS: usize = 4;
 const BATCH: u64 = 500;
 
-/// Of what there was at the beginning.
+/// How much more memory the server may use than at the start.
 const TOLERATED_PERCENT: u64 = 2;
 
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How long memory must not change until the server's cron is taken to be done with shrinking its
+/// How long memory must stay the same. After that, the server's cron has finished shrinking its
 /// tables.
 const QUIET: Duration = Duration::from_secs(5);
 
-/// For keys to expire, of which none lasts longer than ten seconds, and for tables to shrink.
+/// The deadline for keys to expire and tables to shrink. No key lives longer than ten seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -50,7 +50,7 @@ impl Memory {
 
 fn main() {
     let server = Server::start();
-    // All is asked by one connection, whose buffers are in each figure.
+    // One connection asks for everything, so that its buffers are in each figure.
     let mut connection = server.connection();
     let fresh = settled(&mut connection);
     soak(&server, &mut connection, 2 * KEYS);
@@ -69,14 +69,14 @@ fn main() {
     println!("{CALLS} calls, {} a second: {} admitted, {limited} limited", CALLS * 1000 / millis, CALLS - limited);
     println!("{expired} keys had expired when the last call was answered, warm-up included");
 
-    assert!(limited > 0 && limited < CALLS, "some calls are to be limited, and some not");
-    assert!(expired > 2 * KEYS, "keys are to expire while calls are made");
+    assert!(limited > 0 && limited < CALLS, "some calls must be limited, and some must not");
+    assert!(expired > 2 * KEYS, "keys must expire during the calls");
     let most = before.used + before.used * TOLERATED_PERCENT / 100;
-    assert!(after.used <= most, "{} bytes, of which no more than {most} were to be left", after.used);
+    assert!(after.used <= most, "{} bytes are used, more than the {most} allowed", after.used);
 }
 
-/// Makes the calls from several connections. Answers what memory was at most, and how many calls
-/// were limited.
+/// Makes the calls from several connections. Returns the peak of memory and how many calls were
+/// limited.
 fn soak(server: &Server, connection: &mut Connection, calls: u64) -> (Memory, u64) {
     let (batches, limited) = (AtomicU64::new(0), AtomicU64::new(0));
     let mut fullest = Memory::default();
@@ -104,12 +104,12 @@ fn soak(server: &Server, connection: &mut Connection, calls: u64) -> (Memory, u6
     (fullest, limited.into_inner())
 }
 
-/// Makes a batch of calls and answers how many of them were limited.
+/// Makes a batch of calls and returns how many of them were limited.
 fn send(connection: &mut Connection, first: u64) -> u64 {
     let mut pipeline = redis::pipe();
     for number in first..first + BATCH {
-        // A key is called twice in a row, so that some find a state and are limited, and then not
-        // before all others were.
+        // Each key is called twice in a row, so that some calls find a state and are limited. All
+        // other keys come before the next two.
         let key = number / 2 % KEYS;
         let command = ["PREMIER.FIXED", "PREMIER.SLIDING", "PREMIER.TOKEN", "PREMIER.LEAKY"][(key % 4) as usize];
         let (seconds, quota) = (key / 4 % 10 + 1, key / 40 % 3 + 1);
@@ -119,17 +119,17 @@ fn send(connection: &mut Connection, first: u64) -> u64 {
     replies.iter().map(|[limited, ..]| u64::from(*limited == 1)).sum()
 }
 
-/// Memory when every key has expired and nothing changes any more.
+/// Returns the memory in use when every key has expired and nothing changes any more.
 fn settled(connection: &mut Connection) -> Memory {
     let deadline = Instant::now() + PATIENCE;
     let mut memory = Memory::of(connection);
     let mut since = Instant::now();
     while since.elapsed() < QUIET {
-        assert!(Instant::now() < deadline, "keys that do not expire, or memory that does not settle: {memory:?}");
+        assert!(Instant::now() < deadline, "keys do not expire, or memory does not settle: {memory:?}");
         sleep(POLL_INTERVAL);
         let keys: u64 = redis::cmd("DBSIZE").query(connection).expect("DBSIZE");
         let now = Memory::of(connection);
-        // A page more or less is the server's own business.
+        // The server itself may need a page more or less.
         if keys > 0 || now.used.abs_diff(memory.used) > 4096 {
             (memory, since) = (now, Instant::now());
         }

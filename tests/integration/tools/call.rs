@@ -1,4 +1,4 @@
-//! A call of a limiter, and what it answers.
+//! Calling limiters and reading their replies.
 
 use std::time::{Duration, Instant};
 
@@ -19,13 +19,13 @@ pub(crate) const LIMITERS: [Limiter; 4] = [
 ];
 
 impl Limiter {
-    /// As PREMIER.PEEK and PREMIER.ALL name it.
+    /// Returns the algorithm as PREMIER.PEEK and PREMIER.ALL take it.
     pub(crate) fn algorithm(&self) -> &'static str {
         self.command.trim_start_matches("PREMIER.")
     }
 }
 
-/// The five fields.
+/// The five fields of a limiter's reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reply {
     pub(crate) limited: bool,
@@ -37,7 +37,9 @@ pub(crate) struct Reply {
 
 impl FromRedisValue for Reply {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
-        let Value::Array(fields) = &value else { return Err(format!("a limiter answers an array: {value:?}").into()) };
+        let Value::Array(fields) = &value else {
+            return Err(format!("a limiter must reply with an array, not {value:?}").into());
+        };
         let [
             Value::Int(limited @ 0..=1),
             Value::Int(limit),
@@ -46,31 +48,32 @@ impl FromRedisValue for Reply {
             Value::Int(reset),
         ] = fields[..]
         else {
-            return Err(format!("a limiter answers five integers: {fields:?}").into());
+            return Err(format!("a limiter must reply with five integers, not {fields:?}").into());
         };
         Ok(Self { limited: limited == 1, limit, remaining, wait, reset })
     }
 }
 
 impl Reply {
-    /// As it was expected, where `wait` and `reset` may be less by the time that has gone by since `started`.
+    /// Asserts that the reply is the expected one. `wait` and `reset` may be shorter by the time
+    /// since `started`.
     #[track_caller]
     pub(crate) fn assert(self, expected: [i64; 5], started: Instant) {
-        // The server's clock is not the one of `started`: a tick of grace.
-        let gone_by = i64::try_from(started.elapsed().as_millis()).expect("tests are short") + 1;
+        // The server reads another clock than `started`: allow for one tick.
+        let elapsed = i64::try_from(started.elapsed().as_millis()).expect("tests are short") + 1;
         let [limited, limit, remaining, wait, reset] = expected;
         assert_eq!(
             (i64::from(self.limited), self.limit, self.remaining),
             (limited, limit, remaining),
-            "{self:?}, not {expected:?}"
+            "{self:?}, expected {expected:?}"
         );
         for (field, expected_field) in [(self.wait, wait), (self.reset, reset)] {
-            let earliest = if expected_field > 0 { (expected_field - gone_by).max(0) } else { expected_field };
-            assert!((earliest..=expected_field).contains(&field), "{self:?}, not {expected:?} after {gone_by} ms");
+            let earliest = if expected_field > 0 { (expected_field - elapsed).max(0) } else { expected_field };
+            assert!((earliest..=expected_field).contains(&field), "{self:?}, expected {expected:?} less {elapsed} ms");
         }
     }
 
-    /// What holds for every reply, whatever the key held before.
+    /// Asserts what holds for every reply, whatever the key held before.
     #[track_caller]
     pub(crate) fn assert_sane(self) {
         let Self { limited, limit, remaining, wait, reset } = self;
@@ -79,47 +82,47 @@ impl Reply {
     }
 
     pub(crate) fn wait(self) -> Duration {
-        Duration::from_millis(u64::try_from(self.wait).expect("it is not told to never come back"))
+        Duration::from_millis(u64::try_from(self.wait).expect("a wait is not -1, which means never"))
     }
 }
 
-/// A command as it is typed, its words apart by single spaces.
+/// Returns the command in a line whose words are separated by single spaces.
 pub(crate) fn command(line: &str) -> Cmd {
     let mut words = line.split(' ');
-    let mut command = redis::cmd(words.next().expect("a split text has a first part"));
+    let mut command = redis::cmd(words.next().expect("a line has a first word"));
     command.arg(words.collect::<Vec<_>>());
     command
 }
 
-/// Runs a command as it is typed.
+/// Runs the command in a line.
 #[track_caller]
 pub(crate) fn run<T: FromRedisValue>(connection: &mut dyn ConnectionLike, line: &str) -> T {
     command(line).query(connection).unwrap_or_else(|error| panic!("{line}: {error}"))
 }
 
-/// Calls a limiter.
+/// Runs the call in a line and returns the reply of the limiter.
 #[track_caller]
 pub(crate) fn call(connection: &mut dyn ConnectionLike, line: &str) -> Reply {
     run(connection, line)
 }
 
-/// What each command of a pipeline is answered, or refused with.
+/// Sends commands in a pipeline and returns the reply or the error of each.
 pub(crate) fn send<T: FromRedisValue>(connection: &mut Connection, lines: &[String]) -> Vec<RedisResult<T>> {
     let mut pipeline = redis::pipe();
     for line in lines {
         pipeline.add_command(command(line));
     }
-    pipeline.ignore_errors().query(connection).expect("a pipeline is answered")
+    pipeline.ignore_errors().query(connection).expect("the server answers a pipeline")
 }
 
-/// The line of the error that the server answers to this command.
+/// Returns the line of the server's error for this command.
 #[track_caller]
 pub(crate) fn error(connection: &mut dyn ConnectionLike, command: &Cmd) -> String {
     let answer: RedisResult<Value> = command.query(connection);
     let error = match answer {
-        Ok(value) => panic!("no error but {value:?}: {}", command.get_packed_command().escape_ascii()),
+        Ok(value) => panic!("expected an error, not {value:?}: {}", command.get_packed_command().escape_ascii()),
         Err(error) => error,
     };
-    let code = error.code().unwrap_or_else(|| panic!("no answer of the server's: {error}"));
+    let code = error.code().unwrap_or_else(|| panic!("the server did not reply: {error}"));
     format!("{code} {}", error.detail().unwrap_or_default())
 }

@@ -1,4 +1,4 @@
-//! The effects of admitted calls, as they stand in the AOF.
+//! The effects of admitted calls, as the AOF holds them.
 
 use std::fs;
 use std::time::SystemTime;
@@ -6,10 +6,10 @@ use std::time::SystemTime;
 use premier_test_server::{Builder, Server};
 use redis::{Connection, Value};
 
-/// The latest moment that a state can say, in microseconds.
+/// The latest moment that a state can hold, in microseconds.
 pub(crate) const LAST_MOMENT: u64 = (1 << 54) - 1;
 
-/// The most units that a state can say.
+/// The most units that a state can hold.
 pub(crate) const MOST_UNITS: u64 = 2_000_000_000_000;
 
 pub(crate) fn now_micros() -> u64 {
@@ -17,7 +17,7 @@ pub(crate) fn now_micros() -> u64 {
     u64::try_from(since_epoch.as_micros()).expect("it is earlier than 2540")
 }
 
-/// A server whose AOF has everything as soon as it is answered.
+/// Configures a server that syncs each write to its AOF before it replies.
 pub(crate) fn server_with_aof() -> Builder {
     Server::builder()
         .config("appendonly", "yes")
@@ -25,7 +25,7 @@ pub(crate) fn server_with_aof() -> Builder {
         .config("auto-aof-rewrite-percentage", "0")
 }
 
-/// The commands that the AOF has gathered since it was started or rewritten.
+/// Returns the commands in the AOF since it was created or rewritten.
 pub(crate) fn commands_in_aof(server: &Server) -> Vec<Vec<Vec<u8>>> {
     let dir = server.dir().join("appendonlydir");
     let mut increments: Vec<_> = fs::read_dir(dir)
@@ -45,7 +45,7 @@ pub(crate) fn commands_in_aof(server: &Server) -> Vec<Vec<Vec<u8>>> {
     commands
 }
 
-/// A line that consists of this mark and a number.
+/// Reads a line that consists of this mark and a number.
 fn read_number(rest: &mut &[u8], mark: u8) -> usize {
     let end = rest.windows(2).position(|pair| pair == b"\r\n").expect("a line has an end");
     let number = rest[..end].strip_prefix(&[mark]).expect("the AOF is made of commands");
@@ -60,7 +60,7 @@ fn read_word(rest: &mut &[u8]) -> Vec<u8> {
     word
 }
 
-/// The keys and effects of each PREM in the AOF.
+/// Returns the keys and effects of all PREM commands in the AOF.
 pub(crate) fn effects_in_aof(server: &Server) -> Vec<(Vec<u8>, Vec<u8>)> {
     let commands = commands_in_aof(server).into_iter();
     commands
@@ -77,7 +77,7 @@ pub(crate) fn apply(connection: &mut Connection, key: &[u8], effect: &[u8]) -> r
     redis::cmd("PREM").arg(key).arg(effect).query(connection)
 }
 
-/// An effect after which the key never expires.
+/// Returns an effect that leaves the key without an expiry.
 pub(crate) fn lasting_effect(letter: u8, state: &[u8]) -> Vec<u8> {
     effect(letter, -1, state)
 }
@@ -86,17 +86,17 @@ pub(crate) fn effect(letter: u8, expires_at: i64, state: &[u8]) -> Vec<u8> {
     [&[0, letter], &expires_at.to_le_bytes()[..], state].concat()
 }
 
-/// The state of a fixed window: when it opened and what was used in it.
+/// Returns the state of a fixed window that opened then and has used this many units.
 pub(crate) fn fixed_state(opened_micros: u64, used: u64) -> Vec<u8> {
     [opened_micros.to_le_bytes(), used.to_le_bytes()].concat()
 }
 
-/// An entry of a sliding window's log, all of whose units were admitted at one moment.
+/// Returns an entry of a sliding window's log whose units were all admitted at one moment.
 pub(crate) fn entry(at_micros: u64, units: u64) -> Vec<u8> {
     ((u128::from(at_micros) << 74) | u128::from(units)).to_le_bytes().to_vec()
 }
 
-/// The state of a bucket with whole units in it, fewer than 2²⁴ unless `many`.
+/// Returns the state of a bucket that holds whole units: fewer than 2²⁴ unless `many`.
 pub(crate) fn bucket_state(at_micros: u64, many: bool, used: u64) -> Vec<u8> {
     let level = if many { (1 << 73) | (u128::from(used) << 32) } else { u128::from(used) << 49 };
     ((u128::from(at_micros) << 74) | level).to_le_bytes().to_vec()

@@ -1,4 +1,4 @@
-//! Clients that keep calling while something else happens.
+//! Load: clients that keep calling while something else happens.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, Ordering};
@@ -14,8 +14,8 @@ const CLIENTS: u32 = 2;
 const KEYS: u32 = 40;
 const CALLS_IN_A_PIPELINE: u32 = 20;
 
-/// Runs this while clients take turns at a server, at least one before it begins. They are quiet again when it has returned.
-/// A turn gets the connection of its client, and a number that no other turn has.
+/// Runs `body` while clients take turns, at least one of them before `body`. The clients have
+/// stopped when this returns. Each turn gets the connection of its client and a number of its own.
 pub(crate) fn meanwhile<C: Send, T>(
     connect: impl Fn() -> C,
     turn: impl Fn(&mut C, u32) + Sync,
@@ -34,8 +34,8 @@ pub(crate) fn meanwhile<C: Send, T>(
             })
             .collect();
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            // Each client begins its second turn when it has been answered at the first.
-            wait_until("the clients call", || {
+            // A client begins its second turn when the server has answered its first.
+            wait_until("the clients are calling", || {
                 turns.load(Ordering::Relaxed) > CLIENTS || clients.iter().any(ScopedJoinHandle::is_finished)
             });
             body()
@@ -45,8 +45,8 @@ pub(crate) fn meanwhile<C: Send, T>(
     })
 }
 
-/// Runs this while clients keep calling all limiters on the server. What the calls are answered does not matter here: a
-/// replica refuses them.
+/// Runs `body` while clients keep calling all limiters on the server. Their replies do not matter
+/// here: a replica refuses the calls.
 pub(crate) fn under_load(server: &Server, body: impl FnOnce()) {
     let turn = |connection: &mut Connection, turn: u32| {
         let first = turn.wrapping_mul(CALLS_IN_A_PIPELINE);
@@ -56,8 +56,8 @@ pub(crate) fn under_load(server: &Server, body: impl FnOnce()) {
     meanwhile(|| server.connection(), turn, body);
 }
 
-/// A call by its number, of which nothing is refilled, drained or over within the test: of all limiters, of two at once, and
-/// now and then a refund.
+/// Returns a call by its number: of a limiter, of two limits at once, or a refund. Nothing refills,
+/// drains or expires within the test.
 fn line(number: u32) -> String {
     let key = number / 6 % KEYS;
     match number % 6 {
@@ -67,11 +67,11 @@ fn line(number: u32) -> String {
     }
 }
 
-/// A limit of which nothing is refilled, drained or over within a test, and which no test uses up.
+/// A limit that no test uses up, and of which nothing refills, drains or expires within a test.
 pub(crate) const LASTING: &str = "1000000 3650d";
 
-/// Runs this while clients keep calling a limiter on a key, and answers how many of their calls were admitted. A call may be
-/// refused.
+/// Runs `body` while clients keep calling a limiter on a key, and returns how many of their calls
+/// were admitted. The server may refuse calls.
 pub(crate) fn admitted_meanwhile(server: &Server, limiter: &Limiter, key: &str, body: impl FnOnce()) -> i64 {
     let lines = vec![format!("{} {key} {LASTING}", limiter.command); CALLS_IN_A_PIPELINE as usize];
     let admitted = AtomicI64::new(0);
@@ -84,10 +84,10 @@ pub(crate) fn admitted_meanwhile(server: &Server, limiter: &Limiter, key: &str, 
     admitted.into_inner()
 }
 
-/// How much of [`LASTING`] a key has used.
+/// Returns how many units of [`LASTING`] a key has used.
 pub(crate) fn used(connection: &mut dyn ConnectionLike, limiter: &Limiter, key: &str) -> i64 {
     let algorithm = limiter.algorithm();
     let reply: Reply = run(connection, &format!("PREMIER.PEEK {key} {algorithm} {LASTING}"));
-    // It tells what would remain behind one more call.
+    // PEEK returns what would remain after one more call.
     reply.limit - reply.remaining - 1
 }

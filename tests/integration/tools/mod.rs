@@ -1,4 +1,4 @@
-//! What the tests share: calling limiters, looking at what a server holds, and waiting for it.
+//! What the tests share: calling limiters, inspecting what a server holds, and waiting for it.
 
 pub(crate) mod call;
 pub(crate) mod effect;

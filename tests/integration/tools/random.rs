@@ -1,4 +1,4 @@
-//! Random numbers that are others at each run.
+//! Random numbers that differ from run to run.
 
 use std::env;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
-/// Random numbers from a seed that is printed, and that `PREMIER_SEED` may say.
+/// Returns random numbers from a seed that it prints and that `PREMIER_SEED` may set.
 pub(crate) fn random() -> SmallRng {
     let seed = env::var("PREMIER_SEED").map_or_else(
         |_| SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later than 1970").as_secs(),

@@ -6,12 +6,14 @@ use super::info::{info, info_number};
 use super::patience::wait_until;
 use super::snapshot::snapshot;
 
-/// Offsets move on a primary and a replica by nothing but writes.
+/// Configures a server whose replication offset moves only with writes, so that a primary and a
+/// replica can be compared.
 pub(crate) fn primary() -> Builder {
     Server::builder().config("repl-diskless-sync-delay", "0").config("repl-ping-replica-period", "3600")
 }
 
-/// A replica that has its primary's data, and aborts when a replicated command fails.
+/// Starts a replica and waits until it has its primary's data. The replica aborts if a replicated
+/// command fails.
 pub(crate) fn replica_of(primary_server: &Server) -> Server {
     let replica = primary()
         .config("replicaof", &format!("127.0.0.1 {}", primary_server.port()))
@@ -45,7 +47,7 @@ pub(crate) fn wait_until_alike(primary: &Server, replica: &Server) {
     });
 }
 
-/// What the primary has the replica has, to the bit.
+/// Asserts that the replica holds exactly what the primary holds.
 #[track_caller]
 pub(crate) fn assert_alike(primary: &Server, replica: &Server) {
     wait_until_alike(primary, replica);

@@ -1,4 +1,4 @@
-//! All that a server holds, to the bit.
+//! Snapshots of everything that a server holds.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -30,10 +30,11 @@ pub(crate) struct Content {
     pub(crate) expires_at: i64,
 }
 
-/// Of every database.
+/// Returns what every key of every database holds.
 pub(crate) fn snapshot(server: &Server) -> Snapshot {
     let mut connection = server.connection();
-    // Without it the replicas of a cluster send clients to their primaries. Where there is no cluster it is refused.
+    // Without READONLY, the replicas of a cluster redirect clients to their primaries. Servers
+    // outside a cluster refuse it.
     let _ = command("READONLY").exec(&mut connection);
     let keyspace: String = run(&mut connection, "INFO keyspace");
     let databases = keyspace.lines().filter_map(|line| line.strip_prefix("db")?.split_once(':')?.0.parse().ok());
@@ -49,7 +50,7 @@ pub(crate) fn snapshot(server: &Server) -> Snapshot {
     snapshot
 }
 
-/// What a key of the connection's database holds.
+/// Returns what a key of the connection's database holds.
 pub(crate) fn content(connection: &mut Connection, key: &[u8]) -> Content {
     let (data_type, [digest], expires_at): (String, [String; 1], i64) = redis::pipe()
         .cmd("TYPE")
@@ -60,6 +61,6 @@ pub(crate) fn content(connection: &mut Connection, key: &[u8]) -> Content {
         .cmd("PEXPIRETIME")
         .arg(key)
         .query(connection)
-        .expect("a key can be looked at");
+        .expect("a key can be inspected");
     Content { data_type, digest, expires_at }
 }

@@ -12,7 +12,7 @@ use super::snapshot::{Content, snapshot};
 /// The most entries that a sliding window keeps.
 pub(crate) const MAX_ENTRIES: usize = 66;
 
-/// What an entry takes in a payload that is not compressed.
+/// The length of an entry in an uncompressed payload.
 pub(crate) const ENTRY_LEN: usize = 16;
 
 /// Quotas, durations and costs that keep a key of any type for minutes.
@@ -34,7 +34,7 @@ const LASTING: [(u64, &str, u64); 15] = [
     (1_000_000_000_000, "3650d", 499_999_999_999),
 ];
 
-/// Fills two databases with keys of all four types that live for minutes at least.
+/// Fills two databases with keys of all four types that live for at least a few minutes.
 pub(crate) fn fill(server: &Server) {
     let mut connection = server.connection();
     for database in [0, 3] {
@@ -58,7 +58,7 @@ fn fill_database(connection: &mut Connection) {
     for limiter in LIMITERS {
         let (name, data_type) = (limiter.command, limiter.data_type);
         for (quota, duration, cost) in LASTING {
-            // The second call meets a state, in which some time has gone by.
+            // The second call finds a state, and time has passed since then.
             for _ in 0..2 {
                 call(connection, &format!("{name} {data_type}:{quota}:{cost} {quota} {duration} COST {cost}"));
             }
@@ -102,21 +102,23 @@ fn fill_database(connection: &mut Connection) {
     fill_log(connection, "premslide:full");
 }
 
-/// Makes a sliding window keep 65 entries: all but one, which only a window of more than 3 days may take.
+/// Makes a sliding window keep 65 entries: all but the last, which only a window of more than 3
+/// days may use.
 pub(crate) fn fill_log(connection: &mut Connection, key: &str) {
     let mut calls = redis::pipe();
     for _ in 0..64 {
         calls.add_command(command(&format!("PREMIER.SLIDING {key} 64 1h"))).ignore();
-        // What comes within one microsecond is one entry.
+        // Calls within one microsecond share an entry.
         calls.add_command(command("DEBUG SLEEP 0.00001")).ignore();
     }
     let () = calls.query(connection).expect("a quota of 64 admits 64 calls");
 
-    // Above a quota of 64, what is no further apart than a 64th of the duration is one entry: this is further.
+    // Above a quota of 64, calls share an entry unless they are more than a 64th of the duration
+    // apart. These are.
     let duration = Duration::from_secs(10);
     sleep(duration / 64 + Duration::from_millis(1));
     call(connection, &format!("PREMIER.SLIDING {key} 1000 {}s", duration.as_secs()));
-    // This is one with the last.
+    // This call shares the last entry.
     call(connection, &format!("PREMIER.SLIDING {key} 1000 1h"));
 
     let () = run(connection, "CONFIG SET rdbcompression no");
