@@ -1,4 +1,4 @@
-//! Limits travel with the call: the next one obeys the new ones, and nothing that was used is forgotten.
+//! Every call carries its limit: a changed limit applies at once, and what was used still counts.
 
 use std::time::Instant;
 
@@ -13,7 +13,7 @@ fn a_raised_quota_admits_more_and_a_lowered_one_less() {
     for limiter in LIMITERS {
         let name = limiter.command;
         let mut fields = |quota, cost| {
-            // Hardly anything is refilled or drained within a test.
+            // Hardly anything refills or drains within a test.
             let reply = call(&mut connection, &format!("{name} {name} {quota} 3650d COST {cost}"));
             (reply.limited, reply.limit, reply.remaining)
         };
@@ -29,7 +29,7 @@ fn a_raised_quota_admits_more_and_a_lowered_one_less() {
 }
 
 #[test]
-fn a_changed_capacity_counts_what_was_used() {
+fn used_units_still_count_when_the_capacity_changes() {
     let server = Server::start();
     let mut connection = server.connection();
     for limiter in LIMITERS.iter().filter(|limiter| limiter.has_bucket) {
@@ -46,8 +46,9 @@ fn a_changed_capacity_counts_what_was_used() {
     }
 }
 
+/// A longer duration makes it later, a shorter one earlier.
 #[test]
-fn a_changed_duration_moves_the_end_of_a_window_both_ways() {
+fn a_changed_duration_moves_the_end_of_a_window() {
     let server = Server::start();
     let mut connection = server.connection();
     for name in ["PREMIER.FIXED", "PREMIER.SLIDING"] {
@@ -59,8 +60,9 @@ fn a_changed_duration_moves_the_end_of_a_window_both_ways() {
     }
 }
 
+/// A longer duration makes it slower, a shorter one faster.
 #[test]
-fn a_changed_duration_changes_the_rate_of_a_bucket_both_ways() {
+fn a_changed_duration_changes_the_rate_of_a_bucket() {
     let server = Server::start();
     let mut connection = server.connection();
     for name in ["PREMIER.TOKEN", "PREMIER.LEAKY"] {

@@ -1,4 +1,4 @@
-//! FORCE charges whatever is left, and ALIGNED windows begin where the calendar has them.
+//! FORCE charges a call whatever is left, and ALIGNED windows follow the calendar.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -6,8 +6,9 @@ use premier_test_server::Server;
 
 use crate::tools::call::{LIMITERS, call, run};
 
+/// Later calls wait for what it used.
 #[test]
-fn a_forced_call_is_charged_whatever_is_left_and_later_calls_wait_for_it() {
+fn a_forced_call_is_charged_whatever_is_left() {
     let server = Server::start();
     let mut connection = server.connection();
     for limiter in LIMITERS {
@@ -17,7 +18,8 @@ fn a_forced_call_is_charged_whatever_is_left_and_later_calls_wait_for_it() {
         assert_eq!((forced.limited, forced.remaining), (false, 0), "{line}");
         let limited = call(&mut connection, &line);
         assert!(limited.limited, "{line}");
-        // 20 are used. A bucket of 10 has room for one more when 11 have drained, at one in 100 s.
+        // 20 units are used. A bucket of 10 has room for one more when 11 have drained, at one per
+        // 100 s.
         let expected = if limiter.has_bucket { 1_100_000 } else { 1_000_000 };
         assert!((expected - 5_000..=expected).contains(&limited.wait), "{line}: {limited:?}");
         assert_eq!(run::<i64>(&mut connection, &format!("PREMIER.REFUND {} 11", limiter.command)), 11);
@@ -25,13 +27,14 @@ fn a_forced_call_is_charged_whatever_is_left_and_later_calls_wait_for_it() {
     }
 }
 
+/// A quota of 0 blocks them.
 #[test]
-fn forced_calls_are_charged_up_to_a_bound_and_a_quota_of_nothing_blocks_them() {
+fn forced_calls_are_charged_up_to_a_bound() {
     let server = Server::start();
     let mut connection = server.connection();
     for limiter in LIMITERS {
         let name = limiter.command;
-        // Next to nothing drains meanwhile.
+        // Almost nothing drains in the meantime.
         let most = format!("{name} {name} 1 3650d COST 1000000000000 FORCE");
         for _ in 0..5 {
             let reply = call(&mut connection, &most);
@@ -41,7 +44,7 @@ fn forced_calls_are_charged_up_to_a_bound_and_a_quota_of_nothing_blocks_them() {
         let used: u64 = run(&mut connection, &format!("PREMIER.REFUND {name} 1000000000000"));
         assert_eq!(used, 1_000_000_000_000);
         let rest: u64 = run(&mut connection, &format!("PREMIER.REFUND {name} 1000000000000"));
-        assert_eq!(rest, 1_000_000_000_000, "no more than 2 * 10^12 are kept as used");
+        assert_eq!(rest, 1_000_000_000_000, "at most 2 * 10^12 units count as used");
         assert_eq!(run::<i64>(&mut connection, &format!("EXISTS {name}")), 0);
 
         let blocked = call(&mut connection, &format!("{name} {name} 0 1h FORCE"));
@@ -60,13 +63,17 @@ fn an_aligned_window_ends_at_a_multiple_of_its_duration() {
         let reply = call(&mut connection, &format!("PREMIER.FIXED key 5 {duration} ALIGNED"));
         let after = since_epoch();
         if before / millis != after / millis {
-            // A new window began meanwhile.
+            // A new window began between the two readings of the clock.
             continue;
         }
         let end = (before / millis + 1) * millis;
-        let reset = u128::try_from(reply.reset).expect("it is to come");
-        assert!((end - after - 1..=end - before + 1).contains(&reset), "{duration}: {reply:?}, not {}", end - after);
+        let reset = u128::try_from(reply.reset).expect("a reset is never negative");
+        assert!(
+            (end - after - 1..=end - before + 1).contains(&reset),
+            "{duration}: {reply:?}, expected {}",
+            end - after
+        );
         let expires_at: u128 = run(&mut connection, "PEXPIRETIME key");
-        assert!((end..=end + 1).contains(&expires_at), "{duration}: {expires_at}, not {end}");
+        assert!((end..=end + 1).contains(&expires_at), "{duration}: {expires_at}, expected {end}");
     }
 }

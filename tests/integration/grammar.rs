@@ -1,4 +1,4 @@
-//! What is said of arguments that are wrong, and that nothing is done then.
+//! Invalid arguments: the error says what is wrong and what is allowed, and nothing changes.
 
 use premier_test_server::Server;
 use redis::{Cmd, Value};
@@ -11,8 +11,8 @@ const UNITS_FROM_1: &str = "an integer from 1 to 1000000000000";
 const TIME_FROM_1_MS: &str = "whole seconds, or an integer with a unit (us, ms, s, m, h, d), from 1ms to 3650d";
 const TIME_FROM_0: &str = "whole seconds, or an integer with a unit (us, ms, s, m, h, d), from 0 to 3650d";
 
-/// No integer from 0 to 10¹².
-const NO_UNITS: &[&[u8]] = &[
+/// Values that are not an integer from 0 to 10¹².
+const INVALID_UNITS: &[&[u8]] = &[
     b"",
     b" ",
     b"-1",
@@ -46,8 +46,8 @@ const NO_UNITS: &[&[u8]] = &[
     b"340282366920938463463374607431768211457",
 ];
 
-/// No length of time from 0 to 3650 days.
-const NO_TIME: &[&[u8]] = &[
+/// Values that are not a time from 0 to 3650 days.
+const INVALID_TIMES: &[&[u8]] = &[
     b"",
     b" ",
     b"-1",
@@ -98,9 +98,9 @@ const NO_TIME: &[&[u8]] = &[
     b"99999999999999999999",
 ];
 
-/// A call that is refused, and what is said of it.
+/// A call that is refused, and the error.
 struct Refused {
-    /// Behind the key.
+    /// The words after the key.
     words: Vec<Vec<u8>>,
     sentence: String,
 }
@@ -109,24 +109,25 @@ fn refused(words: &[&[u8]], sentence: impl Into<String>) -> Refused {
     Refused { words: words.iter().map(|word| word.to_vec()).collect(), sentence: sentence.into() }
 }
 
-/// Every option that the command takes, with what its value may be and what it may not be.
+/// Returns every option of the command that has a value, with what is allowed and with values that
+/// are not.
 fn options(limiter: &Limiter) -> Vec<(&'static str, &'static str, Vec<&'static [u8]>)> {
-    let no_units = [NO_UNITS, &[b"0"]].concat();
-    let cost = ("COST", UNITS_FROM_1, no_units.clone());
+    let invalid_units = [INVALID_UNITS, &[b"0"]].concat();
+    let cost = ("COST", UNITS_FROM_1, invalid_units.clone());
     if limiter.has_bucket {
-        vec![cost, ("CAPACITY", UNITS_FROM_1, no_units), ("MAXWAIT", TIME_FROM_0, NO_TIME.to_vec())]
+        vec![cost, ("CAPACITY", UNITS_FROM_1, invalid_units), ("MAXWAIT", TIME_FROM_0, INVALID_TIMES.to_vec())]
     } else {
         vec![cost]
     }
 }
 
-/// Every option that has no value.
+/// Returns every option of the command without a value.
 fn flags(limiter: &Limiter) -> &'static [&'static str] {
     if limiter.command == "PREMIER.FIXED" { &["ALIGNED", "FORCE"] } else { &["FORCE"] }
 }
 
-/// All options of the command, as an error names them.
-fn takes(limiter: &Limiter) -> &'static str {
+/// Returns all options of the command, as an error lists them.
+fn expected_options(limiter: &Limiter) -> &'static str {
     match limiter.command {
         "PREMIER.FIXED" => "ALIGNED, COST or FORCE",
         "PREMIER.SLIDING" => "COST or FORCE",
@@ -136,11 +137,11 @@ fn takes(limiter: &Limiter) -> &'static str {
 
 fn everything_refused(limiter: &Limiter) -> Vec<Refused> {
     let mut all = Vec::new();
-    for value in NO_UNITS {
+    for value in INVALID_UNITS {
         all.push(refused(&[value, b"1m"], format!("quota must be {UNITS_FROM_0}")));
     }
     let too_short: [&[u8]; 5] = [b"0", b"0s", b"0ms", b"0d", b"999us"];
-    for value in NO_TIME.iter().chain(&too_short) {
+    for value in INVALID_TIMES.iter().chain(&too_short) {
         all.push(refused(&[b"5", value], format!("duration must be {TIME_FROM_1_MS}")));
     }
     for (name, values, wrong) in options(limiter) {
@@ -148,7 +149,7 @@ fn everything_refused(limiter: &Limiter) -> Vec<Refused> {
         for value in wrong {
             all.push(refused(&[b"5", b"1m", name.as_bytes(), value], &sentence));
         }
-        // Without its value, in whatever case and place.
+        // Without its value, in any case and position.
         all.push(refused(&[b"5", b"1m", name.as_bytes()], &sentence));
         all.push(refused(&[b"5", b"1m", name.to_lowercase().as_bytes()], &sentence));
         if name != "COST" {
@@ -162,12 +163,12 @@ fn everything_refused(limiter: &Limiter) -> Vec<Refused> {
     for name in flags(limiter) {
         let twice = format!("{name} may be given only once");
         all.push(refused(&[b"5", b"1m", name.as_bytes(), b"COST", b"1", name.to_lowercase().as_bytes()], twice));
-        // It has no value: what follows is an option.
-        let sentence = format!("unknown option '1': expected {}", takes(limiter));
+        // It takes no value: the next word must be an option.
+        let sentence = format!("unknown option '1': expected {}", expected_options(limiter));
         all.push(refused(&[b"5", b"1m", name.as_bytes(), b"1"], sentence));
     }
 
-    let takes = takes(limiter);
+    let expected = expected_options(limiter);
     let mut unknown: Vec<(&[u8], &str)> = vec![
         (b"", ""),
         (b"1", "1"),
@@ -186,12 +187,12 @@ fn everything_refused(limiter: &Limiter) -> Vec<Refused> {
         unknown.push((b"ALIGNED", "ALIGNED"));
     }
     for (name, shown) in unknown {
-        let sentence = format!("unknown option '{shown}': expected {takes}");
+        let sentence = format!("unknown option '{shown}': expected {expected}");
         all.push(refused(&[b"5", b"1m", name], &sentence));
         all.push(refused(&[b"5", b"1m", name, b"1"], &sentence));
         all.push(refused(&[b"5", b"1m", b"COST", b"1", name, b"1"], &sentence));
     }
-    // The first that is wrong is named.
+    // The error names the first invalid argument.
     all.push(refused(&[b"x", b"y", b"COST", b"z"], format!("quota must be {UNITS_FROM_0}")));
     all.push(refused(&[b"5", b"y", b"COST", b"z"], format!("duration must be {TIME_FROM_1_MS}")));
     all
@@ -203,8 +204,9 @@ fn on_key(limiter: &Limiter, key: &str, words: &[Vec<u8>]) -> Cmd {
     command
 }
 
+/// The key stays as it was.
 #[test]
-fn a_wrong_argument_is_named_with_what_it_may_be_and_the_key_stays_as_it_was() {
+fn an_error_says_which_argument_is_invalid_and_what_is_allowed() {
     let server = Server::start();
     let mut connection = server.connection();
     for limiter in &LIMITERS {
@@ -223,7 +225,7 @@ fn a_wrong_argument_is_named_with_what_it_may_be_and_the_key_stays_as_it_was() {
     }
 }
 
-/// What is refused by PREMIER.PEEK as by the command of the algorithm, and by PREMIER.ALL in its second limit.
+/// PREMIER.ALL refuses it in any of its limits: here in the second.
 #[test]
 fn peek_and_all_refuse_what_the_limiters_refuse() {
     let server = Server::start();
@@ -253,7 +255,7 @@ fn peek_and_all_refuse_what_the_limiters_refuse() {
     {
         assert_eq!(error(&mut connection, &command(line)), "ERR a key may be named only once", "{line}");
     }
-    for value in NO_UNITS.iter().chain(&[&b"0"[..]]) {
+    for value in INVALID_UNITS.iter().chain(&[&b"0"[..]]) {
         let line = error(&mut connection, redis::cmd("PREMIER.REFUND").arg("key").arg(*value));
         assert_eq!(line, format!("ERR n must be {UNITS_FROM_1}"), "{}", value.escape_ascii());
     }
@@ -262,13 +264,13 @@ fn peek_and_all_refuse_what_the_limiters_refuse() {
 }
 
 #[test]
-fn too_few_arguments_are_too_few_for_every_command() {
+fn every_command_checks_how_many_arguments_it_has() {
     let server = Server::start();
     let mut connection = server.connection();
     for limiter in LIMITERS {
         for arguments in ["", " key", " key 5"] {
             let line = error(&mut connection, &command(&format!("{}{arguments}", limiter.command)));
-            // Servers write the name of the command as it was registered or as it was called.
+            // Servers show the name of the command as it was registered or as it was called.
             let expected = format!("ERR wrong number of arguments for '{}' command", limiter.command);
             assert!(line.eq_ignore_ascii_case(&expected), "{line}");
         }
@@ -300,7 +302,7 @@ fn too_few_arguments_are_too_few_for_every_command() {
 }
 
 #[test]
-fn arguments_at_the_ends_of_their_bounds_and_in_every_unit_are_taken() {
+fn arguments_are_accepted_up_to_their_bounds_in_every_unit() {
     let server = Server::start();
     let mut connection = server.connection();
     let durations = [

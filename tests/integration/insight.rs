@@ -1,4 +1,4 @@
-//! INFO premier says how many calls were answered how.
+//! `INFO premier` counts calls by their result.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use redis::{Connection, Value};
 use crate::tools::call::{LIMITERS, call, command, error, run};
 use crate::tools::replica::{primary, replica_of, wait_until_alike};
 
-/// Admitted, limited, refused, and units admitted.
+/// Returns the counters of an algorithm: admitted, limited and refused calls, and units admitted.
 fn counts(connection: &mut Connection, algorithm: &str) -> [u64; 4] {
     let info: String = run(connection, "INFO premier");
     let field = format!("premier_{algorithm}:");
@@ -39,15 +39,16 @@ fn each_algorithm_counts_its_calls() {
         for refused in ["text 10 1h", "key ten 1h", "key 10 1h COST 0", "key 10 1h BURST"] {
             error(&mut connection, &command(&format!("{} {refused}", limiter.command)));
         }
-        // These are no calls.
+        // PEEK and REFUND do not count as calls.
         let _: Value = run(&mut connection, &format!("PREMIER.PEEK key:{algorithm} {algorithm} 10 1h"));
         let _: Value = run(&mut connection, &format!("PREMIER.REFUND key:{algorithm} 1"));
         assert_eq!(counts(&mut connection, &algorithm), [3, 1, 4, 14], "{algorithm}");
     }
 }
 
+/// An admitted call counts for all of its limits, a limited one only for those that limit it.
 #[test]
-fn of_several_limits_those_are_counted_that_admit_or_limit_the_call() {
+fn premier_all_counts_for_the_limits_that_decide() {
     let server = Server::start();
     let mut connection = server.connection();
     let limits = "f FIXED 1 1h AND t TOKEN 9 1h COST 2 AND l LEAKY 9 1h AND s SLIDING 9 1h";
@@ -59,7 +60,7 @@ fn of_several_limits_those_are_counted_that_admit_or_limit_the_call() {
 }
 
 #[test]
-fn what_is_replicated_is_no_call() {
+fn a_replicated_effect_does_not_count_as_a_call() {
     let primary = primary().start();
     let replica = replica_of(&primary);
     for limiter in LIMITERS {
@@ -71,9 +72,9 @@ fn what_is_replicated_is_no_call() {
     }
 }
 
-/// INFO everything, as monitoring asks for it, has them too.
+/// Monitoring asks for INFO everything. Other sections leave it out.
 #[test]
-fn everything_includes_it_and_nothing_else_does() {
+fn info_everything_includes_the_section_of_premier() {
     let server = Server::start();
     let mut connection = server.connection();
     let has = |connection: &mut Connection, line: &str| run::<String>(connection, line).contains("premier_version:");

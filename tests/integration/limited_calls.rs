@@ -1,4 +1,5 @@
-//! A limited call changes nothing: not the state, not the expiry, not one byte of the replication stream or the AOF.
+//! A limited call changes nothing: not the state, not the expiry, not one byte of the replication
+//! stream or the AOF.
 
 use std::fs;
 use std::sync::mpsc;
@@ -102,7 +103,7 @@ fn limited_calls_leave_no_trace_in_keys_replication_and_aof() {
 }
 
 #[test]
-fn limited_calls_in_a_transaction_or_a_script_are_not_replicated() {
+fn limited_calls_in_transactions_and_scripts_leave_no_trace() {
     let server = server_with_aof().start();
     let mut connection = server.connection();
     for limiter in &LIMITERS {
@@ -141,7 +142,7 @@ fn a_limited_call_leaves_the_expiry_that_the_user_set() {
 }
 
 #[test]
-fn a_limited_call_does_not_break_a_watch_and_an_admitted_one_does() {
+fn only_admitted_calls_break_a_watch() {
     let server = Server::start();
     let (mut watcher, mut connection) = (server.connection(), server.connection());
     for limiter in &LIMITERS {
@@ -153,18 +154,24 @@ fn a_limited_call_does_not_break_a_watch_and_an_admitted_one_does() {
             let () = run(&mut watcher, "PING");
             run::<Option<Vec<String>>>(&mut watcher, "EXEC").is_none()
         };
-        assert!(is_broken(&mut || assert!(!call(&mut connection, &calls.admitted).limited)), "of a fresh key");
-        assert!(!is_broken(&mut || limit(&mut connection, &calls)), "by {}", limiter.command);
+        assert!(
+            is_broken(&mut || assert!(!call(&mut connection, &calls.admitted).limited)),
+            "an admitted call must break the watch of a fresh key"
+        );
+        assert!(!is_broken(&mut || limit(&mut connection, &calls)), "{} broke the watch", limiter.command);
         let more = format!("{} {} 3 3650d", limiter.command, limiter.data_type);
-        assert!(is_broken(&mut || assert!(!call(&mut connection, &more).limited)), "of a used key");
+        assert!(
+            is_broken(&mut || assert!(!call(&mut connection, &more).limited)),
+            "an admitted call must break the watch of a used key"
+        );
     }
 }
 
 #[test]
-fn a_limited_call_does_not_invalidate_what_clients_cache_and_an_admitted_one_does() {
+fn only_admitted_calls_invalidate_client_side_caches() {
     let server = Server::start();
     let mut connection = server.connection();
-    // Invalidations are pushed over RESP3.
+    // RESP3 pushes invalidations.
     let client =
         redis::Client::open(format!("redis://127.0.0.1:{}/?protocol=resp3", server.port())).expect("an address");
     let mut caching = client.get_connection().expect("a connection");
@@ -183,7 +190,7 @@ fn a_limited_call_does_not_invalidate_what_clients_cache_and_an_admitted_one_doe
         limit(&mut connection, &calls);
         call(&mut connection, &format!("{} {last} 2 1h", limiter.command));
 
-        // Pushes are read together with this reply, and come in the order of the changes.
+        // The client reads pushes together with this reply, in the order of the changes.
         let () = run(&mut caching, "PING");
         let invalidated: Vec<Value> =
             pushes.try_iter().filter(|push| push.kind == PushKind::Invalidate).flat_map(|push| push.data).collect();

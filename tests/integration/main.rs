@@ -1,8 +1,8 @@
-//! The promises of the wire contract, kept by a real server with the module loaded:
-//! `cargo test --test integration`.
+//! Tests that a real server with the module loaded keeps the promises of the wire contract.
+//! `cargo test --test integration` runs them.
 //!
-//! The suite passes on Redis 7.0 and newer and on Valkey. A test that needs an interface which a server
-//! lacks finds that out by itself and says so (`skipped`).
+//! The suite passes on Redis 7.0 and newer and on Valkey. A test that needs an interface which the
+//! server lacks detects that and reports itself as skipped (`skipped`).
 
 mod tools;
 

@@ -1,12 +1,13 @@
-//! A server without memory refuses, and lives.
+//! A server that is out of memory refuses calls and keeps running.
 
 use premier_test_server::Server;
 
 use crate::tools::call::{LIMITERS, call, command, error, run};
 use crate::tools::snapshot::snapshot;
 
+/// When there is memory again, calls continue where they were.
 #[test]
-fn out_of_memory_calls_answer_oom_and_change_nothing_and_the_server_lives() {
+fn out_of_memory_calls_fail_with_oom_and_change_nothing() {
     let server = Server::builder().config("maxmemory-policy", "noeviction").start();
     let mut connection = server.connection();
     for limiter in LIMITERS {
@@ -31,7 +32,7 @@ fn out_of_memory_calls_answer_oom_and_change_nothing_and_the_server_lives() {
 }
 
 #[test]
-fn without_memory_limits_can_be_looked_at_and_units_given_back() {
+fn out_of_memory_peek_and_refund_still_work() {
     let server = Server::builder().config("maxmemory-policy", "noeviction").start();
     let mut connection = server.connection();
     for limiter in LIMITERS {

@@ -1,4 +1,4 @@
-//! PREMIER.PEEK answers what the call would be answered, and changes nothing.
+//! PREMIER.PEEK returns the reply that a call would get, and changes nothing.
 
 use std::time::Instant;
 
@@ -26,7 +26,7 @@ fn limits(limiter: &Limiter) -> Vec<&'static str> {
 }
 
 #[test]
-fn it_answers_what_the_call_is_answered_then() {
+fn a_peek_returns_the_reply_that_the_call_then_gets() {
     let server = Server::start();
     let mut connection = server.connection();
     for limiter in &LIMITERS {
@@ -44,7 +44,7 @@ fn it_answers_what_the_call_is_answered_then() {
 }
 
 #[test]
-fn it_changes_nothing() {
+fn a_peek_changes_nothing() {
     let server = primary().config("save", "3600 1000000").start();
     let replica = replica_of(&server);
     let mut connection = server.connection();
@@ -72,7 +72,7 @@ fn it_changes_nothing() {
 }
 
 #[test]
-fn a_replica_answers_it() {
+fn a_replica_answers_a_peek() {
     let primary = primary().start();
     let replica = replica_of(&primary);
     for limiter in &LIMITERS {
@@ -89,7 +89,7 @@ fn a_replica_answers_it() {
 }
 
 #[test]
-fn it_needs_a_key_of_the_right_type_and_may_only_read() {
+fn a_peek_needs_the_right_type_and_permission_to_read() {
     let server = Server::start();
     let mut connection = server.connection();
     let () = run(&mut connection, "SET text 1");

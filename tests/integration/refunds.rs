@@ -1,4 +1,4 @@
-//! PREMIER.REFUND gives back what was used, and no more.
+//! PREMIER.REFUND returns units that were used, and no more.
 
 use premier_test_server::Server;
 use redis::{Connection, Value};
@@ -13,12 +13,12 @@ fn refund(connection: &mut Connection, key: &str, units: u64) -> u64 {
 }
 
 #[test]
-fn what_is_given_back_can_be_used_again_and_no_more() {
+fn refunded_units_can_be_used_again_and_no_more() {
     let server = Server::start();
     let mut connection = server.connection();
     for limiter in LIMITERS {
         let line = format!("{0} {0} 10 3650d", limiter.command);
-        assert_eq!(refund(&mut connection, limiter.command, 1), 0, "there is nothing to give back");
+        assert_eq!(refund(&mut connection, limiter.command, 1), 0, "nothing is used yet");
         assert_eq!(call(&mut connection, &format!("{line} COST 4")).remaining, 6);
         assert_eq!(call(&mut connection, &format!("{line} COST 5")).remaining, 1);
         assert_eq!(refund(&mut connection, limiter.command, 3), 3);
@@ -30,7 +30,7 @@ fn what_is_given_back_can_be_used_again_and_no_more() {
 }
 
 #[test]
-fn the_key_expires_when_what_is_left_is_over() {
+fn after_a_refund_the_key_expires_when_it_is_fully_reset() {
     let server = Server::start();
     let mut connection = server.connection();
     for limiter in LIMITERS {
@@ -38,7 +38,7 @@ fn the_key_expires_when_what_is_left_is_over() {
         call(&mut connection, &line);
         refund(&mut connection, limiter.command, 6);
         let ttl: i64 = run(&mut connection, &format!("PTTL {}", limiter.command));
-        // A window ends when it would have, a bucket drains sooner.
+        // A window still ends when it would have; a bucket drains sooner.
         let expected = if limiter.has_bucket { 200_000 } else { 1_000_000 };
         assert!((expected - 5_000..=expected + 1).contains(&ttl), "{line}: {ttl}");
         let algorithm = limiter.algorithm();
@@ -50,7 +50,7 @@ fn the_key_expires_when_what_is_left_is_over() {
 }
 
 #[test]
-fn a_sliding_window_gives_back_its_newest_first() {
+fn a_sliding_window_refunds_its_newest_units_first() {
     let server = Server::start();
     let mut connection = server.connection();
     call(&mut connection, "PREMIER.SLIDING key 10 1h COST 3");
@@ -64,7 +64,7 @@ fn a_sliding_window_gives_back_its_newest_first() {
 }
 
 #[test]
-fn replicas_and_the_aof_get_what_has_come_of_it() {
+fn replicas_and_the_aof_receive_the_state_not_the_call() {
     let mut server = server_with_aof().config("repl-diskless-sync-delay", "0").start();
     let replica = replica_of(&server);
     let mut connection = server.connection();
@@ -77,7 +77,7 @@ fn replicas_and_the_aof_get_what_has_come_of_it() {
     }
     let before = commands_in_aof(&server).len();
     assert_eq!(refund(&mut connection, "missing", 5), 0);
-    assert_eq!(commands_in_aof(&server).len(), before, "nothing came of it");
+    assert_eq!(commands_in_aof(&server).len(), before, "a refund of nothing is in the AOF");
     assert!(!commands_in_aof(&server).iter().any(|words| words[0].starts_with(b"PREMIER")), "a call is in the AOF");
 
     wait_until_alike(&server, &replica);
@@ -90,7 +90,7 @@ fn replicas_and_the_aof_get_what_has_come_of_it() {
 }
 
 #[test]
-fn whoever_watches_the_key_is_told() {
+fn a_refund_breaks_a_watch_of_the_key() {
     let server = Server::start();
     let mut connection = server.connection();
     let mut watcher = server.connection();
@@ -99,12 +99,12 @@ fn whoever_watches_the_key_is_told() {
         let () = run(&mut watcher, "WATCH key");
         refund(&mut connection, "key", units);
         let () = run(&mut watcher, "MULTI");
-        assert_eq!(run::<Option<Vec<Value>>>(&mut watcher, "EXEC"), None, "{units} given back");
+        assert_eq!(run::<Option<Vec<Value>>>(&mut watcher, "EXEC"), None, "after a refund of {units}");
     }
 }
 
 #[test]
-fn it_is_a_write_of_a_limiters_key() {
+fn a_refund_is_a_write_and_needs_the_key_of_a_limiter() {
     let primary = primary().start();
     let replica = replica_of(&primary);
     let line = error(&mut replica.connection(), &command("PREMIER.REFUND key 1"));

@@ -6,8 +6,9 @@ use premier_test_server::Server;
 
 use crate::tools::call::{LIMITERS, call, run};
 
+/// `remaining` counts down to 0; after that, calls are limited.
 #[test]
-fn a_fresh_key_admits_exactly_its_limit_with_remaining_counting_down_then_limits() {
+fn a_fresh_key_admits_exactly_its_limit() {
     let server = Server::start();
     let mut connection = server.connection();
     for limiter in LIMITERS {
@@ -26,7 +27,7 @@ fn a_fresh_key_admits_exactly_its_limit_with_remaining_counting_down_then_limits
 }
 
 #[test]
-fn a_fixed_window_waits_and_resets_with_the_window() {
+fn a_fixed_window_waits_for_its_end_and_resets_then() {
     let server = Server::start();
     let mut connection = server.connection();
     let started = Instant::now();
@@ -35,8 +36,9 @@ fn a_fixed_window_waits_and_resets_with_the_window() {
     call(&mut connection, "PREMIER.FIXED key 2 1h").assert([1, 2, 0, 3_600_000, 3_600_000], started);
 }
 
+/// It resets when the newest units have left it.
 #[test]
-fn a_sliding_window_waits_for_the_oldest_and_resets_after_the_newest() {
+fn a_sliding_window_waits_for_its_oldest_units() {
     let server = Server::start();
     let mut connection = server.connection();
     let started = Instant::now();
@@ -45,8 +47,9 @@ fn a_sliding_window_waits_for_the_oldest_and_resets_after_the_newest() {
     call(&mut connection, "PREMIER.SLIDING key 2 1h").assert([1, 2, 0, 3_600_000, 3_600_000], started);
 }
 
+/// It resets when it is full.
 #[test]
-fn a_token_bucket_waits_for_its_missing_tokens_and_resets_when_full() {
+fn a_token_bucket_waits_for_its_missing_tokens() {
     let server = Server::start();
     let mut connection = server.connection();
     let started = Instant::now();
@@ -56,8 +59,9 @@ fn a_token_bucket_waits_for_its_missing_tokens_and_resets_when_full() {
     call(&mut connection, "PREMIER.TOKEN key 2 1h COST 2").assert([1, 2, 0, 3_600_000, 3_600_000], started);
 }
 
+/// With room for three, it limits the fourth.
 #[test]
-fn a_leaky_bucket_of_three_admits_three_calls_that_wait_for_their_turns() {
+fn a_leaky_bucket_admits_calls_that_wait_for_their_turns() {
     let server = Server::start();
     let mut connection = server.connection();
     let started = Instant::now();
@@ -68,7 +72,7 @@ fn a_leaky_bucket_of_three_admits_three_calls_that_wait_for_their_turns() {
 }
 
 #[test]
-fn cost_takes_that_many_units() {
+fn cost_charges_that_many_units() {
     let server = Server::start();
     let mut connection = server.connection();
     for limiter in LIMITERS {
@@ -84,8 +88,9 @@ fn cost_takes_that_many_units() {
     }
 }
 
+/// It may be below or above the quota.
 #[test]
-fn capacity_is_the_limit_of_a_bucket_below_and_above_its_quota() {
+fn capacity_is_the_limit_of_a_bucket() {
     let server = Server::start();
     let mut connection = server.connection();
     for limiter in LIMITERS.iter().filter(|limiter| limiter.has_bucket) {
@@ -101,7 +106,7 @@ fn capacity_is_the_limit_of_a_bucket_below_and_above_its_quota() {
 }
 
 #[test]
-fn a_token_bucket_lends_what_comes_within_the_time_the_caller_is_ready_to_wait() {
+fn a_token_bucket_lends_tokens_that_arrive_within_maxwait() {
     let server = Server::start();
     let mut connection = server.connection();
     let started = Instant::now();
@@ -109,12 +114,13 @@ fn a_token_bucket_lends_what_comes_within_the_time_the_caller_is_ready_to_wait()
     call(&mut connection, "PREMIER.TOKEN key 2 20s MAXWAIT 1s").assert([1, 2, 0, 9_000, 20_000], started);
     call(&mut connection, "PREMIER.TOKEN key 2 20s MAXWAIT 10s").assert([0, 2, 0, 10_000, 30_000], started);
     call(&mut connection, "PREMIER.TOKEN key 2 20s MAXWAIT 10s").assert([1, 2, 0, 10_000, 30_000], started);
-    // What was borrowed is gone from the future.
+    // Borrowed tokens are missing later.
     call(&mut connection, "PREMIER.TOKEN key 2 20s").assert([1, 2, 0, 20_000, 30_000], started);
 }
 
+/// It takes no place in the queue.
 #[test]
-fn a_call_whose_turn_comes_later_than_it_is_ready_to_wait_is_limited_and_takes_no_place() {
+fn a_call_that_would_wait_longer_than_maxwait_is_limited() {
     let server = Server::start();
     let mut connection = server.connection();
     let started = Instant::now();
@@ -141,7 +147,7 @@ fn a_cost_above_the_limit_is_never_admitted() {
         }
         assert!(!run::<bool>(&mut connection, &format!("EXISTS {name}")));
 
-        // Nor on a key that was used.
+        // The same on a used key.
         call(&mut connection, &format!("{name} {name} 5 1h COST 2"));
         let reply = call(&mut connection, &format!("{name} {name} 5 1h COST 6"));
         assert_eq!((reply.limited, reply.limit, reply.remaining, reply.wait), (true, 5, 3, -1), "{name}");
@@ -149,7 +155,7 @@ fn a_cost_above_the_limit_is_never_admitted() {
 }
 
 #[test]
-fn a_quota_of_nothing_blocks_whatever_the_capacity() {
+fn a_quota_of_0_blocks_every_call_whatever_the_capacity() {
     let server = Server::start();
     let mut connection = server.connection();
     for limiter in LIMITERS {
@@ -165,7 +171,7 @@ fn a_quota_of_nothing_blocks_whatever_the_capacity() {
         }
         assert!(!run::<bool>(&mut connection, &format!("EXISTS {name}")));
 
-        // A key that was used is blocked just as well, and goes on where it was.
+        // A used key is blocked as well, and keeps its state.
         call(&mut connection, &format!("{name} {name} 5 3650d COST 2"));
         let reply = call(&mut connection, &format!("{name} {name} 0 3650d"));
         assert_eq!((reply.limited, reply.limit, reply.remaining, reply.wait), (true, 0, 0, -1), "{name}");
@@ -177,7 +183,7 @@ fn a_quota_of_nothing_blocks_whatever_the_capacity() {
 const MOST: i64 = 1_000_000_000_000;
 
 #[test]
-fn limits_are_counted_in_full_at_the_ends_of_their_bounds() {
+fn the_largest_quota_and_cost_are_counted_exactly() {
     let server = Server::start();
     let mut connection = server.connection();
     for limiter in LIMITERS {

@@ -1,4 +1,4 @@
-//! PREMIER.ALL charges a call to several limits or to none.
+//! PREMIER.ALL charges several limits or none.
 
 use std::thread;
 
@@ -20,8 +20,11 @@ struct Joint {
 
 impl FromRedisValue for Joint {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
-        let Value::Array(mut fields) = value else { return Err("ALL answers an array".to_owned().into()) };
-        let [binding, each] = <[Value; 2]>::try_from(fields.split_off(5)).map_err(|_| "seven fields".to_owned())?;
+        let Value::Array(mut fields) = value else {
+            return Err("PREMIER.ALL must reply with an array".to_owned().into());
+        };
+        let [binding, each] = <[Value; 2]>::try_from(fields.split_off(5))
+            .map_err(|_| "PREMIER.ALL must reply with seven fields".to_owned())?;
         Ok(Self {
             reply: redis::from_redis_value(Value::Array(fields))?,
             binding: redis::from_redis_value(binding)?,
@@ -34,7 +37,7 @@ fn all(connection: &mut Connection, limits: &str) -> Joint {
     run(connection, &format!("PREMIER.ALL {limits}"))
 }
 
-/// One limit of each algorithm, on keys of these prefix.
+/// Returns one limit of each algorithm, on keys with this prefix.
 fn one_of_each(prefix: &str, limit: &str) -> String {
     let limits = LIMITERS.map(|limiter| {
         let algorithm = limiter.algorithm();
@@ -43,8 +46,9 @@ fn one_of_each(prefix: &str, limit: &str) -> String {
     limits.join(" AND ")
 }
 
+/// Its wait is the longest of all.
 #[test]
-fn the_least_remaining_binds_and_the_longest_turn_is_waited_for() {
+fn an_admitted_call_reports_the_limit_with_least_remaining() {
     let server = Server::start();
     let mut connection = server.connection();
     let limits = "f FIXED 5 1h AND l LEAKY 9 90s AND t TOKEN 5 1h and s sliding 7 1h cost 2";
@@ -64,8 +68,9 @@ fn the_least_remaining_binds_and_the_longest_turn_is_waited_for() {
     assert_eq!((third.reply.remaining, third.binding), (1, 3), "{third:?}");
 }
 
+/// A wait of -1, which means never, counts as the longest.
 #[test]
-fn the_longest_wait_binds_and_never_is_the_longest() {
+fn a_limited_call_reports_the_limit_with_the_longest_wait() {
     let server = Server::start();
     let mut connection = server.connection();
     let limits = "a FIXED 1 10m AND b FIXED 1 1h AND c FIXED 1 1h AND d TOKEN 9 1h";
@@ -74,16 +79,16 @@ fn the_longest_wait_binds_and_never_is_the_longest() {
     let limited = all(&mut connection, limits);
     assert_eq!((limited.reply.limited, limited.binding), (true, 1));
     assert_eq!(limited.reply, limited.each[1]);
-    // What it would have answered alone.
+    // The reply that this limit would have given on its own.
     assert_eq!((limited.each[3].limited, limited.each[3].remaining), (false, 7));
 
     let never = all(&mut connection, &format!("{limits} AND e FIXED 0 1s AND f FIXED 1 1s COST 2"));
     assert_eq!((never.reply.limited, never.reply.wait, never.binding), (true, -1, 4));
-    assert_eq!(snapshot(&server), before, "a limited call has changed something");
+    assert_eq!(snapshot(&server), before, "a limited call changed something");
 }
 
 #[test]
-fn it_is_charged_to_all_or_none_whichever_limits() {
+fn all_limits_or_none_are_charged_whichever_one_limits() {
     let server = Server::start();
     let mut connection = server.connection();
     for (index, limiter) in LIMITERS.iter().enumerate() {
@@ -101,7 +106,7 @@ fn it_is_charged_to_all_or_none_whichever_limits() {
 }
 
 #[test]
-fn an_error_of_one_leaves_all_alone() {
+fn an_error_on_one_limit_charges_none() {
     let server = Server::start();
     let mut connection = server.connection();
     let () = run(&mut connection, "SET text 1");
@@ -116,7 +121,7 @@ fn an_error_of_one_leaves_all_alone() {
 #[test]
 fn eight_clients_never_charge_one_limit_without_the_others() {
     let server = Server::start();
-    // Whoever calls it is limited by one of the shared limits, sooner or later.
+    // Sooner or later, one of the shared limits limits every client.
     let admitted: u64 = thread::scope(|scope| {
         let client = |client: usize| {
             let mut connection = server.connection();
@@ -138,12 +143,14 @@ fn eight_clients_never_charge_one_limit_without_the_others() {
 }
 
 #[test]
-fn it_reaches_replicas_and_the_aof_in_one_piece() {
+fn replicas_and_the_aof_receive_all_limits_in_one_command() {
     let mut server = server_with_aof().config("repl-diskless-sync-delay", "0").start();
     let replica = replica_of(&server);
     let mut connection = server.connection();
     assert!(!all(&mut connection, &one_of_each("", "2 3650d COST 2")).reply.limited);
-    let [select, effects] = &commands_in_aof(&server)[..] else { panic!("it is not in one piece") };
+    let [select, effects] = &commands_in_aof(&server)[..] else {
+        panic!("the AOF does not have one command after SELECT")
+    };
     assert!(select[0].eq_ignore_ascii_case(b"SELECT"));
     assert_eq!(effects[0], b"PREM");
     let keys: Vec<&[u8]> = effects[1..].iter().step_by(2).map(Vec::as_slice).collect();
@@ -161,8 +168,9 @@ fn it_reaches_replicas_and_the_aof_in_one_piece() {
     assert_eq!(snapshot(&server), expected);
 }
 
+/// On the primary and on replicas.
 #[test]
-fn it_breaks_the_watch_of_each_of_its_keys_here_and_on_replicas() {
+fn premier_all_breaks_a_watch_of_each_of_its_keys() {
     let primary = primary().start();
     let replica = replica_of(&primary);
     let limits = one_of_each("", "2 3650d");
@@ -186,7 +194,7 @@ fn it_breaks_the_watch_of_each_of_its_keys_here_and_on_replicas() {
 }
 
 #[test]
-fn all_its_keys_are_found_by_getkeys_acls_and_the_cluster() {
+fn getkeys_acls_and_the_cluster_find_all_its_keys() {
     let server = Server::start();
     let mut connection = server.connection();
     let limits = "one FIXED 5 1h COST 3 AND two TOKEN 5 1h CAPACITY 9 MAXWAIT 1s and AND LEAKY 5 1h";
@@ -206,7 +214,7 @@ fn all_its_keys_are_found_by_getkeys_acls_and_the_cluster() {
 }
 
 #[test]
-fn a_replica_refuses_it() {
+fn a_replica_refuses_premier_all() {
     let primary = primary().start();
     let replica = replica_of(&primary);
     let line = error(&mut replica.connection(), &command("PREMIER.ALL key FIXED 5 1h"));

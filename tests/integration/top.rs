@@ -1,4 +1,4 @@
-//! PREMIER.TOP tells which keys limit, and a keyspace notification does as it happens.
+//! PREMIER.TOP lists the keys that limit most, and keyspace notifications report each limited call.
 
 use premier_test_server::Server;
 use redis::{Connection, Value};
@@ -15,7 +15,7 @@ fn pair(key: &str, count: u64) -> (String, u64) {
     (key.to_owned(), count)
 }
 
-/// Makes a key limit so many calls.
+/// Makes a key limit this many calls.
 fn limit(connection: &mut Connection, key: &str, times: usize) {
     for _ in 0..times {
         assert!(call(connection, &format!("PREMIER.FIXED {key} 0 1h")).limited);
@@ -23,12 +23,12 @@ fn limit(connection: &mut Connection, key: &str, times: usize) {
 }
 
 #[test]
-fn it_answers_the_keys_that_limited_most_and_how_often() {
+fn top_lists_the_keys_that_limited_most_and_how_often() {
     let server = Server::start();
     let mut connection = server.connection();
     assert_eq!(top(&mut connection, ""), []);
     for (limiter, times) in LIMITERS.iter().zip([2, 4, 3, 1]) {
-        // The first one is admitted.
+        // The first call is admitted.
         for _ in 0..=times {
             call(&mut connection, &format!("{} {} 1 1h", limiter.command, limiter.data_type));
         }
@@ -45,7 +45,7 @@ fn it_answers_the_keys_that_limited_most_and_how_often() {
 }
 
 #[test]
-fn of_several_limits_those_count_that_limit() {
+fn a_call_of_several_limits_counts_for_those_that_limit() {
     let server = Server::start();
     let mut connection = server.connection();
     for _ in 0..3 {
@@ -55,7 +55,7 @@ fn of_several_limits_those_count_that_limit() {
 }
 
 #[test]
-fn it_answers_no_more_keys_than_configured() {
+fn top_lists_no_more_keys_than_configured() {
     let server = Server::builder().module_arguments("top-keys 2").start();
     let mut connection = server.connection();
     for (key, times) in [("a", 1), ("b", 3), ("c", 2)] {
@@ -73,9 +73,10 @@ fn it_answers_no_more_keys_than_configured() {
     assert!(!top(&mut connection, "").contains(&pair("off", 9)));
 }
 
-/// A caller who makes up keys must not fill the server's memory, nor hide the one that limits most.
+/// Callers that make up keys must neither fill the memory of the server nor hide the key that
+/// limits most.
 #[test]
-fn any_number_of_keys_takes_little_memory_and_hides_none() {
+fn many_keys_take_little_memory_and_hide_no_heavy_key() {
     let server = Server::start();
     let mut connection = server.connection();
     let limit_many = |connection: &mut Connection, keys: std::ops::Range<u32>| {
@@ -99,14 +100,14 @@ fn any_number_of_keys_takes_little_memory_and_hides_none() {
     assert!(grown < 100_000, "{grown} bytes more");
     let (key, count) = &top(&mut connection, "1")[0];
     assert_eq!(key, "heavy");
-    // One in eight is counted: more than four standard deviations.
+    // One call in eight is counted: this range is more than four standard deviations.
     assert!((300..=900).contains(count), "{count} of 600");
     assert_eq!(top(&mut connection, "256").len(), 32);
 }
 
-/// Of a thousand limited calls each is counted, of more some.
+/// Each of the first thousand limited calls is counted; of later ones, a sample.
 #[test]
-fn of_many_limited_calls_those_that_take_turns_are_counted_alike() {
+fn keys_that_limit_equally_often_are_counted_alike() {
     let server = Server::start();
     let mut connection = server.connection();
     let limit_by_turns = |connection: &mut Connection, turns: usize| {
@@ -132,7 +133,7 @@ fn of_many_limited_calls_those_that_take_turns_are_counted_alike() {
 }
 
 #[test]
-fn a_wrong_argument_is_named() {
+fn an_error_names_the_invalid_argument() {
     let server = Server::start();
     let mut connection = server.connection();
     for argument in ["0", "257", "-1", "many", ""] {
@@ -144,7 +145,7 @@ fn a_wrong_argument_is_named() {
 }
 
 #[test]
-fn keys_are_any_bytes() {
+fn top_lists_keys_of_any_bytes() {
     let server = Server::start();
     let mut connection = server.connection();
     let key = b"\xff\x00\r\n".to_vec();
@@ -154,7 +155,7 @@ fn keys_are_any_bytes() {
 }
 
 #[test]
-fn each_node_has_its_own_and_a_restart_forgets_it() {
+fn each_node_counts_for_itself_until_it_restarts() {
     let mut primary = primary().config("appendonly", "yes").start();
     let replica = replica_of(&primary);
     limit(&mut primary.connection(), "key", 3);
@@ -166,8 +167,9 @@ fn each_node_has_its_own_and_a_restart_forgets_it() {
     assert_eq!(top(&mut primary.connection(), ""), []);
 }
 
+/// This needs `d` in `notify-keyspace-events`, which enables the events of modules.
 #[test]
-fn a_keyspace_notification_tells_of_each_limited_call_where_those_of_modules_are_on() {
+fn a_keyspace_notification_reports_each_limited_call() {
     let server = Server::start();
     let mut connection = server.connection();
     let mut listener = server.connection();
@@ -183,10 +185,10 @@ fn a_keyspace_notification_tells_of_each_limited_call_where_those_of_modules_are
         let _: Value = run(&mut connection, "PREMIER.PEEK token TOKEN 1 1h");
         let () = run(&mut connection, "PUBLISH __keyevent@0__:premier.limited end");
 
-        let mut told: Vec<String> = Vec::new();
-        while told.last().is_none_or(|key| key != "end") {
-            told.push(listener.get_message().and_then(|message| message.get_payload()).expect("a notification"));
+        let mut notified: Vec<String> = Vec::new();
+        while notified.last().is_none_or(|key| key != "end") {
+            notified.push(listener.get_message().and_then(|message| message.get_payload()).expect("a notification"));
         }
-        assert_eq!(told, expected, "{events}");
+        assert_eq!(notified, expected, "{events}");
     }
 }

@@ -7,7 +7,7 @@ use crate::tools::call::{LIMITERS, Reply, call, command, error, run};
 use crate::tools::info::is_at_least;
 use crate::tools::snapshot::snapshot;
 
-/// Calls with its arguments, a keyless first one aside.
+/// A script that runs the command in its first argument on its key and its other arguments.
 const CALL: &str = "return redis.call(ARGV[1], KEYS[1], unpack(ARGV, 2))";
 
 fn eval(connection: &mut Connection, script: &str, line: &str) -> Reply {
@@ -18,7 +18,7 @@ fn eval(connection: &mut Connection, script: &str, line: &str) -> Reply {
 }
 
 #[test]
-fn a_transaction_answers_and_counts_each_of_its_calls() {
+fn a_transaction_charges_and_answers_each_of_its_calls() {
     let server = Server::start();
     let mut connection = server.connection();
     for limiter in LIMITERS {
@@ -36,7 +36,7 @@ fn a_transaction_answers_and_counts_each_of_its_calls() {
 }
 
 #[test]
-fn a_discarded_transaction_has_used_nothing() {
+fn a_discarded_transaction_charges_nothing() {
     let server = Server::start();
     let mut connection = server.connection();
     for limiter in LIMITERS {
@@ -64,7 +64,7 @@ fn a_call_with_too_few_arguments_aborts_its_transaction() {
 }
 
 #[test]
-fn an_error_within_a_transaction_leaves_its_other_calls_alone() {
+fn an_error_in_a_transaction_does_not_stop_its_other_calls() {
     let server = Server::start();
     let mut connection = server.connection();
     for limiter in LIMITERS {
@@ -74,7 +74,7 @@ fn an_error_within_a_transaction_leaves_its_other_calls_alone() {
             let _: Value = run(&mut connection, &format!("{name} {name} {arguments}"));
         }
         let answer = connection.req_packed_command(&redis::cmd("EXEC").get_packed_command()).expect("EXEC");
-        let Value::Array(replies) = answer else { panic!("EXEC answers an array: {answer:?}") };
+        let Value::Array(replies) = answer else { panic!("EXEC must reply with an array: {answer:?}") };
         let remaining = |reply: &Value| redis::from_redis_value::<Reply>(reply.clone()).map(|reply| reply.remaining);
         assert_eq!(remaining(&replies[0]).expect("a reply"), 4);
         assert!(matches!(replies[1], Value::ServerError(_)), "{replies:?}");
@@ -83,7 +83,7 @@ fn an_error_within_a_transaction_leaves_its_other_calls_alone() {
 }
 
 #[test]
-fn a_script_gets_the_five_fields_and_counts() {
+fn a_script_gets_the_five_fields_and_is_charged() {
     let server = Server::start();
     let mut connection = server.connection();
     for limiter in LIMITERS {
@@ -98,7 +98,7 @@ fn a_script_gets_the_five_fields_and_counts() {
 }
 
 #[test]
-fn a_script_can_catch_the_error_of_a_wrong_argument() {
+fn a_script_can_catch_the_error_of_an_invalid_call() {
     let server = Server::start();
     let mut connection = server.connection();
     let () = run(&mut connection, "SET string 1");
@@ -109,14 +109,14 @@ fn a_script_can_catch_the_error_of_a_wrong_argument() {
             command.arg(script).arg(1).arg(key).arg(limiter.command).arg("5").arg(duration);
             command.query(&mut connection).expect("the script catches it")
         };
-        // Redis 7.0 gives scripts the line of an error with its code, and so do those after it.
+        // Redis 7.0 and newer give scripts the error line with its code.
         assert!(caught("key", "never").starts_with("ERR duration must be "), "{}", limiter.command);
         assert!(caught("string", "1h").starts_with("WRONGTYPE "), "{}", limiter.command);
     }
 }
 
 #[test]
-fn a_script_that_must_not_write_cannot_call() {
+fn a_read_only_script_cannot_call_a_limiter() {
     let server = Server::start();
     let mut connection = server.connection();
     for name in LIMITERS.map(|limiter| limiter.command) {
@@ -132,20 +132,22 @@ fn a_script_that_must_not_write_cannot_call() {
     assert!(snapshot(&server).is_empty());
 }
 
-/// What is left of an hour after a millisecond, were time to go on.
+/// What `reset` may be for a window of an hour, if time has passed since it opened.
 const LATER: std::ops::Range<i64> = 0..3_600_000;
 
-/// The module interface of Redis 7.0 lacks the clock that stands still (`CachedMicroseconds`, of Redis 7.2 and Valkey).
-fn assert_stood_still_if_it_can(connection: &mut Connection, second: Reply) {
+/// Asserts that no time passed before the second call. The module interface of Redis 7.0 lacks the
+/// cached clock that this needs (`CachedMicroseconds`, in Redis 7.2 and Valkey).
+fn assert_time_is_frozen_where_supported(connection: &mut Connection, second: Reply) {
     if is_at_least(connection, (7, 2)) {
-        assert_eq!(second.reset, 3_600_000, "time went by");
+        assert_eq!(second.reset, 3_600_000, "time passed");
     } else {
-        assert!(LATER.contains(&second.reset), "time stood still: the note on Redis 7.0 is out of date: {second:?}");
+        assert!(LATER.contains(&second.reset), "no time passed, so the note on Redis 7.0 is out of date: {second:?}");
     }
 }
 
+/// On servers whose modules can read the cached clock: Redis 7.2 and newer, and Valkey.
 #[test]
-fn time_stands_still_within_a_transaction_where_the_server_has_such_a_clock() {
+fn time_is_frozen_within_a_transaction() {
     let server = Server::start();
     let mut connection = server.connection();
     let (_, (), second): (Reply, (), Reply) = redis::pipe()
@@ -155,19 +157,20 @@ fn time_stands_still_within_a_transaction_where_the_server_has_such_a_clock() {
         .add_command(command("PREMIER.FIXED key 5 1h"))
         .query(&mut connection)
         .expect("EXEC");
-    assert_stood_still_if_it_can(&mut connection, second);
-    // Behind it time has gone by.
+    assert_time_is_frozen_where_supported(&mut connection, second);
+    // After the transaction, time has passed.
     assert!(LATER.contains(&call(&mut connection, "PREMIER.FIXED key 5 1h").reset));
 }
 
+/// On servers whose modules can read the cached clock: Redis 7.2 and newer, and Valkey.
 #[test]
-fn time_stands_still_within_a_script_where_the_server_has_such_a_clock() {
+fn time_is_frozen_within_a_script() {
     let server = Server::start();
     let mut connection = server.connection();
     let script = "redis.call(ARGV[1], KEYS[1], ARGV[2], ARGV[3]) \
                   for turn = 1, 10000000 do end \
                   return redis.call(ARGV[1], KEYS[1], ARGV[2], ARGV[3])";
     let second = eval(&mut connection, script, "PREMIER.FIXED key 5 1h");
-    assert_stood_still_if_it_can(&mut connection, second);
+    assert_time_is_frozen_where_supported(&mut connection, second);
     assert!(LATER.contains(&call(&mut connection, "PREMIER.FIXED key 5 1h").reset));
 }
