@@ -1,5 +1,5 @@
-//! Where neither a replica nor an AOF listens, effects are not made. Whoever begins to listen, at whatever moment under load,
-//! misses none.
+//! Propagation: the module makes effects only for replicas and an AOF. Those that are added under
+//! load, at any moment, miss none.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -15,11 +15,13 @@ use crate::tools::patience::wait_until;
 use crate::tools::replica::{assert_alike, replica_of, wait_until_alike, wait_until_linked};
 use crate::tools::snapshot::{Snapshot, snapshot};
 
-/// How long after the last change somebody comes, in milliseconds: at no special moment.
+/// How long after the last change a replica or an AOF is added, in milliseconds: at no special
+/// moment.
 const MOMENTS: [u64; 5] = [0, 1, 7, 19, 53];
 
-/// Where who listened is soon forgotten: the backlog, a second after the last replica has gone.
-fn forgetful() -> Builder {
+/// Configures a server that soon stops propagating: it frees its backlog a second after the last
+/// replica has gone.
+fn with_short_lived_backlog() -> Builder {
     Server::builder()
         .config("hz", "100")
         .config("repl-backlog-ttl", "1")
@@ -29,12 +31,12 @@ fn forgetful() -> Builder {
 }
 
 fn is_replicating(connection: &mut Connection) -> bool {
-    info(connection, "premier", "premier_replicating").expect("INFO premier tells it") == "yes"
+    info(connection, "premier", "premier_replicating").expect("INFO premier has it") == "yes"
 }
 
-fn wait_until_nobody_listens(server: &Server) {
+fn wait_until_nothing_is_propagated(server: &Server) {
     let mut connection = server.connection();
-    wait_until("nobody listens", || !is_replicating(&mut connection));
+    wait_until("nothing is propagated", || !is_replicating(&mut connection));
 }
 
 #[track_caller]
@@ -48,35 +50,35 @@ fn assert_holds(server: &Server, expected: &Snapshot) {
 }
 
 #[test]
-fn effects_are_made_only_where_somebody_may_listen() {
-    let server = forgetful().start();
+fn effects_are_made_only_for_a_replica_or_an_aof() {
+    let server = with_short_lived_backlog().start();
     let mut connection = server.connection();
-    wait_until_nobody_listens(&server);
+    wait_until_nothing_is_propagated(&server);
 
     let replica = replica_of(&server);
     assert!(is_replicating(&mut connection));
     drop(replica);
-    wait_until_nobody_listens(&server);
+    wait_until_nothing_is_propagated(&server);
 
     let () = run(&mut connection, "CONFIG SET appendonly yes");
     assert!(is_replicating(&mut connection));
     let () = run(&mut connection, "CONFIG SET appendonly no");
-    wait_until_nobody_listens(&server);
+    wait_until_nothing_is_propagated(&server);
 }
 
 #[test]
-fn in_a_cluster_somebody_may_always_listen() {
+fn a_node_of_a_cluster_always_makes_effects() {
     let cluster = Cluster::start_with(1, &[("hz", "100")]);
     let mut connection = cluster.nodes()[0].connection();
-    wait_until("the server has looked many times", || info_number(&mut connection, "server", "uptime_in_seconds") > 0);
+    wait_until("the server has checked many times", || info_number(&mut connection, "server", "uptime_in_seconds") > 0);
     assert!(is_replicating(&mut connection));
 }
 
 #[test]
-fn save_points_count_what_nobody_listens_to() {
-    let server = forgetful().start();
+fn save_points_count_changes_that_are_not_propagated() {
+    let server = with_short_lived_backlog().start();
     let mut connection = server.connection();
-    wait_until_nobody_listens(&server);
+    wait_until_nothing_is_propagated(&server);
     let mut expected = info_number(&mut connection, "persistence", "rdb_changes_since_last_save");
     for limiter in LIMITERS {
         for limited in [false, true] {
@@ -88,19 +90,20 @@ fn save_points_count_what_nobody_listens_to() {
 }
 
 #[test]
-fn replicas_come_and_go_under_load_and_miss_nothing() {
-    let primary = forgetful().start();
-    let replica = forgetful().config("propagation-error-behavior", "panic").start();
+fn replicas_that_come_and_go_under_load_miss_nothing() {
+    let primary = with_short_lived_backlog().start();
+    let replica = with_short_lived_backlog().config("propagation-error-behavior", "panic").start();
     let follow = format!("REPLICAOF 127.0.0.1 {}", primary.port());
     for (attempt, moment) in MOMENTS.into_iter().enumerate() {
-        // By a socket or by a file, at once or after others had time to come.
+        // Over a socket or through a file, at once or after a delay in which other replicas may
+        // join.
         let mut connection = primary.connection();
         let diskless = if attempt % 2 == 0 { "yes" } else { "no" };
         let () = run(&mut connection, &format!("CONFIG SET repl-diskless-sync {diskless}"));
         let () = run(&mut connection, &format!("CONFIG SET repl-diskless-sync-delay {}", attempt / 2 % 2));
 
         under_load(&primary, || {
-            wait_until_nobody_listens(&primary);
+            wait_until_nothing_is_propagated(&primary);
             sleep(Duration::from_millis(moment));
             let () = run(&mut replica.connection(), &follow);
             wait_until_linked(&replica);
@@ -108,7 +111,7 @@ fn replicas_come_and_go_under_load_and_miss_nothing() {
         });
         assert_alike(&primary, &replica);
 
-        // The link breaks and is mended, without another snapshot where the backlog has what was missed.
+        // The link breaks and comes back, without a full sync if the backlog has what was missed.
         under_load(&primary, || {
             let _: i64 = run(&mut connection, "CLIENT KILL TYPE replica");
             sleep(Duration::from_millis(moment));
@@ -121,12 +124,12 @@ fn replicas_come_and_go_under_load_and_miss_nothing() {
 }
 
 #[test]
-fn a_promoted_replica_is_followed_under_load_without_a_snapshot() {
+fn a_promoted_replica_needs_no_full_sync_under_load() {
     for moment in MOMENTS {
-        let primary = forgetful().start();
-        // Nobody ever listened to it before it became a replica.
-        let promoted = forgetful().start();
-        wait_until_nobody_listens(&promoted);
+        let primary = with_short_lived_backlog().start();
+        // It never propagated anything before it became a replica.
+        let promoted = with_short_lived_backlog().start();
+        wait_until_nothing_is_propagated(&promoted);
         let () = run(&mut promoted.connection(), &format!("REPLICAOF 127.0.0.1 {}", primary.port()));
         wait_until_linked(&promoted);
         let other = replica_of(&primary);
@@ -149,8 +152,8 @@ fn a_promoted_replica_is_followed_under_load_without_a_snapshot() {
 }
 
 #[test]
-fn a_primary_is_followed_after_its_restart_without_a_snapshot() {
-    let mut primary = forgetful().config("save", "3600 1").config("repl-backlog-ttl", "3600").start();
+fn a_replica_follows_its_primary_after_a_restart() {
+    let mut primary = with_short_lived_backlog().config("save", "3600 1").config("repl-backlog-ttl", "3600").start();
     let replica = replica_of(&primary);
     under_load(&primary, || sleep(Duration::from_millis(20)));
     wait_until_alike(&primary, &replica);
@@ -161,14 +164,14 @@ fn a_primary_is_followed_after_its_restart_without_a_snapshot() {
 }
 
 #[test]
-fn the_aof_is_switched_on_under_load_and_misses_nothing() {
-    let mut server = forgetful().config("aof-use-rdb-preamble", "no").start();
+fn an_aof_that_is_switched_on_under_load_misses_nothing() {
+    let mut server = with_short_lived_backlog().config("aof-use-rdb-preamble", "no").start();
     for (attempt, moment) in MOMENTS.into_iter().enumerate() {
         under_load(&server, || {
             let mut connection = server.connection();
-            wait_until_nobody_listens(&server);
+            wait_until_nothing_is_propagated(&server);
             sleep(Duration::from_millis(moment));
-            // Alone, while another child is at work, and in a transaction, which both put the rewrite off.
+            // On its own, during a BGSAVE, and in a transaction. The last two postpone the rewrite.
             let switch_on = ["CONFIG SET appendonly yes"];
             let lines: &[&str] = match attempt % 3 {
                 0 => &switch_on,
@@ -198,7 +201,7 @@ fn the_aof_is_switched_on_under_load_and_misses_nothing() {
 }
 
 #[test]
-fn an_aof_that_was_there_from_the_beginning_has_everything() {
+fn an_aof_from_the_start_has_everything() {
     let mut server = server_with_aof().config("hz", "100").start();
     under_load(&server, || sleep(Duration::from_millis(50)));
     let expected = snapshot(&server);

@@ -1,5 +1,6 @@
-//! A cluster of three masters and three replicas. Whoever calls by way of a cluster client does not notice that slots are moved
-//! or that masters hand over to their replicas: no call is counted twice, and none is forgotten.
+//! A cluster of three masters and three replicas. Callers with a cluster client do not notice slots
+//! that move or masters that hand over to their replicas: no call is lost, and none is counted
+//! twice.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -14,10 +15,11 @@ use crate::tools::replica::{assert_alike, is_master};
 
 const MASTERS: usize = 3;
 
-/// How many words in braces the keys have. Each is a slot of its own, and every master has two.
+/// How many hash tags the keys have. Each has its own slot, and every master has two of them.
 const TAGS: usize = 6;
 
-/// A cluster that soon hears of every change, and of which no replica is promoted but by hand, however slow the machine.
+/// Starts a cluster that notices changes quickly and promotes a replica only on request, however
+/// slow the machine is.
 fn start() -> Cluster {
     let config = [
         ("cluster-node-timeout", "2000"),
@@ -28,19 +30,19 @@ fn start() -> Cluster {
 }
 
 fn connect(cluster: &Cluster) -> ClusterConnection {
-    // Where it would wait for a second or more before it asks again.
+    // By default the client would wait for a second or more before it retries.
     let client = ClusterClient::builder(cluster.urls()).retries(1_000).retry_wait_formula(20, 1).min_retry_wait(1);
     let client = client.build().expect("the addresses are well-formed");
     client.get_connection().expect("the cluster accepts clients")
 }
 
-/// Whether a call of several limits is limited.
+/// Calls PREMIER.ALL and returns whether the call was limited.
 fn all_is_limited(client: &mut ClusterConnection, limits: &str) -> bool {
     let fields: Vec<Value> = run(client, &format!("PREMIER.ALL {limits}"));
     fields[0] == Value::Int(1)
 }
 
-/// A key, and how many calls of it were admitted.
+/// A key, and how many of its calls were admitted.
 struct Counted {
     key: String,
     limiter: &'static Limiter,
@@ -57,8 +59,8 @@ impl Counted {
     }
 }
 
-/// What is called under load: of each tag and algorithm a key that has much left, and one that is full; and of each tag two that
-/// are never charged but together.
+/// The keys that are called under load. Each tag has, per algorithm, a key with much left and a
+/// full one, and a pair of keys that are only charged together.
 struct Ledger {
     alone: Vec<Counted>,
     pairs: Vec<[Counted; 2]>,
@@ -86,7 +88,8 @@ impl Ledger {
         ledger
     }
 
-    /// Runs this while clients call. Each of their calls is answered, and as if nothing else had happened.
+    /// Runs `body` while clients call. Every call must get a reply, the same as on an undisturbed
+    /// cluster.
     fn under_load(&self, cluster: &Cluster, body: impl FnOnce()) {
         let turn = |client: &mut ClusterConnection, turn: u32| {
             let number = turn as usize;
@@ -106,7 +109,7 @@ impl Ledger {
         meanwhile(|| connect(cluster), turn, body);
     }
 
-    /// How many calls of one limit were admitted.
+    /// Returns how many calls of a single limit were admitted.
     fn calls(&self) -> i64 {
         self.alone.iter().map(|counted| counted.admitted.load(Ordering::Relaxed)).sum()
     }
@@ -127,12 +130,12 @@ impl Ledger {
         for line in &self.full {
             assert!(call(&mut client, line).limited, "{line}");
         }
-        println!("{} calls meanwhile, none lost", self.calls());
+        println!("{} calls under load, none lost", self.calls());
     }
 }
 
 #[test]
-fn calls_by_a_cluster_client_reach_the_keys_of_all_masters_and_their_replicas() {
+fn a_cluster_client_reaches_all_masters_and_their_replicas() {
     const KEYS: usize = 60;
     let cluster = start();
     let mut client = connect(&cluster);
@@ -153,7 +156,7 @@ fn calls_by_a_cluster_client_reach_the_keys_of_all_masters_and_their_replicas() 
 }
 
 #[test]
-fn limits_of_one_tag_are_charged_together_and_those_of_several_slots_are_refused() {
+fn limits_are_charged_together_only_within_one_slot() {
     let cluster = start();
     let mut client = connect(&cluster);
     for tag in 0..TAGS {
@@ -161,7 +164,7 @@ fn limits_of_one_tag_are_charged_together_and_those_of_several_slots_are_refused
         for limited in [false, false, false, true] {
             assert_eq!(all_is_limited(&mut client, &limits), limited, "{limits}");
         }
-        // What was limited by the one was not charged to the other.
+        // What one limit refused was not charged to the other.
         assert_eq!(used(&mut client, &LIMITERS[2], &format!("{{{tag}}}:b")), 3);
     }
     let refusal = error(&mut client, &command("PREMIER.ALL {0}:a FIXED 9 3650d AND {1}:b TOKEN 9 3650d"));
@@ -171,7 +174,7 @@ fn limits_of_one_tag_are_charged_together_and_those_of_several_slots_are_refused
 }
 
 #[test]
-fn slots_that_are_moved_under_load_lose_no_unit_and_admit_none_twice() {
+fn moving_slots_under_load_keeps_every_count_exact() {
     const ROUNDS: usize = 2;
     let cluster = start();
     let ledger = Ledger::new(&mut connect(&cluster));
@@ -190,7 +193,7 @@ fn slots_that_are_moved_under_load_lose_no_unit_and_admit_none_twice() {
 }
 
 #[test]
-fn masters_that_hand_over_to_their_replicas_under_load_lose_no_unit_and_admit_none_twice() {
+fn failovers_under_load_keep_every_count_exact() {
     let cluster = start();
     let ledger = Ledger::new(&mut connect(&cluster));
     let (masters, replicas) = cluster.nodes().split_at(MASTERS);
@@ -199,7 +202,7 @@ fn masters_that_hand_over_to_their_replicas_under_load_lose_no_unit_and_admit_no
         // There and back.
         for (master, replica) in pairs.clone().chain(pairs.clone().map(|(master, replica)| (replica, master))) {
             let () = run(&mut replica.connection(), "CLUSTER FAILOVER");
-            wait_until("the two have changed their roles", || is_master(replica) && !is_master(master));
+            wait_until("the two have swapped roles", || is_master(replica) && !is_master(master));
             ledger.wait_until_called();
             cluster.wait_until_agreed();
         }

@@ -1,4 +1,5 @@
-//! `PREM key effect [key effect]…`: takes what a PREMIER command has replicated and nothing else, from those who may.
+//! `PREM key effect [key effect]…` accepts only effects that PREMIER commands replicated, and only
+//! from users with the permission.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -33,13 +34,13 @@ fn valid_state(letter: u8) -> Vec<u8> {
     }
 }
 
-fn assert_taken(connection: &mut Connection, effect: &[u8]) {
+fn assert_accepted(connection: &mut Connection, effect: &[u8]) {
     let answer = apply(connection, b"taken", effect);
     assert_eq!(answer.unwrap_or_else(|error| panic!("{error}: {}", effect.escape_ascii())), Value::Okay);
     let () = run(connection, "DEL taken");
 }
 
-/// Refused on a fresh key and on a used one, which stays as it was.
+/// A server that refuses effects, on a fresh key and on a used one, and must stay unchanged.
 struct Target {
     server: Server,
     connection: Connection,
@@ -70,11 +71,11 @@ impl Target {
 }
 
 #[test]
-fn an_effect_that_is_cut_short_or_goes_on_is_refused() {
+fn an_effect_of_the_wrong_length_is_refused() {
     let mut target = Target::new();
     for letter in LETTERS {
         let valid = lasting_effect(letter, &valid_state(letter));
-        assert_taken(&mut target.connection, &valid);
+        assert_accepted(&mut target.connection, &valid);
         for len in 0..valid.len() {
             target.assert_refuses(&valid[..len]);
         }
@@ -101,7 +102,7 @@ fn an_effect_of_another_version_is_refused() {
 }
 
 #[test]
-fn an_effect_with_the_letter_of_no_data_type_is_refused() {
+fn an_effect_with_an_unknown_type_letter_is_refused() {
     let mut target = Target::new();
     for state in LETTERS.map(valid_state) {
         for letter in (0..=u8::MAX).filter(|letter| !LETTERS.contains(letter)) {
@@ -112,7 +113,7 @@ fn an_effect_with_the_letter_of_no_data_type_is_refused() {
 }
 
 #[test]
-fn an_effect_that_expires_at_no_moment_is_refused() {
+fn an_effect_with_an_invalid_expiry_is_refused() {
     let mut target = Target::new();
     for letter in LETTERS {
         for expires_at in [-2, -1_000, i64::MIN, i64::MIN + 1, LATEST_EXPIRY + 1, i64::MAX] {
@@ -129,7 +130,7 @@ fn an_effect_that_expires_at_no_moment_is_refused() {
 }
 
 #[test]
-fn an_effect_whose_state_is_out_of_range_is_refused() {
+fn an_effect_with_a_state_out_of_bounds_is_refused() {
     let mut target = Target::new();
     let entries =
         |entries: &[(u64, u64)]| entries.iter().flat_map(|(at, units)| entry(*at, *units)).collect::<Vec<u8>>();
@@ -143,8 +144,8 @@ fn an_effect_whose_state_is_out_of_range_is_refused() {
     ] {
         target.assert_refuses(&lasting_effect(b'F', &state));
     }
-    assert_taken(&mut target.connection, &lasting_effect(b'F', &fixed_state(0, 1)));
-    assert_taken(&mut target.connection, &lasting_effect(b'F', &fixed_state(LAST_MOMENT, MOST_UNITS)));
+    assert_accepted(&mut target.connection, &lasting_effect(b'F', &fixed_state(0, 1)));
+    assert_accepted(&mut target.connection, &lasting_effect(b'F', &fixed_state(LAST_MOMENT, MOST_UNITS)));
 
     for state in [
         vec![],
@@ -159,9 +160,9 @@ fn an_effect_whose_state_is_out_of_range_is_refused() {
     ] {
         target.assert_refuses(&lasting_effect(b'S', &state));
     }
-    assert_taken(&mut target.connection, &lasting_effect(b'S', &entries(&[(0, 1), (LAST_MOMENT, 1)])));
-    assert_taken(&mut target.connection, &lasting_effect(b'S', &entries(&[(MOMENT, MOST_UNITS - 1), (MOMENT, 1)])));
-    assert_taken(&mut target.connection, &lasting_effect(b'S', &entries(&vec![(MOMENT, 1); MAX_ENTRIES])));
+    assert_accepted(&mut target.connection, &lasting_effect(b'S', &entries(&[(0, 1), (LAST_MOMENT, 1)])));
+    assert_accepted(&mut target.connection, &lasting_effect(b'S', &entries(&[(MOMENT, MOST_UNITS - 1), (MOMENT, 1)])));
+    assert_accepted(&mut target.connection, &lasting_effect(b'S', &entries(&vec![(MOMENT, 1); MAX_ENTRIES])));
 
     for letter in *b"TL" {
         for state in [
@@ -177,13 +178,13 @@ fn an_effect_whose_state_is_out_of_range_is_refused() {
             bucket_state(LAST_MOMENT, false, (1 << 24) - 1),
             bucket_state(LAST_MOMENT, true, MOST_UNITS),
         ] {
-            assert_taken(&mut target.connection, &lasting_effect(letter, &state));
+            assert_accepted(&mut target.connection, &lasting_effect(letter, &state));
         }
     }
     target.assert_unchanged();
 }
 
-/// Numbers without a pattern, the same at each run (xorshift).
+/// Returns pseudorandom bytes, the same at each run (xorshift).
 fn random_bytes(len: usize, seed: &mut u64) -> Vec<u8> {
     let mut byte = || {
         *seed ^= *seed << 13;
@@ -200,7 +201,7 @@ fn random_bytes_are_refused() {
     let mut seed = 0x5eed;
     for len in 0..500 {
         let mut bytes = random_bytes(len, &mut seed);
-        // The version of no effect.
+        // No effect has an odd version.
         if let Some(version) = bytes.first_mut() {
             *version |= 1;
         }
@@ -210,17 +211,17 @@ fn random_bytes_are_refused() {
 }
 
 #[test]
-fn whatever_state_is_taken_later_calls_answer_sanely() {
+fn calls_on_any_accepted_state_get_sane_replies() {
     let server = Server::start();
     let mut connection = server.connection();
     let mut seed = 0xface;
-    let (mut taken, mut refused) = (0, 0);
+    let (mut accepted, mut refused) = (0, 0);
     for round in 0..2_000 {
         let index = round % 4;
         let letter = LETTERS[index];
         let state_len = if letter == b'S' { 16 * (1 + round / 4 % 3) } else { 16 };
         let mut state = random_bytes(state_len, &mut seed);
-        // Plausible units are rare among random ones.
+        // Random bytes are seldom valid units.
         if round % 3 > 0 {
             match letter {
                 b'F' => state[13..].fill(0),
@@ -232,18 +233,18 @@ fn whatever_state_is_taken_later_calls_answer_sanely() {
             refused += 1;
             continue;
         }
-        taken += 1;
+        accepted += 1;
         for arguments in ["5 1h", "5 1ms COST 5", "1000000000000 3650d COST 1000000000000", "1 3650d", "0 1s"] {
             let reply = call(&mut connection, &format!("{} key {arguments}", LIMITERS[index].command));
             reply.assert_sane();
         }
         let () = run(&mut connection, "DEL key");
     }
-    assert!(taken > 200 && refused > 200, "{taken} taken, {refused} refused");
+    assert!(accepted > 200 && refused > 200, "{accepted} accepted, {refused} refused");
 }
 
 #[test]
-fn an_effect_from_the_aof_makes_the_same_key_on_another_server() {
+fn an_effect_makes_the_same_key_on_another_server() {
     let (source, target) = (server_with_aof().start(), Server::start());
     fill(&source);
     let mut connection = target.connection();
@@ -251,7 +252,7 @@ fn an_effect_from_the_aof_makes_the_same_key_on_another_server() {
     for (key, effect) in &effects {
         assert_eq!(apply(&mut connection, key, effect), Ok(Value::Okay));
     }
-    // Both databases of the source have the same keys, and the calls on the second come later.
+    // Both databases of the source have the same keys, and the calls on database 3 came last.
     let mut source = source.connection();
     let () = run(&mut source, "SELECT 3");
     let mut with_expiry = 0;
@@ -287,7 +288,7 @@ fn effect_of_each() -> Vec<(&'static str, Vec<u8>)> {
 }
 
 #[test]
-fn several_effects_make_the_same_keys_as_one_after_the_other() {
+fn effects_in_one_command_make_the_same_keys_as_one_by_one() {
     let (together, apart) = (Server::start(), Server::start());
     let effects = effect_of_each();
     let mut connection = apart.connection();
@@ -295,7 +296,7 @@ fn several_effects_make_the_same_keys_as_one_after_the_other() {
         assert_eq!(apply(&mut connection, key.as_bytes(), effect), Ok(Value::Okay));
     }
     let mut connection = together.connection();
-    // Whatever they hold.
+    // The keys may hold anything before.
     let () = run(&mut connection, "SET sliding text");
     call(&mut connection, "PREMIER.LEAKY token 5 1h");
     assert_eq!(prem(&effects).query(&mut connection), Ok(Value::Okay));
@@ -304,7 +305,7 @@ fn several_effects_make_the_same_keys_as_one_after_the_other() {
 }
 
 #[test]
-fn if_one_of_several_effects_is_malformed_none_is_applied() {
+fn no_effect_is_applied_if_one_of_them_is_malformed() {
     let mut target = Target::new();
     let () = run(&mut target.connection, "SET fixed text");
     target.before = snapshot(&target.server);
@@ -317,7 +318,7 @@ fn if_one_of_several_effects_is_malformed_none_is_applied() {
 }
 
 #[test]
-fn no_more_effects_are_taken_than_a_call_can_have() {
+fn a_command_may_have_at_most_16_effects() {
     let mut target = Target::new();
     let keys: Vec<String> = (0..17).map(|index| format!("key:{index}")).collect();
     let effect = lasting_effect(b'F', &fixed_state(MOMENT, 1));
@@ -329,10 +330,10 @@ fn no_more_effects_are_taken_than_a_call_can_have() {
 }
 
 #[test]
-fn each_digest_is_that_of_one_state() {
+fn different_states_have_different_digests() {
     let server = Server::start();
     let mut connection = server.connection();
-    // States as near to each other as can be.
+    // States that differ as little as possible.
     let effects = [
         lasting_effect(b'F', &fixed_state(MOMENT, 1)),
         lasting_effect(b'F', &fixed_state(MOMENT, 2)),
@@ -355,7 +356,8 @@ fn each_digest_is_that_of_one_state() {
     }
 }
 
-/// A full key of each algorithm, whose state was made an hour from now: by a server whose clock is ahead.
+/// Returns effects that fill a key of each algorithm an hour from now, as a server whose clock is
+/// ahead would make them.
 fn states_from_the_future() -> [(&'static str, Vec<u8>); 4] {
     let hour_ahead = now_micros() + 3_600_000_000;
     [
@@ -366,39 +368,39 @@ fn states_from_the_future() -> [(&'static str, Vec<u8>); 4] {
     ]
 }
 
-/// `arrive` brings the state into the key.
-fn assert_used_up_and_no_more(arrive: impl Fn(&mut Connection, &[u8])) {
+/// Asserts that such a state counts as used just now. `arrive` stores it in the key.
+fn assert_counts_as_used_just_now(arrive: impl Fn(&mut Connection, &[u8])) {
     const SECOND: Duration = Duration::from_secs(1);
     let server = Server::start();
     let mut connection = server.connection();
-    // The server's clock has run for longer than the window when the first of the states arrives.
+    // The server's clock must have run for longer than the window before the first state arrives.
     call(&mut connection, "PREMIER.FIXED first 1 1s");
-    let told = call(&mut connection, "PREMIER.FIXED first 1 1s");
-    sleep(told.wait().max(SECOND));
+    let early = call(&mut connection, "PREMIER.FIXED first 1 1s");
+    sleep(early.wait().max(SECOND));
 
     for (name, effect) in states_from_the_future() {
         arrive(&mut connection, &effect);
-        let told = call(&mut connection, &format!("{name} key 2 1s COST 2"));
-        assert!(told.limited, "{name} forgets what was used: {told:?}");
-        assert!(told.wait() <= SECOND, "{name} waits longer than for a used up key: {told:?}");
-        sleep(told.wait());
+        let early = call(&mut connection, &format!("{name} key 2 1s COST 2"));
+        assert!(early.limited, "{name} forgets what was used: {early:?}");
+        assert!(early.wait() <= SECOND, "{name} waits longer than for a key used up just now: {early:?}");
+        sleep(early.wait());
         let reply = call(&mut connection, &format!("{name} key 2 1s COST 2"));
-        assert!(!reply.limited, "{name}: told {told:?}, then {reply:?}");
+        assert!(!reply.limited, "{name}: {early:?}, then {reply:?}");
         let () = run(&mut connection, "DEL key");
     }
 }
 
 #[test]
-fn a_state_from_a_clock_that_is_ahead_counts_as_used_up_just_now() {
-    assert_used_up_and_no_more(|connection, effect| {
+fn a_state_from_a_clock_that_is_ahead_counts_as_used_just_now() {
+    assert_counts_as_used_just_now(|connection, effect| {
         assert_eq!(apply(connection, b"key", effect), Ok(Value::Okay));
     });
 }
 
 #[test]
-fn a_restored_state_from_a_clock_that_is_ahead_counts_as_used_up_just_now() {
+fn a_restored_state_from_the_future_counts_as_used_just_now() {
     let other = Server::start();
-    assert_used_up_and_no_more(|connection, effect| {
+    assert_counts_as_used_just_now(|connection, effect| {
         let mut other = other.connection();
         assert_eq!(apply(&mut other, b"key", effect), Ok(Value::Okay));
         let payload: Vec<u8> = run(&mut other, "DUMP key");
@@ -407,7 +409,7 @@ fn a_restored_state_from_a_clock_that_is_ahead_counts_as_used_up_just_now() {
 }
 
 #[test]
-fn who_may_write_may_not_call_it() {
+fn permission_to_write_does_not_allow_prem() {
     let server = Server::start();
     let mut connection = server.connection();
     let () = run(&mut connection, "ACL SETUSER writer on nopass ~* +@write +@read +@fast -@dangerous");
@@ -424,13 +426,14 @@ fn who_may_write_may_not_call_it() {
     assert!(line.starts_with("NOPERM "), "{line}");
 }
 
+/// On servers where modules can use ACL categories: Redis 7.2 and newer, and Valkey.
 #[test]
-fn who_may_do_all_but_administrate_may_not_call_it_where_modules_have_categories() {
+fn all_permissions_but_admin_do_not_allow_prem() {
     let server = Server::start();
     let mut connection = server.connection();
     let () = run(&mut connection, "ACL SETUSER user on nopass ~* +@all -@admin");
     let answer: String = run(&mut connection, "ACL DRYRUN user PREM key effect");
-    // Redis 7.0 puts the commands of modules into no category: there nothing but +@all or its name brings it.
+    // Redis 7.0 puts the commands of modules into no category: only +@all or the name allows one.
     let in_admin: Vec<String> = run(&mut connection, "ACL CAT admin");
     if in_admin.iter().any(|name| name.eq_ignore_ascii_case("prem")) {
         assert!(answer.contains("no permissions"), "{answer}");

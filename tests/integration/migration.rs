@@ -1,4 +1,4 @@
-//! `MIGRATE`: keys that go to another server.
+//! `MIGRATE`: keys that move to another server.
 
 use std::net::Ipv4Addr;
 
@@ -12,10 +12,11 @@ use crate::tools::states::fill;
 
 const TIMEOUT_MILLIS: u32 = 10_000;
 
-/// How much longer a key may live there: MIGRATE tells how long it has left, not until when.
+/// How much longer a key may live on the target: MIGRATE sends the remaining time to live,
+/// not the moment at which the key expires.
 const ON_THE_WAY_MILLIS: i64 = 10_000;
 
-/// Migrates keys of a database to another one of the target.
+/// Returns the command that migrates keys to this database of the target.
 fn migrate(target: &Server, database: u32, options: &[&str], names: &[&[u8]]) -> Cmd {
     let mut command = redis::cmd("MIGRATE");
     command.arg(Ipv4Addr::LOCALHOST.to_string()).arg(target.port()).arg("").arg(database).arg(TIMEOUT_MILLIS);
@@ -24,7 +25,7 @@ fn migrate(target: &Server, database: u32, options: &[&str], names: &[&[u8]]) ->
 }
 
 #[test]
-fn migrate_takes_every_state_along() {
+fn migrate_moves_every_state() {
     let (source, target) = (Server::start(), Server::start());
     fill(&source);
     let before = snapshot(&source);
@@ -51,7 +52,7 @@ fn migrate_takes_every_state_along() {
 }
 
 #[test]
-fn migrate_replaces_a_key_only_when_it_is_told_to() {
+fn migrate_replaces_a_key_only_if_asked_to() {
     let (source, target) = (Server::start(), Server::start());
     let (mut from, mut to) = (source.connection(), target.connection());
     for limiter in LIMITERS {
@@ -70,7 +71,7 @@ fn migrate_replaces_a_key_only_when_it_is_told_to() {
 }
 
 #[test]
-fn a_key_that_is_migrated_under_load_loses_no_unit() {
+fn migrating_a_key_under_load_loses_no_unit() {
     let (source, target) = (Server::start(), Server::start());
     let (mut from, mut to) = (source.connection(), target.connection());
     for limiter in LIMITERS {
@@ -80,7 +81,7 @@ fn a_key_that_is_migrated_under_load_loses_no_unit() {
             for _ in 0..10 {
                 let copy = migrate(&target, 0, &["COPY", "REPLACE"], &[key.as_bytes()]);
                 assert_eq!(copy.query::<String>(&mut from).expect("MIGRATE"), "OK");
-                // What was used is used there as well.
+                // What was used on the source counts on the target too.
                 let found_now = used(&mut to, &limiter, key);
                 assert!(found_now >= found, "{found_now} < {found}");
                 found = found_now;

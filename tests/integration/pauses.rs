@@ -17,22 +17,22 @@ const LONG: &str = "100000";
 
 const DAYS: i64 = 3650 * 24 * 3600 * 1000;
 
-/// The server's time, in milliseconds.
+/// Returns the time of the server, in milliseconds.
 fn now(connection: &mut Connection) -> i64 {
     let (seconds, micros): (i64, i64) = run(connection, "TIME");
     seconds * 1000 + micros / 1000
 }
 
-/// When a key whose quota of 1 is used up was called.
+/// Returns when a key with a used-up quota of 1 was called.
 fn called(connection: &mut Connection, key: &str) -> i64 {
     run::<i64>(connection, &format!("PEXPIRETIME {key}")) - DAYS
 }
 
-/// Calls that charge or give back, each on a key of its own.
+/// Returns calls that charge or refund, each on its own key.
 fn writing_lines() -> Vec<String> {
     let limiters = LIMITERS.map(|limiter| format!("{0} {0} 1 3650d", limiter.command));
     let others = [
-        // Also one that is to be limited: that is not known before it is decided.
+        // This one will be limited, which is not known before it is decided.
         "PREMIER.FIXED blocked 0 3650d",
         "PREMIER.ALL first FIXED 1 3650d AND second TOKEN 1 3650d",
         "PREMIER.REFUND given-back 1",
@@ -41,7 +41,7 @@ fn writing_lines() -> Vec<String> {
 }
 
 #[test]
-fn while_writes_are_paused_calls_wait_undecided_and_limits_can_be_looked_at() {
+fn calls_wait_while_writes_are_paused_and_peeks_do_not() {
     let server = Server::start();
     let mut connection = server.connection();
     call(&mut connection, "PREMIER.FIXED given-back 5 3650d");
@@ -75,7 +75,7 @@ fn while_writes_are_paused_calls_wait_undecided_and_limits_can_be_looked_at() {
                 assert_eq!(reply.limited, line.contains("blocked"), "{line}");
             }
         }
-        // They were decided by the clock of the moment at which the pause ended.
+        // The clock at the end of the pause decided them.
         for limiter in LIMITERS {
             assert!(called(&mut connection, limiter.command) >= paused_until);
         }
@@ -84,25 +84,25 @@ fn while_writes_are_paused_calls_wait_undecided_and_limits_can_be_looked_at() {
 }
 
 #[test]
-fn while_all_is_paused_nothing_is_answered() {
+fn nothing_is_answered_while_everything_is_paused() {
     const PAUSE: i64 = 100;
     let server = Server::start();
     let mut connection = server.connection();
     for limiter in LIMITERS {
-        let begun = now(&mut connection);
+        let started = now(&mut connection);
         let () = run(&mut connection, &format!("CLIENT PAUSE {PAUSE} ALL"));
         assert_eq!(used(&mut connection, &limiter, "fresh"), 0);
-        assert!(now(&mut connection) >= begun + PAUSE);
+        assert!(now(&mut connection) >= started + PAUSE);
 
-        let begun = now(&mut connection);
+        let started = now(&mut connection);
         let () = run(&mut connection, &format!("CLIENT PAUSE {PAUSE} ALL"));
         assert!(!call(&mut connection, &format!("{0} {0} 1 3650d", limiter.command)).limited);
-        assert!(called(&mut connection, limiter.command) >= begun + PAUSE);
+        assert!(called(&mut connection, limiter.command) >= started + PAUSE);
     }
 }
 
 #[test]
-fn calls_that_wait_for_the_end_of_a_pause_are_admitted_exactly_the_quota() {
+fn calls_that_waited_for_a_pause_get_exactly_the_quota() {
     const CLIENTS: usize = 6;
     const QUOTA: usize = 7;
     let server = Server::start();
@@ -126,8 +126,9 @@ fn calls_that_wait_for_the_end_of_a_pause_are_admitted_exactly_the_quota() {
     }
 }
 
+/// Although keys expire and are peeked at.
 #[test]
-fn while_writes_are_paused_nothing_is_replicated_although_keys_expire_and_are_looked_at() {
+fn nothing_is_replicated_while_writes_are_paused() {
     let primary = primary().start();
     let replica = replica_of(&primary);
     let mut connection = primary.connection();
@@ -158,15 +159,15 @@ fn while_writes_are_paused_nothing_is_replicated_although_keys_expire_and_are_lo
 }
 
 #[test]
-fn a_failover_under_load_loses_no_unit_and_admits_none_twice() {
+fn a_failover_under_load_keeps_the_count_exact() {
     let mut primary = primary().start();
     let mut replica = replica_of(&primary);
     for limiter in LIMITERS {
         let key = limiter.command;
-        // Once it is a replica it refuses them.
+        // After the failover it is a replica and refuses calls.
         let admitted = admitted_meanwhile(&primary, &limiter, key, || {
             let () = run(&mut primary.connection(), "FAILOVER");
-            wait_until("the two have changed their roles", || is_master(&replica) && !is_master(&primary));
+            wait_until("the two have swapped roles", || is_master(&replica) && !is_master(&primary));
         });
         wait_until_linked(&primary);
         assert_alike(&replica, &primary);

@@ -1,4 +1,4 @@
-//! A replica has what its primary has, to the bit, and takes it from nobody else.
+//! A replica holds exactly what its primary holds, and accepts effects from nobody else.
 
 use redis::{Connection, Value};
 
@@ -9,7 +9,7 @@ use crate::tools::snapshot::snapshot;
 use crate::tools::states::fill;
 
 #[test]
-fn a_full_sync_brings_every_state() {
+fn a_full_sync_copies_every_state() {
     let primary = primary().start();
     fill(&primary);
     let replica = replica_of(&primary);
@@ -17,17 +17,17 @@ fn a_full_sync_brings_every_state() {
 }
 
 #[test]
-fn the_stream_brings_every_state() {
+fn the_replication_stream_copies_every_state() {
     let primary = primary().start();
     let replica = replica_of(&primary);
     fill(&primary);
     assert_alike(&primary, &replica);
-    // Once more, on states that are there already.
+    // Again, on states that already exist.
     fill_more(&mut primary.connection());
     assert_alike(&primary, &replica);
 }
 
-/// Admitted and limited calls on keys that `fill` made, by themselves, in a transaction and in a script.
+/// Makes admitted and limited calls on the keys of `fill`: alone, in a transaction and in a script.
 fn fill_more(connection: &mut Connection) {
     for limiter in LIMITERS {
         let (name, key) = (limiter.command, limiter.data_type);
@@ -62,7 +62,7 @@ fn a_replica_of_a_replica_has_every_state() {
 }
 
 #[test]
-fn a_replica_that_writes_an_aof_has_every_state_after_its_restart() {
+fn a_replica_with_an_aof_has_every_state_after_a_restart() {
     let primary = primary().start();
     let mut replica = server_with_aof()
         .config("replicaof", &format!("127.0.0.1 {}", primary.port()))
@@ -72,7 +72,7 @@ fn a_replica_that_writes_an_aof_has_every_state_after_its_restart() {
     assert_alike(&primary, &replica);
     let expected = snapshot(&primary);
     let () = run(&mut replica.connection(), "REPLICAOF NO ONE");
-    // It is its own primary when it comes back, so that nothing but its AOF tells it.
+    // It comes back as a primary, so that it can load only its AOF.
     let () = run(&mut replica.connection(), "CONFIG REWRITE");
     replica.kill();
     replica.start_again();
@@ -80,20 +80,20 @@ fn a_replica_that_writes_an_aof_has_every_state_after_its_restart() {
 }
 
 #[test]
-fn a_replica_that_restarts_without_its_primary_has_every_state_of_its_aof() {
+fn a_replica_restarts_from_its_aof_without_its_primary() {
     let primary = primary().start();
     let mut replica = server_with_aof().config("replicaof", &format!("127.0.0.1 {}", primary.port())).start();
     fill(&primary);
     assert_alike(&primary, &replica);
     let expected = snapshot(&primary);
     drop(primary);
-    // It is a replica while it loads, and takes from its AOF what it refuses its clients.
+    // While it loads it is a replica, and accepts from its AOF what it refuses from clients.
     replica.restart();
     assert_eq!(snapshot(&replica), expected);
 }
 
 #[test]
-fn a_promoted_replica_goes_on_with_what_was_used() {
+fn a_promoted_replica_still_counts_what_was_used() {
     let primary = primary().start();
     let replica = replica_of(&primary);
     let lines = LIMITERS.map(|limiter| format!("{0} {0} 5 3650d", limiter.command));
@@ -132,7 +132,7 @@ fn an_effect_is_applied_whatever_the_replica_holds() {
 }
 
 #[test]
-fn an_effect_breaks_the_watch_of_a_replicas_client() {
+fn an_effect_breaks_a_watch_on_a_replica() {
     let primary = primary().start();
     let replica = replica_of(&primary);
     let mut watcher = replica.connection();
@@ -151,7 +151,7 @@ fn an_effect_breaks_the_watch_of_a_replicas_client() {
 }
 
 #[test]
-fn a_replica_refuses_its_clients() {
+fn a_replica_refuses_calls_and_effects_of_clients() {
     let primary = primary().start();
     let replica = replica_of(&primary);
     for limiter in LIMITERS {
@@ -186,7 +186,7 @@ fn a_replica_refuses_its_clients() {
 }
 
 #[test]
-fn a_replica_takes_effects_from_clients_where_its_operator_lets_it_be_written() {
+fn a_writable_replica_accepts_effects_of_clients() {
     let primary = primary().start();
     let replica = replica_of(&primary);
     let mut connection = replica.connection();

@@ -1,5 +1,6 @@
-//! What a cluster of three masters and three replicas forgets when a master is killed or cut off: nothing that a replica had, so
-//! that a key that was full before is full after, and no call that `WAIT` was answered for. How much else was lost is printed.
+//! What a cluster of three masters and three replicas loses when a master is killed or cut off:
+//! nothing that its replica had, so a key that was full stays full, and no call that `WAIT`
+//! confirmed. The tests print how many other calls were lost.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -20,22 +21,22 @@ use crate::tools::strength::at_strength;
 
 const MASTERS: usize = 3;
 
-/// All keys are in its slot, so that one master has them all.
+/// The hash tag of all keys, so that one master has them all.
 const TAG: &str = "{tag}";
 
-/// A client of one key, which makes one call after the other.
+/// A client that makes one call after another on its own key.
 struct Caller {
     key: String,
     limiter: &'static Limiter,
-    /// After so many calls it waits until a replica has them.
+    /// The number of calls after which it waits until a replica has them.
     waits_after: i64,
-    /// What was answered, and what of it a replica has for sure.
+    /// How many calls were admitted, and how many of these a replica has for certain.
     admitted: AtomicI64,
     replicated: AtomicI64,
 }
 
 impl Caller {
-    /// Of each algorithm one that waits after each call, and one that does after many.
+    /// Returns two callers per algorithm: one waits after each call, the other after many.
     fn all(round: usize) -> Vec<Self> {
         let callers = LIMITERS.iter().flat_map(|limiter| {
             [1, 500].map(|waits_after| Self {
@@ -49,7 +50,7 @@ impl Caller {
         callers.collect()
     }
 
-    /// Calls until it is refused, or the server is gone.
+    /// Calls until the server refuses or is gone, and returns that error.
     fn call_until_refused(&self, connection: &mut Connection) -> RedisError {
         let line = format!("{} {} {LASTING}", self.limiter.command, self.key);
         loop {
@@ -76,16 +77,16 @@ impl Caller {
         self.replicated.load(Ordering::Relaxed)
     }
 
-    /// How many of its calls the server has forgotten.
+    /// Returns how many of its calls the server has lost.
     #[track_caller]
     fn lost(&self, server: &Server) -> i64 {
         let used = used(&mut server.connection(), self.limiter, &self.key);
         let (admitted, replicated) = (self.admitted(), self.replicated());
-        assert!(replicated > 0, "{}: no call was waited for", self.key);
-        // The reply of one more may have been lost.
+        assert!(replicated > 0, "{}: WAIT confirmed no call", self.key);
+        // The reply to one more call may have been lost.
         assert!(
             (replicated..=admitted + 1).contains(&used),
-            "{}: {used} used, of {replicated} that a replica had and {admitted} admitted",
+            "{}: {used} used, {replicated} confirmed by a replica, {admitted} admitted",
             self.key
         );
         (admitted - used).max(0)
@@ -118,7 +119,7 @@ fn assert_full(server: &Server) {
     }
 }
 
-/// Waits until a replica has taken the place of a master that the others miss, and answers for its slots.
+/// Waits until the replica of a master that the other nodes miss is promoted and serves its slots.
 #[track_caller]
 fn wait_until_promoted(replica: &Server) {
     let mut connection = replica.connection();
@@ -126,14 +127,15 @@ fn wait_until_promoted(replica: &Server) {
     wait_until("a replica is promoted", || key.query::<i64>(&mut connection).is_ok());
 }
 
-/// Which node has the keys, and which has copies of them.
+/// Returns the node that has the keys and its replica.
 fn master_and_replica(cluster: &Cluster) -> (usize, usize) {
     let (_, master) = cluster.locate(TAG);
     (master, master + MASTERS)
 }
 
+/// Under load, several times in a row.
 #[test]
-fn a_master_that_is_killed_under_load_loses_nothing_that_its_replica_had() {
+fn a_killed_master_loses_nothing_that_its_replica_had() {
     let mut random = random();
     let mut cluster = Cluster::start_with_replicas(
         MASTERS,
@@ -151,7 +153,7 @@ fn a_master_that_is_killed_under_load_loses_nothing_that_its_replica_had() {
             let moment = random.random_range(2_000..10_000);
             let are_enough = || admitted(&callers) >= moment && callers.iter().all(|caller| caller.replicated() > 0);
             let outcome = catch_unwind(AssertUnwindSafe(|| wait_until("calls are admitted", are_enough)));
-            // In any case, as the callers go on until then.
+            // Kill it in any case: the callers only stop then.
             cluster.nodes_mut()[master].kill();
             outcome.unwrap_or_else(|panic| resume_unwind(panic));
         });
@@ -168,14 +170,15 @@ fn a_master_that_is_killed_under_load_loses_nothing_that_its_replica_had() {
     }
 }
 
-/// How a master that is cut off comes to refuse calls.
+/// How a master that is cut off starts to refuse calls.
 struct Partition {
     settings: &'static [&'static str],
     refusal: &'static str,
 }
 
-/// Cuts a master off from all other nodes under load, while its clients still reach it, until another has taken its place.
-fn part(network: &Network, Partition { settings, refusal }: &Partition) {
+/// Cuts a master off from all other nodes under load, while its clients still reach it, until its
+/// replica has taken over.
+fn cut_off(network: &Network, Partition { settings, refusal }: &Partition) {
     let config = [("cluster-node-timeout", "4000"), ("propagation-error-behavior", "panic")];
     let cluster = Cluster::start_in(network, MASTERS, &config);
     let (master, replica) = master_and_replica(&cluster);
@@ -196,7 +199,7 @@ fn part(network: &Network, Partition { settings, refusal }: &Partition) {
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             wait_until("calls are admitted", || callers.iter().all(|caller| caller.replicated() > 0));
             let before = admitted(&callers);
-            // Only now, as on a loaded machine a replica is late now and then.
+            // Set these only now: on a loaded machine, a replica lags now and then.
             for setting in *settings {
                 let () = run(&mut master.connection(), &format!("CONFIG SET {setting}"));
             }
@@ -206,7 +209,7 @@ fn part(network: &Network, Partition { settings, refusal }: &Partition) {
             (before, cut)
         }));
         let (before, cut) = outcome.unwrap_or_else(|panic| {
-            // The callers would go on for ever.
+            // Otherwise the callers would never stop.
             let () = run(&mut master.connection(), "CLIENT KILL TYPE normal");
             resume_unwind(panic)
         });
@@ -218,7 +221,7 @@ fn part(network: &Network, Partition { settings, refusal }: &Partition) {
     });
     wait_until_promoted(replica);
     assert_full(replica);
-    let lost_while_parted = lost(&callers, replica);
+    let lost_while_cut_off = lost(&callers, replica);
 
     network.mend(master, &others);
     cluster.wait_until_agreed();
@@ -226,23 +229,27 @@ fn part(network: &Network, Partition { settings, refusal }: &Partition) {
     assert_alike(replica, master);
     assert_full(replica);
     let lost = lost(&callers, replica);
-    assert_eq!(lost, lost_while_parted, "the other side was heard after all");
-    println!("refused {cut:?} after the cut ({refusal}): of {} calls since, {lost} lost", admitted(&callers) - before);
+    assert_eq!(lost, lost_while_cut_off, "reconnecting the master changed what was lost");
+    println!(
+        "refused with {refusal} {cut:?} after the cut: of {} calls in between, {lost} were lost",
+        admitted(&callers) - before
+    );
 }
 
-fn assert_parted(partition: &Partition) {
-    if let Err(why) = Network::scope(|network| part(network, partition)) {
-        skipped(format!("there can be no network that is cut: {why}"));
+fn assert_survives(partition: &Partition) {
+    if let Err(why) = Network::scope(|network| cut_off(network, partition)) {
+        skipped(format!("cannot create a network to cut: {why}"));
     }
 }
 
 #[test]
-fn a_master_that_is_cut_off_loses_nothing_that_its_replica_had() {
-    assert_parted(&Partition { settings: &[], refusal: "CLUSTERDOWN" });
+fn a_cut_off_master_loses_nothing_that_its_replica_had() {
+    assert_survives(&Partition { settings: &[], refusal: "CLUSTERDOWN" });
 }
 
+/// It refuses before the cluster is down, and so loses fewer calls.
 #[test]
-fn a_master_that_is_cut_off_admits_less_where_it_must_have_a_replica() {
+fn a_cut_off_master_with_min_replicas_refuses_with_noreplicas() {
     let settings = &["min-replicas-max-lag 1", "min-replicas-to-write 1"];
-    assert_parted(&Partition { settings, refusal: "NOREPLICAS" });
+    assert_survives(&Partition { settings, refusal: "NOREPLICAS" });
 }

@@ -1,4 +1,4 @@
-//! Real time: told waits are true, and keys live as long as they matter.
+//! Real time: waits are accurate, and keys live exactly as long as they matter.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -9,10 +9,10 @@ use redis::Connection;
 use crate::tools::call::{LIMITERS, Reply, call, run};
 use crate::tools::patience::wait_until;
 
-/// Coming back by as much too early may succeed: a tick of the clock.
+/// How much too early a retry may succeed: one tick of the clock.
 const GRACE: Duration = Duration::from_millis(1);
 
-/// Calls until the limiter says no, and answers that.
+/// Calls until a call is limited, and returns its reply.
 fn exhaust(connection: &mut Connection, line: &str) -> Reply {
     for _ in 0..1_000 {
         let reply = call(connection, line);
@@ -23,7 +23,7 @@ fn exhaust(connection: &mut Connection, line: &str) -> Reply {
     panic!("never limited: {line}");
 }
 
-/// Calls of each algorithm that wait for a good while and for a short one.
+/// Returns calls of each algorithm, some with long waits and some with short ones.
 fn lines() -> impl Iterator<Item = String> {
     let shapes = LIMITERS.iter().flat_map(|limiter| {
         let bucket: &[&str] = if limiter.has_bucket {
@@ -37,35 +37,35 @@ fn lines() -> impl Iterator<Item = String> {
 }
 
 #[test]
-fn a_limited_caller_that_comes_back_after_exactly_its_wait_is_admitted() {
+fn a_retry_exactly_after_the_wait_is_admitted() {
     let server = Server::start();
     let mut connection = server.connection();
     for line in lines() {
         for _ in 0..3 {
-            let told = exhaust(&mut connection, &line);
-            sleep(told.wait());
+            let limited = exhaust(&mut connection, &line);
+            sleep(limited.wait());
             let reply = call(&mut connection, &line);
-            assert!(!reply.limited, "{line}: told {told:?}, then {reply:?}");
+            assert!(!reply.limited, "{line}: {limited:?}, then {reply:?}");
         }
     }
 }
 
 #[test]
-fn a_limited_caller_that_keeps_coming_back_is_not_admitted_before_its_wait_is_over() {
+fn no_retry_is_admitted_before_its_wait_is_over() {
     let server = Server::start();
     let mut connection = server.connection();
     for line in lines() {
         exhaust(&mut connection, &line);
-        // When each call was made, and how long it was told to wait.
-        let mut told = Vec::new();
+        // When each call was made, and the wait in its reply.
+        let mut waits = Vec::new();
         loop {
             let asked_at = Instant::now();
             let reply = call(&mut connection, &line);
             if reply.limited {
-                told.push((asked_at, reply.wait()));
+                waits.push((asked_at, reply.wait()));
                 continue;
             }
-            let early = told.iter().find(|(asked_at, wait)| asked_at.elapsed() + GRACE < *wait);
+            let early = waits.iter().find(|(asked_at, wait)| asked_at.elapsed() + GRACE < *wait);
             assert_eq!(early, None, "{line}: admitted too early");
             break;
         }
@@ -73,29 +73,29 @@ fn a_limited_caller_that_keeps_coming_back_is_not_admitted_before_its_wait_is_ov
 }
 
 #[test]
-fn a_borrowed_token_is_there_after_the_wait() {
+fn a_borrowed_token_has_arrived_after_the_wait() {
     let server = Server::start();
     let mut connection = server.connection();
     let started = Instant::now();
     call(&mut connection, "PREMIER.TOKEN key 2 200ms COST 2");
-    let told = call(&mut connection, "PREMIER.TOKEN key 2 200ms MAXWAIT 1h");
-    assert!(!told.limited);
-    sleep(told.wait());
-    // One token has come since, and was spoken for; the next is not there before as long again.
+    let borrowed = call(&mut connection, "PREMIER.TOKEN key 2 200ms MAXWAIT 1h");
+    assert!(!borrowed.limited);
+    sleep(borrowed.wait());
+    // One token has arrived since, and the borrower has it; the next takes as long again.
     let reply = exhaust(&mut connection, "PREMIER.TOKEN key 2 200ms");
     assert!(reply.wait <= 100, "{reply:?}");
-    assert!(started.elapsed() >= Duration::from_millis(99), "{told:?}");
+    assert!(started.elapsed() >= Duration::from_millis(99), "{borrowed:?}");
 }
 
 #[test]
-fn a_key_expires_by_itself_when_it_is_as_good_as_new() {
+fn a_key_expires_by_itself_when_it_is_fully_reset() {
     let server = Server::start();
     let mut connection = server.connection();
     for limiter in LIMITERS {
         let reply = call(&mut connection, &format!("{0} {0} 5 120ms", limiter.command));
         assert!(!reply.limited);
     }
-    // Nobody touches the keys: DBSIZE counts also those that are over and not yet removed.
+    // Nothing touches the keys: DBSIZE also counts keys that have expired but are not yet removed.
     wait_until("the keys are gone", || run::<i64>(&mut connection, "DBSIZE") == 0);
 }
 
@@ -106,7 +106,7 @@ fn an_expired_key_is_fresh() {
     for limiter in LIMITERS {
         let line = format!("{0} {0} 3 90ms COST 3", limiter.command);
         assert!(!call(&mut connection, &line).limited);
-        // Negative if a slow server has lost the key by now.
+        // Negative if the key has already expired, on a slow server.
         let left: i64 = run(&mut connection, &format!("PTTL {}", limiter.command));
         // The server counts a key as expired once its last millisecond is over.
         sleep(Duration::from_millis(left.max(0).unsigned_abs() + 1));
@@ -121,11 +121,11 @@ fn micros((seconds, micros): (i64, i64)) -> i64 {
 }
 
 #[test]
-fn a_key_expires_after_reset_rounded_up_to_the_servers_milliseconds() {
+fn a_keys_expiry_is_its_reset_rounded_up_to_milliseconds() {
     let server = Server::start();
     let mut connection = server.connection();
     for limiter in LIMITERS {
-        // Often, as rounding the wrong way shows only when no millisecond ends meanwhile.
+        // Tried often: rounding the wrong way shows only if no millisecond ends in between.
         for index in 0..50 {
             let key = format!("{}:{index}", limiter.data_type);
             let (before, reply, expires_at, after): ((i64, i64), Reply, i64, (i64, i64)) = redis::pipe()
@@ -140,24 +140,25 @@ fn a_key_expires_after_reset_rounded_up_to_the_servers_milliseconds() {
                 .expect("a fresh key admits");
             assert_eq!((reply.limited, reply.reset), (false, 1_000_001));
             let [earliest, latest] = [before, after].map(|moment| (micros(moment) + 1_000_000_001 + 999) / 1_000);
-            assert!((earliest..=latest).contains(&expires_at), "{earliest} to {latest}, not {expires_at}");
+            assert!((earliest..=latest).contains(&expires_at), "{expires_at}, expected {earliest} to {latest}");
         }
     }
 }
 
-/// The key's TTL is what the reply says, and this much, where some time has gone by since `started`.
+/// Asserts that `reset` is this many milliseconds and that the key's TTL agrees, both less the time
+/// since `started`.
 #[track_caller]
 fn assert_lives(connection: &mut Connection, key: &str, reply: Reply, millis: i64, started: Instant) {
     let left: i64 = run(connection, &format!("PTTL {key}"));
-    let gone_by = i64::try_from(started.elapsed().as_millis()).expect("tests are short") + 1;
+    let elapsed = i64::try_from(started.elapsed().as_millis()).expect("tests are short") + 1;
     assert!(!reply.limited, "{reply:?}");
-    assert!((millis - gone_by..=millis).contains(&reply.reset), "{key}: {reply:?}, not {millis}");
+    assert!((millis - elapsed..=millis).contains(&reply.reset), "{key}: {reply:?}, expected {millis}");
     // The end of the TTL is rounded up as well.
-    assert!((reply.reset - gone_by..=reply.reset + 1).contains(&left), "{key}: {left} left of {reply:?}");
+    assert!((reply.reset - elapsed..=reply.reset + 1).contains(&left), "{key}: {left} left of {reply:?}");
 }
 
 #[test]
-fn an_admitted_call_shortens_and_extends_the_life_of_its_key() {
+fn an_admitted_call_shortens_or_extends_the_life_of_its_key() {
     let server = Server::start();
     let mut connection = server.connection();
     for name in ["PREMIER.FIXED", "PREMIER.SLIDING"] {
@@ -168,8 +169,8 @@ fn an_admitted_call_shortens_and_extends_the_life_of_its_key() {
         }
     }
     for name in ["PREMIER.TOKEN", "PREMIER.LEAKY"] {
-        // Each unit takes a ninth of the duration. At a slower rate the part of a unit that has gone at a faster one stands
-        // for more time, up to a hundred times what has gone by.
+        // Each unit takes a ninth of the duration. The part of a unit that drained at a fast rate
+        // counts for more time at a slow one: up to a hundred times as much.
         let started = Instant::now();
         for (duration, millis) in [("90m", 600_000), ("9m", 120_000), ("90m", 1_800_000), ("900m", 24_000_000)] {
             let reply = call(&mut connection, &format!("{name} {name} 9 {duration}"));
@@ -191,7 +192,7 @@ fn a_persisted_key_expires_again_after_the_next_admitted_call() {
         let reply = call(&mut connection, &format!("{name} {name} 2 1h"));
         assert_lives(&mut connection, name, reply, 3_600_000, started);
 
-        // A limited one leaves it alone.
+        // A limited call leaves the expiry alone.
         let () = run(&mut connection, &format!("PERSIST {name}"));
         assert!(call(&mut connection, &format!("{name} {name} 2 1h")).limited);
         assert_eq!(run::<i64>(&mut connection, &format!("PTTL {name}")), -1, "{name}");
