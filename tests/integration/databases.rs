@@ -1,4 +1,4 @@
-//! What empties, exchanges and moves keys, while clients keep calling.
+//! Commands that flush, swap and move keys while clients keep calling.
 
 use redis::Value;
 
@@ -10,11 +10,11 @@ use crate::tools::replica::{assert_alike, primary, replica_of};
 use crate::tools::snapshot::{Snapshot, snapshot};
 use crate::tools::states::fill;
 
-/// Databases that no test fills.
+/// A database that no test fills.
 const OTHER: u32 = 7;
 
 #[test]
-fn swapped_databases_have_each_others_states() {
+fn swapdb_swaps_all_states() {
     let primary = primary().start();
     let replica = replica_of(&primary);
     fill(&primary);
@@ -29,7 +29,7 @@ fn swapped_databases_have_each_others_states() {
 }
 
 #[test]
-fn databases_that_are_swapped_and_keys_that_are_moved_under_load_lose_no_unit() {
+fn swapping_and_moving_under_load_loses_no_unit() {
     let primary = primary().start();
     let replica = replica_of(&primary);
     let mut connection = primary.connection();
@@ -61,7 +61,7 @@ fn databases_that_are_swapped_and_keys_that_are_moved_under_load_lose_no_unit() 
 }
 
 #[test]
-fn flushall_async_under_load_makes_keys_fresh_and_gives_back_their_memory() {
+fn flushall_async_under_load_resets_keys_and_frees_memory() {
     const FLUSHES: i64 = 20;
     let primary = primary().start();
     let replica = replica_of(&primary);
@@ -78,6 +78,6 @@ fn flushall_async_under_load_makes_keys_fresh_and_gives_back_their_memory() {
     });
     call(&mut connection, &line);
     assert_alike(&primary, &replica);
-    wait_until("all is freed", || info_number(&mut connection, "memory", "lazyfree_pending_objects") == 0);
+    wait_until("everything is freed", || info_number(&mut connection, "memory", "lazyfree_pending_objects") == 0);
     assert!(info_number(&mut connection, "memory", "lazyfreed_objects") >= FLUSHES);
 }

@@ -1,4 +1,4 @@
-//! Servers that make room by evicting keys.
+//! Servers that evict keys to free memory.
 
 use premier_test_server::Server;
 use redis::{Connection, RedisResult};
@@ -18,10 +18,10 @@ const POLICIES: [&str; 8] = [
     "volatile-ttl",
 ];
 
-/// How much the server may use more than when it was told so.
+/// How much memory the server may use beyond what it used when the limit was set.
 const ROOM: i64 = 1 << 18;
 
-/// Keys that take several times that.
+/// A number of keys that takes several times as much.
 const KEYS: usize = 10_000;
 
 fn limit_memory(connection: &mut Connection, policy: &str) {
@@ -30,18 +30,19 @@ fn limit_memory(connection: &mut Connection, policy: &str) {
     let () = run(connection, &format!("CONFIG SET maxmemory {}", used + ROOM));
 }
 
-/// Calls limiters on that many fresh keys, and answers what they were answered.
+/// Calls limiters on this many fresh keys, and returns the replies.
 fn flood(connection: &mut Connection, limiters: &[Limiter]) -> Vec<RedisResult<Reply>> {
     let calls = (0..KEYS).zip(limiters.iter().cycle());
-    // All of one length of life would be alike to volatile-ttl.
+    // volatile-ttl cannot tell keys apart that live equally long.
     let lines = calls.map(|(index, limiter)| format!("{} flood:{index} 5 {}h", limiter.command, 1 + index % 1000));
-    // In short pipelines, as what the server has to do yet takes memory too.
+    // In short pipelines: commands that wait in the server take memory too.
     lines.collect::<Vec<_>>().chunks(100).flat_map(|lines| send(connection, lines)).collect()
 }
 
+/// Only noeviction refuses calls. Under every policy, replicas hold exactly what the primary holds.
 #[test]
-fn under_every_policy_calls_are_answered_or_where_nothing_is_evicted_refused_and_replicas_are_alike() {
-    // The backlog counts as memory, and does not make room.
+fn every_eviction_policy_admits_calls_or_refuses_with_oom() {
+    // The replication backlog counts as memory, and evicting keys does not free it.
     let primary = primary().config("repl-backlog-size", "16kb").start();
     let replica = replica_of(&primary);
     let mut connection = primary.connection();
@@ -75,7 +76,7 @@ fn under_every_policy_calls_are_answered_or_where_nothing_is_evicted_refused_and
             assert!(evicted > 0, "{policy}");
         }
         let () = run(&mut connection, "CONFIG SET maxmemory 0");
-        // Only those that expire are volatile.
+        // Persisted keys are not volatile, so only allkeys policies evict them.
         if !policy.starts_with("allkeys") {
             for limiter in LIMITERS {
                 assert_eq!(
@@ -91,7 +92,7 @@ fn under_every_policy_calls_are_answered_or_where_nothing_is_evicted_refused_and
 }
 
 #[test]
-fn a_key_that_limits_often_is_kept_where_the_least_frequently_used_are_evicted() {
+fn lfu_eviction_keeps_a_key_that_limits_often() {
     let server = Server::start();
     let mut connection = server.connection();
     for policy in ["allkeys-lfu", "volatile-lfu"] {

@@ -1,8 +1,9 @@
-//! What this version stores, later versions must read: files that were written once and are never changed.
+//! Later versions must read what this version stores. These files were written once and never
+//! change.
 //!
-//! `tests/fixtures/encoding_0.rdb` and `.aof` were written on Redis 7.0.15 by
-//! `cargo test --test integration write_the_fixtures -- --ignored`; `.txt` beside them says what is in both. Another version of
-//! the encoding gets files of its own.
+//! On Redis 7.0.15, `cargo test --test integration write_the_fixtures -- --ignored` wrote
+//! `tests/fixtures/encoding_0.rdb` and `.aof`; the `.txt` beside them lists what both contain. Each
+//! version of the encoding gets its own files.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,7 +23,8 @@ use crate::tools::states::MAX_ENTRIES;
 /// A moment in 2024, in microseconds.
 const PAST: u64 = 1_720_000_000_000_000;
 
-/// A moment in 2500. What was used then counts as used when the server starts: what PEEK answers of it is the same forever.
+/// A moment in 2500. Units that were used then count as used when the server starts, so PEEK always
+/// returns the same for them.
 const FUTURE: u64 = 16_725_225_600_000_000;
 
 const HOUR: u64 = 3_600_000_000;
@@ -35,7 +37,8 @@ fn fixture(extension: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/encoding_0").with_extension(extension)
 }
 
-/// Keys with their effects, and with what they are looked at: states of all shapes, with and without an expiry.
+/// Returns keys, their effects and what to peek at them with: states of all shapes, with and
+/// without an expiry.
 fn stored() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     let log = |at: u64, width: u64| {
         (0..MAX_ENTRIES as u64).flat_map(|index| entry(at + index * HOUR, width << 41 | 2)).collect::<Vec<_>>()
@@ -77,8 +80,8 @@ fn stored() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     ]
 }
 
-/// A line of the text: `key type digest expires_at`, and behind a bar what PEEK answers, `arguments = reply`, where that is the
-/// same forever.
+/// Returns a line of the text: `key type digest expires_at` and, if PEEK always returns the same, a
+/// bar and `arguments = reply`.
 fn described(connection: &mut Connection, key: &str, peek: &str) -> String {
     let Content { data_type, digest, expires_at } = content(connection, key.as_bytes());
     let stored = format!("{key} {data_type} {digest} {expires_at}");
@@ -89,11 +92,11 @@ fn described(connection: &mut Connection, key: &str, peek: &str) -> String {
     format!("{stored} | {peek} = {} {limit} {remaining} {wait} {reset}", u8::from(limited))
 }
 
-/// The server holds what the text says.
+/// Asserts that the server holds what the text lists.
 #[track_caller]
 fn assert_holds_the_fixtures(server: &Server) {
     let mut connection = server.connection();
-    let text = fs::read_to_string(fixture("txt")).expect("it is in the tree");
+    let text = fs::read_to_string(fixture("txt")).expect("the fixture is in the tree");
     let started = Instant::now();
     for line in text.lines() {
         let (stored, peek) = line.split_once(" | ").unwrap_or((line, ""));
@@ -110,10 +113,10 @@ fn assert_holds_the_fixtures(server: &Server) {
 }
 
 #[test]
-#[ignore = "it writes the files that the others read, once for each encoding"]
+#[ignore = "writes the files that the other tests read, only once for each encoding"]
 fn write_the_fixtures() {
     if fixture("rdb").exists() {
-        return skipped("they are there, and never changed");
+        return skipped("the files exist and never change");
     }
     let server = server_with_aof().start();
     let mut connection = server.connection();
@@ -126,7 +129,7 @@ fn write_the_fixtures() {
 
     let rdb = fs::read(fixture("rdb")).expect("it has just been written");
     let lines = stored().into_iter().map(|(key, _, peek)| {
-        // What was used in the future counts from when the server first looks at its clock.
+        // Units from the future count from the moment at which the server first reads its clock.
         let server = started_on_rdb(&rdb);
         described(&mut server.connection(), key, peek) + "\n"
     });
@@ -134,7 +137,7 @@ fn write_the_fixtures() {
     fs::write(fixture("txt"), text).expect("as above");
 }
 
-/// A server that has read what was put into its folder before it started.
+/// Starts a server that loads the files that `put` writes into its folder.
 fn started_on(builder: Builder, put: impl FnOnce(&Path)) -> Server {
     let mut server = builder.start();
     server.stop();
@@ -153,7 +156,7 @@ fn started_on_rdb(bytes: &[u8]) -> Server {
 
 #[test]
 fn an_rdb_file_of_encoding_0_is_read() {
-    let server = started_on_rdb(&fs::read(fixture("rdb")).expect("it is in the tree"));
+    let server = started_on_rdb(&fs::read(fixture("rdb")).expect("the fixture is in the tree"));
     assert_holds_the_fixtures(&server);
 }
 
@@ -167,13 +170,13 @@ fn started_on_aof(bytes: &[u8]) -> Server {
 
 #[test]
 fn an_aof_of_encoding_0_is_read() {
-    let server = started_on_aof(&fs::read(fixture("aof")).expect("it is in the tree"));
+    let server = started_on_aof(&fs::read(fixture("aof")).expect("the fixture is in the tree"));
     assert_holds_the_fixtures(&server);
 }
 
-/// Servers go on where a command of the AOF is refused, and log it as critical.
+/// Servers skip a command of the AOF that is refused, and log it as critical.
 #[test]
-fn the_log_says_why_an_effect_in_an_aof_of_a_newer_premier_is_refused() {
+fn an_aof_effect_of_a_newer_premier_is_refused_and_logged() {
     let mut effect = lasting_effect(b'F', &fixed_state(PAST, 3));
     effect[0] += 1;
     let aof = redis::cmd("PREM").arg("key").arg(effect).get_packed_command();
@@ -183,11 +186,13 @@ fn the_log_says_why_an_effect_in_an_aof_of_a_newer_premier_is_refused() {
     assert!(server.log().contains(line), "the log lacks: {line}\n{}", server.log());
 }
 
-/// The name of a data type and, in the last ten bits, the version of its encoding, as they stand before a value.
+/// The length of what precedes a value: the name of the data type and, in the last ten bits, the
+/// version of the encoding.
 const MARK_LEN: usize = 9;
 
+/// The log says why.
 #[test]
-fn a_server_does_not_start_on_an_rdb_file_of_a_newer_premier_and_the_log_says_why() {
+fn a_server_does_not_start_on_an_rdb_file_of_a_newer_premier() {
     for limiter in LIMITERS {
         let mut server = Server::start();
         let mut connection = server.connection();
@@ -203,7 +208,7 @@ fn a_server_does_not_start_on_an_rdb_file_of_a_newer_premier_and_the_log_says_wh
         set_checksum(&mut file);
         put_rdb(server.dir(), &file);
         let outcome = catch_unwind(AssertUnwindSafe(|| server.start_again()));
-        assert!(outcome.is_err(), "it starts without {}", limiter.data_type);
+        assert!(outcome.is_err(), "the server started without {}", limiter.data_type);
         let line = format!("a newer premier wrote this {}: encoding version 1", limiter.data_type);
         assert!(server.log().contains(&line), "the log lacks: {line}\n{}", server.log());
     }

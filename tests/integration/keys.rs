@@ -1,4 +1,4 @@
-//! Any bytes are a key, and a key of another type is left alone.
+//! A key may be any bytes, and a key of another type is left alone.
 
 use premier_test_server::Server;
 use redis::Connection;
@@ -7,11 +7,11 @@ use crate::tools::call::{LIMITERS, Reply, call, command, error, run};
 use crate::tools::snapshot::{Name, snapshot};
 
 fn call_on(connection: &mut Connection, limiter: &str, key: &[u8]) -> Reply {
-    redis::cmd(limiter).arg(key).arg(&["5", "3650d"]).query(connection).expect("any bytes are a key")
+    redis::cmd(limiter).arg(key).arg(&["5", "3650d"]).query(connection).expect("a key may be any bytes")
 }
 
 #[test]
-fn any_bytes_are_a_key_of_its_own() {
+fn a_key_may_be_any_bytes() {
     let server = Server::start();
     let mut connection = server.connection();
     let long = vec![b'k'; 1 << 20];
@@ -47,7 +47,7 @@ fn any_bytes_are_a_key_of_its_own() {
 }
 
 #[test]
-fn a_key_of_another_type_answers_wrongtype_and_stays_as_it_was() {
+fn calls_on_other_types_fail_with_wrongtype_and_change_nothing() {
     let server = Server::start();
     let mut connection = server.connection();
     for line in [
@@ -84,7 +84,7 @@ fn a_key_of_another_type_answers_wrongtype_and_stays_as_it_was() {
 }
 
 #[test]
-fn commands_of_other_types_answer_wrongtype_on_ours() {
+fn commands_of_other_types_fail_with_wrongtype_on_ours() {
     let server = Server::start();
     let mut connection = server.connection();
     for limiter in LIMITERS {
@@ -99,7 +99,7 @@ fn commands_of_other_types_answer_wrongtype_on_ours() {
 }
 
 #[test]
-fn type_and_scan_tell_the_algorithms_apart() {
+fn type_and_scan_distinguish_the_algorithms() {
     let server = Server::start();
     let mut connection = server.connection();
     let () = run(&mut connection, "SET string 1");
@@ -121,7 +121,7 @@ fn type_and_scan_tell_the_algorithms_apart() {
 }
 
 #[test]
-fn a_key_means_its_own_database() {
+fn a_key_counts_separately_in_each_database() {
     let server = Server::start();
     let mut connection = server.connection();
     for limiter in LIMITERS {

@@ -15,15 +15,16 @@ fn server() -> Server {
     Server::builder().config("enable-module-command", "yes").start()
 }
 
-/// The server says that what it knows of our data types cannot be forgotten.
+/// Asserts that the server refuses to unload a module with data types.
 #[track_caller]
 fn assert_unloading_is_refused(connection: &mut Connection) {
     let line = error(connection, &command("MODULE UNLOAD premier"));
     assert!(line.contains("data types, can't unload"), "{line}");
 }
 
+/// Whether the server has keys or not.
 #[test]
-fn unloading_is_refused_with_keys_and_without_and_harms_none() {
+fn unloading_is_refused_and_harms_no_key() {
     let server = server();
     let mut connection = server.connection();
     assert_unloading_is_refused(&mut connection);
@@ -42,7 +43,7 @@ fn unloading_is_refused_with_keys_and_without_and_harms_none() {
 }
 
 #[test]
-fn loading_it_once_more_is_refused_and_harms_nothing() {
+fn loading_the_module_again_is_refused_and_harms_nothing() {
     let server = server();
     let mut connection = server.connection();
     let other_file = server.dir().join("libother.so");
@@ -58,7 +59,7 @@ fn loading_it_once_more_is_refused_and_harms_nothing() {
 }
 
 #[test]
-fn under_load_both_are_refused_and_no_call_is_lost() {
+fn loading_and_unloading_under_load_lose_no_call() {
     let server = server();
     let mut connection = server.connection();
     let module = module_path();

@@ -1,4 +1,4 @@
-//! What the server keeps over its restarts is what it had, to the bit.
+//! After a restart the server holds exactly what it held before.
 
 use std::fs;
 use std::thread::sleep;
@@ -13,7 +13,7 @@ use crate::tools::patience::wait_until;
 use crate::tools::snapshot::snapshot;
 use crate::tools::states::fill;
 
-/// Whatever happens to the server, it has the same keys in the same states and with the same expiry afterwards.
+/// Asserts that the server has the same keys, states and expiries after what happens to it.
 #[track_caller]
 fn assert_survives(builder: Builder, what_happens: impl FnOnce(&mut Server)) {
     let mut server = builder.start();
@@ -36,10 +36,10 @@ fn rewrite_aof(server: &Server) {
             .all(|field| info_number(&mut connection, "persistence", field) == 0)
     });
     assert_eq!(info(&mut connection, "persistence", "aof_last_bgrewrite_status").as_deref(), Some("ok"));
-    assert!(commands_in_aof(server).is_empty(), "what was gathered is in the new base");
+    assert!(commands_in_aof(server).is_empty(), "the rewrite left commands outside the new base");
 }
 
-/// How the file begins that the AOF is based on.
+/// Returns the first bytes of the base file of the AOF.
 fn base_magic(server: &Server) -> Vec<u8> {
     let files = fs::read_dir(server.dir().join("appendonlydir")).expect("the AOF has a folder");
     let base = files.map(|file| file.expect("a folder can be read").path()).find(|path| {
@@ -80,7 +80,7 @@ fn states_survive_a_restart_from_the_commands_in_an_aof() {
 }
 
 #[test]
-fn states_survive_in_a_rewritten_aof_that_begins_as_an_rdb_file() {
+fn states_survive_in_a_rewritten_aof_with_an_rdb_preamble() {
     assert_survives(server_with_aof().config("aof-use-rdb-preamble", "yes"), |server| {
         rewrite_aof(server);
         assert!([b"REDIS", b"VALKE"].iter().any(|magic| base_magic(server) == *magic));
@@ -106,7 +106,7 @@ fn states_survive_kill_9_when_the_aof_is_always_synced() {
 }
 
 #[test]
-fn what_was_used_before_a_restart_is_used_after_it() {
+fn used_units_still_count_after_a_restart() {
     for builder in [Server::builder().config("save", "3600 1"), server_with_aof()] {
         let mut server = builder.start();
         let lines = LIMITERS.map(|limiter| format!("{0} {0} 3 3650d", limiter.command));
@@ -125,7 +125,7 @@ fn what_was_used_before_a_restart_is_used_after_it() {
 }
 
 #[test]
-fn a_key_whose_time_is_over_while_the_server_is_down_is_fresh_afterwards() {
+fn a_key_that_expires_while_the_server_is_down_is_fresh() {
     for mut server in [Server::builder().config("save", "3600 1").start(), server_with_aof().start()] {
         let lines = LIMITERS.map(|limiter| format!("{0} {0} 1 2s", limiter.command));
         for line in &lines {
@@ -141,7 +141,7 @@ fn a_key_whose_time_is_over_while_the_server_is_down_is_fresh_afterwards() {
 }
 
 #[test]
-fn the_aof_has_effects_and_never_the_calls() {
+fn the_aof_has_effects_and_never_calls() {
     let server = server_with_aof().start();
     fill(&server);
     let mut names: Vec<String> = commands_in_aof(&server)
@@ -150,6 +150,6 @@ fn the_aof_has_effects_and_never_the_calls() {
         .collect();
     names.sort();
     names.dedup();
-    // Of EXPIRE the server itself makes PEXPIREAT.
+    // The server itself turns EXPIRE into PEXPIREAT.
     assert_eq!(names, ["PERSIST", "PEXPIREAT", "PREM", "SELECT"]);
 }

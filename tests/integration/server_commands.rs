@@ -12,7 +12,7 @@ use crate::tools::skipped::skipped;
 use crate::tools::snapshot::{content, snapshot};
 use crate::tools::states::{MAX_ENTRIES, fill, fill_log};
 
-/// A key of each algorithm of which 2 of 5 units are used.
+/// Makes a key of each algorithm with 2 of 5 units used.
 fn fill_some(connection: &mut Connection) {
     for limiter in LIMITERS {
         call(connection, &format!("{0} {0} 5 3650d COST 2", limiter.command));
@@ -26,7 +26,7 @@ fn remaining(connection: &mut Connection, name: &str, key: &str) -> i64 {
 }
 
 #[test]
-fn copy_makes_a_key_that_goes_on_by_itself() {
+fn copy_makes_an_independent_key() {
     let server = Server::start();
     let mut connection = server.connection();
     fill_some(&mut connection);
@@ -49,7 +49,7 @@ fn copy_makes_a_key_that_goes_on_by_itself() {
 }
 
 #[test]
-fn rename_and_move_take_state_and_expiry_along() {
+fn rename_and_move_keep_state_and_expiry() {
     let server = Server::start();
     let mut connection = server.connection();
     fill_some(&mut connection);
@@ -69,7 +69,7 @@ fn rename_and_move_take_state_and_expiry_along() {
 }
 
 #[test]
-fn dump_and_restore_bring_every_state_to_another_server() {
+fn dump_and_restore_copy_every_state_to_another_server() {
     let (source, target) = (Server::start(), Server::start());
     fill(&source);
     let (mut from, mut to) = (source.connection(), target.connection());
@@ -109,7 +109,7 @@ fn restore_with_flipped_bit(connection: &mut Connection, payload: &[u8], bit: us
 }
 
 #[test]
-fn a_payload_with_a_flipped_bit_and_no_checksum_is_refused_or_harmless() {
+fn a_flipped_bit_without_a_checksum_is_refused_or_harmless() {
     let server = Server::start();
     let mut connection = server.connection();
     let () = run(&mut connection, "DEBUG SET-SKIP-CHECKSUM-VALIDATION 1");
@@ -122,34 +122,35 @@ fn a_payload_with_a_flipped_bit_and_no_checksum_is_refused_or_harmless() {
             }
             let payload: Vec<u8> = run(&mut connection, "DUMP original");
             let () = run(&mut connection, "DEL original");
-            let (mut taken, mut refused) = (0, 0);
-            // The type is left as it is: what other types make of a payload is not ours.
+            let (mut accepted, mut refused) = (0, 0);
+            // The type byte stays as it is: how other types read a payload is not our concern.
             for bit in HEAD_LEN * 8..(payload.len() - FOOTER_LEN) * 8 {
                 if restore_with_flipped_bit(&mut connection, &payload, bit).is_err() {
                     refused += 1;
                     continue;
                 }
-                taken += 1;
+                accepted += 1;
                 assert_eq!(run::<String>(&mut connection, "TYPE key"), limiter.data_type);
                 for arguments in ["5 1h", "5 1ms COST 5", "1000000000000 3650d COST 1000000000000"] {
                     call(&mut connection, &format!("{name} key {arguments}")).assert_sane();
                 }
                 let () = run(&mut connection, "DEL key");
             }
-            assert!(taken > 0 && refused > 0, "{name}: {taken} taken, {refused} refused");
+            assert!(accepted > 0 && refused > 0, "{name}: {accepted} accepted, {refused} refused");
         }
     }
 }
 
 #[test]
-fn a_payload_that_a_newer_premier_wrote_is_refused_and_the_log_says_so() {
+fn a_payload_of_a_newer_premier_is_refused_and_logged() {
     let server = Server::start();
     let mut connection = server.connection();
     let () = run(&mut connection, "DEBUG SET-SKIP-CHECKSUM-VALIDATION 1");
     fill_some(&mut connection);
     for limiter in LIMITERS {
         let mut payload: Vec<u8> = run(&mut connection, &format!("DUMP {}", limiter.command));
-        // Behind the type: a mark that 64 bits follow, then the name and, in the last ten bits, the version of the encoding.
+        // After the type comes a mark that 64 bits follow, then these bits: the name of the type
+        // and, in the last ten, the version of the encoding.
         payload[9] |= 1;
         let answer: RedisResult<()> = redis::cmd("RESTORE").arg("key").arg(0).arg(payload).query(&mut connection);
         assert!(answer.is_err(), "{}", limiter.command);
@@ -165,7 +166,7 @@ fn memory_usage_counts_all_of_a_value_and_is_bounded() {
     fill_log(&mut connection, "full");
     let mut usage = |key: &str| run::<usize>(&mut connection, &format!("MEMORY USAGE {key}"));
     let full = usage("full");
-    // 65 entries of 16 bytes, and about as much beside them as any key takes.
+    // 65 entries of 16 bytes, and about as much in addition as any key takes.
     assert!((1_040..=1_400).contains(&full), "{full}");
     fill_some(&mut connection);
     for limiter in LIMITERS {
@@ -174,8 +175,9 @@ fn memory_usage_counts_all_of_a_value_and_is_bounded() {
     }
 }
 
+/// In addition to what a fixed window takes.
 #[test]
-fn a_sliding_window_takes_16_bytes_an_entry_more_than_a_fixed_one() {
+fn a_sliding_window_takes_16_bytes_per_entry() {
     let server = Server::start();
     let mut connection = server.connection();
     let () = run(&mut connection, "PREMIER.FIXED key:0 10 1h");
@@ -187,12 +189,13 @@ fn a_sliding_window_takes_16_bytes_an_entry_more_than_a_fixed_one() {
     }
 }
 
+/// However large the quota is, and however many calls there are.
 #[test]
-fn memory_usage_of_a_sliding_window_stays_bounded_however_large_the_quota_and_many_the_calls() {
+fn memory_usage_of_a_sliding_window_stays_bounded() {
     let server = Server::start();
     let mut connection = server.connection();
     let mut calls = redis::pipe();
-    // Durations that change make logs whose entries are as narrow as can be.
+    // Changing durations make logs whose entries are as narrow as possible.
     for index in 0..3_000 {
         let duration = if index % 2 == 0 { "1s" } else { "3650d" };
         calls.add_command(command(&format!("PREMIER.SLIDING key 1000000000000 {duration}"))).ignore();
@@ -204,7 +207,7 @@ fn memory_usage_of_a_sliding_window_stays_bounded_however_large_the_quota_and_ma
 }
 
 #[test]
-fn object_encoding_and_refcount_answer_for_our_types() {
+fn object_encoding_and_refcount_work_on_our_types() {
     let server = Server::start();
     let mut connection = server.connection();
     fill_some(&mut connection);
@@ -215,7 +218,7 @@ fn object_encoding_and_refcount_answer_for_our_types() {
 }
 
 #[test]
-fn keys_that_are_deleted_in_any_way_are_fresh() {
+fn keys_are_fresh_however_they_were_deleted() {
     let server = Server::start();
     let mut connection = server.connection();
     let names = LIMITERS.map(|limiter| limiter.command);
@@ -237,7 +240,7 @@ fn keys_that_are_deleted_in_any_way_are_fresh() {
 }
 
 #[test]
-fn a_flushed_server_gives_back_what_its_keys_took() {
+fn flushing_the_server_frees_the_memory_of_its_keys() {
     let server = Server::start();
     let mut connection = server.connection();
     let used = |connection: &mut Connection| info_number(connection, "memory", "used_memory");
@@ -248,14 +251,15 @@ fn a_flushed_server_gives_back_what_its_keys_took() {
         let _: Value = apply(&mut connection, format!("key:{index}").as_bytes(), &effect).expect("PREM");
     }
     let full = used(&mut connection);
-    // The memory is the server's, or it would not know.
+    // The module allocates through the server: otherwise the server would not count this memory.
     assert!(full - empty > 5_000 * 1_040, "{empty} when empty, {full} when full");
     let () = run(&mut connection, "FLUSHALL SYNC");
-    wait_until("the memory is given back", || used(&mut connection) < empty + (full - empty) / 10);
+    wait_until("the memory is freed", || used(&mut connection) < empty + (full - empty) / 10);
 }
 
+/// A key that expires at the time that the user set is fresh.
 #[test]
-fn a_key_that_the_user_lets_expire_is_fresh_and_the_next_admitted_call_sets_the_expiry_anew() {
+fn an_admitted_call_replaces_the_expiry_that_the_user_set() {
     let server = Server::start();
     let mut connection = server.connection();
     fill_some(&mut connection);
@@ -270,11 +274,11 @@ fn a_key_that_the_user_lets_expire_is_fresh_and_the_next_admitted_call_sets_the_
 }
 
 #[test]
-fn states_survive_being_moved_by_active_defragmentation() {
+fn states_survive_active_defragmentation() {
     const KEYS: usize = 20_000;
     let server = Server::start();
     let mut connection = server.connection();
-    // Only servers with an allocator of their own can: Debian's Redis cannot.
+    // Only servers that were built with their own allocator can defragment: Debian's Redis cannot.
     let enabled: RedisResult<Value> = command("CONFIG SET activedefrag yes").query(&mut connection);
     if let Err(error) = enabled {
         assert!(error.to_string().contains("efrag"), "{error}");
