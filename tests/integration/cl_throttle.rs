@@ -1,4 +1,4 @@
-//! CL.THROTTLE answers as redis-cell does, without its bugs, and takes over the keys that it left.
+//! CL.THROTTLE replies as redis-cell does, without its bugs, and takes over its keys.
 
 use std::thread::sleep;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -19,13 +19,13 @@ fn throttle(connection: &mut Connection, line: &str) -> [i64; 5] {
     run(connection, &format!("CL.THROTTLE {line}"))
 }
 
-/// What redis-cell leaves in a key that is as good as new after `rest`.
+/// Returns what redis-cell stores in a key that is fully reset after `rest`.
 fn left_by_redis_cell(rest: Duration) -> u128 {
     (SystemTime::now() + rest).duration_since(UNIX_EPOCH).expect("it is past 1970").as_nanos()
 }
 
 #[test]
-fn it_answers_field_by_field_what_redis_cell_does() {
+fn every_field_of_the_reply_matches_redis_cell() {
     let server = compatible(Server::builder());
     let mut connection = server.connection();
     // max_burst 15 admits 16 at once; a unit comes back every 100 s.
@@ -35,7 +35,7 @@ fn it_answers_field_by_field_what_redis_cell_does() {
     }
     assert_eq!(throttle(&mut connection, "user 15 36 3600"), [1, 16, 0, 100, 1600]);
     assert_eq!(throttle(&mut connection, "user 15 36 3600 2"), [1, 16, 0, 200, 1600]);
-    // More than there ever will be.
+    // A quantity above the limit can never be admitted.
     assert_eq!(throttle(&mut connection, "user 15 36 3600 17"), [1, 16, 0, -1, 1600]);
     assert_eq!(throttle(&mut connection, "several 15 36 3600 16"), [0, 16, 0, -1, 1600]);
     assert_eq!(throttle(&mut connection, "least 0 1 1"), [0, 1, 0, -1, 1]);
@@ -44,7 +44,7 @@ fn it_answers_field_by_field_what_redis_cell_does() {
 }
 
 #[test]
-fn a_quantity_of_0_only_looks() {
+fn a_quantity_of_0_only_peeks() {
     let server = compatible(Server::builder());
     let mut connection = server.connection();
     assert_eq!(throttle(&mut connection, "fresh 15 36 3600 0"), [0, 16, 16, -1, 0]);
@@ -52,20 +52,21 @@ fn a_quantity_of_0_only_looks() {
     throttle(&mut connection, "user 15 36 3600 16");
     let before = snapshot(&server);
     assert_eq!(throttle(&mut connection, "user 15 36 3600 0"), [0, 16, 0, -1, 1600]);
-    // More is used than this limit admits at all.
+    // More units are used than this limit admits at all.
     assert_eq!(throttle(&mut connection, "user 5 36 3600 0"), [1, 6, 0, 1000, 1600]);
     assert_eq!(snapshot(&server), before);
 }
 
-/// redis-cell: waiting as long as told could still be limited, and 6000 per second reported 6024 of 6001 remaining.
+/// In redis-cell, a retry after the wait could still be limited, and 6000 per second reported 6024
+/// of 6001 remaining.
 #[test]
-fn the_wait_is_true_and_no_more_remains_than_the_limit() {
+fn the_wait_is_accurate_and_remaining_is_below_the_limit() {
     let server = compatible(Server::builder());
     let mut connection = server.connection();
     throttle(&mut connection, "user 2 3 1 3");
     let [limited, _, _, retry_after, _] = throttle(&mut connection, "user 2 3 1 3");
     assert_eq!(limited, 1);
-    sleep(Duration::from_secs(retry_after.try_into().expect("it is not never")));
+    sleep(Duration::from_secs(retry_after.try_into().expect("a wait is not -1, which means never")));
     assert_eq!(throttle(&mut connection, "user 2 3 1 3")[0], 0);
     for _ in 0..100 {
         let [limited, limit, remaining, ..] = throttle(&mut connection, "fast 6000 6000 1");
@@ -74,7 +75,7 @@ fn the_wait_is_true_and_no_more_remains_than_the_limit() {
 }
 
 #[test]
-fn it_shares_its_keys_with_the_token_bucket() {
+fn cl_throttle_and_the_token_bucket_share_their_keys() {
     let server = compatible(Server::builder());
     let mut connection = server.connection();
     throttle(&mut connection, "user 15 36 3600 6");
@@ -85,7 +86,7 @@ fn it_shares_its_keys_with_the_token_bucket() {
 }
 
 #[test]
-fn a_key_that_redis_cell_left_counts_as_what_it_says_was_used() {
+fn a_key_from_redis_cell_counts_what_was_used() {
     let server = compatible(Server::builder());
     let mut connection = server.connection();
     for (rest, remaining) in [(950, 6), (1_550, 0), (9_999, 0), (50, 15)] {
@@ -94,7 +95,7 @@ fn a_key_that_redis_cell_left_counts_as_what_it_says_was_used() {
         let [limited, limit, left, _, reset] = throttle(&mut connection, "user 15 36 3600 0");
         assert_eq!((limited, limit, left), (i64::from(rest > 1_600), 16, remaining), "{rest} s");
         assert!((rest.cast_signed() - 1..=rest.cast_signed()).contains(&reset), "{rest} s: {reset}");
-        // Looking has not changed it.
+        // The peek has not changed it.
         assert_eq!(run::<u128>(&mut connection, "GET user"), value);
     }
 
@@ -102,7 +103,7 @@ fn a_key_that_redis_cell_left_counts_as_what_it_says_was_used() {
     let () = run(&mut connection, &format!("SET user {value} EX 9"));
     let [limited, .., retry_after, _] = throttle(&mut connection, "user 15 36 3600 7");
     assert_eq!((limited, retry_after), (1, 50));
-    assert_eq!(run::<u128>(&mut connection, "GET user"), value, "a limited call has changed it");
+    assert_eq!(run::<u128>(&mut connection, "GET user"), value, "a limited call changed it");
     assert!(run::<i64>(&mut connection, "TTL user") <= 9);
 
     let reply = throttle(&mut connection, "user 15 36 3600 6");
@@ -110,15 +111,15 @@ fn a_key_that_redis_cell_left_counts_as_what_it_says_was_used() {
     assert_eq!(run::<String>(&mut connection, "TYPE user"), "premtoken");
     assert!((1_540..=1_551).contains(&run::<i64>(&mut connection, "TTL user")));
 
-    // It is over.
+    // This key is fully reset.
     let value = left_by_redis_cell(Duration::ZERO);
     let () = run(&mut connection, &format!("SET user {value}"));
     assert_eq!(throttle(&mut connection, "user 15 36 3600"), [0, 16, 15, -1, 100]);
 }
 
-/// redis-cell took the value of any key for one of its own, or brought the server down.
+/// redis-cell took the value of any key for its own, or crashed the server.
 #[test]
-fn what_redis_cell_cannot_have_left_stays_as_it_is() {
+fn a_value_that_redis_cell_did_not_write_is_left_alone() {
     let server = compatible(Server::builder());
     let mut connection = server.connection();
     let values = [
@@ -150,15 +151,15 @@ fn what_redis_cell_cannot_have_left_stays_as_it_is() {
         .arg(b"\xff\x00\r\n")
         .arg(&[15, 36, 3600])
         .query(&mut connection)
-        .expect("any bytes are a key");
+        .expect("a key may be any bytes");
     assert_eq!(binary, [0, 16, 15, -1, 100]);
-    // Only CL.THROTTLE takes them over.
+    // Only CL.THROTTLE takes over the keys of redis-cell.
     let () = run(&mut connection, &format!("SET user {}", left_by_redis_cell(Duration::from_secs(9))));
     assert!(error(&mut connection, &command("PREMIER.TOKEN user 5 1h")).starts_with("WRONGTYPE "));
 }
 
 #[test]
-fn a_wrong_argument_is_named() {
+fn an_error_names_the_invalid_argument() {
     let server = compatible(Server::builder());
     let mut connection = server.connection();
     let wrong = [
@@ -181,9 +182,9 @@ fn a_wrong_argument_is_named() {
 }
 
 #[test]
-fn it_is_replicated_by_effect_and_survives_a_restart() {
+fn cl_throttle_replicates_effects_and_survives_a_restart() {
     let mut primary = compatible(primary().config("appendonly", "yes").config("appendfsync", "always"));
-    // What is replicated is no CL.THROTTLE: a replica needs none.
+    // The primary replicates effects, so a replica needs no CL.THROTTLE.
     let replica = replica_of(&primary);
     let mut connection = primary.connection();
     let () = run(&mut connection, &format!("SET old {}", left_by_redis_cell(Duration::from_secs(950))));
@@ -203,14 +204,14 @@ fn it_is_replicated_by_effect_and_survives_a_restart() {
 }
 
 #[test]
-fn there_is_none_unless_asked_for() {
+fn cl_throttle_is_unknown_unless_enabled() {
     let server = Server::start();
     let line = error(&mut server.connection(), &command("CL.THROTTLE user 15 36 3600"));
     assert!(line.contains("unknown command"), "{line}");
 }
 
 #[test]
-fn it_counts_as_a_token_bucket() {
+fn cl_throttle_counts_as_a_token_bucket() {
     let server = compatible(Server::builder());
     let mut connection = server.connection();
     throttle(&mut connection, "user 15 36 3600 9");

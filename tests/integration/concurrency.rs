@@ -1,4 +1,4 @@
-//! Many clients at once get no more than one alone would, however they call.
+//! Many clients at once are admitted as much as one alone would be, however they call.
 
 use std::thread;
 
@@ -21,7 +21,7 @@ enum Way {
 }
 
 impl Way {
-    /// How many of so many calls are admitted.
+    /// Makes this many calls and returns how many of them were admitted.
     fn admitted(self, connection: &mut Connection, line: &str, calls: usize) -> usize {
         let replies: Vec<Reply> = match self {
             Self::Alone => (0..calls).map(|_| call(connection, line)).collect(),
@@ -33,7 +33,7 @@ impl Way {
                 for _ in 0..calls {
                     pipeline.add_command(command(line));
                 }
-                pipeline.query(connection).expect("a pipeline is answered")
+                pipeline.query(connection).expect("the server answers a pipeline")
             }
             Self::Script => {
                 let words: Vec<&str> = line.split(' ').collect();
@@ -44,19 +44,20 @@ impl Way {
                               return replies";
                 let mut eval = redis::cmd("EVAL");
                 eval.arg(script).arg(1).arg(words[1]).arg(calls).arg(words[0]).arg(&words[2..]);
-                eval.query(connection).expect("a script is answered")
+                eval.query(connection).expect("the server answers a script")
             }
         };
         replies.iter().filter(|reply| !reply.limited).count()
     }
 }
 
-/// Clients that call in these ways, each a quarter of the quota in turns of so many calls, are admitted the quota and no more.
+/// Asserts that clients that call in these ways are admitted exactly the quota. Each makes a quarter
+/// as many calls as the quota, in turns of `calls_in_a_turn`.
 fn assert_admitted_exactly(builder: Builder, ways: [Way; CLIENTS], calls_in_a_turn: usize) {
     let server = builder.start();
     for limiter in LIMITERS {
         for quota in [40_usize, 300] {
-            // Nothing is refilled, drained or over within the test.
+            // Nothing refills, drains or expires within the test.
             let line = format!("{} {}:{quota} {quota} 3650d", limiter.command, limiter.data_type);
             let (server, line) = (&server, line.as_str());
             let admitted: usize = thread::scope(|scope| {
@@ -84,20 +85,21 @@ fn eight_pipelines_on_one_key_are_admitted_exactly_its_quota() {
 }
 
 #[test]
-fn eight_pipelines_that_threads_of_the_server_read_are_admitted_exactly_the_quota() {
+fn pipelines_through_io_threads_are_admitted_exactly_the_quota() {
     let builder = Server::builder().config("io-threads", "3");
     assert_admitted_exactly(builder, [Way::Pipeline; CLIENTS], 10);
 }
 
+/// Clients call one by one, in pipelines, in transactions and in scripts.
 #[test]
-fn calls_in_scripts_transactions_and_pipelines_that_race_are_admitted_exactly_the_quota() {
+fn calls_of_every_kind_that_race_are_admitted_exactly_the_quota() {
     let [alone, pipeline, transaction, script] = [Way::Alone, Way::Pipeline, Way::Transaction, Way::Script];
     let ways = [alone, pipeline, transaction, script, alone, pipeline, transaction, script];
     assert_admitted_exactly(Server::builder(), ways, 5);
 }
 
 #[test]
-fn a_client_that_waits_for_a_list_waits_on_while_its_key_is_a_limiters() {
+fn a_key_of_a_limiter_does_not_wake_a_client_blocked_on_a_list() {
     let server = Server::start();
     let mut connection = server.connection();
     for limiter in LIMITERS {
@@ -108,7 +110,7 @@ fn a_client_that_waits_for_a_list_waits_on_while_its_key_is_a_limiters() {
             for limited in [false, false, true] {
                 assert_eq!(call(&mut connection, &format!("{} key 2 3650d", limiter.command)).limited, limited);
             }
-            // The server looks after blocked clients behind each command.
+            // The server serves blocked clients after each command.
             assert_eq!(blocked_clients(&mut connection), 1);
             let () = run(&mut connection, "DEL key");
             let () = run(&mut connection, "RPUSH key job");
@@ -117,8 +119,9 @@ fn a_client_that_waits_for_a_list_waits_on_while_its_key_is_a_limiters() {
     }
 }
 
+/// The clients that it wakes call a limiter as well.
 #[test]
-fn a_script_that_pushes_what_a_limiter_admits_wakes_as_many_blocked_clients_who_call_as_well() {
+fn a_script_wakes_one_blocked_client_per_admitted_call() {
     const WORKERS: usize = 5;
     const QUOTA: usize = 3;
     let primary = primary().start();

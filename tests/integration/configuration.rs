@@ -1,4 +1,5 @@
-//! Settings: by CONFIG, in the server's file, and behind the module's file.
+//! Settings: through CONFIG, in the configuration file of the server, and as arguments of the
+//! module.
 
 use std::collections::HashMap;
 use std::fs;
@@ -18,7 +19,7 @@ fn top_keys(server: &Server) -> String {
 }
 
 #[test]
-fn config_get_lists_what_the_documentation_does() {
+fn config_get_lists_the_documented_settings() {
     let server = Server::start();
     let settings = settings(&mut server.connection());
     assert_eq!(settings.len(), 2, "{settings:?}");
@@ -33,7 +34,7 @@ fn config_get_lists_what_the_documentation_does() {
 }
 
 #[test]
-fn config_set_takes_what_is_in_bounds() {
+fn config_set_accepts_only_values_in_bounds() {
     let server = Server::start();
     let mut connection = server.connection();
     for value in ["0", "1", "256"] {
@@ -48,7 +49,7 @@ fn config_set_takes_what_is_in_bounds() {
 }
 
 #[test]
-fn what_can_only_be_said_at_the_start_does_not_change_afterwards() {
+fn cell_compat_cannot_change_after_the_start() {
     let server = Server::start();
     let mut connection = server.connection();
     let line = error(&mut connection, &command("CONFIG SET premier.cell-compat yes"));
@@ -57,7 +58,7 @@ fn what_can_only_be_said_at_the_start_does_not_change_afterwards() {
 }
 
 #[test]
-fn settings_stand_behind_the_module_or_in_the_servers_file_which_goes_before() {
+fn settings_in_the_servers_file_override_module_arguments() {
     let server = Server::builder().module_arguments("TOP-KEYS 7 cell-compat yes").start();
     let expected = [("premier.top-keys", "7"), ("premier.cell-compat", "yes")];
     assert_eq!(settings(&mut server.connection()), expected.map(|(name, value)| (name.into(), value.into())).into());
@@ -75,7 +76,7 @@ fn settings_stand_behind_the_module_or_in_the_servers_file_which_goes_before() {
 }
 
 #[test]
-fn what_was_set_and_rewritten_is_there_after_a_restart() {
+fn a_rewritten_setting_survives_a_restart() {
     let mut server = Server::builder().module_arguments("top-keys 7").start();
     let () = run(&mut server.connection(), "CONFIG SET premier.top-keys 9");
     let () = run(&mut server.connection(), "CONFIG REWRITE");
@@ -83,8 +84,9 @@ fn what_was_set_and_rewritten_is_there_after_a_restart() {
     assert_eq!(top_keys(&server), "9");
 }
 
+/// The log says which values are allowed.
 #[test]
-fn the_module_is_not_loaded_with_a_wrong_setting_and_the_log_says_what_it_may_be() {
+fn an_invalid_setting_prevents_loading_and_is_logged() {
     let server = Server::builder().without_module().config("enable-module-command", "yes").start();
     let mut connection = server.connection();
     let path = module_path();
@@ -104,9 +106,9 @@ fn the_module_is_not_loaded_with_a_wrong_setting_and_the_log_says_what_it_may_be
         let answer: RedisResult<Value> = command(&format!("MODULE LOADEX {path} {arguments}")).query(&mut connection);
         assert!(answer.is_err(), "{arguments}: {answer:?}");
         let log = server.log();
-        let said: Vec<_> = log.lines().filter(|line| line.contains("premier cannot be loaded")).collect();
-        assert_eq!(said.len(), index + 1, "{arguments}: {log}");
-        assert!(said[index].contains(sentence), "{arguments}: {}", said[index]);
+        let logged: Vec<_> = log.lines().filter(|line| line.contains("premier cannot be loaded")).collect();
+        assert_eq!(logged.len(), index + 1, "{arguments}: {log}");
+        assert!(logged[index].contains(sentence), "{arguments}: {}", logged[index]);
         let modules: Vec<HashMap<String, Value>> = run(&mut connection, "MODULE LIST");
         assert!(!modules.iter().any(|module| module["name"] == Value::BulkString(b"premier".into())), "{arguments}");
     }

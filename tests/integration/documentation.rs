@@ -1,4 +1,4 @@
-//! The documentation tells the truth.
+//! The documentation is true: its examples give the printed replies, and its tables match the code.
 
 use std::fs;
 use std::path::Path;
@@ -7,13 +7,14 @@ use premier_algorithms::{ALGORITHM, ALIGNED, Argument, CAPACITY, COST, DURATION,
 use premier_test_server::Server;
 use redis::{Connection, Value};
 
-/// How much less the times in a reply may be than in an example, as time goes by between the calls.
-const MAX_MILLIS_GONE_BY: i64 = 5_000;
+/// How much shorter the times in a reply may be than in an example, as time passes between the
+/// calls.
+const MAX_MILLIS_ELAPSED: i64 = 5_000;
 
-/// Where the times are in the answer of a limit.
+/// The positions of the times in the reply to a limit.
 const TIMES: [usize; 2] = [3, 4];
 
-/// What is in a reply, in the order in which it is printed.
+/// A value in a reply. They come in the order in which redis-cli prints them.
 #[derive(Debug, PartialEq, Eq)]
 enum Field {
     Integer {
@@ -29,7 +30,7 @@ fn fields(index: usize, reply: &Value) -> Vec<Field> {
         Value::Int(value) => vec![Field::Integer { value: *value, is_time: TIMES.contains(&index) }],
         Value::BulkString(bytes) => vec![Field::Text(format!("\"{}\"", bytes.escape_ascii()))],
         Value::Array(items) => items.iter().enumerate().flat_map(|(index, item)| fields(index, item)).collect(),
-        other => panic!("a reply that no example has: {other:?}"),
+        other => panic!("no example has such a reply: {other:?}"),
     }
 }
 
@@ -37,7 +38,7 @@ fn read(file: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(file)).expect("the file is there")
 }
 
-/// A command, and what redis-cli prints for its reply.
+/// A command, and the reply as redis-cli prints it.
 struct Example {
     command: String,
     reply: Vec<String>,
@@ -57,7 +58,7 @@ fn examples(page: &str) -> Vec<Example> {
     examples
 }
 
-/// Returns what redis-cli prints of a line that the page explains behind a `#`.
+/// Returns a line as redis-cli prints it, without the explanation that the page adds after a `#`.
 fn without_comment(line: &str) -> &str {
     line.split_once("  #").map_or(line, |(printed, _)| printed.trim_end())
 }
@@ -73,22 +74,22 @@ fn integer(line: &str) -> i64 {
 }
 
 #[test]
-fn the_example_of_the_readme_answers_as_printed() {
+fn the_example_of_the_readme_gives_the_printed_reply() {
     run_examples("README.md", 1);
 }
 
 #[test]
-fn every_example_of_the_reference_answers_as_printed() {
+fn every_example_of_the_reference_gives_the_printed_reply() {
     run_examples("docs/commands.md", 30);
 }
 
 #[test]
-fn every_recipe_answers_as_printed() {
+fn every_recipe_gives_the_printed_reply() {
     run_examples("docs/recipes.md", 9);
 }
 
 #[test]
-fn every_example_for_those_who_come_from_redis_cell_answers_as_printed() {
+fn every_example_on_redis_cell_gives_the_printed_reply() {
     run_examples("docs/migrating-from-redis-cell.md", 4);
 }
 
@@ -102,8 +103,8 @@ fn run_examples(page: &str, at_least: usize) {
         match run(&mut connection, &command) {
             Err(error) => {
                 let printed = reply[0].strip_prefix("(error) ").expect("an error is expected");
-                let answered = format!("{} {}", error.code().unwrap_or_default(), error.detail().unwrap_or_default());
-                assert_eq!(answered, printed, "{command}");
+                let actual = format!("{} {}", error.code().unwrap_or_default(), error.detail().unwrap_or_default());
+                assert_eq!(actual, printed, "{command}");
             }
             Ok(Value::Okay) => assert_eq!(reply, ["OK"], "{command}"),
             Ok(value) => {
@@ -113,11 +114,14 @@ fn run_examples(page: &str, at_least: usize) {
                     match field {
                         Field::Integer { value, is_time } => {
                             let printed = integer(&line);
-                            let gone_by = if *is_time && printed > 0 { MAX_MILLIS_GONE_BY } else { 0 };
-                            assert!((printed - gone_by..=printed).contains(value), "{command}: {fields:?}, not {line}");
+                            let elapsed = if *is_time && printed > 0 { MAX_MILLIS_ELAPSED } else { 0 };
+                            assert!(
+                                (printed - elapsed..=printed).contains(value),
+                                "{command}: {fields:?}, expected {line}"
+                            );
                         }
                         Field::Text(text) => {
-                            assert!(line.ends_with(text.as_str()), "{command}: {fields:?}, not {line}");
+                            assert!(line.ends_with(text.as_str()), "{command}: {fields:?}, expected {line}");
                         }
                     }
                 }
@@ -137,9 +141,9 @@ fn the_reference_describes_each_argument_as_the_parser_does() {
     }
 }
 
-/// Arguments that one command alone has: COMMAND DOCS says what they mean, then what they may be.
+/// COMMAND DOCS says what such an argument means, and then which values are allowed.
 #[test]
-fn the_reference_describes_arguments_of_one_command_alone() {
+fn the_reference_describes_the_arguments_of_single_commands() {
     let server = Server::builder().module_arguments("cell-compat yes").start();
     let mut connection = server.connection();
     let page = read("docs/commands.md");
@@ -148,14 +152,15 @@ fn the_reference_describes_arguments_of_one_command_alone() {
         let integers = integers(&pairs(&docs)[0].1);
         assert_eq!(integers.len(), expected, "{command}: {integers:?}");
         for (name, summary) in integers {
-            let (meaning, allowed) = summary.split_once(": ").expect("what it means, then what it may be");
+            let (meaning, allowed) = summary.split_once(": ").expect("the meaning, then the allowed values");
             let row = format!("| `{name}` | {meaning} | {allowed} |");
             assert!(page.contains(&row), "docs/commands.md lacks: {row}");
         }
     }
 }
 
-/// The names and summaries of the integers among the arguments in this answer of COMMAND DOCS, at any depth.
+/// Returns the names and summaries of all integer arguments in a reply of COMMAND DOCS, at any
+/// depth.
 fn integers(docs: &Value) -> Vec<(String, String)> {
     let fields = pairs(docs);
     let field = |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, value)| value);
@@ -169,7 +174,7 @@ fn integers(docs: &Value) -> Vec<(String, String)> {
 }
 
 #[test]
-fn the_reference_has_the_syntax_that_command_docs_tells() {
+fn the_reference_has_the_syntax_of_command_docs() {
     let server = Server::builder().module_arguments("cell-compat yes").start();
     let mut connection = server.connection();
     let page = read("docs/commands.md");
@@ -191,7 +196,7 @@ fn the_reference_has_the_syntax_that_command_docs_tells() {
     }
 }
 
-/// A command and its arguments as redis-cli hints at them.
+/// Returns a command and its arguments as the hints of redis-cli show them.
 fn syntax(docs: &Value) -> String {
     let [(name, docs)] = &pairs(docs)[..] else { panic!("one command: {docs:?}") };
     let (_, arguments) = pairs(docs).into_iter().find(|(field, _)| field == "arguments").expect("arguments");
@@ -221,7 +226,7 @@ fn hints(arguments: &Value, separator: &str) -> String {
     hints.collect::<Vec<_>>().join(separator)
 }
 
-/// A map in RESP2: names and values in turn.
+/// Returns the names and values of a map in RESP2.
 fn pairs(value: &Value) -> Vec<(String, Value)> {
     let Value::Array(items) = value else { panic!("a map: {value:?}") };
     items.chunks(2).map(|pair| (string(&pair[0]), pair[1].clone())).collect()
@@ -232,11 +237,11 @@ fn string(value: &Value) -> String {
 }
 
 #[test]
-fn the_forge_runs_what_ci_runs() {
-    let (ci, forge) = (read(".ci/run"), read(".github/workflows/ci.yml"));
+fn the_github_workflow_runs_what_ci_runs() {
+    let (ci, workflow) = (read(".ci/run"), read(".github/workflows/ci.yml"));
     let targets: Vec<&str> = ci.split('"').filter_map(|word| word.strip_prefix("make ")).collect();
     assert!(!targets.is_empty());
     for target in targets {
-        assert!(forge.contains(&format!("- {target}\n")), "the workflow lacks make {target}");
+        assert!(workflow.contains(&format!("- {target}\n")), "the workflow lacks make {target}");
     }
 }

@@ -1,4 +1,4 @@
-//! What the server tells of the module and its commands.
+//! What the server reports about the module and its commands.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ fn parse<T: redis::FromRedisValue>(value: &Value) -> T {
 }
 
 fn text(map: &Map, field: &str) -> String {
-    parse(map.get(field).unwrap_or_else(|| panic!("there is no {field}: {map:?}")))
+    parse(map.get(field).unwrap_or_else(|| panic!("the map has no {field}: {map:?}")))
 }
 
 fn docs(connection: &mut Connection, name: &str) -> Map {
@@ -24,7 +24,7 @@ fn docs(connection: &mut Connection, name: &str) -> Map {
     docs
 }
 
-/// Name, type, token, whether it is optional, and how its summary ends.
+/// Name, type, token, whether it is optional, and a part of its summary.
 type Argument = (&'static str, &'static str, Option<&'static str>, bool, &'static str);
 
 const TIME: &str = "whole seconds, or an integer with a unit (us, ms, s, m, h, d)";
@@ -43,7 +43,7 @@ fn assert_argument(map: &Map, (name, kind, token, is_optional, summary): Argumen
 }
 
 #[test]
-fn command_docs_tells_every_argument() {
+fn command_docs_lists_every_argument() {
     let server = Server::start();
     let mut connection = server.connection();
     let key: Argument = ("key", "key", None, false, "Any bytes");
@@ -107,7 +107,7 @@ fn command_docs_tells_every_argument() {
 }
 
 #[test]
-fn command_docs_tells_summary_since_complexity_and_group() {
+fn command_docs_has_summary_since_complexity_and_group() {
     let server = Server::start();
     let mut connection = server.connection();
     let expected = [
@@ -151,11 +151,11 @@ fn command_info(connection: &mut Connection, name: &str) -> CommandInfo {
 }
 
 #[test]
-fn command_info_tells_arity_flags_and_keys() {
+fn command_info_has_arity_flags_and_keys() {
     let server = Server::start();
     let mut connection = server.connection();
     let limiters = LIMITERS.map(|limiter| (limiter.command, -4, vec!["denyoom", "fast", "module", "write"]));
-    // Servers tell nobody that a command may replicate.
+    // No server reports that a command may replicate.
     let internal = ("PREM", -3, vec!["admin", "fast", "module"]);
     let all = ("PREMIER.ALL", -5, vec!["denyoom", "fast", "module", "movablekeys", "write"]);
     let peek = ("PREMIER.PEEK", -5, vec!["fast", "module", "readonly"]);
@@ -163,7 +163,7 @@ fn command_info_tells_arity_flags_and_keys() {
     for (name, arity, expected) in limiters.into_iter().chain([internal, all, peek, refund]) {
         let info = command_info(&mut connection, name);
         assert_eq!(info.arity, arity, "{name}");
-        // Those of PREMIER.ALL have to be found.
+        // The range of PREMIER.ALL has only the first key: the others are movable.
         let (keys, last_key, key_step) = if name == "PREM" { ([1, -1, 2], -1, 2) } else { ([1, 1, 1], 0, 1) };
         assert_eq!(info.keys, keys, "{name}");
         let mut flags = info.flags;
@@ -192,7 +192,7 @@ fn command_info_tells_arity_flags_and_keys() {
 }
 
 #[test]
-fn the_command_for_operators_has_no_key() {
+fn premier_top_has_no_key() {
     let server = Server::start();
     let info = command_info(&mut server.connection(), "PREMIER.TOP");
     let mut flags = info.flags;
@@ -202,7 +202,7 @@ fn the_command_for_operators_has_no_key() {
 }
 
 #[test]
-fn command_getkeys_finds_the_key() {
+fn command_getkeys_finds_every_key() {
     let server = Server::start();
     let mut connection = server.connection();
     for limiter in LIMITERS {
@@ -218,7 +218,7 @@ fn command_getkeys_finds_the_key() {
 }
 
 #[test]
-fn the_module_brings_these_commands_and_no_others() {
+fn the_module_registers_exactly_these_commands() {
     let server = Server::start();
     let mut connection = server.connection();
     let names: Vec<String> = run(&mut connection, "COMMAND LIST FILTERBY MODULE premier");
@@ -239,11 +239,11 @@ fn the_module_brings_these_commands_and_no_others() {
 }
 
 #[test]
-fn the_module_has_a_name_a_version_and_says_so_in_the_log() {
+fn module_list_and_the_log_show_the_name_and_the_version() {
     let server = Server::start();
     let mut connection = server.connection();
     let modules: Vec<Map> = run(&mut connection, "MODULE LIST");
-    let module = modules.iter().find(|module| text(module, "name") == "premier").expect("it is loaded");
+    let module = modules.iter().find(|module| text(module, "name") == "premier").expect("the module is loaded");
     let version = env!("CARGO_PKG_VERSION");
     let number = version.split('.').fold(0, |number, part| number * 100 + part.parse::<i64>().expect("a number"));
     assert_eq!(module.get("ver"), Some(&Value::Int(number)));
@@ -252,15 +252,16 @@ fn the_module_has_a_name_a_version_and_says_so_in_the_log() {
     assert!(!log.contains("will lack"), "{log}");
 }
 
+/// On servers where modules can use ACL categories.
 #[test]
-fn the_commands_are_in_acl_categories_where_modules_have_them() {
+fn the_commands_are_in_the_right_acl_categories() {
     let server = Server::start();
     let mut connection = server.connection();
     let mut has = |category: &str, name: &str| {
         let members: RedisResult<Vec<String>> = command(&format!("ACL CAT {category}")).query(&mut connection);
         members.is_ok_and(|members| members.iter().any(|member| member.eq_ignore_ascii_case(name)))
     };
-    // The interface came with Redis 7.2 (categories that are there) and 7.4 (own categories); Valkey has both.
+    // Redis 7.2 added the interface for existing categories, and 7.4 for new ones; Valkey has both.
     let (in_categories, in_own) = (has("write", "premier.fixed"), has("premier", "premier.fixed"));
     for limiter in LIMITERS {
         for (category, is_in) in [("write", in_categories), ("fast", in_categories), ("premier", in_own)] {
@@ -279,9 +280,9 @@ fn the_commands_are_in_acl_categories_where_modules_have_them() {
 
     let version_has_them = crate::tools::info::is_at_least(&mut server.connection(), (7, 2));
     assert_eq!(in_categories, version_has_them);
-    let may: String = {
+    let answer: String = {
         let () = run(&mut connection, "ACL SETUSER writer on nopass ~* +@write");
         run(&mut connection, "ACL DRYRUN writer PREMIER.FIXED key 5 1h")
     };
-    assert_eq!(may == "OK", in_categories, "{may}");
+    assert_eq!(answer == "OK", in_categories, "{answer}");
 }
