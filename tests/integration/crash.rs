@@ -1,4 +1,4 @@
-//! What was acknowledged before a crash is counted after it, where the AOF is always synced.
+//! Calls that were acknowledged before a crash count after it, if the AOF is always synced.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -18,18 +18,18 @@ use crate::tools::patience::wait_until;
 use crate::tools::random::random;
 use crate::tools::strength::at_strength;
 
-/// How many commands each client has on their way at once.
+/// How many commands each client has in flight at once.
 const CLIENTS: [usize; 4] = [1, 1, 10, 40];
 
-/// Of each kind.
+/// The number of keys of each kind.
 const KEYS: usize = 50;
 
-/// How many calls a client makes before it goes on to the next key. Keys are left alone for long, as what is written of a key
-/// later would make good for what was lost.
+/// How many calls a client makes before it moves on to the next key. A key then rests for long, as
+/// a later write to it would hide that an earlier one was lost.
 const CALLS_OF_A_KEY: usize = 240;
 
-/// What a key may have used: no less than what was acknowledged, and no more than what was sent. What was given back is the
-/// other way around.
+/// What a key may have used: no less than was acknowledged, and no more than was sent. For refunds
+/// it is the other way around.
 #[derive(Debug, Default)]
 struct Bounds {
     least: AtomicI64,
@@ -42,12 +42,12 @@ impl Bounds {
         if change < 0 { &self.least } else { &self.most }.fetch_add(change, Ordering::Relaxed);
     }
 
-    /// Counts what has happened of it for sure.
+    /// Counts a change that has happened for certain.
     fn acknowledged(&self, change: i64) {
         if change < 0 { &self.most } else { &self.least }.fetch_add(change, Ordering::Relaxed);
     }
 
-    /// Nothing is on its way any more, and the key has been looked at.
+    /// Sets both bounds to what the key has used, when nothing is in flight any more.
     fn settle(&mut self, used: i64) {
         *self = Self { least: used.into(), most: used.into() };
     }
@@ -59,14 +59,14 @@ struct Ledger {
     acknowledged: AtomicUsize,
 }
 
-/// A command, and by how much it changes which keys.
+/// A command, the keys that it changes, and by how many units.
 struct Call {
     line: String,
     changes: Vec<(String, i64)>,
 }
 
 impl Call {
-    /// By its number: of each algorithm, of two limits at once, and giving back.
+    /// Returns a call by its number: of one limiter, of two limits at once, or a refund.
     fn new(number: usize) -> Self {
         let limiter = &LIMITERS[number / 6 % 4];
         let key = number / CALLS_OF_A_KEY % KEYS;
@@ -88,18 +88,18 @@ fn alone(key: usize, limiter: &Limiter) -> String {
     format!("alone:{key}:{}", limiter.data_type)
 }
 
-/// Two keys that are never charged but together.
+/// Returns two keys that are only charged together.
 fn both_of_pair(key: usize) -> [String; 2] {
     [format!("pair:{key}:premfixed"), format!("pair:{key}:premleaky")]
 }
 
-/// The type stands behind the last colon.
+/// Returns the limiter of a key, whose type comes after the last colon.
 fn limiter_of(key: &str) -> &'static Limiter {
     LIMITERS.iter().find(|limiter| key.ends_with(limiter.data_type)).expect("a type")
 }
 
 impl Ledger {
-    /// With something used of each key, so that there is something to give back.
+    /// Charges every key, so that there is something to refund.
     fn new(server: &Server) -> Self {
         let mut connection = server.connection();
         let mut bounds = BTreeMap::new();
@@ -130,14 +130,14 @@ impl Ledger {
             }
             for call in &calls {
                 let Ok(answer) = connection.recv_response() else { return };
-                self.take_note(call, &answer);
+                self.record(call, &answer);
             }
         }
     }
 
-    fn take_note(&self, call: &Call, answer: &Value) {
+    fn record(&self, call: &Call, answer: &Value) {
         match answer {
-            // What was given back.
+            // The units of a refund.
             Value::Int(units) => assert_eq!(*units, 1, "{}", call.line),
             Value::Array(fields) => assert_eq!(fields[0], Value::Int(0), "{}: {answer:?}", call.line),
             _ => panic!("{}: {answer:?}", call.line),
@@ -153,7 +153,7 @@ impl Ledger {
         wait_until("calls are acknowledged", || self.acknowledged.load(Ordering::Relaxed) >= enough);
     }
 
-    /// Kills the server under load, when `until` returns, and starts it again.
+    /// Kills the server under load when `until` returns, and starts it again.
     fn crash(&self, server: &mut Server, random: &mut SmallRng, until: impl FnOnce(&Server, &mut SmallRng)) {
         thread::scope(|scope| {
             for at_once in CLIENTS {
@@ -161,32 +161,33 @@ impl Ledger {
                 scope.spawn(move || self.keep_calling(connection, first, at_once));
             }
             let outcome = catch_unwind(AssertUnwindSafe(|| until(server, random)));
-            // In any case, as the clients go on until then.
+            // Kill it in any case: the clients only stop then.
             server.kill();
             outcome.unwrap_or_else(|panic| resume_unwind(panic));
         });
         server.start_again();
     }
 
-    /// Every key has used what it must have.
+    /// Asserts that every key has used what it must have.
     #[track_caller]
     fn settle(&mut self, server: &Server) {
         let mut connection = server.connection();
         for (key, bounds) in &mut self.bounds {
             let used = used(&mut connection, limiter_of(key), key);
             let (least, most) = (bounds.least.load(Ordering::Relaxed), bounds.most.load(Ordering::Relaxed));
-            assert!((least..=most).contains(&used), "{key}: {used} used, of {least} acknowledged and {most} sent");
+            assert!((least..=most).contains(&used), "{key}: {used} used, {least} acknowledged, {most} sent");
             bounds.settle(used);
         }
         for [fixed, leaky] in (0..KEYS).map(both_of_pair) {
             let [fixed, leaky] = [&fixed, &leaky].map(|key| self.bounds[key].least.load(Ordering::Relaxed));
-            assert_eq!(fixed, leaky, "of a call of two limits one was forgotten");
+            assert_eq!(fixed, leaky, "a call of two limits lost one of them");
         }
     }
 }
 
+/// Twenty in a row at full strength.
 #[test]
-fn twenty_crashes_in_a_row_lose_no_acknowledged_call() {
+fn crashes_in_a_row_lose_no_acknowledged_call() {
     let crashes = at_strength(20);
     let mut random = random();
     let mut server = server_with_aof().start();
@@ -199,18 +200,18 @@ fn twenty_crashes_in_a_row_lose_no_acknowledged_call() {
     println!("{crashes} crashes, {} calls acknowledged", ledger.acknowledged.into_inner());
 }
 
-/// When a server crashes that has begun to rewrite its AOF.
+/// When a server crashes after it has begun to rewrite its AOF.
 #[derive(Clone, Copy)]
 enum Moment {
-    /// Before it is through.
+    /// During the rewrite.
     Within,
-    /// Under further load on what was rewritten.
+    /// After the rewrite, under further load.
     Afterwards,
     Whenever,
 }
 
 #[test]
-fn crashes_while_the_aof_is_rewritten_lose_no_acknowledged_call() {
+fn crashes_during_an_aof_rewrite_lose_no_acknowledged_call() {
     let mut random = random();
     for preamble in ["yes", "no"] {
         let mut server = slowly_rewriting().config("aof-use-rdb-preamble", preamble).start();
@@ -223,7 +224,7 @@ fn crashes_while_the_aof_is_rewritten_lose_no_acknowledged_call() {
                 ledger.wait_until_acknowledged(100);
                 let () = run(&mut server.connection(), "BGREWRITEAOF");
                 match moment {
-                    Moment::Within => assert!(is_rewriting(), "it was over too soon to crash within"),
+                    Moment::Within => assert!(is_rewriting(), "the rewrite ended too soon to crash during it"),
                     Moment::Afterwards => {
                         wait_until("the AOF is rewritten", || !is_rewriting());
                         ledger.wait_until_acknowledged(100);
@@ -236,7 +237,7 @@ fn crashes_while_the_aof_is_rewritten_lose_no_acknowledged_call() {
     }
 }
 
-/// Each key takes 2 ms, and all of them 600.
+/// Configures a server whose rewrite of the AOF takes 2 ms a key, 600 ms in all.
 fn slowly_rewriting() -> Builder {
     server_with_aof().config("rdb-key-save-delay", "2000")
 }

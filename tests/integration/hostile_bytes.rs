@@ -1,4 +1,4 @@
-//! Payloads and effects that somebody forged: the server refuses them, or all that it answers about them makes sense.
+//! Forged payloads and effects: the server refuses them, or all its replies about them make sense.
 
 use std::collections::BTreeMap;
 
@@ -24,15 +24,15 @@ const TRIES: usize = 20_000;
 /// How many are sent at once.
 const BATCH: usize = 200;
 
-/// The longest time that is ever told: 2⁶⁴ µs, in milliseconds.
+/// The longest time in any reply: 2⁶⁴ µs, in milliseconds.
 const LONGEST: i64 = 18_446_744_073_709_552;
 
-/// A moment in 2024, in microseconds: within the longest of durations.
+/// A moment in 2024, in microseconds: less than the longest duration ago.
 const MOMENT: u64 = 1_720_000_000_000_000;
 
 const HOUR: u64 = 3_600_000_000;
 
-/// States of all shapes, with the letters of their types.
+/// Returns states of all shapes, with the letters of their types.
 fn states() -> Vec<(u8, Vec<u8>)> {
     let mut states = vec![
         (b'F', fixed_state(MOMENT, 3)),
@@ -47,7 +47,7 @@ fn states() -> Vec<(u8, Vec<u8>)> {
         states.push((letter, bucket_state(LAST_MOMENT, false, (1 << 24) - 1)));
         states.push((letter, bucket_state(MOMENT, true, MOST_UNITS)));
     }
-    // By the shortest of durations these count too.
+    // These count even for short durations.
     let now = now_micros();
     states.push((b'F', fixed_state(now, 4)));
     states.push((b'S', [entry(now - HOUR / 2, 63), entry(now, 1)].concat()));
@@ -56,7 +56,7 @@ fn states() -> Vec<(u8, Vec<u8>)> {
 }
 
 #[test]
-fn whatever_payload_is_restored_all_answers_make_sense() {
+fn replies_about_any_restored_payload_make_sense() {
     let mut attack = Attack::new();
     let connection = &mut attack.connection;
     let mut originals = Vec::new();
@@ -74,7 +74,7 @@ fn whatever_payload_is_restored_all_answers_make_sense() {
     // Never, in a minute, in ten years, in 500,000 years.
     let ttls = [0_i64, 60_000, 315_360_000_000, 16_000_000_000_000_000];
     attack.run(|random, key| {
-        // The type is left as it is: what other types make of a payload is not ours.
+        // The type byte stays as it is: how other types read a payload is not our concern.
         let mut payload = forged(random, &originals, HEAD_LEN);
         payload.extend_from_slice(&footer);
         set_checksum(&mut payload);
@@ -83,7 +83,7 @@ fn whatever_payload_is_restored_all_answers_make_sense() {
 }
 
 #[test]
-fn whatever_effect_is_applied_all_answers_make_sense() {
+fn replies_about_any_applied_effect_make_sense() {
     let expiries = [-1, 2_000_000_000_000, 18_446_744_073_709_551];
     let originals: Vec<Vec<u8>> = states()
         .iter()
@@ -103,7 +103,7 @@ fn any<'of, T>(random: &mut SmallRng, of: &'of [T]) -> &'of T {
     &of[random.random_range(0..of.len())]
 }
 
-/// One of the originals after some changes behind its first bytes, which are `kept`.
+/// Returns one of the originals with some changes after its first `kept` bytes.
 fn forged(random: &mut SmallRng, originals: &[Vec<u8>], kept: usize) -> Vec<u8> {
     let mut bytes = any(random, originals).clone();
     for _ in 0..random.random_range(1..=2) {
@@ -127,7 +127,7 @@ fn forged(random: &mut SmallRng, originals: &[Vec<u8>], kept: usize) -> Vec<u8> 
                 let len = any(random, &[1, 2, 4, 8]).min(&(bytes.len() - at)).to_owned();
                 bytes[at..at + len].copy_from_slice(&number[..len]);
             }
-            // Most often, as the smallest changes are those that are taken.
+            // Most often, as the server accepts the smallest changes most.
             _ if at < bytes.len() => bytes[at] ^= 1 << random.random_range(0..8),
             _ => {}
         }
@@ -135,7 +135,7 @@ fn forged(random: &mut SmallRng, originals: &[Vec<u8>], kept: usize) -> Vec<u8> 
     bytes
 }
 
-/// Numbers at the ends of what parts of a state may be, or beyond.
+/// Numbers at the bounds of the parts of a state, or beyond them.
 const INTERESTING: [u64; 12] = [
     0,
     1,
@@ -151,22 +151,22 @@ const INTERESTING: [u64; 12] = [
     ((1 << 24) - 1) << 10,
 ];
 
-/// Sends forgeries to a server, and looks at what becomes of them.
+/// Sends forgeries to a server, and checks what becomes of them.
 struct Attack {
     server: Server,
     connection: Connection,
     random: SmallRng,
     refused: usize,
-    /// How many were taken, by what type they are then.
-    taken: BTreeMap<String, usize>,
+    /// How many were accepted, by the type of the key that they made.
+    accepted: BTreeMap<String, usize>,
 }
 
 impl Attack {
     fn new() -> Self {
-        // Effects are made of what comes of forgeries too.
+        // With an AOF, calls on the forged keys make effects too.
         let server = server_with_aof().config("appendfsync", "no").start();
         let connection = server.connection();
-        Self { server, connection, random: random(), refused: 0, taken: BTreeMap::new() }
+        Self { server, connection, random: random(), refused: 0, accepted: BTreeMap::new() }
     }
 
     /// Tries forgeries, each on the key that it is made for.
@@ -185,14 +185,14 @@ impl Attack {
                 let limiter = LIMITERS.iter().find(|limiter| limiter.data_type == data_type);
                 match (verdict, limiter) {
                     (Ok(Value::Okay), Some(limiter)) => {
-                        *self.taken.entry(data_type).or_default() += 1;
+                        *self.accepted.entry(data_type).or_default() += 1;
                         inspections.push(Inspection::new(&mut self.random, key, limiter, forgery));
                     }
                     // It expired long ago.
                     (Ok(Value::Okay), None) => assert_eq!(data_type, "none"),
                     (Ok(other), _) => panic!("{other:?}"),
                     (Err(_), _) => {
-                        assert_eq!(data_type, "none", "what is refused leaves nothing");
+                        assert_eq!(data_type, "none", "a refused forgery left a key");
                         self.refused += 1;
                     }
                 }
@@ -203,22 +203,26 @@ impl Attack {
                 inspection.check(answers.by_ref().take(commands.len()));
             }
         }
-        println!("{} refused, taken: {:?}", self.refused, self.taken);
+        println!("{} refused, accepted: {:?}", self.refused, self.accepted);
         for Limiter { data_type, .. } in LIMITERS {
-            assert!(self.taken.get(data_type) > Some(&(tries / 100)), "few {data_type} are taken: {:?}", self.taken);
+            assert!(
+                self.accepted.get(data_type) > Some(&(tries / 100)),
+                "too few {data_type} were accepted: {:?}",
+                self.accepted
+            );
         }
-        assert!(self.refused > tries / 10, "few are refused: {}", self.refused);
+        assert!(self.refused > tries / 10, "too few were refused: {}", self.refused);
         self.assert_aof_is_right();
         assert!(!self.server.log().contains("internal error"), "there was a panic:\n{}", self.server.log());
     }
 
-    /// What came of the last forgeries stands in the AOF, to the bit.
+    /// Asserts that the AOF restores the keys of the last forgeries exactly.
     fn assert_aof_is_right(&mut self) {
         let [seconds, _]: [i64; 2] = run(&mut self.connection, "TIME");
         let in_an_hour = (seconds + 3_600) * 1_000;
         let mut before = snapshot(&self.server);
         before.retain(|_, content| content.expires_at == -1 || content.expires_at > in_an_hour);
-        assert!(before.len() > BATCH / 10, "few keys last: {}", before.len());
+        assert!(before.len() > BATCH / 10, "too few keys last: {}", before.len());
         self.server.restart();
         let after = snapshot(&self.server);
         for (key, content) in &before {
@@ -226,7 +230,7 @@ impl Attack {
         }
     }
 
-    /// What the server answers to each.
+    /// Returns the reply of the server to each command.
     #[track_caller]
     fn answers(&mut self, commands: &[Cmd]) -> Vec<RedisResult<Value>> {
         let mut pipeline = redis::pipe();
@@ -235,22 +239,22 @@ impl Attack {
             pipeline.add_command(command.clone());
         }
         let answers = pipeline.query(&mut self.connection);
-        answers.unwrap_or_else(|error| panic!("the server ends: {error}\n{}", self.server.log()))
+        answers.unwrap_or_else(|error| panic!("the server stopped: {error}\n{}", self.server.log()))
     }
 }
 
-/// What is asked about a key that was taken.
+/// The commands that inspect a key that a forgery made.
 struct Inspection {
     key: String,
     limiter: &'static Limiter,
     first: Arguments,
     second: Arguments,
     units: i64,
-    /// What made the key.
+    /// The forgery that made the key.
     forgery: Cmd,
 }
 
-/// Of a call.
+/// The arguments of a call.
 #[derive(Clone, Copy)]
 struct Arguments {
     text: &'static str,
@@ -278,7 +282,7 @@ impl Arguments {
         Self { text, duration, bucket_options: any::<&str>(random, &BUCKET_OPTIONS) }
     }
 
-    /// PREMIER.PEEK, then the call itself.
+    /// Returns PREMIER.PEEK, then the call itself.
     fn commands(self, limiter: &Limiter, key: &str) -> [Cmd; 2] {
         let options = if limiter.has_bucket { self.bucket_options } else { "" };
         let arguments = format!("{}{options}", self.text);

@@ -2,8 +2,8 @@
 
 use std::env;
 
-/// Returns how many attempts a test makes that makes `full` of them at full strength: all of them,
-/// or a tenth if `PREMIER_TEST_STRENGTH` is `tenth`.
+/// Returns how many attempts a test makes: `full`, or a tenth of it if `PREMIER_TEST_STRENGTH` is
+/// `tenth`.
 ///
 /// `scripts/test-matrix` runs one server at full strength and the others at a tenth.
 pub(crate) fn at_strength(full: usize) -> usize {
