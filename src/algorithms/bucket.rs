@@ -1,26 +1,29 @@
-//! What [`Token`](crate::Token) and [`Leaky`](crate::Leaky) share: a level that falls by `quota` units per `duration`.
+//! The state that [`Token`](crate::Token) and [`Leaky`](crate::Leaky) share: a level that falls by
+//! `quota` units per `duration`.
 //!
-//! The level is kept as it was at the last admitted call: whole units, and how far the first of them has drained. With the
-//! same duration that is a multiple of 1/duration of a unit, so it is exact, and a bucket that is never empty does not drift. What
-//! happened before that call is settled at the rate of then: another rate counts from there on.
+//! The level is stored as of the last admitted call: whole units, and the part of the first unit
+//! that has drained. With an unchanged duration that part is a multiple of 1/duration, so it is
+//! exact, and a bucket that is never empty does not drift. Each admitted call settles the time
+//! before it at its own rate; another rate applies only from that call on.
 
 use core::num::NonZeroU64;
 
 use crate::state::{MAX_USED, decode_pair, encode_pair};
 use crate::{BucketLimit, Cost, LimitDuration, Now, Quota, Refund, Span, State, Timestamp, Units};
 
-/// The units in a bucket at a moment. 128 bits, encoded little-endian, from the highest:
+/// The units in a bucket at one moment, in 128 bits. Encoded little-endian; from the highest bits:
 ///
-/// | bits | what |
+/// | bits | field |
 /// | --- | --- |
-/// | 54 | the moment, in microseconds |
-/// | 1 | 1 when there are many units |
-/// | 24, or 41 if many | units; one that has drained in part counts whole |
-/// | 49, or 32 if many | how much of the first unit has drained: a binary fraction |
+/// | 54 | the moment, in microseconds since the Unix epoch |
+/// | 1 | 1 if there are many units: 2²⁴ or more |
+/// | 24, or 41 if many | units; a partly drained one counts as a whole |
+/// | 49, or 32 if many | the drained part of the first unit, a binary fraction |
 ///
-/// 49 bits tell the multiples of 1/duration of a unit apart, whatever the duration, and 32 bits do up to a duration of 71 minutes.
-/// Only beyond that the fraction is rounded down at each admitted call, by less than 2⁻³² + 1/duration of
-/// a unit. Where another duration comes with a call, the fraction is as exact as its bits.
+/// A fraction of 49 bits distinguishes the multiples of 1/duration for any duration in bounds, and
+/// one of 32 bits for durations of up to 71 minutes. With 32 bits and a longer duration, the
+/// fraction is rounded down at each admitted call, by less than 2⁻³² + 1/duration of a unit. If the
+/// duration changes, the fraction is as exact as its bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BucketState([u64; 2]);
 
@@ -29,10 +32,10 @@ const MANY: u128 = 1 << LEVEL_BITS;
 const FRACTION_BITS: u32 = 49;
 const FRACTION_BITS_IF_MANY: u32 = 32;
 
-/// From how many units on they are many.
+/// The number of units from which on a state is marked as having many.
 const MANY_UNITS: u64 = 1 << (LEVEL_BITS - FRACTION_BITS);
 
-/// The bits of a [`BucketState`], taken apart.
+/// The unpacked fields of a [`BucketState`].
 #[derive(Debug, Clone, Copy)]
 struct Parts {
     at: Timestamp,
@@ -41,14 +44,15 @@ struct Parts {
     fraction_bits: u32,
 }
 
-/// Of the binary fraction of [`Parts::level`]: as many bits as leave room to multiply it by a time.
+/// The bits of the binary fraction of [`Parts::level`]: as many as leave room to multiply a level
+/// by a time.
 const LEVEL_FRACTION_BITS: u32 = 16;
 
-/// So many microseconds or more are too many to say how fast a bucket drains that takes them.
+/// The time in microseconds from which on it is too long to derive the rate of a bucket from it.
 const ENDLESS: u128 = 1 << 63;
 
 impl Parts {
-    /// Units, with what has drained of the first taken off, rounded up.
+    /// Returns the level in units of 2⁻¹⁶, less the drained part of the first unit, rounded up.
     fn level(self) -> u128 {
         let level = (u128::from(self.used) << self.fraction_bits) - u128::from(self.fraction);
         level.div_ceil(1 << (self.fraction_bits - LEVEL_FRACTION_BITS))
@@ -75,7 +79,8 @@ impl BucketState {
         }
     }
 
-    /// That of a bucket that will be empty after `rest`, if it has no more than [`MAX_USED`] in it.
+    /// Returns the state of a bucket that will be empty after `rest`, or of one that holds
+    /// [`MAX_USED`] units if that is less. If the quota is 0, it is the state of a fresh key.
     #[must_use]
     pub fn empty_after(rest: Span, now: Now, limit: &BucketLimit) -> Self {
         match Rate::new(limit.quota, limit.duration) {
@@ -93,7 +98,8 @@ impl BucketState {
     }
 }
 
-/// How fast a bucket drains: a unit takes `duration` ticks, of which a microsecond has `quota`.
+/// The rate at which a bucket drains, counted in ticks: a microsecond has `quota` ticks, and a unit
+/// takes as many ticks as the duration has microseconds.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rate {
     quota: NonZeroU64,
@@ -101,20 +107,20 @@ pub(crate) struct Rate {
 }
 
 impl Rate {
-    /// `None` when nothing drains, as the quota is 0.
+    /// Returns `None` if the quota is 0, as nothing drains then.
     pub(crate) fn new(quota: Quota, duration: LimitDuration) -> Option<Self> {
         Some(Self { quota: NonZeroU64::new(quota.get())?, duration: NonZeroU64::new(duration.get().as_micros())? })
     }
 }
 
-/// A bucket at the moment of a decision.
+/// A bucket at the time of a decision.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Level {
     rate: Rate,
     at: Timestamp,
-    /// Units in the bucket; one that has drained in part counts whole.
+    /// Units in the bucket; a partly drained one counts as a whole.
     used: u64,
-    /// For how many ticks the first of them has drained; it is not through yet.
+    /// The ticks for which the first unit has drained; fewer than a unit takes.
     drained: u64,
 }
 
@@ -130,12 +136,13 @@ impl Level {
         let (units, drained) = divide(elapsed + u128::from(before), duration);
         match u64::try_from(units) {
             Ok(units) if units < used => Self { rate, at, used: used - units, drained },
-            // As good as new.
+            // The bucket is empty.
             _ => Self { rate, at, used: 0, drained: 0 },
         }
     }
 
-    /// The level that is nothing after `rest`, or the highest there is, as a state can keep it.
+    /// Returns the level that reaches 0 after `rest`, at most [`MAX_USED`], as a state can store
+    /// it.
     fn empty_after(rest: Span, now: Now, rate: Rate) -> Self {
         let ticks = u128::from(rest.as_micros()) * u128::from(rate.quota.get());
         let (units, part) = divide(ticks, rate.duration);
@@ -144,17 +151,17 @@ impl Level {
         Self { rate, at: now.at(), used, drained }.storable()
     }
 
-    /// The level with this cost on top.
+    /// Returns the level raised by this cost.
     pub(crate) fn raised(self, cost: Cost) -> Self {
         Self { used: MAX_USED.min(self.used + cost.get()), ..self }
     }
 
-    /// The level with this cost on top, as a state can keep it.
+    /// Returns the level raised by this cost, as a state can store it.
     pub(crate) fn plus(self, cost: Cost) -> Self {
         self.raised(cost).storable()
     }
 
-    /// What a state can tell of it: no more may have drained.
+    /// Returns the level as a state can store it: the drained part is rounded down.
     fn storable(self) -> Self {
         let duration = self.rate.duration.get();
         let is_exact = self.used < MANY_UNITS || duration <= 1 << FRACTION_BITS_IF_MANY;
@@ -167,12 +174,12 @@ impl Level {
         Self { drained, ..self }
     }
 
-    /// Units in the bucket; one that has drained in part counts whole.
+    /// Returns the units in the bucket; a partly drained one counts as a whole.
     pub(crate) fn used(self) -> u64 {
         self.used
     }
 
-    /// How long until no more than `units` are in the bucket, rounded up.
+    /// Returns the time until at most `units` are in the bucket, rounded up.
     pub(crate) fn time_until(self, units: u64) -> Span {
         let Rate { quota, duration } = self.rate;
         if self.used <= units {
@@ -185,26 +192,27 @@ impl Level {
 
     pub(crate) fn state(self) -> BucketState {
         let fraction_bits = if self.used < MANY_UNITS { FRACTION_BITS } else { FRACTION_BITS_IF_MANY };
-        // Rounded up, as `ticks` rounds down: that gives back the very tick.
+        // Rounded up, as `ticks` rounds down: reading it yields exactly the same tick.
         let (fraction, rest) = divide(u128::from(self.drained) << fraction_bits, self.rate.duration);
         let fraction = narrow(fraction) + u64::from(rest > 0);
         BucketState::pack(Parts { at: self.at, used: self.used, fraction, fraction_bits })
     }
 }
 
-/// How many ticks of a duration this fraction of it is, rounded down.
-#[expect(clippy::cast_possible_truncation, reason = "it is less than the duration")]
+/// Returns how many ticks of a duration this fraction of it is, rounded down.
+#[expect(clippy::cast_possible_truncation, reason = "the result is less than the duration")]
 fn ticks(fraction: u128, fraction_bits: u32, duration: u64) -> u64 {
     ((fraction * u128::from(duration)) >> fraction_bits) as u64
 }
 
-/// What is known to fit.
-#[expect(clippy::cast_possible_truncation, reason = "it is no more than something of 64 bits")]
+/// Converts a number that is known to fit into 64 bits.
+#[expect(clippy::cast_possible_truncation, reason = "the number fits into 64 bits")]
 fn narrow(number: u128) -> u64 {
     number as u64
 }
 
-/// The quotient and the remainder. Dividing 128 bits costs many times what dividing 64 bits does, and is seldom needed.
+/// Returns the quotient and the remainder. A 128-bit division costs many times as much as a 64-bit
+/// one, and is seldom needed.
 #[expect(clippy::cast_possible_truncation, reason = "a remainder is less than the divisor")]
 fn divide(dividend: u128, divisor: NonZeroU64) -> (u128, u64) {
     if let Ok(dividend) = u64::try_from(dividend) {
@@ -227,13 +235,14 @@ impl State for BucketState {
     fn refund(&mut self, now: Now, reset: Span, units: Units) -> Refund {
         let parts = self.parts();
         let elapsed = u128::from(now.at().since(now.date(parts.at)).as_micros());
-        // From the last admitted call until all has drained.
+        // The time from the last admitted call until the bucket is empty.
         let total = elapsed + u128::from(reset.as_micros());
         let level = parts.level();
         let undrained = if total < ENDLESS {
             (level * u128::from(reset.as_micros())).div_ceil(total.max(1))
         } else {
-            // Spans are cut, so this may be longer still. It is taken not to have drained at all.
+            // Spans are cut to their maximum, so this may be longer still. Nothing counts as
+            // drained.
             level
         };
         let used = undrained.div_ceil(1 << LEVEL_FRACTION_BITS);

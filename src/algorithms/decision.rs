@@ -1,46 +1,46 @@
 use crate::Span;
 
-/// What an algorithm answers to a call.
+/// The decision of an algorithm on a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decision<Change> {
     /// Whether the call is admitted.
     pub outcome: Outcome<Change>,
-    /// Units that a fresh key admits at once.
+    /// The units that a fresh key admits at once.
     pub limit: u64,
-    /// Units that could still be admitted right now, after this call.
+    /// The units that could still be admitted right now, after this call.
     pub remaining: u64,
-    /// How long until the key is as good as new.
+    /// The time until the key is fully reset.
     pub reset: Span,
 }
 
 /// Whether a call is admitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome<Change> {
-    /// It is.
+    /// The call is admitted.
     Admitted {
-        /// How long to wait before going ahead.
+        /// How long the caller waits before going ahead.
         wait: Span,
-        /// What it makes of the state.
+        /// The change to the key's state.
         change: Change,
     },
-    /// It is not, and changes nothing.
+    /// The call is limited, and changes nothing.
     Limited {
         /// When the same call would be admitted if nobody else called.
         retry: Retry,
     },
 }
 
-/// When a limited call would be admitted. Never is later than any time.
+/// The retry-after of a limited call. `Never` is greater than any time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Retry {
-    /// After this long.
+    /// The call is admitted after this time.
     After(Span),
-    /// Never: it costs more than the limit.
+    /// The call is never admitted: it costs more than the limit.
     Never,
 }
 
 impl<Change> Decision<Change> {
-    /// The answer to every call when the quota is 0.
+    /// Returns the decision on every call when the quota is 0.
     pub(crate) const fn blocked() -> Self {
         Self { outcome: Outcome::Limited { retry: Retry::Never }, limit: 0, remaining: 0, reset: Span::ZERO }
     }

@@ -3,33 +3,36 @@ use crate::{
     Algorithm, Cost, Decision, FixedLimit, Now, Outcome, Refund, Retry, Span, State, Timestamp, Units, WindowStart,
 };
 
-/// Fixed window: the first admitted call opens a window, and at most `quota` units are admitted in it. An aligned window begins
-/// at the latest multiple of its duration before that call.
+/// Fixed window: the first admitted call opens a window of `duration`, in which at most `quota`
+/// units are admitted. When the window ends, the whole quota is available again. An aligned window
+/// begins not at the call that opens it, but at the multiple of its duration since the Unix epoch
+/// just before.
 ///
-/// A window that is open when the limit changes stays open, from where it began to where the new duration ends it.
+/// If the limit changes while a window is open, the window keeps its beginning and what was used in
+/// it, and ends when the new duration has passed since that beginning.
 ///
-/// Two windows in a row may admit twice the quota within a moment, around the end of the first: where that matters take
-/// [`Sliding`](crate::Sliding).
+/// Around the edge between two windows, up to twice the quota may be admitted within a moment.
+/// Where that matters, use [`Sliding`](crate::Sliding).
 #[derive(Debug, Clone, Copy)]
 pub struct Fixed;
 
-/// When the window opened, and what was used in it.
+/// When the window opened, and the units used in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct FixedState {
     opened: Timestamp,
     used: u64,
 }
 
-/// The window at the moment of a decision.
+/// The window at the time of a decision.
 #[derive(Debug, Clone, Copy)]
 struct Current {
     window: FixedState,
-    /// How long until it ends.
+    /// The time until the window ends.
     rest: Span,
 }
 
 impl Current {
-    /// The window that is open, or a new one in which nothing was used.
+    /// Returns the open window, or a new one in which nothing is used.
     fn new(state: &FixedState, now: Now, limit: &FixedLimit) -> Self {
         let duration = limit.duration.get();
         let opened = now.date(state.opened);

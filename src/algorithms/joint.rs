@@ -1,26 +1,27 @@
 use crate::{Decision, Outcome, Span};
 
-/// What several limits answer to one call that is charged to all of them or to none.
+/// The joint decision of several limits on one call, which is charged to all of them or to none.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Joint {
-    /// The answer of the binding limit, with the longest wait of all.
+    /// The decision of the binding limit, with the longest wait of all limits.
     pub decision: Decision<()>,
-    /// Which limit that is. Of several the first one.
+    /// The index of the binding limit. Ties go to the first limit.
     pub binding: usize,
 }
 
 impl Joint {
-    /// The answer to a call, from what each limit would answer it alone; `None` if there is no limit.
+    /// Returns the joint decision, from what each limit decides alone; `None` if there is no limit.
     ///
-    /// The call is admitted if each limit admits it; the binding limit is then the one that leaves the least, and the call waits
-    /// until it is its turn by all. Otherwise it is the one that limits for longest.
+    /// The call is admitted if every limit admits it. The binding limit is then the one that leaves
+    /// the fewest units, and the call waits for the longest of all waits. Otherwise the binding
+    /// limit is the one with the longest retry-after.
     #[must_use]
     pub fn new(alone: &[Decision<()>]) -> Option<Self> {
         let limiting = alone.iter().enumerate().filter_map(|(index, decision)| match decision.outcome {
             Outcome::Limited { retry } => Some((index, retry)),
             Outcome::Admitted { .. } => None,
         });
-        // Of several that are the greatest the last one is found, so from the end.
+        // `max_by_key` returns the last of several maxima, so search from the end.
         if let Some((binding, _)) = limiting.rev().max_by_key(|(_, retry)| *retry) {
             return Some(Self { decision: alone[binding].clone(), binding });
         }
@@ -32,7 +33,7 @@ impl Joint {
 }
 
 impl<Change> Decision<Change> {
-    /// The answer alone, without what it changes.
+    /// Returns the decision without its change of state.
     #[must_use]
     pub fn answer(&self) -> Decision<()> {
         let outcome = match self.outcome {
@@ -42,7 +43,7 @@ impl<Change> Decision<Change> {
         Decision { outcome, limit: self.limit, remaining: self.remaining, reset: self.reset }
     }
 
-    /// How long an admitted call has to wait before it goes ahead.
+    /// Returns how long an admitted call waits before it goes ahead.
     fn wait(&self) -> Option<Span> {
         match self.outcome {
             Outcome::Admitted { wait, .. } => Some(wait),

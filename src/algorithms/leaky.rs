@@ -1,12 +1,14 @@
 use crate::bucket::{Level, Rate};
 use crate::{Algorithm, BucketLimit, BucketState, Cost, Decision, MaxWait, Now, Outcome, Retry, Span};
 
-/// Leaky bucket as a queue: admitted calls leave it one unit every `duration / quota`. It holds `capacity` units, the one being
-/// served included. A call is admitted when its cost fits; it then waits until those before it have left.
+/// Leaky bucket, as a queue: admitted units leave it one at a time, one every `duration / quota`.
+/// It holds `capacity` units, including the one being served. A call is admitted if its cost fits;
+/// it then waits until all units before it have left.
 ///
 /// With a `max_wait`, a call whose turn would come later than that is limited and takes no place.
 ///
-/// Over any time t at most `capacity + t · quota / duration` units are admitted, and they go ahead at `quota` per `duration`.
+/// Over any time t, at most `capacity + t · quota / duration` units are admitted, and they go ahead
+/// at `quota` per `duration`.
 #[derive(Debug, Clone, Copy)]
 pub struct Leaky;
 
@@ -57,7 +59,8 @@ fn admitted(after: Level, limit: &BucketLimit, turn: Span) -> Decision<BucketSta
     }
 }
 
-/// Whoever calls next waits until the queue is empty.
+/// Returns the units that still fit: none if the next call, which waits until the queue is empty,
+/// would wait longer than it is willing to.
 #[inline]
 fn remaining(queue: Level, next_turn: Span, limit: &BucketLimit) -> u64 {
     if next_turn <= max_wait(limit) { limit.limit().saturating_sub(queue.used()) } else { 0 }

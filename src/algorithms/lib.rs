@@ -1,11 +1,15 @@
-//! The rate-limiting algorithms of premier: pure functions over integers, without a server, I/O or floats.
+//! The rate-limiting algorithms of premier: pure functions over integers, without a server, I/O or
+//! floating point.
 //!
-//! Each algorithm is a function of (state, now, limit, cost) in a file of its own, which begins with its promise: [`Fixed`],
-//! [`Sliding`], [`Token`] and [`Leaky`]. It returns a [`Decision`]. The decision of an admitted call carries its change of state;
-//! a limited call changes nothing. [`Algorithm::force`] charges a call whatever is left, and [`State::refund`] returns units.
+//! Each algorithm is a function of (state, now, limit, cost) and has a file of its own, which
+//! begins with its promise: [`Fixed`], [`Sliding`], [`Token`] and [`Leaky`]. It returns a
+//! [`Decision`]. The decision on an admitted call carries the change of state; a limited call
+//! changes nothing. [`Algorithm::force`] charges a call even if too little is left, and
+//! [`State::refund`] returns units.
 //!
-//! What a command needs around a decision is here too: the [`Arguments`] of a call with their bounds and error texts, a
-//! [`Clock`] that never steps back, and, with the feature `sketch`, the keys that are limited most.
+//! The crate also has what a command needs besides a decision: the [`Arguments`] of a call with
+//! their bounds and error texts, a [`Clock`] that never steps back, and, with the feature `sketch`,
+//! the keys that are limited most often.
 //!
 //! ```
 //! use premier_algorithms::{
@@ -26,8 +30,9 @@
 //! # Ok::<(), premier_algorithms::InvalidArgument>(())
 //! ```
 //!
-//! State says what was *used*, never when an old limit would have ended it: the limit comes with each call and may change
-//! at each. Amounts of units stay below 2⁴¹ and times below 2⁵⁴ µs (the year 2540), so that no arithmetic here overflows.
+//! A state records what was *used*, never when an old limit would have been reset: the limit comes
+//! with each call and may change at any call. Numbers of units stay below 2⁴¹ and times below 2⁵⁴
+//! µs (the year 2540), so no arithmetic in this crate overflows.
 
 #![no_std]
 #![forbid(unsafe_code)]

@@ -1,29 +1,30 @@
-//! What a call may be limited to, by each algorithm.
+//! The limits of the four algorithms.
 
 use crate::{Capacity, LimitDuration, MaxWait, Quota};
 
-/// The limit of [`Fixed`](crate::Fixed): `quota` units in a window of this `duration`.
+/// The limit of [`Fixed`](crate::Fixed): `quota` units in each window of `duration`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FixedLimit {
     /// Units admitted in a window.
     pub quota: Quota,
     /// How long a window is.
     pub duration: LimitDuration,
-    /// When a window begins.
+    /// Where a window begins.
     pub start: WindowStart,
 }
 
-/// When a fixed window begins.
+/// Where a fixed window begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum WindowStart {
     /// At the first admitted call.
     #[default]
     FirstCall,
-    /// At a multiple of its duration since the Unix epoch: a day at midnight UTC, an hour at the full hour.
+    /// At a multiple of its duration since the Unix epoch: a window of a day begins at midnight
+    /// UTC, a window of an hour at the full hour.
     Aligned,
 }
 
-/// The limit of [`Sliding`](crate::Sliding): `quota` units in a window of this `duration`.
+/// The limit of [`Sliding`](crate::Sliding): `quota` units in any span of `duration`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct SlidingLimit {
     /// Units admitted in a window.
@@ -32,21 +33,23 @@ pub struct SlidingLimit {
     pub duration: LimitDuration,
 }
 
-/// The limit of [`Token`](crate::Token) and [`Leaky`](crate::Leaky): `quota` units per `duration`, through a bucket.
+/// The limit of [`Token`](crate::Token) and [`Leaky`](crate::Leaky): `quota` units per `duration`,
+/// through a bucket of `capacity` units.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct BucketLimit {
-    /// Units refilled or drained per `duration`.
+    /// Units that are refilled or drained per `duration`.
     pub quota: Quota,
-    /// The time that `quota` units take.
+    /// The time in which `quota` units are refilled or drained.
     pub duration: LimitDuration,
-    /// Units the bucket holds; `None` means as many as the quota.
+    /// Units that the bucket holds; `None` means `quota`.
     pub capacity: Option<Capacity>,
-    /// How long the caller is ready to wait; `None` is each algorithm's own default.
+    /// How long the caller is willing to wait. `None` is the default of the algorithm:
+    /// [`Token`](crate::Token) then lends nothing, and [`Leaky`](crate::Leaky) accepts any wait.
     pub max_wait: Option<MaxWait>,
 }
 
 impl BucketLimit {
-    /// Units that a fresh key admits at once: the capacity, or 0 when the quota is 0.
+    /// Returns the units that a fresh key admits at once: the capacity, or 0 if the quota is 0.
     #[must_use]
     pub fn limit(&self) -> u64 {
         match self.capacity {

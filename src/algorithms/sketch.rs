@@ -1,8 +1,9 @@
-//! The most frequent keys of recent minutes, out of any number of keys, in little memory.
+//! Finds the most frequent keys of recent minutes, out of any number of keys, in bounded memory.
 //!
-//! The counters form sets. A key without a counter may take over another one of its set, by the d-way randomized admission
-//! policy of Ben Basat et al., "Randomized Admission Policy for Efficient Top-k and Frequency Estimation" (INFOCOM 2017).
-//! Unlike there, all counts halve at each [half-life](HALF_LIFE), so that old counts fade.
+//! The counters form sets. A key without a counter may take over a counter of its set, by the d-way
+//! randomized admission policy of Ben Basat et al., "Randomized Admission Policy for Efficient
+//! Top-k and Frequency Estimation" (INFOCOM 2017). Unlike there, all counts are halved at each
+//! [half-life](HALF_LIFE), so that old counts fade.
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -23,21 +24,21 @@ const COUNTERS_PER_SET: usize = 16;
 /// The time after which all counts are halved.
 pub const HALF_LIFE: Span = Span::from_secs(5 * 60);
 
-/// In bytes. Longer keys are not counted, which bounds the memory.
+/// The length of the longest key that is counted, in bytes. This bounds the memory.
 const MAX_KEY_LEN: usize = 1_024;
 
-/// Counts keys: exactly while there are few, approximately among many.
+/// Counts keys: exactly as long as they are few, approximately when they are many.
 #[derive(Debug)]
 pub struct Sketch {
     counters: Vec<Counter>,
     /// When the counts were last halved, or when the first key was counted.
     halved_at: Option<Timestamp>,
-    /// Seeded at random. Two keys are the same if their 64-bit hashes are.
+    /// The hasher, seeded at random. Two keys are the same if their 64-bit hashes are.
     hasher: RandomState,
     random: SmallRng,
 }
 
-/// A counter with a count of 0 is free.
+/// The counter of one key. It is free if its count is 0.
 #[derive(Debug, Default)]
 struct Counter {
     hash: u64,
@@ -45,7 +46,7 @@ struct Counter {
     count: u32,
 }
 
-/// The counters of the set that a hash belongs to.
+/// Returns the counters of the set that a hash belongs to.
 #[expect(clippy::cast_possible_truncation, reason = "there are few sets")]
 fn set_of(hash: u64) -> Range<usize> {
     let first = (hash % SETS as u64) as usize * COUNTERS_PER_SET;
@@ -78,8 +79,9 @@ impl Sketch {
         }
     }
 
-    /// Lets a key take over the counter with the lowest count of its set, with a probability of `times` to the sum of both
-    /// counts: a flood of keys that are seen once does not displace a frequent one.
+    /// Lets a key take over the counter with the lowest count in its set, with a probability of
+    /// `times` divided by the sum of both counts. A flood of keys that each appear only once thus
+    /// does not displace a frequent one.
     #[inline(never)]
     fn admit(&mut self, key: &[u8], hash: u64, times: u32) {
         let least = self.counters[set_of(hash)].iter_mut().min_by_key(|counter| counter.count);

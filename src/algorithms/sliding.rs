@@ -5,33 +5,37 @@ use core::ops::Range;
 use crate::state::{MAX_USED, decode_pair};
 use crate::{Algorithm, Cost, Decision, Now, Outcome, Refund, Retry, SlidingLimit, Span, State, Timestamp, Units};
 
-/// Sliding window: at most `quota` units in *any* span of the window's duration, whatever the pattern.
+/// Sliding window: at most `quota` units in *any* span of `duration`, whatever the pattern of
+/// calls.
 ///
-/// A log of what was admitted when. Up to a quota of 64 it is exact. Above that, units admitted within a 64th of the duration
-/// are kept as one entry that counts from the latest of them: a unit may count for up to `duration / 64` longer than it should,
-/// never shorter, and the log has no more than 66 entries, however large the quota.
+/// The state is a log of how many units were admitted when. Up to a quota of 64 it is exact. Above
+/// that its memory is bounded: units admitted within `duration / 64` share one entry, which counts
+/// from the latest of them. A unit may thus count for up to `duration / 64` longer than it should,
+/// never shorter, and the log has at most 66 entries, however large the quota.
 ///
-/// Where the duration changes from call to call, the entries may have to be wider than that to be so few, up to twice.
+/// If the duration changes from call to call, entries may have to be up to twice as wide, measured
+/// by the longest duration, to stay within 66.
 #[derive(Debug, Clone, Copy)]
 pub struct Sliding;
 
-/// What was admitted when, the oldest first.
+/// The log of admitted units, oldest first.
 ///
-/// A boxed slice is 16 bytes, as much as the state of any other algorithm, and has no room to
-/// spare.
+/// A boxed slice takes 16 bytes, like the state of every other algorithm, and has no spare
+/// capacity.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Log(Box<[PackedEntry]>);
 
-/// An entry as it is encoded, so that encoding a log is one copy. Little-endian, from the highest bits: 54 for the latest
-/// moment, 33 for how long before that the first was, 41 for the units.
+/// An entry as it is encoded, so that encoding a log is a single copy. Little-endian; from the
+/// highest bits: 54 for the time of the latest unit in microseconds since the Unix epoch, 33 for
+/// the width (how long before that the first unit was admitted), 41 for the number of units.
 pub type PackedEntry = [u8; 16];
 
 /// Units that were admitted at about the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Entry {
-    /// When the first of the units was admitted, or a little before.
+    /// When the first unit was admitted, or slightly earlier.
     first: Timestamp,
-    /// When the latest was.
+    /// When the latest unit was admitted.
     latest: Timestamp,
     units: u64,
 }
@@ -48,11 +52,11 @@ pub struct Admission {
 /// The largest quota that is counted exactly.
 const MAX_EXACT_QUOTA: u64 = 64;
 
-/// Into how many parts a window's duration is divided above that.
+/// The number of parts into which a window is divided above that quota.
 const PARTS: u64 = 64;
 
-/// A window that begins within a part reaches into one more than it is long, and entries whose first moment is kept in steps
-/// begin a little early, so that there may be one more still.
+/// The most entries of a log. A window that begins within a part overlaps 65 of them. Entries whose
+/// first moment is stored in steps begin slightly early, so that there may be one more.
 const MAX_ENTRIES: usize = 66;
 
 const UNITS_BITS: u32 = 41;
@@ -61,7 +65,8 @@ const WIDTH_BITS: u32 = 33;
 const UNITS_MASK: u64 = (1 << UNITS_BITS) - 1;
 
 impl Entry {
-    /// Marks that the first moment is more than 2³² µs before the latest, and kept in steps of 2¹² µs.
+    /// Marks that the first moment is at least 2³² µs before the latest, and stored in steps of 2¹²
+    /// µs.
     const COARSE: u64 = 1 << (WIDTH_BITS - 1);
     const COARSE_BITS: u32 = 12;
 
@@ -73,7 +78,7 @@ impl Entry {
         self.latest.since(self.first)
     }
 
-    /// This one and a later one as one.
+    /// Merges this entry with a later one.
     fn merged(self, later: Self) -> Self {
         Self { first: self.first, latest: later.latest, units: self.units + later.units }
     }
@@ -126,13 +131,13 @@ impl Algorithm for Sliding {
         let retry = if cost.get() > quota {
             Retry::Never
         } else {
-            // The call fits once the oldest entries that hold as much as is too much have gone.
+            // The call fits when the oldest entries that together hold the excess have expired.
             let mut excess = used_after - quota;
-            let last_in_the_way = live.find(|entry| {
+            let last_blocking = live.find(|entry| {
                 excess = excess.saturating_sub(entry.units);
                 excess == 0
             });
-            Retry::After(last_in_the_way.map_or(Span::ZERO, |entry| current.rest(&entry)))
+            Retry::After(last_blocking.map_or(Span::ZERO, |entry| current.rest(&entry)))
         };
         Decision {
             outcome: Outcome::Limited { retry },
@@ -154,16 +159,16 @@ impl Algorithm for Sliding {
     }
 }
 
-/// A log at the moment of a decision, which it is not [ahead of](Log::is_ahead_of).
+/// A log at the time of a decision. The log is not [ahead of](Log::is_ahead_of) that time.
 #[derive(Debug)]
 struct Current<'log> {
     now: Now,
     duration: Span,
-    /// The entries in the window.
+    /// The entries that still count.
     live: &'log [PackedEntry],
-    /// How many are out of it, the oldest.
+    /// The number of entries that have expired; they are the oldest.
     expired: usize,
-    /// The units of those in the window.
+    /// The units of the entries that still count.
     used: u64,
 }
 
@@ -175,17 +180,17 @@ impl<'log> Current<'log> {
         Self { now, duration, live, expired, used: units_of(live) }
     }
 
-    /// For how long an entry still counts.
+    /// Returns how long an entry still counts.
     fn rest(&self, entry: &Entry) -> Span {
         self.duration.saturating_sub(self.now.at().since(entry.latest))
     }
 
-    /// The entries in the window, the oldest first.
+    /// Returns the entries that still count, oldest first.
     fn live(&self) -> impl DoubleEndedIterator<Item = Entry> + Clone {
         self.live.iter().map(Entry::unpack)
     }
 
-    /// Until the newest entry no longer counts.
+    /// Returns the time until the newest entry expires.
     fn reset(&self) -> Span {
         self.live().next_back().map_or(Span::ZERO, |entry| self.rest(&entry))
     }
@@ -204,14 +209,15 @@ impl<'log> Current<'log> {
             },
             limit: quota,
             remaining: quota.saturating_sub(self.used + units),
-            // Where there was no room for more, nothing is newer than before.
+            // If there was no room for a unit, no entry is added, and the newest one is as old as
+            // before.
             reset: if units > 0 { self.duration } else { self.reset() },
         }
     }
 }
 
 impl Log {
-    /// The entries, for whoever has to move them in memory.
+    /// Returns the entries, for callers that move them in memory.
     pub const fn entries_mut(&mut self) -> &mut Box<[PackedEntry]> {
         &mut self.0
     }
@@ -220,12 +226,13 @@ impl Log {
         self.0.last().map(Entry::unpack)
     }
 
-    /// Whether it comes from another clock, and has to be dated before it is decided on.
+    /// Returns whether a timestamp is ahead of `now`. Another clock made it, and the log must be
+    /// dated before a decision.
     fn is_ahead_of(&self, now: Now) -> bool {
         self.latest_stamp() > now.at()
     }
 
-    /// This with its stamps as they stand for now, none in the future, the oldest first.
+    /// Returns the log with its timestamps [dated](Now::date): none in the future, oldest first.
     #[cold]
     fn dated(&self, now: Now) -> Self {
         let mut latest = Timestamp::default();
@@ -242,7 +249,8 @@ impl Log {
         }
     }
 
-    /// Keeps only these entries, and adds one. Memory changes hands only where there are more or fewer than before.
+    /// Keeps only these entries, and appends one. Reallocates only if the number of entries
+    /// changes.
     fn set(&mut self, kept: Range<usize>, added: Option<Entry>) {
         let len_kept = kept.len();
         let len = len_kept + usize::from(added.is_some());
@@ -264,7 +272,7 @@ impl Log {
         }
     }
 
-    /// Makes one entry of two neighbours, those that together are the narrowest.
+    /// Merges the two neighbours that together are the narrowest.
     fn merge_narrowest(&mut self) {
         let entries = self.0.iter().map(Entry::unpack);
         let pairs = entries.clone().zip(entries.skip(1)).map(|(earlier, later)| earlier.merged(later));
@@ -276,11 +284,12 @@ impl Log {
     }
 }
 
-/// The units of entries of one log, which are no more than [`MAX_USED`].
+/// Returns the sum of the units of entries in one log, which is at most [`MAX_USED`].
 fn units_of(entries: &[PackedEntry]) -> u64 {
     const { assert!(MAX_USED <= UNITS_MASK) };
-    // They are the lowest bits, so that what stands above them can be cut off the sum. Adding up both halves makes a shorter loop
-    // than adding up one, which compilers vectorize in vain.
+    // The units are the lowest bits, so the bits above them can be masked off the sum. Adding both
+    // halves compiles to a shorter loop than adding only one, which compilers vectorize without any
+    // gain.
     let add = |[low, high]: [u64; 2], [more_low, more_high]: [u64; 2]| {
         [low.wrapping_add(more_low), high.wrapping_add(more_high)]
     };
@@ -297,7 +306,8 @@ impl State for Log {
         let Admission { now, expired, units, max_width } = admission;
         self.date(now);
         if units == 0 {
-            // There was no room for more, so that nothing has expired either: a log has no more than MAX_USED in all.
+            // There was no room for a unit: the entries that still count add up to MAX_USED. A log
+            // never holds more than that, so nothing has expired either.
             return;
         }
         let entry = Entry::new(now.at(), units);
@@ -310,14 +320,14 @@ impl State for Log {
             _ => self.set(expired..self.0.len(), Some(entry)),
         }
         if self.0.len() > MAX_ENTRIES {
-            // Some were made under another limit.
+            // Some entries were made under another limit.
             self.merge_narrowest();
         }
     }
 
     fn refund(&mut self, now: Now, reset: Span, units: Units) -> Refund {
         self.date(now);
-        // The newest entry is the last to go, after as long as the window is.
+        // The key expires when its newest entry does, which is one duration after it.
         let newest = self.newest().map_or(now.at(), |newest| newest.latest);
         let duration = reset.plus(now.at().since(newest));
         let current = Current::new(self, now, duration);

@@ -1,61 +1,66 @@
 use crate::{Now, Span, Timestamp, Units};
 
-/// The most units that may be owed beyond what the limit admits: 10¹².
+/// The most units that a key may owe beyond its limit: 10¹².
 pub(crate) const MAX_OWED: u64 = 1_000_000_000_000;
 
-/// The most units that a key's state may say were used: those of the largest limit, and those owed.
+/// The most units that a state records as used, 2 · 10¹²: the largest limit plus the most that may
+/// be owed.
 pub const MAX_USED: u64 = 1_000_000_000_000 + MAX_OWED;
 
-/// What came of giving back.
+/// The result of a refund.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refund {
-    /// Units that were given back.
+    /// The units that were returned.
     pub units: u64,
-    /// How long from now until the key is as good as new; nothing if it is, and is to be deleted.
+    /// The time until the key is fully reset. Zero if it is reset already; the key must then be
+    /// deleted.
     pub reset: Span,
 }
 
-/// What is kept of a key. The default is that of a fresh key.
+/// The state that is stored for a key. The default is the state of a fresh key.
 pub trait State: Clone + Default {
-    /// What an admitted call changes.
+    /// The change that an admitted call makes.
     type Change;
 
-    /// The longest encoding, in bytes.
+    /// The length of the longest encoding, in bytes.
     const MAX_ENCODED_LEN: usize;
 
-    /// Makes the change of an admitted call, which must have been decided on this very state.
+    /// Applies the change of an admitted call. The call must have been decided on this very state.
     fn apply(&mut self, change: Self::Change);
 
-    /// Gives back units that were used, as if they had never been: no more than are used now. The newest first, where there is
-    /// a difference.
+    /// Returns units, as if they had never been used: no more than are used now, and the newest
+    /// first where the order matters.
     ///
-    /// `reset` is how long from now until the key expires. A state does not know the limit; how fast what was used is forgotten
-    /// follows from when all of it will be. As keys expire at whole milliseconds, what is used in a bucket may be taken for up to
-    /// what drains in one more than it is, and in one more still for each refund since the last admitted call. Where no span is
-    /// long enough, nothing is taken to have drained.
+    /// `reset` is the time until the key expires. A state does not know its limit, so it derives
+    /// the rate at which units drain from `reset`. Keys expire at whole milliseconds; a bucket may
+    /// therefore seem fuller than it is, by what drains in one millisecond, and in one more for
+    /// each refund since the last admitted call. If draining takes 2⁶³ µs or more, nothing counts
+    /// as drained.
     fn refund(&mut self, now: Now, reset: Span, units: Units) -> Refund;
 
-    /// Bytes that it has on the heap.
+    /// Returns how many bytes the state occupies on the heap.
     fn heap_size(&self) -> usize {
         0
     }
 
-    /// The latest moment in it.
+    /// Returns the latest timestamp in the state.
     fn latest_stamp(&self) -> Timestamp;
 
-    /// Writes it piece by piece, [`MAX_ENCODED_LEN`](Self::MAX_ENCODED_LEN) bytes at most.
+    /// Writes the encoding piece by piece, at most [`MAX_ENCODED_LEN`](Self::MAX_ENCODED_LEN) bytes
+    /// in all.
     fn encode(&self, write: impl FnMut(&[u8]));
 
-    /// Reads what [`encode`](Self::encode) wrote. `None` unless it is the state of a key that was used, every value in range.
+    /// Reads what [`encode`](Self::encode) wrote. Returns `None` unless the bytes encode the state
+    /// of a key that was used, with every value in range.
     fn decode(bytes: &[u8]) -> Option<Self>;
 }
 
-/// Two integers in 16 bytes, little-endian.
+/// Encodes two integers in 16 bytes, little-endian.
 pub(crate) fn encode_pair(pair: [u64; 2]) -> [u8; 16] {
     (u128::from(pair[0]) | (u128::from(pair[1]) << 64)).to_le_bytes()
 }
 
-/// Reads what [`encode_pair`] wrote.
+/// Decodes what [`encode_pair`] wrote.
 #[expect(clippy::cast_possible_truncation, reason = "these are the two halves")]
 pub(crate) fn decode_pair(bytes: &[u8; 16]) -> [u64; 2] {
     let pair = u128::from_le_bytes(*bytes);

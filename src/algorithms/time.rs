@@ -1,19 +1,19 @@
-//! Time in whole microseconds, never a bare integer.
+//! Times and time spans in whole microseconds, never as bare integers.
 
 use core::fmt;
 
-/// A moment: microseconds since the Unix epoch, up to [`Timestamp::MAX`].
+/// A moment in microseconds since the Unix epoch, at most [`Timestamp::MAX`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(u64);
 
-/// A duration of time in microseconds. Longer ones than [`Span::MAX`] are cut to it.
+/// A length of time in microseconds. Longer ones than [`Span::MAX`] are cut to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Span(u64);
 
 const MICROS_PER_MILLI: u64 = 1_000;
 const MICROS_PER_SECOND: u64 = 1_000_000;
 
-/// Units that a time can be written in, the longest first, with their durations in microseconds.
+/// The units in which a time can be written, longest first, each with its length in microseconds.
 const UNITS: [(&str, u64); 6] = [
     ("d", 24 * 60 * 60 * MICROS_PER_SECOND),
     ("h", 60 * 60 * MICROS_PER_SECOND),
@@ -24,44 +24,45 @@ const UNITS: [(&str, u64); 6] = [
 ];
 
 impl Timestamp {
-    /// The last moment: 2⁵⁴ − 1 µs, in the year 2540. Later ones are cut to it.
+    /// The last moment, 2⁵⁴ − 1 µs after the Unix epoch, in the year 2540. Later ones are cut to
+    /// it.
     pub const MAX: Self = Self((1 << 54) - 1);
 
-    /// The moment this many microseconds after the epoch.
+    /// Returns the moment this many microseconds after the Unix epoch.
     #[must_use]
     pub const fn from_micros(micros: u64) -> Self {
         if micros < Self::MAX.0 { Self(micros) } else { Self::MAX }
     }
 
-    /// Microseconds since the epoch.
+    /// Returns the microseconds since the Unix epoch.
     #[must_use]
     pub const fn as_micros(self) -> u64 {
         self.0
     }
 
-    /// The moment this much later, [`Timestamp::MAX`] at most.
+    /// Returns the moment this much later, [`Timestamp::MAX`] at most.
     #[must_use]
     pub const fn plus(self, span: Span) -> Self {
         Self::from_micros(self.0.saturating_add(span.0))
     }
 
-    /// The moment this much earlier, the epoch at the earliest.
+    /// Returns the moment this much earlier, the Unix epoch at the earliest.
     pub(crate) const fn minus(self, span: Span) -> Self {
         Self(self.0.saturating_sub(span.0))
     }
 
-    /// How long after `earlier` this is; nothing if it is not after.
+    /// Returns the time since `earlier`, or zero if this moment is not after it.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Span {
         Span(self.0.saturating_sub(earlier.0))
     }
 
-    /// How long after the latest multiple of `span` since the epoch this is.
+    /// Returns the time since the latest multiple of `span` after the Unix epoch.
     pub(crate) const fn since_multiple_of(self, span: Span) -> Span {
         Span(if span.0 == 0 { 0 } else { self.0 % span.0 })
     }
 
-    /// The first whole millisecond since the epoch at which `span` has gone by.
+    /// Returns the first whole millisecond since the Unix epoch at which `span` has passed.
     #[must_use]
     pub const fn millis_after(self, span: Span) -> u64 {
         Span(self.0.saturating_add(span.0)).as_millis_ceil()
@@ -69,49 +70,49 @@ impl Timestamp {
 }
 
 impl Span {
-    /// No time at all.
+    /// The empty span.
     pub const ZERO: Self = Self(0);
 
-    /// 584,542 years.
+    /// The longest span: 2⁶⁴ − 1 µs, or 584,542 years.
     pub const MAX: Self = Self(u64::MAX);
 
-    /// This many microseconds.
+    /// Returns a span of this many microseconds.
     #[must_use]
     pub const fn from_micros(micros: u64) -> Self {
         Self(micros)
     }
 
-    /// This many seconds.
+    /// Returns a span of this many seconds.
     #[must_use]
     pub const fn from_secs(seconds: u64) -> Self {
         Self(seconds.saturating_mul(MICROS_PER_SECOND))
     }
 
-    /// This many milliseconds.
+    /// Returns a span of this many milliseconds.
     #[must_use]
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis.saturating_mul(MICROS_PER_MILLI))
     }
 
-    /// Whole microseconds.
+    /// Returns the span in microseconds.
     #[must_use]
     pub const fn as_micros(self) -> u64 {
         self.0
     }
 
-    /// Whole milliseconds, rounded up.
+    /// Returns the span in whole milliseconds, rounded up.
     #[must_use]
     pub const fn as_millis_ceil(self) -> u64 {
         self.0.saturating_add(MICROS_PER_MILLI - 1) / MICROS_PER_MILLI
     }
 
-    /// Whole seconds, rounded up.
+    /// Returns the span in whole seconds, rounded up.
     #[must_use]
     pub const fn as_secs_ceil(self) -> u64 {
         self.0.div_ceil(MICROS_PER_SECOND)
     }
 
-    /// A part of it, rounded down.
+    /// Returns one of `parts` equal parts of the span, rounded down.
     pub(crate) const fn divided_by(self, parts: u64) -> Self {
         Self(self.0 / parts)
     }
@@ -120,13 +121,14 @@ impl Span {
         Self(self.0.saturating_add(other.0))
     }
 
-    /// What is left of it after `other`; nothing if `other` is longer.
+    /// Returns what is left of the span after `other`, or zero if `other` is longer.
     #[must_use]
     pub const fn saturating_sub(self, other: Self) -> Self {
         Self(self.0.saturating_sub(other.0))
     }
 
-    /// Reads whole seconds (`60`), or an integer with a unit: `us`, `ms`, `s`, `m`, `h`, `d` (`500ms`).
+    /// Reads whole seconds (`60`), or an integer with a unit: `us`, `ms`, `s`, `m`, `h` or `d`
+    /// (`500ms`).
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
         let (number, unit) = split_integer(text)?;
         let micros_per_unit = match unit {
@@ -137,7 +139,7 @@ impl Span {
     }
 }
 
-/// Prints in the longest unit of which it is a whole number, as it is written in a command.
+/// Prints the span as a command takes it: a whole number of the longest unit possible.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match UNITS.iter().find(|(_, micros)| self.0 != 0 && self.0.is_multiple_of(*micros)) {
@@ -147,12 +149,13 @@ impl fmt::Display for Span {
     }
 }
 
-/// Reads a decimal integer as Redis does: digits only, without leading zeros. One of 20 digits is beyond all bounds.
+/// Reads a decimal integer as Redis does: digits only, without leading zeros. A number of 20 digits
+/// is beyond all bounds and not read.
 pub(crate) fn parse_integer(text: &[u8]) -> Option<u64> {
     split_integer(text).and_then(|(number, rest)| rest.is_empty().then_some(number))
 }
 
-/// The decimal integer that the text begins with, and what stands behind it.
+/// Returns the decimal integer that the text begins with, and the rest of the text.
 fn split_integer(text: &[u8]) -> Option<(u64, &[u8])> {
     const MAX_DIGITS: usize = 19;
     let mut number = 0;

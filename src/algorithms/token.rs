@@ -2,19 +2,21 @@ use crate::bucket::{Level, Rate};
 use crate::state::MAX_OWED;
 use crate::{Algorithm, BucketLimit, BucketState, Cost, Decision, MaxWait, Now, Outcome, Retry, Span};
 
-/// Token bucket: `capacity` tokens, full at first, refilled continuously at `quota` per `duration`. A call is admitted when
-/// its cost in tokens is there.
+/// Token bucket: a bucket of `capacity` tokens, which is full at first and refills continuously at
+/// `quota` tokens per `duration`. A call is admitted if the bucket holds as many tokens as the call
+/// costs, and takes them out.
 ///
-/// With a `max_wait` it may also borrow: it is admitted when the missing tokens will have come after at most that long. What
-/// it borrowed is gone from the future. No more than 10¹² tokens are ever owed.
+/// With a `max_wait`, a call may also borrow: it is admitted if the missing tokens will be refilled
+/// within `max_wait`, and waits until then. The refill repays borrowed tokens before later calls
+/// get any. A key never owes more than 10¹² tokens.
 ///
-/// Over any time t at most `capacity + t · quota / duration` units go ahead.
+/// Over any time t, at most `capacity + t · quota / duration` units go ahead.
 #[derive(Debug, Clone, Copy)]
 pub struct Token;
 
 impl Token {
-    /// What a call that costs nothing is answered: it changes nothing, and is limited only as long as more is used than the
-    /// bucket holds.
+    /// Decides a call of cost 0, which changes nothing. It is limited only if the quota is 0, or
+    /// while more is used than the bucket holds.
     #[must_use]
     pub fn look(state: &BucketState, now: Now, limit: &BucketLimit) -> Decision<()> {
         let Some(rate) = Rate::new(limit.quota, limit.duration) else {
@@ -27,7 +29,7 @@ impl Token {
         } else {
             Outcome::Limited { retry: Retry::After(wait) }
         };
-        standing(level, capacity, outcome)
+        decision_at(level, capacity, outcome)
     }
 }
 
@@ -42,9 +44,9 @@ impl Algorithm for Token {
         let capacity = limit.limit();
         let max_wait = limit.max_wait.map_or(Span::ZERO, MaxWait::get);
 
-        // What was used is what is missing to a full bucket.
+        // The units used are the tokens missing from a full bucket.
         let before = Level::new(*state, now, rate);
-        let limited = |retry| standing(before, capacity, Outcome::Limited { retry });
+        let limited = |retry| decision_at(before, capacity, Outcome::Limited { retry });
         let Some(room) = capacity.checked_sub(cost.get()) else {
             return limited(Retry::Never);
         };
@@ -60,7 +62,7 @@ impl Algorithm for Token {
             return Decision::blocked();
         };
         let before = Level::new(*state, now, rate);
-        // Only who is ready to wait is told when the tokens will have come.
+        // A caller that sets no max_wait goes ahead at once, and the tokens are missing later.
         let wait = limit.max_wait.map_or(Span::ZERO, |_| before.raised(cost).time_until(limit.limit()));
         admitted(before.plus(cost), limit.limit(), wait)
     }
@@ -68,10 +70,10 @@ impl Algorithm for Token {
 
 #[inline]
 fn admitted(after: Level, capacity: u64, wait: Span) -> Decision<BucketState> {
-    standing(after, capacity, Outcome::Admitted { wait, change: after.state() })
+    decision_at(after, capacity, Outcome::Admitted { wait, change: after.state() })
 }
 
 #[inline]
-fn standing<Change>(level: Level, capacity: u64, outcome: Outcome<Change>) -> Decision<Change> {
+fn decision_at<Change>(level: Level, capacity: u64, outcome: Outcome<Change>) -> Decision<Change> {
     Decision { outcome, limit: capacity, remaining: capacity.saturating_sub(level.used()), reset: level.time_until(0) }
 }

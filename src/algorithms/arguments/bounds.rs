@@ -1,10 +1,10 @@
-//! The values that arguments may have. A value of one of these types is in bounds, always.
+//! The values of arguments, one type per argument. A value of such a type is always in bounds.
 
 use super::names::{CAPACITY, COST, DURATION, MAX_WAIT, QUOTA, UNITS};
 use crate::time::parse_integer;
 use crate::{InvalidArgument, Span};
 
-/// A newtype whose values are those that its argument may have.
+/// Defines a newtype whose values are those allowed for an argument.
 macro_rules! argument_type {
     ($(#[$doc:meta])* $name:ident($inner:ty) from $argument:ident, $allow:ident, $parse:path) => {
         $(#[$doc])*
@@ -12,8 +12,10 @@ macro_rules! argument_type {
         pub struct $name($inner);
 
         impl $name {
+            /// Checks a bare value.
+            ///
             /// # Errors
-            /// When it is out of the argument's bounds.
+            /// If the value is out of the argument's bounds.
             pub const fn new(value: $inner) -> Result<Self, InvalidArgument> {
                 if $argument.values.$allow(value) {
                     Ok(Self(value))
@@ -22,17 +24,17 @@ macro_rules! argument_type {
                 }
             }
 
-            /// Reads it as it is written in a command.
+            /// Reads a value as a command has it.
             ///
             /// # Errors
-            /// When it is not written so, or out of the argument's bounds.
+            /// If the text is not such a value, or the value is out of the argument's bounds.
             pub fn parse(text: &[u8]) -> Result<Self, InvalidArgument> {
                 $parse(text)
                     .ok_or(InvalidArgument(&$argument))
                     .and_then(Self::new)
             }
 
-            /// The bare value.
+            /// Returns the bare value.
             #[must_use]
             pub const fn get(self) -> $inner {
                 self.0
@@ -62,16 +64,16 @@ argument_type! {
 }
 
 argument_type! {
-    /// Units that are given back: 1 to 10¹².
+    /// Units that a refund returns: 1 to 10¹².
     Units(u64) from UNITS, allow_units, parse_integer
 }
 
 argument_type! {
-    /// How long a caller is ready to wait for its turn: 0 to 3650 days.
+    /// How long a caller is willing to wait for its turn: 0 to 3650 days.
     MaxWait(Span) from MAX_WAIT, allow_time, Span::parse
 }
 
 impl Cost {
-    /// What a call takes unless it says otherwise.
+    /// The default cost of a call: one unit.
     pub const ONE: Self = Self(1);
 }

@@ -6,7 +6,7 @@ use core::fmt;
 use super::names::{ALIGNED, CAPACITY, COST, FORCE, MAX_WAIT};
 use crate::{Argument, Capacity, Cost, InvalidArgument, LimitDuration, MaxWait, Quota, WindowStart};
 
-/// An optional argument: its name, then its value if it has one.
+/// An option of a call: its name, followed by its value if it takes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CallOption {
     /// [`ALIGNED`]
@@ -51,9 +51,9 @@ pub struct Arguments {
     pub capacity: Option<Capacity>,
     /// Units that the call takes.
     pub cost: Cost,
-    /// How long the caller is ready to wait, if given.
+    /// How long the caller is willing to wait, if given.
     pub max_wait: Option<MaxWait>,
-    /// Whether the call is charged whatever is left.
+    /// Whether the call is charged even if too little is left.
     pub is_forced: bool,
 }
 
@@ -117,7 +117,7 @@ pub enum InvalidCall<'text> {
     Argument(InvalidArgument),
     /// The call does not take an option of this name.
     UnknownOption {
-        /// The name as it was written.
+        /// The name as the call has it.
         name: &'text [u8],
         /// The options that the call takes.
         options: &'static [CallOption],

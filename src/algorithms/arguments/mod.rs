@@ -1,5 +1,5 @@
-//! The arguments of a limit: their names, their bounds and the grammar in which a call gives them. The parser, the error texts,
-//! COMMAND DOCS and the reference documentation all take them from here.
+//! The arguments of a limit: their names, their bounds, and the grammar of a call. The parser, the
+//! error texts, COMMAND DOCS and the reference documentation all take them from here.
 
 mod bounds;
 mod grammar;
@@ -18,43 +18,43 @@ pub use names::{ALGORITHM, ALIGNED, CAPACITY, COST, DURATION, FORCE, MAX_WAIT, Q
 /// An argument of a limit.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Argument {
-    /// As it is written in the syntax of a command: in capitals when it is an option.
+    /// The name as the syntax of a command has it: in capitals if the argument is an option.
     pub name: &'static str,
-    /// What it means, in a few words.
+    /// The meaning, in a few words.
     pub summary: &'static str,
-    /// What it may be.
+    /// The values that are allowed.
     pub values: Values,
-    /// What it may be, in words.
+    /// The values that are allowed, in words.
     pub allowed: &'static str,
-    /// The sentence that says so: "quota must be an integer from …".
+    /// The sentence that states what is allowed: "quota must be an integer from …".
     pub rule: &'static str,
 }
 
-/// What an [`Argument`] may be, both ends included.
+/// The values that are allowed for an [`Argument`]. Bounds are inclusive.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Values {
     /// A number of units.
     Units {
-        /// The least.
+        /// The lowest number.
         min: u64,
-        /// The most.
+        /// The highest number.
         max: u64,
     },
     /// A length of time.
     Time {
-        /// The shortest.
+        /// The shortest time.
         min: Span,
-        /// The longest.
+        /// The longest time.
         max: Span,
     },
     /// One of these words, in any case.
     Words(&'static [&'static str]),
-    /// Nothing: its name says all.
+    /// No value: the name of the argument says it all.
     Nothing,
 }
 
-/// Defines an [`Argument`]: `argument!("count", "Units admitted per period", units from 1 to 1000)`. Its texts are made from the
-/// bounds at compile time, so that a constant out of bounds panics with them.
+/// Defines an [`Argument`]: `argument!("count", "Units admitted per period", units from 1 to
+/// 1000)`. Its texts are made from its bounds at compile time, so the two always agree.
 #[macro_export]
 macro_rules! argument {
     ($name:literal, $summary:literal, units from $min:literal to $max:literal) => {
@@ -95,15 +95,16 @@ impl Argument {
     /// Reads a number of units.
     ///
     /// # Errors
-    /// When it is none, or out of bounds.
+    /// If the text is not a number of units, or the number is out of bounds.
     pub fn units(&'static self, text: &[u8]) -> Result<u64, InvalidArgument> {
         parse_integer(text).filter(|units| self.values.allow_units(*units)).ok_or(InvalidArgument(self))
     }
 
-    /// Reads one of the words that it may be, in any case, and returns the word as it is documented.
+    /// Reads one of the words that are allowed, in any case, and returns the word as it is
+    /// documented.
     ///
     /// # Errors
-    /// If it is not one of them.
+    /// If the text is not one of these words.
     pub fn word(&'static self, text: &[u8]) -> Result<&'static str, InvalidArgument> {
         let Values::Words(words) = self.values else { return Err(InvalidArgument(self)) };
         words.iter().copied().find(|word| text.eq_ignore_ascii_case(word.as_bytes())).ok_or(InvalidArgument(self))
@@ -121,18 +122,19 @@ impl Values {
     }
 }
 
-/// A value that its argument may not have. Prints as a sentence that names the argument and says what it may be.
+/// An argument with a value that is not allowed. Prints as a sentence that names the argument and
+/// says what is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidArgument(pub(crate) &'static Argument);
 
 impl InvalidArgument {
-    /// The argument that is wrong.
+    /// Returns the argument whose value is not allowed.
     #[must_use]
     pub const fn argument(&self) -> &'static Argument {
         self.0
     }
 
-    /// The sentence that it prints as.
+    /// Returns the sentence that this error prints as.
     #[must_use]
     pub const fn rule(&self) -> &'static str {
         self.0.rule
