@@ -5,7 +5,7 @@
 //! begins with its promise: [`Fixed`], [`Sliding`], [`Token`] and [`Leaky`]. It returns a
 //! [`Decision`]. The decision on an admitted call carries the change of state; a limited call
 //! changes nothing. [`Algorithm::force`] charges a call even if too little is left, and
-//! [`State::refund`] returns units.
+//! [`State::refund`] gives units back.
 //!
 //! The crate also has what a command needs besides a decision: the [`Arguments`] of a call with
 //! their bounds and error texts, a [`Clock`] that never steps back, and, with the feature `sketch`,

@@ -65,8 +65,7 @@ const WIDTH_BITS: u32 = 33;
 const UNITS_MASK: u64 = (1 << UNITS_BITS) - 1;
 
 impl Entry {
-    /// Marks that the first moment is at least 2³² µs before the latest, and stored in steps of 2¹²
-    /// µs.
+    /// Marks a first moment that is at least 2³² µs before the latest, stored in steps of 2¹² µs.
     const COARSE: u64 = 1 << (WIDTH_BITS - 1);
     const COARSE_BITS: u32 = 12;
 

@@ -10,7 +10,7 @@ pub const MAX_USED: u64 = 1_000_000_000_000 + MAX_OWED;
 /// The result of a refund.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Refund {
-    /// The units that were returned.
+    /// The units that were given back.
     pub units: u64,
     /// The time until the key is fully reset. Zero if it is reset already; the key must then be
     /// deleted.
@@ -28,7 +28,7 @@ pub trait State: Clone + Default {
     /// Applies the change of an admitted call. The call must have been decided on this very state.
     fn apply(&mut self, change: Self::Change);
 
-    /// Returns units, as if they had never been used: no more than are used now, and the newest
+    /// Gives units back, as if they had never been used: no more than are used now, and the newest
     /// first where the order matters.
     ///
     /// `reset` is the time until the key expires. A state does not know its limit, so it derives

@@ -64,7 +64,7 @@ argument_type! {
 }
 
 argument_type! {
-    /// Units that a refund returns: 1 to 10¹².
+    /// Units to give back: 1 to 10¹².
     Units(u64) from UNITS, allow_units, parse_integer
 }
 

@@ -108,7 +108,8 @@ impl Arguments {
     }
 }
 
-/// Why the words of a call are invalid. Prints as a sentence that names the word and says what is allowed.
+/// The reason why the words of a call are invalid. Prints as a sentence that names the word and
+/// says what is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InvalidCall<'text> {
     /// The quota or the duration is missing.

@@ -53,8 +53,9 @@ pub enum Values {
     Nothing,
 }
 
-/// Defines an [`Argument`]: `argument!("count", "Units admitted per period", units from 1 to
-/// 1000)`. Its texts are made from its bounds at compile time, so the two always agree.
+/// Defines an [`Argument`]. Its texts are made from its bounds at compile time, so the two always
+/// agree. An example:
+/// `argument!("count", "Units admitted per period", units from 1 to 1000)`.
 #[macro_export]
 macro_rules! argument {
     ($name:literal, $summary:literal, units from $min:literal to $max:literal) => {

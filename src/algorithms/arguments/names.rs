@@ -31,7 +31,7 @@ pub static FORCE: Argument = argument!(
     alone
 );
 
-/// `n`: units that a refund returns.
+/// `n`: units to give back.
 pub static UNITS: Argument = argument!("n", "Units to give back", units from 1 to 1_000_000_000_000);
 
 /// `algorithm`: the algorithm that decides a call.

@@ -1,4 +1,5 @@
-//! An aligned window begins at a multiple of its duration since the epoch, whenever it is opened.
+//! An aligned window begins at a multiple of its duration since the Unix epoch, whenever it is
+//! opened.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use crate::model::{FixedWindow, Limits, Outcome, Reply};
 use crate::scenario::{
     Call, Key, Subject, any_limits, any_windows, calls, calls_with_forced, duration, encoded, start,
 };
-use crate::true_wait::{the_wait_is_true, what_a_limited_caller_is_told_is_true};
+use crate::true_wait::{every_retry_after_is_accurate, the_retry_after_is_accurate};
 
 const NOW: u64 = 1_800_000_000_000_000;
 const SECOND: u64 = 1_000_000;
@@ -19,7 +20,7 @@ const HOUR: u64 = 3_600 * SECOND;
 const DAY: u64 = 24 * HOUR;
 const LAST_MOMENT: u64 = (1 << 54) - 1;
 
-/// Calls with one limit, each with its moment, its cost and its reply.
+/// Makes calls with one limit, and returns the moment, the cost and the reply of each.
 fn replies(start: u64, calls: &[Call], limits: &Limits) -> Vec<(u64, u64, Reply)> {
     let mut key = Key::<Fixed>::fresh();
     let (mut now, mut last) = (start, None);
@@ -33,7 +34,7 @@ fn replies(start: u64, calls: &[Call], limits: &Limits) -> Vec<(u64, u64, Reply)
     calls.iter().map(reply).collect()
 }
 
-/// Windows of one limit, that some calls would align and others not.
+/// Windows of one limit, some of them aligned and some not.
 fn mixed_windows() -> impl Strategy<Value = Vec<Limits>> {
     let aligned = collection::vec(any::<bool>(), 2..9);
     (any_limits(), aligned)
@@ -49,7 +50,7 @@ proptest! {
     }
 
     #[test]
-    fn no_more_than_a_quota_is_admitted_between_two_multiples_of_the_length(
+    fn at_most_a_quota_is_admitted_between_two_multiples(
         start in start(), calls in calls(60), limits in any_limits()
     ) {
         let mut used = BTreeMap::<u64, u64>::new();
@@ -63,9 +64,9 @@ proptest! {
         }
     }
 
-    /// A call that is forced, too.
+    /// This holds for forced calls, too.
     #[test]
-    fn an_aligned_window_ends_at_the_next_multiple_of_its_length(
+    fn an_aligned_window_ends_at_the_next_multiple(
         start in start(), calls in calls_with_forced(60), limits in any_limits()
     ) {
         for (at, _, reply) in replies(start, &calls, &limits.aligned()) {
@@ -79,7 +80,7 @@ proptest! {
     }
 
     #[test]
-    fn an_aligned_window_is_as_new_at_the_next_multiple_and_not_before(
+    fn an_aligned_window_resets_exactly_at_the_next_multiple(
         now in start(), limits in any_limits(), share in 1..=64_u64
     ) {
         let limits = Limits { quota: limits.quota.max(1), ..limits }.aligned();
@@ -91,16 +92,16 @@ proptest! {
     }
 
     #[test]
-    fn the_wait_for_an_aligned_window_is_true(
+    fn the_retry_after_for_an_aligned_window_is_accurate(
         start in start(), calls in calls(40), limits in any_limits(), share in 0..64_u64
     ) {
-        the_wait_is_true::<Fixed>(start, &calls, &limits.aligned(), share)?;
+        every_retry_after_is_accurate::<Fixed>(start, &calls, &limits.aligned(), share)?;
     }
 
-    /// Whoever opens a window decides how it begins. Windows follow on one another: what is told of the end of one stays true,
-    /// and no more than a quota is admitted up to there.
+    /// The call that opens a window decides where it begins. Windows follow one another, so a
+    /// reported end stays accurate, and at most a quota is admitted up to there.
     #[test]
-    fn no_more_than_a_quota_is_admitted_in_a_window_when_some_calls_align_it_and_some_do_not(
+    fn mixed_alignment_admits_at_most_a_quota_per_window(
         start in start(), calls in calls(60), limits in mixed_windows(), share in 0..64_u64
     ) {
         let mut key = Key::<Fixed>::fresh();
@@ -119,15 +120,15 @@ proptest! {
                 prop_assert_eq!(now + reply.reset, end);
                 prop_assert!(used <= limits.quota, "{used} up to {end}");
             } else {
-                what_a_limited_caller_is_told_is_true(&key, now, limits, cost, share)?;
+                the_retry_after_is_accurate(&key, now, limits, cost, share)?;
             }
             last = Some(reply);
         }
     }
 
-    /// Whoever opened it: what a state says does not depend on who asks.
+    /// The state does not depend on which kind of call comes later.
     #[test]
-    fn an_open_window_stays_as_it_was_opened(
+    fn an_open_window_keeps_its_alignment(
         now in start(), duration in duration(), is_aligned: bool, share in 0..64_u64
     ) {
         let limits = Limits { is_aligned, ..Limits::new(10, duration) };
@@ -143,7 +144,7 @@ proptest! {
     }
 }
 
-/// 2027-01-15 08:00 UTC.
+/// `NOW` is 2027-01-15 08:00 UTC.
 #[test]
 fn a_day_begins_at_midnight_and_an_hour_at_the_full_hour() {
     for (duration, to_the_end) in [(DAY, 16 * HOUR), (HOUR, HOUR), (7 * HOUR, 3 * HOUR), (60 * SECOND, 60 * SECOND)] {
@@ -160,26 +161,27 @@ fn a_day_begins_at_midnight_and_an_hour_at_the_full_hour() {
 }
 
 #[test]
-fn an_open_window_reaches_from_where_it_began_to_where_the_new_length_ends_it() {
+fn a_new_duration_moves_only_the_end_of_an_open_window() {
     let hour = Limits::new(3, HOUR).aligned();
     let mut key = Key::<Fixed>::fresh();
-    // From eight to nine, at half past eight.
+    // A window from eight to nine, opened at half past eight.
     assert_eq!(key.call(NOW + HOUR / 2, &hour, 2).reset, HOUR / 2);
     let at = NOW + HOUR * 3 / 4;
-    // To ten, although no window of two hours that is aligned begins at eight and a quarter.
+    // It then ends at ten, although no aligned window of two hours begins at eight.
     assert_eq!(key.ask(at, &Limits { duration: 2 * HOUR, ..hour }, 1).reset, HOUR * 5 / 4);
     assert_eq!(key.ask(at, &Limits { duration: 7 * HOUR, ..hour }, 2).retry(), Some(HOUR * 25 / 4));
-    // Over at twenty to nine; from then on forty minutes are aligned.
+    // With forty minutes it is over at twenty to nine, and the next one is aligned to forty
+    // minutes.
     let over = Limits { duration: 40 * 60 * SECOND, ..hour };
     assert_eq!((key.ask(at, &over, 1).remaining, key.ask(at, &over, 1).reset), (2, 35 * 60 * SECOND));
-    // The window that is open is obeyed by who would not align it.
+    // A call that would not align its window still obeys the one that is open.
     let first_call = Limits { is_aligned: false, ..hour };
     assert_eq!(key.ask(at, &first_call, 2).retry(), Some(HOUR / 4));
     assert_eq!(key.ask(NOW + HOUR, &first_call, 1).reset, HOUR);
 }
 
 #[test]
-fn the_first_window_begins_with_the_epoch_and_the_last_ends_after_time() {
+fn aligned_windows_cover_the_first_and_last_moment() {
     let limits = Limits::new(1, HOUR).aligned();
     assert_eq!(Key::<Fixed>::fresh().call(0, &limits, 1).reset, HOUR);
     assert_eq!(Key::<Fixed>::fresh().call(1, &limits, 1).reset, HOUR - 1);
@@ -188,9 +190,9 @@ fn the_first_window_begins_with_the_epoch_and_the_last_ends_after_time() {
     assert!((1..=HOUR).contains(&reset));
 }
 
-/// Nothing is opened by a call that is limited, and the key is as good as new.
+/// A limited call opens no window, and the key stays fully reset.
 #[test]
-fn a_call_for_too_much_opens_no_aligned_window() {
+fn a_limited_call_opens_no_aligned_window() {
     let limits = Limits::new(3, HOUR).aligned();
     let reply = Key::<Fixed>::fresh().call(NOW + 1, &limits, 4);
     assert_eq!(reply, Reply { outcome: Outcome::Limited { retry: None }, limit: 3, remaining: 3, reset: 0 });

@@ -1,4 +1,5 @@
-//! Arguments are read as they are documented, are always in bounds, and an error says which is wrong and what it may be.
+//! Arguments are read as documented and are always in bounds. Errors name the argument and say what
+//! is allowed.
 
 use core::fmt::Debug;
 
@@ -15,7 +16,7 @@ fn micros<E>(time: Result<LimitDuration, E>) -> Option<u64> {
     time.ok().map(|time| time.get().as_micros())
 }
 
-/// What no argument may be, whatever it is.
+/// Texts that no argument allows.
 const NONSENSE: [&[u8]; 23] = [
     b"",
     b" ",
@@ -59,7 +60,7 @@ fn nonsense_is_an_error_that_names_the_argument() {
 }
 
 #[test]
-fn a_time_needs_a_number_and_a_unit_that_exists_and_nothing_else() {
+fn a_time_is_a_number_with_a_known_unit_and_nothing_else() {
     for text in
         ["s", "ms", "d", "1000S", "1000Ms", "1min", "1w", "1y", "1 s", "1s ", "1ss", "1s1", "1.5s", "01s", "1000µs"]
     {
@@ -68,7 +69,7 @@ fn a_time_needs_a_number_and_a_unit_that_exists_and_nothing_else() {
 }
 
 #[test]
-fn units_may_be_what_is_documented_and_no_more() {
+fn units_are_limited_to_the_documented_range() {
     for (units, is_quota, is_count) in [
         (0, true, false),
         (1, true, true),
@@ -87,12 +88,12 @@ fn units_may_be_what_is_documented_and_no_more() {
     assert_eq!(Cost::ONE.get(), 1);
 }
 
-/// All that are numbers of units, with the least and the most that they may be.
+/// All arguments that take units, with their lowest and highest number.
 const NUMBERS: [(&Argument, u64, u64); 4] =
     [(&QUOTA, 0, MAX_UNITS), (&CAPACITY, 1, MAX_UNITS), (&COST, 1, MAX_UNITS), (&UNITS, 1, MAX_UNITS)];
 
 #[test]
-fn each_number_may_be_what_its_argument_says_and_no_more() {
+fn each_number_is_limited_to_the_range_in_its_rule() {
     for (argument, min, max) in NUMBERS {
         assert_eq!(argument.values, Values::Units { min, max });
         assert_eq!(argument.rule, format!("{} must be an integer from {min} to {max}", argument.name));
@@ -109,7 +110,7 @@ fn each_number_may_be_what_its_argument_says_and_no_more() {
 }
 
 #[test]
-fn what_is_no_number_of_units_is_read_as_none() {
+fn only_arguments_that_take_units_read_units() {
     for argument in [&DURATION, &MAX_WAIT, &ALGORITHM, &ALIGNED, &FORCE] {
         for text in ["0", "1", "1000", "1000000"] {
             assert_eq!(argument.units(text.as_bytes()).map_err(|error| error.rule()), Err(argument.rule));
@@ -118,7 +119,7 @@ fn what_is_no_number_of_units_is_read_as_none() {
 }
 
 #[test]
-fn times_may_be_what_is_documented_and_no_more() {
+fn times_are_limited_to_the_documented_range() {
     for (time, is_duration, is_wait) in [
         (0, false, true),
         (1, false, true),
@@ -172,7 +173,7 @@ fn a_time_that_overflows_is_too_long() {
 }
 
 #[test]
-fn errors_name_the_argument_and_say_what_it_may_be() {
+fn errors_name_the_argument_and_what_is_allowed() {
     let time = "whole seconds, or an integer with a unit (us, ms, s, m, h, d), from";
     for (error, expected) in [
         (Quota::parse(b"x").unwrap_err(), "quota must be an integer from 0 to 1000000000000".to_owned()),
@@ -186,7 +187,7 @@ fn errors_name_the_argument_and_say_what_it_may_be() {
 }
 
 #[test]
-fn each_argument_says_what_it_is_and_may_be() {
+fn each_argument_has_a_summary_and_its_bounds() {
     for argument in [&QUOTA, &DURATION, &CAPACITY, &COST, &MAX_WAIT] {
         assert!(!argument.summary.is_empty());
     }
@@ -200,7 +201,7 @@ fn each_argument_says_what_it_is_and_may_be() {
 
 proptest! {
     #[test]
-    fn what_a_time_prints_as_reads_as_the_same_time(
+    fn a_printed_time_reads_as_the_same_time(
         time in prop_oneof![0..=MAX_TIME, (0..=3650_u64).prop_map(|days| days * 86_400_000_000)]
     ) {
         let span = Span::from_micros(time);

@@ -1,4 +1,5 @@
-//! Limits travel with the call: the next call already obeys them, in both directions, and nothing is forgotten.
+//! Limits come with each call: the next call obeys a changed limit at once, in both directions, and
+//! nothing that was used is forgotten.
 
 use premier_algorithms::{Fixed, Leaky, Sliding, Token};
 use proptest::collection;
@@ -10,8 +11,8 @@ use crate::scenario::{Key, Subject, any_limits, start};
 const NOW: u64 = 1_800_000_000_000_000;
 const SECOND: u64 = 1_000_000;
 
-/// After six units of ten were used.
-fn a_quota_is_obeyed_at_once<A: Subject>() {
+/// Changes the quota after six units of ten were used.
+fn a_quota_applies_at_once<A: Subject>() {
     let ten = Limits::new(10, 10 * SECOND);
     let mut key = Key::<A>::fresh();
     assert!(key.call(NOW, &ten, 6).is_admitted());
@@ -23,15 +24,16 @@ fn a_quota_is_obeyed_at_once<A: Subject>() {
     }
 }
 
+/// A raised quota admits, a lowered one limits.
 #[test]
-fn a_raised_quota_admits_at_once_and_a_lowered_one_limits_at_once() {
-    a_quota_is_obeyed_at_once::<Fixed>();
-    a_quota_is_obeyed_at_once::<Sliding>();
-    a_quota_is_obeyed_at_once::<Token>();
-    a_quota_is_obeyed_at_once::<Leaky>();
+fn a_changed_quota_applies_at_once() {
+    a_quota_applies_at_once::<Fixed>();
+    a_quota_applies_at_once::<Sliding>();
+    a_quota_applies_at_once::<Token>();
+    a_quota_applies_at_once::<Leaky>();
 }
 
-fn a_capacity_is_obeyed_at_once<A: Subject>() {
+fn a_capacity_applies_at_once<A: Subject>() {
     let ten = Limits::new(1, SECOND).with_capacity(10);
     let mut key = Key::<A>::fresh();
     assert!(key.call(NOW, &ten, 6).is_admitted());
@@ -45,13 +47,15 @@ fn a_capacity_is_obeyed_at_once<A: Subject>() {
     assert_eq!(key.ask(NOW, &ten.with_capacity(2), 3).retry(), None);
 }
 
+/// A raised capacity admits, a lowered one limits.
 #[test]
-fn a_raised_capacity_admits_at_once_and_a_lowered_one_limits_at_once() {
-    a_capacity_is_obeyed_at_once::<Token>();
-    a_capacity_is_obeyed_at_once::<Leaky>();
+fn a_changed_capacity_applies_at_once() {
+    a_capacity_applies_at_once::<Token>();
+    a_capacity_applies_at_once::<Leaky>();
 }
 
-/// Five seconds after ten units of ten in ten seconds were used: what is told of a call for one, and of the rest.
+/// Uses ten units of ten in ten seconds, and asks for ten more after five seconds, with another
+/// duration. Returns the fields `remaining`, `retry` and `reset` of the reply.
 fn after_five_seconds<A: Subject>(duration: u64) -> (u64, Option<u64>, u64) {
     let mut key = Key::<A>::fresh();
     let ten = Limits::new(10, 10 * SECOND);
@@ -60,8 +64,9 @@ fn after_five_seconds<A: Subject>(duration: u64) -> (u64, Option<u64>, u64) {
     (reply.remaining, reply.retry(), reply.reset)
 }
 
+/// A longer duration limits, a shorter one admits.
 #[test]
-fn a_longer_duration_limits_at_once_and_a_shorter_one_admits_at_once() {
+fn a_changed_duration_applies_at_once() {
     let rest = (0, Some(55 * SECOND), 55 * SECOND);
     assert_eq!(after_five_seconds::<Fixed>(60 * SECOND), rest);
     assert_eq!(after_five_seconds::<Sliding>(60 * SECOND), rest);
@@ -74,7 +79,7 @@ fn a_longer_duration_limits_at_once_and_a_shorter_one_admits_at_once() {
     assert_eq!(after_five_seconds::<Leaky>(5 * SECOND), anew);
 }
 
-/// Calls at one moment, each with limits of its own, then one with others again.
+/// Makes calls at one moment, each with a limit of its own, then one with yet another limit.
 fn only_what_was_used_counts<M: Model, A: Subject>(
     start: u64,
     burst: &[(Limits, u64)],
@@ -111,13 +116,13 @@ proptest! {
         only_what_was_used_counts::<FixedWindow, Fixed>(start, &burst, pause, &limits, cost)?;
         only_what_was_used_counts::<TokenBucket, Token>(start, &burst, pause, &limits, cost)?;
         only_what_was_used_counts::<LeakyQueue, Leaky>(start, &burst, pause, &limits, cost)?;
-        // All was admitted at one moment: no two calls can be counted as one.
+        // All was admitted at one moment, so the log has nothing to merge.
         only_what_was_used_counts::<SlidingLog, Sliding>(start, &burst, pause, &limits, cost)?;
     }
 }
 
-/// Of 1000 units two were admitted half a day ago and 998 just now, at a rate of two a day.
-fn what_was_admitted_just_now_is_not_forgotten<A: Subject>() {
+/// Uses one unit, and 999 more half a day later, at a rate of one unit a day.
+fn a_raised_rate_forgets_nothing<A: Subject>() {
     const DAY: u64 = 86_400 * SECOND;
     let slow = Limits::new(1, DAY).with_capacity(1_000);
     let fast = Limits::new(1_000, DAY / 24).with_capacity(1_000);
@@ -129,25 +134,26 @@ fn what_was_admitted_just_now_is_not_forgotten<A: Subject>() {
 }
 
 #[test]
-fn what_was_admitted_just_now_is_not_forgotten_when_a_token_bucket_refills_faster() {
-    what_was_admitted_just_now_is_not_forgotten::<Token>();
+fn a_raised_rate_forgets_nothing_in_a_token_bucket() {
+    a_raised_rate_forgets_nothing::<Token>();
 }
 
 #[test]
-fn what_was_admitted_just_now_is_not_forgotten_when_a_leaky_bucket_drains_faster() {
-    what_was_admitted_just_now_is_not_forgotten::<Leaky>();
+fn a_raised_rate_forgets_nothing_in_a_leaky_bucket() {
+    a_raised_rate_forgets_nothing::<Leaky>();
 }
 
-/// Two callers with windows of 60 and 59 s, together fifty calls a second: what the log keeps as one entry must not go on for
-/// ever, handed from the cells of the one window to those of the other.
+/// Two callers use windows of 60 and 59 s on one key, together fifty times a second. A unit that
+/// the log has merged into an entry must not live for ever, passed on from one window's entries to
+/// the other's.
 #[test]
-fn what_was_admitted_long_ago_is_forgotten_although_windows_of_two_lengths_share_a_key() {
+fn windows_of_two_durations_do_not_keep_units_alive() {
     let windows = [60, 59].map(|seconds| Limits::new(1_000_000, seconds * SECOND));
     let mut key = Key::<Sliding>::fresh();
     let mut now = NOW;
     while now < NOW + 180 * SECOND {
         let next = now + SECOND / 50;
-        // Whichever window has no 64th that ends in between.
+        // Uses the window that has no 64th ending in between.
         let ends = windows.map(|window| now * 64 / window.duration < next * 64 / window.duration);
         now = next;
         let reply = key.call(now, &windows[usize::from(ends[0] && !ends[1])], 1);
@@ -156,32 +162,33 @@ fn what_was_admitted_long_ago_is_forgotten_although_windows_of_two_lengths_share
     }
 }
 
-/// The rate of before counts up to the last admitted call: half a unit had drained then, not a thousand.
-fn a_raised_rate_counts_from_the_last_admitted_call_on<A: Subject>() {
+/// The previous rate counts up to the last admitted call: half a unit had drained by then, not a
+/// thousand.
+fn a_raised_rate_starts_at_the_last_admitted_call<A: Subject>() {
     const DAY: u64 = 86_400_000_000;
     let slow = Limits { capacity: Some(1_000), ..Limits::new(1, DAY) };
     let fast = Limits::new(1_000, 3_600_000_000);
     let mut key = Key::<A>::fresh();
     assert!(key.call(0, &slow, 1).is_admitted());
     assert!(key.call(DAY / 2, &slow, 999).is_admitted());
-    // Half a unit less than 1,000 are used: 1.5 units must drain at 3.6 s each.
+    // Half a unit less than 1,000 is used: 1.5 units must drain at 3.6 s each.
     assert_eq!(key.call(DAY / 2, &fast, 2).retry(), Some(5_400_000));
 }
 
 #[test]
-fn a_raised_rate_forgets_nothing_of_what_was_just_used() {
-    a_raised_rate_counts_from_the_last_admitted_call_on::<Token>();
-    a_raised_rate_counts_from_the_last_admitted_call_on::<Leaky>();
+fn a_raised_rate_applies_from_the_last_admitted_call() {
+    a_raised_rate_starts_at_the_last_admitted_call::<Token>();
+    a_raised_rate_starts_at_the_last_admitted_call::<Leaky>();
 }
 
-/// Were units handed on from one window's entries to the other's, they would never go.
+/// A unit that was passed on between the entries of two windows would never expire.
 #[test]
-fn alternating_lengths_let_go_of_units() {
+fn alternating_durations_do_not_keep_units_alive() {
     let durations = [60_000_000, 59_000_000].map(|duration| Limits::new(1_000_000, duration));
     let mut key = Key::<Sliding>::fresh();
     for (call, limits) in (0..6_000_u64).zip(durations.iter().cycle()) {
         let reply = key.call(call * 20_000, limits, 1);
-        // 50 calls a second, and those of two 64ths of the longest duration at most.
+        // 50 calls a second, and at most those of two 64ths of the longest duration.
         assert!(reply.limit - reply.remaining <= 3_000 + 2 * 3_000 / 64 + 1);
     }
 }

@@ -1,4 +1,4 @@
-//! A clock that steps back mints nothing, and nobody waits longer than a full key would make them wait.
+//! A clock that steps back admits nothing extra, and nobody waits longer than for a full key.
 
 use premier_algorithms::{Clock, Fixed, Leaky, Now, Sliding, Span, State, Timestamp, Token};
 use proptest::collection;
@@ -14,7 +14,7 @@ const NOW: u64 = 1_800_000_000_000_000;
 const SECOND: u64 = 1_000_000;
 const HOUR: u64 = 3_600 * SECOND;
 
-/// What happens to the clock between two calls, in 64ths of a duration.
+/// How the clock moves between two calls, in 64ths of a duration.
 #[derive(Debug, Clone, Copy)]
 enum Step {
     Forward(u64),
@@ -29,8 +29,8 @@ fn steps() -> impl Strategy<Value = Vec<(Step, u64)>> {
     collection::vec((step, 1..=3_u64), 1..60)
 }
 
-/// How long a window of a key counts is seen from its replies: one that leaves the rest of a quota opened a window. None opens
-/// before the last is over, and no more than a quota is admitted in it.
+/// Checks that no window opens before the previous one is over, and that at most a quota is
+/// admitted in each. A call that finds the key fully reset has opened a window.
 fn no_window_ends_early(calls: &[Admitted], openings: &[bool], limits: &Limits) -> Result<(), TestCaseError> {
     let (mut opened, mut used) = (None, 0);
     for (call, opens) in calls.iter().zip(openings) {
@@ -47,8 +47,8 @@ fn no_window_ends_early(calls: &[Admitted], openings: &[bool], limits: &Limits) 
     Ok(())
 }
 
-/// Calls at these steps, each with whether it found the key as good as new. `at` is what went by in truth: a step back takes
-/// none of it away.
+/// Makes a call after each step, and returns each admitted one and whether it found the key fully
+/// reset. `at` is the time that has really passed, which a step back does not reduce.
 fn admitted<A: Subject>(steps: &[(Step, u64)], limits: &Limits) -> Result<Vec<(Admitted, bool)>, TestCaseError> {
     let mut key = Key::<A>::fresh();
     let (mut reading, mut elapsed) = (NOW, 0);
@@ -87,48 +87,48 @@ fn wait_of_a_full_key<A: Subject>(reading: u64, limits: &Limits, units: u64) -> 
 
 proptest! {
     #[test]
-    fn a_clock_that_steps_back_mints_nothing_in_a_fixed_window(steps in steps(), limits in small_limits()) {
+    fn a_step_back_admits_nothing_extra_in_a_fixed_window(steps in steps(), limits in small_limits()) {
         let (calls, openings): (Vec<_>, Vec<_>) = admitted::<Fixed>(&steps, &limits)?.into_iter().unzip();
         no_window_ends_early(&calls, &openings, &limits)?;
     }
 
     #[test]
-    fn a_clock_that_steps_back_mints_nothing_in_a_sliding_window(steps in steps(), limits in small_limits()) {
+    fn a_step_back_admits_nothing_extra_in_a_sliding_window(steps in steps(), limits in small_limits()) {
         sliding_never_admits_too_much(&calls_of::<Sliding>(&steps, &limits)?, &limits)?;
     }
 
     #[test]
-    fn a_clock_that_steps_back_mints_no_tokens(steps in steps(), limits in small_limits()) {
+    fn a_step_back_adds_no_tokens(steps in steps(), limits in small_limits()) {
         token_never_lets_too_much_go_ahead(&calls_of::<Token>(&steps, &limits)?, &limits)?;
     }
 
     #[test]
-    fn a_clock_that_steps_back_mints_no_place_in_a_leaky_bucket(steps in steps(), limits in small_limits()) {
+    fn a_step_back_adds_no_place_in_a_leaky_bucket(steps in steps(), limits in small_limits()) {
         leaky_never_admits_too_much(&calls_of::<Leaky>(&steps, &limits)?, &limits)?;
     }
 
     #[test]
-    fn the_wait_is_true_after_a_clock_stepped_back(
+    fn the_retry_after_is_accurate_after_a_step_back(
         forward in 0..=64_u64, back in 1..=300_u64, on in 0..=64_u64, limits in small_limits()
     ) {
-        the_wait_is_true_after_a_step_back::<Fixed>([forward, back, on], &limits)?;
-        the_wait_is_true_after_a_step_back::<Sliding>([forward, back, on], &limits)?;
-        the_wait_is_true_after_a_step_back::<Token>([forward, back, on], &limits)?;
-        the_wait_is_true_after_a_step_back::<Leaky>([forward, back, on], &limits)?;
+        is_accurate_after_a_step_back::<Fixed>([forward, back, on], &limits)?;
+        is_accurate_after_a_step_back::<Sliding>([forward, back, on], &limits)?;
+        is_accurate_after_a_step_back::<Token>([forward, back, on], &limits)?;
+        is_accurate_after_a_step_back::<Leaky>([forward, back, on], &limits)?;
     }
 
     #[test]
-    fn the_wait_told_before_a_clock_stepped_back_is_true(
+    fn a_step_back_keeps_an_earlier_retry_after_accurate(
         on in 0..=64_u64, back in 1..=300_u64, limits in small_limits()
     ) {
-        the_wait_told_before_a_step_back_is_true::<Fixed>(on, back, &limits)?;
-        the_wait_told_before_a_step_back_is_true::<Sliding>(on, back, &limits)?;
-        the_wait_told_before_a_step_back_is_true::<Token>(on, back, &limits)?;
-        the_wait_told_before_a_step_back_is_true::<Leaky>(on, back, &limits)?;
+        an_earlier_retry_after_stays_accurate::<Fixed>(on, back, &limits)?;
+        an_earlier_retry_after_stays_accurate::<Sliding>(on, back, &limits)?;
+        an_earlier_retry_after_stays_accurate::<Token>(on, back, &limits)?;
+        an_earlier_retry_after_stays_accurate::<Leaky>(on, back, &limits)?;
     }
 
     #[test]
-    fn a_key_expires_on_the_clock_that_was_read_however_often_it_steps(
+    fn expiry_follows_the_readings_through_any_steps(
         readings in collection::vec(NOW - HOUR..=NOW + HOUR, 1..20), span in 0..=HOUR
     ) {
         let mut clock = Clock::new();
@@ -139,25 +139,26 @@ proptest! {
     }
 
     #[test]
-    fn a_key_from_a_server_whose_clock_is_ahead_makes_wait_that_much_longer_at_most(
+    fn a_clock_ahead_extends_waits_by_its_lead_at_most(
         ahead in 0..=300_u64, on in 0..=64_u64, limits in small_limits()
     ) {
-        a_key_from_ahead_makes_wait_little_longer::<Fixed>(ahead, on, &limits)?;
-        a_key_from_ahead_makes_wait_little_longer::<Sliding>(ahead, on, &limits)?;
-        a_key_from_ahead_makes_wait_little_longer::<Token>(ahead, on, &limits)?;
-        a_key_from_ahead_makes_wait_little_longer::<Leaky>(ahead, on, &limits)?;
+        a_key_from_ahead_extends_waits_by_the_lead_at_most::<Fixed>(ahead, on, &limits)?;
+        a_key_from_ahead_extends_waits_by_the_lead_at_most::<Sliding>(ahead, on, &limits)?;
+        a_key_from_ahead_extends_waits_by_the_lead_at_most::<Token>(ahead, on, &limits)?;
+        a_key_from_ahead_extends_waits_by_the_lead_at_most::<Leaky>(ahead, on, &limits)?;
     }
 
     #[test]
-    fn a_key_from_a_server_whose_clock_is_ahead_mints_nothing(
+    fn a_clock_ahead_admits_nothing_extra(
         ahead in 0..=64_u64, pauses in collection::vec(0..=64_u64, 1..4), limits in small_limits()
     ) {
-        a_key_from_ahead_mints_nothing::<Token>(ahead, &pauses, &limits)?;
-        a_key_from_ahead_mints_nothing::<Leaky>(ahead, &pauses, &limits)?;
+        a_key_from_ahead_admits_nothing_extra::<Token>(ahead, &pauses, &limits)?;
+        a_key_from_ahead_admits_nothing_extra::<Leaky>(ahead, &pauses, &limits)?;
     }
 }
 
-/// Whoever is limited now is admitted after the wait, which is that of a full key at most.
+/// Checks that a caller that is limited now is admitted after the retry-after, which is at most
+/// that of a full key.
 fn is_admitted_after_the_wait<A: Subject>(
     key: &mut Key<A>,
     reading: u64,
@@ -167,24 +168,25 @@ fn is_admitted_after_the_wait<A: Subject>(
     let reply = key.call(reading, limits, units);
     if let Some(wait) = reply.retry() {
         prop_assert!(wait <= wait_of_a_full_key::<A>(reading, limits, units));
-        // A server's clock is read all the time, not only when the wait is over.
+        // A server reads its clock all the time, not only when the wait is over.
         key.clock.read(Timestamp::from_micros(reading + wait / 2));
         let reply = key.call(reading + wait, limits, units);
-        prop_assert!(reply.is_admitted(), "waited for {wait} µs from {reading} on and is told {reply:?}");
+        prop_assert!(reply.is_admitted(), "waited for {wait} µs from {reading} on, but got {reply:?}");
     }
     Ok(())
 }
 
-/// Whoever is limited now and waits as told, and once more if told so, waits no longer than a full key would make them, and
-/// as long as the other server's clock was ahead. Once this clock has come to that moment, nothing tells the two apart.
-fn waits_as_long_as_the_clock_was_ahead_at_most<A: Subject>(
+/// Checks that a limited caller, which waits and perhaps has to wait once again, waits at most as
+/// long as for a full key, plus the lead of the other server's clock. When this clock has reached
+/// the timestamp, nothing distinguishes the two clocks.
+fn waits_longer_by_the_lead_at_most<A: Subject>(
     key: &mut Key<A>,
     reading: u64,
     limits: &Limits,
     ahead: u64,
 ) -> Result<(), TestCaseError> {
     let full = wait_of_a_full_key::<A>(reading, limits, 1);
-    // It may have been filled just now in truth: no earlier is anything left of it.
+    // The key may really have been filled only now, so nothing may be admitted before `NOW + full`.
     let Some(first) = key.call(reading, limits, 1).retry() else {
         prop_assert!(reading >= NOW + full, "is admitted {} µs early", NOW + full - reading);
         return Ok(());
@@ -199,8 +201,9 @@ fn waits_as_long_as_the_clock_was_ahead_at_most<A: Subject>(
     Ok(())
 }
 
-/// A key is filled in two calls so far apart, the clock steps back and goes on, each by so many 64ths of a duration.
-fn the_wait_is_true_after_a_step_back<A: Subject>(
+/// Fills a key in two calls that are `forward` apart; then the clock steps back and moves on. All
+/// three are in 64ths of a duration.
+fn is_accurate_after_a_step_back<A: Subject>(
     [forward, back, on]: [u64; 3],
     limits: &Limits,
 ) -> Result<(), TestCaseError> {
@@ -220,12 +223,9 @@ fn the_wait_is_true_after_a_step_back<A: Subject>(
     is_admitted_after_the_wait(&mut key, reading, limits, 1)
 }
 
-/// A full key tells a wait, of which so many 64ths have gone by when the clock steps back so many 64ths of a duration.
-fn the_wait_told_before_a_step_back_is_true<A: Subject>(
-    on: u64,
-    back: u64,
-    limits: &Limits,
-) -> Result<(), TestCaseError> {
+/// Asks a full key for its retry-after, of which `on` 64ths have passed when the clock steps back
+/// by `back` 64ths of a duration.
+fn an_earlier_retry_after_stays_accurate<A: Subject>(on: u64, back: u64, limits: &Limits) -> Result<(), TestCaseError> {
     let mut key = Key::<A>::fresh();
     prop_assert!(key.call(NOW, limits, A::full(limits)).is_admitted());
     let wait = key.call(NOW, limits, 1).retry().unwrap();
@@ -235,46 +235,46 @@ fn the_wait_told_before_a_step_back_is_true<A: Subject>(
     key.clock.read(Timestamp::from_micros(NOW + waited - back));
     let end = NOW + wait - back;
     if waited < wait {
-        prop_assert!(!key.ask(end - 1, limits, 1).is_admitted(), "is admitted before {wait} µs have gone by");
+        prop_assert!(!key.ask(end - 1, limits, 1).is_admitted(), "is admitted before {wait} µs have passed");
     }
-    prop_assert!(key.ask(end, limits, 1).is_admitted(), "is limited when {wait} µs have gone by");
+    prop_assert!(key.ask(end, limits, 1).is_admitted(), "is limited when {wait} µs have passed");
     Ok(())
 }
 
-/// Takes a key as it comes from another server, by replication or at a restart.
+/// Takes over a key from another server, as by replication or at a restart.
 fn taken_over<A: Subject>(key: &Key<A>, mut clock: Clock) -> Key<A> {
     let state = A::State::decode(&encoded(&key.state)).unwrap();
     clock.see(state.latest_stamp());
     Key { state, clock }
 }
 
-fn a_key_from_ahead_makes_wait_little_longer<A: Subject>(
+fn a_key_from_ahead_extends_waits_by_the_lead_at_most<A: Subject>(
     ahead: u64,
     on: u64,
     limits: &Limits,
 ) -> Result<(), TestCaseError> {
     let mut there = Key::<A>::fresh();
     prop_assert!(there.call(NOW + limits.duration * ahead / 64, limits, A::full(limits)).is_admitted());
-    // One server was just started, the other has been running for an hour.
+    // One server has just started, the other has been running for an hour.
     let mut running = Clock::new();
     running.read(Timestamp::from_micros(NOW.saturating_sub(HOUR)));
     for clock in [Clock::new(), running] {
         let mut here = taken_over(&there, clock);
         here.clock.read(Timestamp::from_micros(NOW));
         let (reading, ahead) = (NOW + limits.duration * on / 64, limits.duration * ahead / 64);
-        waits_as_long_as_the_clock_was_ahead_at_most(&mut here, reading, limits, ahead)?;
+        waits_longer_by_the_lead_at_most(&mut here, reading, limits, ahead)?;
     }
     Ok(())
 }
 
-/// A bucket is filled by calls so far apart; this server has been running for a hundred periods when it takes it over, while
-/// its clock says nearly the moment that is kept.
-fn a_key_from_ahead_mints_nothing<A: Subject>(
+/// Fills a bucket with calls that are `pauses` apart. This server takes it over when it has been
+/// running for a hundred durations, and when its clock is close to the stored moment.
+fn a_key_from_ahead_admits_nothing_extra<A: Subject>(
     ahead: u64,
     pauses: &[u64],
     limits: &Limits,
 ) -> Result<(), TestCaseError> {
-    // A call that is limited in any case tells what there is.
+    // A call that is limited in any case reports what remains.
     let too_much = A::full(limits) + 1;
     let mut there = Key::<A>::fresh();
     let mut reading = NOW + ahead;
@@ -302,7 +302,7 @@ fn a_full_key_is_limited_until_the_wait_is_over<A: Subject>(back: u64) {
     assert!(key.call(NOW, &limits, 5).is_admitted());
     let mut reading = NOW - back;
     let wait = key.call(reading, &limits, 5).retry().unwrap();
-    assert!(wait <= 60 * SECOND, "a full key makes nobody wait longer");
+    assert!(wait <= 60 * SECOND, "nobody waits longer than for a full key");
     let end = reading + wait;
     while reading + SECOND < end {
         reading += SECOND;
@@ -314,21 +314,23 @@ fn a_full_key_is_limited_until_the_wait_is_over<A: Subject>(back: u64) {
     assert!(key.call(end, &limits, 5).is_admitted());
 }
 
-fn a_full_key_is_limited_until_the_wait_is_over_in_all(back: u64) {
+fn every_full_key_is_limited_until_the_wait_is_over(back: u64) {
     a_full_key_is_limited_until_the_wait_is_over::<Fixed>(back);
     a_full_key_is_limited_until_the_wait_is_over::<Sliding>(back);
     a_full_key_is_limited_until_the_wait_is_over::<Token>(back);
     a_full_key_is_limited_until_the_wait_is_over::<Leaky>(back);
 }
 
+/// Until the retry-after is over.
 #[test]
-fn after_a_step_back_of_an_hour_a_full_key_is_limited_until_the_wait_is_over() {
-    a_full_key_is_limited_until_the_wait_is_over_in_all(HOUR);
+fn a_full_key_stays_limited_after_an_hour_back() {
+    every_full_key_is_limited_until_the_wait_is_over(HOUR);
 }
 
+/// Until the retry-after is over.
 #[test]
-fn after_a_step_back_of_a_second_a_full_key_is_limited_until_the_wait_is_over() {
-    a_full_key_is_limited_until_the_wait_is_over_in_all(SECOND);
+fn a_full_key_stays_limited_after_a_second_back() {
+    every_full_key_is_limited_until_the_wait_is_over(SECOND);
 }
 
 fn a_key_from_an_hour_ahead_is_limited_until_the_wait_is_over<A: Subject>() {
@@ -339,7 +341,7 @@ fn a_key_from_an_hour_ahead_is_limited_until_the_wait_is_over<A: Subject>() {
     running.read(Timestamp::from_micros(NOW - HOUR));
     let mut ahead = running;
     ahead.read(Timestamp::from_micros(NOW - SECOND));
-    // What was seen before does not undo what is seen after, nor the other way round.
+    // What the clock saw before does not undo what it sees afterwards, nor the other way round.
     ahead.see(Timestamp::from_micros(NOW + 2 * HOUR));
     for clock in [Clock::new(), running, ahead] {
         let mut here = taken_over(&there, clock);
@@ -348,23 +350,26 @@ fn a_key_from_an_hour_ahead_is_limited_until_the_wait_is_over<A: Subject>() {
         assert_eq!(here.call(NOW + SECOND, &limits, 5).retry(), Some(59 * SECOND));
         assert!(here.call(NOW + 60 * SECOND, &limits, 5).is_admitted());
     }
-    // Nothing is known of the time before a clock is first read, not even that it was behind.
+    // Nothing is known of the time before the first reading of a clock, not even that it was
+    // behind.
     let mut here = Key::<A> { state: there.state, clock: Clock::new() };
     assert_eq!(here.call(NOW, &limits, 5).retry(), Some(60 * SECOND));
     assert!(here.call(NOW + 60 * SECOND, &limits, 5).is_admitted());
 }
 
+/// Until the retry-after is over.
 #[test]
-fn a_key_from_a_server_an_hour_ahead_is_limited_until_the_wait_is_over() {
+fn a_full_key_from_an_hour_ahead_stays_limited() {
     a_key_from_an_hour_ahead_is_limited_until_the_wait_is_over::<Fixed>();
     a_key_from_an_hour_ahead_is_limited_until_the_wait_is_over::<Sliding>();
     a_key_from_an_hour_ahead_is_limited_until_the_wait_is_over::<Token>();
     a_key_from_an_hour_ahead_is_limited_until_the_wait_is_over::<Leaky>();
 }
 
-/// Between two of the stamps in a log, the later one stands for the moment of the step, which is before the earlier one.
+/// The log is read between two of its timestamps. The later one is dated to the moment of the step,
+/// which is before the earlier one.
 #[test]
-fn a_log_read_between_its_stamps_after_a_step_back_can_be_stored() {
+fn a_step_back_between_stamps_leaves_a_storable_log() {
     let limits = Limits::new(5, 60 * SECOND);
     let mut key = Key::<Sliding>::fresh();
     for at in [0, 10, 20] {
@@ -377,9 +382,10 @@ fn a_log_read_between_its_stamps_after_a_step_back_can_be_stored() {
     assert_eq!(stored.state, key.state);
 }
 
-/// A step back moves the time that goes by, and not the expiry, which the server compares with what its clock says.
+/// Time continues after a step back. The expiry does not move with it: the server compares the
+/// expiry with its own clock.
 #[test]
-fn a_key_expires_on_the_clock_that_was_read() {
+fn expiry_follows_the_readings_after_a_step_back() {
     let mut clock = Clock::new();
     clock.read(Timestamp::from_micros(NOW + HOUR));
     let now = clock.read(Timestamp::from_micros(NOW));
@@ -387,9 +393,9 @@ fn a_key_expires_on_the_clock_that_was_read() {
     assert_eq!(now.millis_after(Span::from_secs(1)), NOW / 1_000 + 1_000);
 }
 
-/// As is what another program wrote of a moment to come, on the same clock.
+/// This is how a moment is read that another program has written down by the same clock.
 #[test]
-fn a_moment_that_was_written_down_is_as_far_away_as_the_clock_that_was_read_says() {
+fn the_time_until_a_moment_follows_the_readings() {
     let mut clock = Clock::new();
     let until = |now: Now, micros| now.until(Span::from_micros(micros)).as_micros();
     let now = clock.read(Timestamp::from_micros(NOW + HOUR));

@@ -1,4 +1,4 @@
-//! What is written of a state reads as the same state, and whatever else is read is refused or harmless.
+//! An encoded state reads as the same state, and any other bytes are refused or harmless.
 
 use premier_algorithms::{
     Algorithm, BucketState, Fixed, FixedState, Leaky, Log, MAX_USED, Sliding, State, Timestamp, Token,
@@ -18,22 +18,25 @@ fn pair(first: u64, second: u64) -> Vec<u8> {
     [first.to_le_bytes(), second.to_le_bytes()].concat()
 }
 
-/// A bucket with fewer than 2²⁴ units: the moment in 54 bits, a 0, the units in 24, the fraction of the first in 49.
+/// Encodes a bucket with fewer than 2²⁴ units: the moment in 54 bits, a 0, the units in 24, the
+/// fraction of the first in 49.
 fn bucket(at: u64, used: u64, fraction: u64) -> Vec<u8> {
     (u128::from(at) << 74 | u128::from(used) << 49 | u128::from(fraction)).to_le_bytes().to_vec()
 }
 
-/// One with more: the moment in 54 bits, a 1, the units in 41, the fraction of the first in 32.
+/// Encodes a bucket with more units: the moment in 54 bits, a 1, the units in 41, the fraction of
+/// the first in 32.
 fn bucket_of_many(at: u64, used: u64, fraction: u64) -> Vec<u8> {
     (u128::from(at) << 74 | 1 << 73 | u128::from(used) << 32 | u128::from(fraction)).to_le_bytes().to_vec()
 }
 
-/// An entry of a log: its latest moment in 54 bits, its width in 33, its units in 41.
+/// Encodes an entry of a log: its latest moment in 54 bits, its width in 33, its units in 41.
 fn entry(latest: u64, width: u64, units: u64) -> Vec<u8> {
     (u128::from(latest) << 74 | u128::from(width) << 41 | u128::from(units)).to_le_bytes().to_vec()
 }
 
-/// Every state on the way reads as it was written; every part of it, and more than it, is refused.
+/// Checks that every state reads as it was written, and that truncated and extended encodings are
+/// refused.
 fn reads_as_written<A: Subject>(start: u64, calls: &[Call], limits: &[Limits]) -> Result<(), TestCaseError> {
     let mut key = Key::<A>::fresh();
     let (mut now, mut last) = (start, None);
@@ -61,7 +64,7 @@ fn reads_as_written<A: Subject>(start: u64, calls: &[Call], limits: &[Limits]) -
     Ok(())
 }
 
-/// Whatever can be read can be decided on, changed and written again.
+/// Checks that any state that can be read can be decided on, changed and written again.
 fn is_refused_or_harmless<A: Subject>(bytes: &[u8], calls: &[(u64, Limits, u64)]) -> Result<(), TestCaseError> {
     let mut key = Key::<A>::fresh();
     let Some(state) = StateOf::<A>::decode(bytes) else {
@@ -87,7 +90,7 @@ fn any_units() -> impl Strategy<Value = u64> {
     prop_oneof![3 => 1..=100_u64, 1 => 1..=MAX_USED, 1 => Just(MAX_USED)]
 }
 
-/// What might be found in place of a log.
+/// Bytes that might be found in place of a log.
 fn log_payload() -> impl Strategy<Value = Vec<u8>> {
     let stamps = collection::vec(any_stamp(), 1..=67);
     (stamps, collection::vec(any_units(), 67)).prop_map(|(mut stamps, units)| {
@@ -135,7 +138,7 @@ proptest! {
 }
 
 #[test]
-fn the_encoding_is_the_one_that_servers_have_stored() {
+fn the_encoding_matches_what_servers_have_stored() {
     let limits = Limits::new(3, 1_000_000);
     let mut fixed = Key::<Fixed>::fresh();
     let mut sliding = Key::<Sliding>::fresh();
@@ -149,11 +152,12 @@ fn the_encoding_is_the_one_that_servers_have_stored() {
     }
     assert_eq!(encoded(&fixed.state), pair(NOW, 3));
     assert_eq!(encoded(&sliding.state), [entry(NOW, 0, 2), entry(NOW + 500_000, 0, 1)].concat());
-    // The first unit was through after a third of a second, half of the second after half a second.
+    // The first unit had drained after a third of a second, half of the second one after half a
+    // second.
     assert_eq!(encoded(&token.state), bucket(NOW + 500_000, 2, 1 << 48));
     assert_eq!(encoded(&leaky.state), bucket(NOW + 500_000, 2, 1 << 48));
 
-    // Two calls that are kept as one entry, a second apart.
+    // Two calls a second apart, stored as one entry.
     let limits = Limits::new(1 << 24, 64_000_000);
     let mut sliding = Key::<Sliding>::fresh();
     let mut token = Key::<Token>::fresh();
@@ -162,13 +166,14 @@ fn the_encoding_is_the_one_that_servers_have_stored() {
         assert!(token.call(at, &limits, 1 << 23).is_admitted());
     }
     assert_eq!(encoded(&sliding.state), entry(NOW + 1_000_000, 1_000_000, 1 << 24));
-    // A 64th of the quota has drained in between, which leaves fewer than 2²⁴ units; once more, and they are many.
+    // A 64th of the quota has drained in between, which leaves fewer than 2²⁴ units. One more call
+    // makes them many.
     assert_eq!(encoded(&token.state), bucket(NOW + 1_000_000, (1 << 24) - (1 << 18), 0));
     let limits = Limits { capacity: Some(1 << 25), ..limits };
     assert!(token.call(NOW + 1_000_000, &limits, 1 << 24).is_admitted());
     assert_eq!(encoded(&token.state), bucket_of_many(NOW + 1_000_000, (1 << 25) - (1 << 18), 0));
 
-    // A width of more than 2³² µs is kept in steps of 2¹² µs, marked by its highest bit.
+    // A width of more than 2³² µs is stored in steps of 2¹² µs, marked by its highest bit.
     let limits = Limits::new(100, 64 << 33);
     let mut sliding = Key::<Sliding>::fresh();
     for at in [NOW, NOW + (1 << 33)] {
@@ -179,7 +184,7 @@ fn the_encoding_is_the_one_that_servers_have_stored() {
 }
 
 #[test]
-fn the_state_of_a_fresh_key_is_never_stored() {
+fn the_state_of_a_fresh_key_is_refused() {
     for bytes in [encoded(&FixedState::default()), encoded(&Log::default()), encoded(&BucketState::default())] {
         assert_eq!(FixedState::decode(&bytes), None);
         assert_eq!(Log::decode(&bytes), None);

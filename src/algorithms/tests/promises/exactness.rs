@@ -1,4 +1,4 @@
-//! Every field of every reply is what the contract says, to the microsecond and the unit.
+//! Every field of every reply is what the contract says, to the microsecond and to the unit.
 
 use premier_algorithms::{Fixed, Leaky, Sliding, Token};
 use proptest::collection;
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::model::{FixedWindow, LeakyQueue, Limits, Model, Reply, SlidingLog, TokenBucket};
 use crate::scenario::{Call, Key, Kind, Subject, any_limits, calls, duration, exact_bucket, start};
 
-/// What a call of this kind is answered, and what it is charged if it is admitted.
+/// Returns the reply to a call of this kind, and the units charged if it is admitted.
 pub(crate) fn answer<M: Model>(model: &M, now: u64, limits: &Limits, kind: Kind, cost: u64) -> (Reply, u64) {
     match kind {
         Kind::Forced => (model.reply_to_forced(now, limits, cost), model.charge(now, limits, cost)),
@@ -15,7 +15,7 @@ pub(crate) fn answer<M: Model>(model: &M, now: u64, limits: &Limits, kind: Kind,
     }
 }
 
-/// Each call comes with the next of the limits, over and over.
+/// Compares each reply with the model's. The limits take turns, one per call.
 pub(crate) fn answers_as<M: Model, A: Subject>(
     start: u64,
     calls: &[Call],
@@ -39,7 +39,7 @@ pub(crate) fn answers_as<M: Model, A: Subject>(
     Ok(())
 }
 
-/// The rate stays, the capacity and how long callers are ready to wait may change from call to call.
+/// Buckets of one rate. The capacity and `max_wait` may change from call to call.
 pub(crate) fn buckets_of_one_rate(first: impl Strategy<Value = Limits>) -> impl Strategy<Value = Vec<Limits>> {
     let changes = collection::vec((0..=64_u64, any::<bool>()), 0..8);
     (first, changes).prop_map(|(first, changes)| {
@@ -66,7 +66,8 @@ proptest! {
         answers_as::<FixedWindow, Fixed>(start, &calls, &limits, |_, _, _| {})?;
     }
 
-    /// What no longer counts when a call is admitted is forgotten: a longer window that comes later does not bring it back.
+    /// An admitted call drops what has expired: a longer window that comes later does not revive
+    /// it.
     #[test]
     fn sliding_answers_exactly_up_to_a_quota_of_64(
         start in start(), calls in calls(60), limits in windows_counted_exactly()
@@ -85,7 +86,7 @@ proptest! {
     }
 }
 
-/// Where the rounding of one call would add to that of the next.
+/// Charges a bucket so steadily that a rounding error would grow with each call.
 fn a_bucket_that_is_never_empty_stays_exact<A: Subject>(limits: &Limits, pause: u64, at_first: u64) {
     let mut key = Key::<A>::fresh();
     assert!(key.call(0, limits, at_first).is_admitted());

@@ -1,4 +1,4 @@
-//! State expires when it is as good as new, neither before nor after.
+//! A state expires when it is fully reset, neither before nor after.
 
 use premier_algorithms::{Fixed, Leaky, Sliding, Token};
 use proptest::collection;
@@ -9,7 +9,7 @@ use crate::scenario::{Call, Key, Subject, any_limits, calls, encoded, start};
 
 const LAST_MOMENT: u64 = (1 << 54) - 1;
 
-fn expires_when_as_good_as_new<A: Subject>(
+fn expires_when_fully_reset<A: Subject>(
     start: u64,
     calls: &[Call],
     limits: &[Limits],
@@ -34,7 +34,7 @@ fn expires_when_as_good_as_new<A: Subject>(
         prop_assert_ne!(
             key.ask(reset - 1, limits, all),
             Key::<A>::fresh().ask(reset - 1, limits, all),
-            "as good as new before {}",
+            "fully reset before {}",
             reset
         );
     }
@@ -43,15 +43,15 @@ fn expires_when_as_good_as_new<A: Subject>(
 
 proptest! {
     #[test]
-    fn state_expires_when_as_good_as_new(
+    fn state_expires_exactly_when_it_is_fully_reset(
         start in start(),
         calls in calls(40),
         limits in collection::vec(any_limits(), 1..4),
         cost in prop_oneof![1..=10_u64, 1..=1_000_000_000_000_u64],
     ) {
-        expires_when_as_good_as_new::<Fixed>(start, &calls, &limits, cost)?;
-        expires_when_as_good_as_new::<Sliding>(start, &calls, &limits, cost)?;
-        expires_when_as_good_as_new::<Token>(start, &calls, &limits, cost)?;
-        expires_when_as_good_as_new::<Leaky>(start, &calls, &limits, cost)?;
+        expires_when_fully_reset::<Fixed>(start, &calls, &limits, cost)?;
+        expires_when_fully_reset::<Sliding>(start, &calls, &limits, cost)?;
+        expires_when_fully_reset::<Token>(start, &calls, &limits, cost)?;
+        expires_when_fully_reset::<Leaky>(start, &calls, &limits, cost)?;
     }
 }

@@ -1,4 +1,5 @@
-//! A forced call is charged whatever is left; those after it are limited until it has drained.
+//! A forced call is charged even if too little is left; later calls are limited until the excess
+//! has drained or expired.
 
 use premier_algorithms::{Algorithm, Clock, Fixed, Leaky, MAX_USED, Sliding, State, Timestamp, Token};
 use proptest::collection;
@@ -15,14 +16,14 @@ use crate::strictness::{
     any_window, changing_limits, rounds_no_more_than_it_must, sliding_counts_long_enough_and_little_longer,
     window_above_64,
 };
-use crate::true_wait::what_a_limited_caller_is_told_is_true;
+use crate::true_wait::the_retry_after_is_accurate;
 
 const NOW: u64 = 1_800_000_000_000_000;
 const SECOND: u64 = 1_000_000;
 const LAST_MOMENT: u64 = (1 << 54) - 1;
 
-/// After each call whoever is limited is told true. `cost` is his.
-fn the_wait_is_true_after_forced_calls<A: Subject>(
+/// Checks the retry-after of a call of this cost after each of the calls.
+fn is_accurate_after_forced_calls<A: Subject>(
     start: u64,
     calls: &[Call],
     limits: &Limits,
@@ -35,15 +36,15 @@ fn the_wait_is_true_after_forced_calls<A: Subject>(
         now = call.moment(now, last.as_ref(), limits);
         last = Some(key.make(now, limits, call.kind, call.cost(A::full(limits))));
         if !key.ask(now, limits, cost).is_admitted() {
-            what_a_limited_caller_is_told_is_true(&key, now, limits, cost, share)?;
+            the_retry_after_is_accurate(&key, now, limits, cost, share)?;
         }
     }
     Ok(())
 }
 
-/// What would have been admitted is answered and kept as if it had not been forced. A bucket may have to wait for no longer than
-/// the caller is ready to.
-fn is_as_not_forced_where_there_is_room<A: Subject>(
+/// A call that would have been admitted gets the same reply and leaves the same state when it is
+/// forced. For a bucket that includes calls that wait up to `max_wait`.
+fn is_decided_like_any_other_with_room<A: Subject>(
     start: u64,
     calls: &[Call],
     limits: &[Limits],
@@ -65,7 +66,7 @@ fn is_as_not_forced_where_there_is_room<A: Subject>(
     Ok(())
 }
 
-fn is_limited_by_a_quota_of_nothing_only<A: Subject>(
+fn is_limited_only_by_a_quota_of_0<A: Subject>(
     start: u64,
     calls: &[Call],
     limits: &[Limits],
@@ -90,7 +91,7 @@ fn is_limited_by_a_quota_of_nothing_only<A: Subject>(
     Ok(())
 }
 
-/// Every state on the way can be kept.
+/// Forces calls, and checks that every state can be stored.
 fn survives<A: Subject>(key: &mut Key<A>, calls: &[(u64, Limits, u64)]) -> Result<(), TestCaseError> {
     for (reading, limits, cost) in calls {
         let reply = key.force(*reading, limits, *cost);
@@ -152,15 +153,17 @@ proptest! {
         answers_as::<LeakyQueue, Leaky>(start, &calls, &limits, |_, _, _| {})?;
     }
 
+    /// In a sliding window with a quota above 64.
     #[test]
-    fn sliding_above_a_quota_of_64_counts_forced_calls_a_64th_of_a_period_too_long_at_most(
+    fn forced_calls_count_a_64th_too_long_at_most(
         start in start(), calls in calls_with_forced(60), window in window_above_64()
     ) {
         sliding_counts_long_enough_and_little_longer(start, &calls, &[window], 1)?;
     }
 
+    /// In a sliding window whose limits change; two 64ths of the longest duration.
     #[test]
-    fn sliding_through_changing_limits_counts_forced_calls_two_64ths_too_long_at_most(
+    fn forced_calls_count_two_64ths_too_long_at_most(
         start in start(), calls in calls_with_forced(60), windows in collection::vec(any_window(), 2..4)
     ) {
         sliding_counts_long_enough_and_little_longer(start, &calls, &windows, 2)?;
@@ -177,43 +180,43 @@ proptest! {
     }
 
     #[test]
-    fn the_wait_is_true_after_calls_were_forced(
+    fn the_retry_after_is_accurate_after_forced_calls(
         start in start(),
         calls in calls_with_forced(20),
         limits in prop_oneof![3 => any_windows(), 1 => huge_bucket()],
         cost in prop_oneof![3 => 1..=5_u64, 1 => 1..=MAX_UNITS],
         share in 0..64_u64,
     ) {
-        the_wait_is_true_after_forced_calls::<Fixed>(start, &calls, &limits, cost, share)?;
-        the_wait_is_true_after_forced_calls::<Sliding>(start, &calls, &limits, cost, share)?;
-        the_wait_is_true_after_forced_calls::<Token>(start, &calls, &limits, cost, share)?;
-        the_wait_is_true_after_forced_calls::<Leaky>(start, &calls, &limits, cost, share)?;
+        is_accurate_after_forced_calls::<Fixed>(start, &calls, &limits, cost, share)?;
+        is_accurate_after_forced_calls::<Sliding>(start, &calls, &limits, cost, share)?;
+        is_accurate_after_forced_calls::<Token>(start, &calls, &limits, cost, share)?;
+        is_accurate_after_forced_calls::<Leaky>(start, &calls, &limits, cost, share)?;
     }
 
     #[test]
-    fn a_forced_call_is_as_any_other_where_there_is_room(
+    fn a_forced_call_with_room_is_decided_like_any_other(
         start in start(), calls in calls_with_forced(30), limits in collection::vec(any_windows(), 1..4)
     ) {
-        is_as_not_forced_where_there_is_room::<Fixed>(start, &calls, &limits)?;
-        is_as_not_forced_where_there_is_room::<Sliding>(start, &calls, &limits)?;
-        is_as_not_forced_where_there_is_room::<Token>(start, &calls, &limits)?;
-        is_as_not_forced_where_there_is_room::<Leaky>(start, &calls, &limits)?;
+        is_decided_like_any_other_with_room::<Fixed>(start, &calls, &limits)?;
+        is_decided_like_any_other_with_room::<Sliding>(start, &calls, &limits)?;
+        is_decided_like_any_other_with_room::<Token>(start, &calls, &limits)?;
+        is_decided_like_any_other_with_room::<Leaky>(start, &calls, &limits)?;
     }
 
     #[test]
-    fn a_forced_call_is_limited_by_a_quota_of_nothing_only(
+    fn only_a_quota_of_0_limits_a_forced_call(
         start in start(),
         calls in calls_with_forced(30),
         limits in collection::vec(any_windows(), 1..4),
     ) {
-        is_limited_by_a_quota_of_nothing_only::<Fixed>(start, &calls, &limits)?;
-        is_limited_by_a_quota_of_nothing_only::<Sliding>(start, &calls, &limits)?;
-        is_limited_by_a_quota_of_nothing_only::<Token>(start, &calls, &limits)?;
-        is_limited_by_a_quota_of_nothing_only::<Leaky>(start, &calls, &limits)?;
+        is_limited_only_by_a_quota_of_0::<Fixed>(start, &calls, &limits)?;
+        is_limited_only_by_a_quota_of_0::<Sliding>(start, &calls, &limits)?;
+        is_limited_only_by_a_quota_of_0::<Token>(start, &calls, &limits)?;
+        is_limited_only_by_a_quota_of_0::<Leaky>(start, &calls, &limits)?;
     }
 
     #[test]
-    fn any_payload_is_refused_or_can_be_forced(bytes in payload(), calls in any_calls()) {
+    fn any_payload_is_refused_or_takes_forced_calls(bytes in payload(), calls in any_calls()) {
         is_refused_or_harmless::<Fixed>(&bytes, &calls)?;
         is_refused_or_harmless::<Sliding>(&bytes, &calls)?;
         is_refused_or_harmless::<Token>(&bytes, &calls)?;
@@ -232,15 +235,15 @@ fn survives_extremes<A: Subject>() {
 }
 
 #[test]
-fn no_arithmetic_overflows_when_calls_are_forced_at_the_extremes_of_everything() {
+fn forced_calls_at_the_extremes_do_not_overflow() {
     survives_extremes::<Fixed>();
     survives_extremes::<Sliding>();
     survives_extremes::<Token>();
     survives_extremes::<Leaky>();
 }
 
-/// All of a key is given back, a largest refund after the other.
-fn no_more_is_used_than_a_state_can_say<A: Subject>() {
+/// Forces more than a state can record, and refunds it all, with refunds as large as possible.
+fn uses_at_most_what_a_state_can_record<A: Subject>() {
     let limits = Limits::new(5, 10 * SECOND);
     let mut key = Key::<A>::fresh();
     for _ in 0..4 {
@@ -252,16 +255,16 @@ fn no_more_is_used_than_a_state_can_say<A: Subject>() {
 }
 
 #[test]
-fn however_much_is_forced_no_more_is_used_than_a_state_can_say() {
-    no_more_is_used_than_a_state_can_say::<Fixed>();
-    no_more_is_used_than_a_state_can_say::<Sliding>();
-    no_more_is_used_than_a_state_can_say::<Token>();
-    no_more_is_used_than_a_state_can_say::<Leaky>();
+fn forced_calls_use_at_most_what_a_state_can_record() {
+    uses_at_most_what_a_state_can_record::<Fixed>();
+    uses_at_most_what_a_state_can_record::<Sliding>();
+    uses_at_most_what_a_state_can_record::<Token>();
+    uses_at_most_what_a_state_can_record::<Leaky>();
 }
 
-/// A call for which there is no room at all makes nothing newer.
+/// There is no room for a single unit, so the newest entry stays as old as it was.
 #[test]
-fn a_forced_call_that_is_charged_nothing_makes_no_key_live_longer() {
+fn a_forced_call_charged_nothing_extends_no_expiry() {
     let limits = Limits::new(5, 10 * SECOND);
     let mut key = Key::<Sliding>::fresh();
     for _ in 0..2 {
@@ -271,10 +274,10 @@ fn a_forced_call_that_is_charged_nothing_makes_no_key_live_longer() {
     assert_eq!(key.call(NOW + 4 * SECOND, &limits, 1).retry(), Some(6 * SECOND));
 }
 
-/// Five more after eight of ten in ten seconds, three seconds later; then what one more is told at once.
-/// The stamp is an hour ahead of this clock, which has run for a hundred seconds: what it stands for is as long ago.
+/// The timestamp is an hour ahead of this clock, which has run for a hundred seconds: it is dated
+/// to a hundred seconds ago.
 #[test]
-fn a_forced_call_is_told_what_is_left_of_a_log_that_another_clock_stamped() {
+fn a_forced_call_counts_a_log_from_another_clock() {
     let five = Limits::new(5, 60 * SECOND);
     let mut key = Key::<Sliding>::fresh();
     assert!(key.call(NOW + 3_600 * SECOND, &five, 1).is_admitted());
@@ -283,7 +286,9 @@ fn a_forced_call_is_told_what_is_left_of_a_log_that_another_clock_stamped() {
     assert_eq!(key.force(NOW, &five, 2).remaining, 3);
 }
 
-fn thirteen_of_ten<A: Subject>(limits: &Limits) -> (Reply, Option<u64>) {
+/// Uses eight units of ten in ten seconds, and forces eight more three seconds later. Returns the
+/// reply to that, and the retry-after of one more unit right away.
+fn sixteen_of_ten<A: Subject>(limits: &Limits) -> (Reply, Option<u64>) {
     let mut key = Key::<A>::fresh();
     assert!(key.call(NOW, limits, 8).is_admitted());
     assert!(key.ask(NOW, limits, 3).retry().is_some());
@@ -292,20 +297,20 @@ fn thirteen_of_ten<A: Subject>(limits: &Limits) -> (Reply, Option<u64>) {
 }
 
 #[test]
-fn a_forced_call_takes_what_is_not_there_and_the_next_ones_wait_for_it() {
+fn later_calls_wait_for_what_a_forced_call_took() {
     let ten = Limits::new(10, 10 * SECOND);
     let reply = |wait, reset| Reply { outcome: Outcome::Admitted { wait }, limit: 10, remaining: 0, reset };
     // The window of all of them ends with the first call's.
-    assert_eq!(thirteen_of_ten::<Fixed>(&ten), (reply(0, 7 * SECOND), Some(7 * SECOND)));
-    // The first eight are out after seven seconds, and eight are left.
-    assert_eq!(thirteen_of_ten::<Sliding>(&ten), (reply(0, 10 * SECOND), Some(7 * SECOND)));
-    // Five of the eight are still there when eight more come: four must go before one fits.
-    assert_eq!(thirteen_of_ten::<Token>(&ten), (reply(0, 13 * SECOND), Some(4 * SECOND)));
-    assert_eq!(thirteen_of_ten::<Leaky>(&ten), (reply(5 * SECOND, 13 * SECOND), Some(4 * SECOND)));
+    assert_eq!(sixteen_of_ten::<Fixed>(&ten), (reply(0, 7 * SECOND), Some(7 * SECOND)));
+    // The first eight expire after seven seconds, and eight are left.
+    assert_eq!(sixteen_of_ten::<Sliding>(&ten), (reply(0, 10 * SECOND), Some(7 * SECOND)));
+    // Five of the eight are still there when eight more come: four must drain before one fits.
+    assert_eq!(sixteen_of_ten::<Token>(&ten), (reply(0, 13 * SECOND), Some(4 * SECOND)));
+    assert_eq!(sixteen_of_ten::<Leaky>(&ten), (reply(5 * SECOND, 13 * SECOND), Some(4 * SECOND)));
 }
 
 #[test]
-fn only_who_is_ready_to_wait_is_told_when_the_tokens_that_a_forced_call_borrowed_will_have_come() {
+fn a_forced_call_waits_for_tokens_only_with_a_max_wait() {
     let ten = Limits::new(10, 10 * SECOND);
     let thirteen = |limits: &Limits| Key::<Token>::fresh().force(NOW, limits, 13).wait();
     assert_eq!(thirteen(&ten), Some(0));
@@ -314,14 +319,15 @@ fn only_who_is_ready_to_wait_is_told_when_the_tokens_that_a_forced_call_borrowed
     assert_eq!(Key::<Token>::fresh().force(NOW, &ten.with_max_wait(0), 10).wait(), Some(0));
 }
 
-/// Of a queue that is longer than it may be, whoever is ready to wait for long enough or not.
+/// The queue is longer than allowed, and forced calls join it whatever their `max_wait`.
 #[test]
-fn a_forced_call_queues_behind_all_that_were_forced_before() {
+fn a_forced_call_queues_behind_earlier_forced_calls() {
     let limits = Limits::new(10, 10 * SECOND).with_max_wait(2 * SECOND);
     let mut key = Key::<Leaky>::fresh();
     let waits = [(); 4].map(|()| key.force(NOW, &limits, 7).wait());
     assert_eq!(waits, [0, 7, 14, 21].map(|seconds| Some(seconds * SECOND)));
-    // His turn comes in 28 seconds, and is near enough after 26; there is a place long before.
+    // The call's turn comes in 28 seconds, which is near enough after 26. There is room in the
+    // queue long before.
     assert_eq!(key.call(NOW, &limits, 1).retry(), Some(26 * SECOND));
 }
 
@@ -334,7 +340,7 @@ fn is_blocked<A: Subject>() {
 }
 
 #[test]
-fn a_quota_of_nothing_blocks_forced_calls_too() {
+fn a_quota_of_0_blocks_forced_calls() {
     is_blocked::<Fixed>();
     is_blocked::<Sliding>();
     is_blocked::<Token>();

@@ -1,4 +1,4 @@
-//! A fresh key admits exactly its limit, counting down what remains, and then limits.
+//! A fresh key admits exactly its limit, counts down what remains, and then limits.
 
 use premier_algorithms::{BucketLimit, Capacity, Fixed, Leaky, LimitDuration, Quota, Sliding, Span, Token};
 use proptest::prelude::*;
@@ -58,8 +58,9 @@ proptest! {
     }
 }
 
+/// The waits are zero, one and two intervals.
 #[test]
-fn a_leaky_bucket_of_three_admits_three_calls_with_waits_of_none_one_and_two_intervals() {
+fn a_leaky_bucket_of_three_admits_three_at_intervals() {
     let limits = Limits::new(2, 1_000_001).with_capacity(3);
     let mut key = Key::<Leaky>::fresh();
     let waits = [(); 4].map(|()| key.call(NOW, &limits, 1).wait());
@@ -67,7 +68,7 @@ fn a_leaky_bucket_of_three_admits_three_calls_with_waits_of_none_one_and_two_int
 }
 
 #[test]
-fn a_token_bucket_lends_what_comes_within_the_time_the_caller_is_ready_to_wait() {
+fn a_token_bucket_lends_what_comes_within_max_wait() {
     let limits = Limits::new(1, 1_000_000).with_max_wait(2_000_000);
     let mut key = Key::<Token>::fresh();
     let waits = [(); 4].map(|()| key.call(NOW, &limits, 1).wait());
@@ -83,8 +84,9 @@ fn blocks<A: Subject>() {
     }
 }
 
+/// With a quota of 0 nothing drains, and the bucket holds nothing.
 #[test]
-fn a_bucket_holds_its_capacity_or_else_its_quota_and_nothing_when_nothing_drains() {
+fn a_bucket_holds_its_capacity_or_else_its_quota() {
     let full = |quota, capacity| {
         let duration = LimitDuration::new(Span::from_secs(1)).unwrap();
         let (quota, capacity) = (Quota::new(quota).unwrap(), capacity);
@@ -95,7 +97,7 @@ fn a_bucket_holds_its_capacity_or_else_its_quota_and_nothing_when_nothing_drains
 }
 
 #[test]
-fn a_quota_of_nothing_blocks_every_call() {
+fn a_quota_of_0_blocks_every_call() {
     blocks::<Fixed>();
     blocks::<Sliding>();
     blocks::<Token>();

@@ -1,4 +1,4 @@
-//! A limited call changes nothing: not a byte of the state, and no answer to anyone who calls later.
+//! A limited call changes nothing: not a byte of the state, and no later reply.
 
 use premier_algorithms::{Fixed, Leaky, Sliding, Token};
 use proptest::collection;
@@ -20,7 +20,7 @@ fn changes_nothing<A: Subject>(start: u64, calls: &[Call], limits: &[Limits]) ->
             spared.call(now, limits, cost);
         } else {
             prop_assert_eq!(encoded(&key.state), before);
-            prop_assert_eq!(key.ask(now, limits, cost), reply, "what is told is as it was before");
+            prop_assert_eq!(key.ask(now, limits, cost), reply, "the reply is as it was before");
         }
         last = Some(reply);
     }

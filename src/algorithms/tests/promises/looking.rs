@@ -1,4 +1,4 @@
-//! A call that costs nothing only looks: it is answered how things are, and changes nothing.
+//! A call of cost 0 only looks: it reports how things are, and changes nothing.
 
 use premier_algorithms::Token;
 use proptest::collection;
@@ -11,8 +11,8 @@ use crate::scenario::{Call, Key, any_limits, calls_with_forced, huge_bucket, sho
 
 const LAST_MOMENT: u64 = (1 << 54) - 1;
 
-/// What is told before a call is what that call builds on.
-fn looks_as_it_is(key: &Key<Token>, now: u64, limits: &Limits, cost: u64) -> Result<(), TestCaseError> {
+/// Checks that a look agrees with the call that follows it.
+fn look_agrees_with_the_next_call(key: &Key<Token>, now: u64, limits: &Limits, cost: u64) -> Result<(), TestCaseError> {
     let look = key.look(now, limits);
     let call = key.ask(now, limits, cost);
     prop_assert_eq!(look.limit, call.limit);
@@ -22,7 +22,7 @@ fn looks_as_it_is(key: &Key<Token>, now: u64, limits: &Limits, cost: u64) -> Res
             prop_assert_eq!(look.remaining, call.remaining + cost);
             prop_assert!(look.reset <= call.reset);
         }
-        // It borrows.
+        // The call borrows.
         Outcome::Admitted { .. } => prop_assert!(look.remaining < cost && call.remaining == 0),
         Outcome::Limited { .. } => prop_assert_eq!((look.remaining, look.reset), (call.remaining, call.reset)),
     }
@@ -31,7 +31,7 @@ fn looks_as_it_is(key: &Key<Token>, now: u64, limits: &Limits, cost: u64) -> Res
         return Ok(());
     };
     prop_assert_eq!(look.remaining, 0);
-    prop_assert_eq!(retry.is_none(), limits.quota == 0, "never, and only then");
+    prop_assert_eq!(retry.is_none(), limits.quota == 0, "never if the quota is 0, and only then");
     if let Some(wait) = retry.filter(|wait| *wait <= LAST_MOMENT - now) {
         prop_assert!(wait > 0);
         prop_assert!(!key.look(now + wait - 1, limits).is_admitted(), "admitted before {}", wait);
@@ -40,15 +40,15 @@ fn looks_as_it_is(key: &Key<Token>, now: u64, limits: &Limits, cost: u64) -> Res
     Ok(())
 }
 
-/// Calls, each with the next of the limits, and a look with each of them before each call.
-fn looks_as_it_is_all_the_way(start: u64, calls: &[Call], limits: &[Limits]) -> Result<(), TestCaseError> {
+/// Makes calls with the limits taking turns, and before each call a look with every limit.
+fn every_look_agrees_with_the_next_call(start: u64, calls: &[Call], limits: &[Limits]) -> Result<(), TestCaseError> {
     let mut key = Key::<Token>::fresh();
     let (mut now, mut last) = (start, None);
     for (call, with) in calls.iter().zip(limits.iter().cycle()) {
         now = call.moment(now, last.as_ref(), with);
         let cost = call.cost(with.bucket());
         for limits in limits {
-            looks_as_it_is(&key, now, limits, cost)?;
+            look_agrees_with_the_next_call(&key, now, limits, cost)?;
         }
         last = Some(key.make(now, with, call.kind, cost));
     }
@@ -76,17 +76,18 @@ proptest! {
     }
 
     #[test]
-    fn a_look_tells_what_a_call_builds_on(
+    fn a_look_agrees_with_the_next_call(
         start in start(),
         calls in calls_with_forced(20),
         limits in collection::vec(prop_oneof![any_limits(), huge_bucket()], 1..4),
     ) {
-        looks_as_it_is_all_the_way(start, &calls, &limits)?;
+        every_look_agrees_with_the_next_call(start, &calls, &limits)?;
     }
 }
 
+/// A look is limited only while more is used than the bucket holds.
 #[test]
-fn a_look_is_limited_only_while_more_is_used_than_the_bucket_holds() {
+fn only_overuse_limits_a_look() {
     let limits = Limits::new(10, 10_000_000);
     let mut key = Key::<Token>::fresh();
     let look = |key: &Key<Token>, now| {
@@ -102,12 +103,12 @@ fn a_look_is_limited_only_while_more_is_used_than_the_bucket_holds() {
     assert_eq!(look(&key, 0), (limited(2_000_000), 0, 12_000_000));
     assert_eq!(look(&key, 1_999_999), (limited(1), 0, 10_000_001));
     assert_eq!(look(&key, 2_000_000), (admitted, 0, 10_000_000));
-    // However long the caller is ready to wait: there is nothing to wait for.
+    // That does not depend on max_wait: there is nothing to wait for.
     assert_eq!(key.look(0, &limits.with_max_wait(5_000_000)).retry(), Some(2_000_000));
 }
 
 #[test]
-fn a_look_at_a_quota_of_nothing_is_blocked() {
+fn a_quota_of_0_blocks_a_look() {
     let limits = Limits::new(0, 1_000_000).with_capacity(5);
     let look = Key::<Token>::fresh().look(0, &limits);
     assert_eq!(look.outcome, Outcome::Limited { retry: None });

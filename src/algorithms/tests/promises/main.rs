@@ -1,6 +1,7 @@
-//! What the four algorithms promise, each promise tested by its name.
+//! What the four algorithms promise; each test is named after its promise.
 //!
-//! `model` says in rational numbers what the contract says, independently of the source; `scenario` makes up keys and calls.
+//! `model` states the contract in rational numbers, independently of the source. `scenario` makes
+//! up keys and calls.
 
 mod model;
 mod scenario;

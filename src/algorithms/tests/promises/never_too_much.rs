@@ -1,4 +1,5 @@
-//! Never too much: not one unit more than the contract says, over any span, whatever the pattern of calls.
+//! Never too much: not one unit more than the contract allows, over any span, for any pattern of
+//! calls.
 
 use premier_algorithms::{Fixed, Leaky, Sliding, Token};
 use proptest::collection;
@@ -23,7 +24,8 @@ impl Admitted {
     }
 }
 
-/// Each first call with each call from it on, and the units of all from the one to the other.
+/// Returns each pair of calls, the later of them not before the first, with the units of all calls
+/// from the one to the other.
 fn spans(calls: &[Admitted]) -> impl Iterator<Item = (Admitted, Admitted, u128)> {
     (0..calls.len()).flat_map(move |first| {
         calls[first..].iter().scan(0, move |units, last| {
@@ -33,7 +35,7 @@ fn spans(calls: &[Admitted]) -> impl Iterator<Item = (Admitted, Admitted, u128)>
     })
 }
 
-/// Whether so many units are no more than `capacity` and what the rate makes of so many µs.
+/// Returns whether these units are at most `capacity` plus what the rate admits in this time.
 fn within(units: u128, capacity: u64, micros: u64, limits: &Limits) -> bool {
     let [capacity, micros] = [capacity, micros].map(u128::from);
     units * u128::from(limits.duration) <= capacity * u128::from(limits.duration) + micros * u128::from(limits.quota)
@@ -59,8 +61,8 @@ pub(crate) fn sliding_never_admits_too_much(calls: &[Admitted], limits: &Limits)
     Ok(())
 }
 
-/// Where a call was told to wait, what counts is when it goes ahead. As it is told that in whole microseconds, rounded up, it
-/// may start its span up to one late.
+/// A call that has to wait counts when it goes ahead. Waits are in whole microseconds, rounded up,
+/// so the first call of a span may start it up to one microsecond late.
 pub(crate) fn token_never_lets_too_much_go_ahead(calls: &[Admitted], limits: &Limits) -> Result<(), TestCaseError> {
     for (first, last, units) in spans(calls) {
         let late = u64::from(first.wait > 0);
@@ -77,16 +79,19 @@ pub(crate) fn leaky_never_admits_too_much(calls: &[Admitted], limits: &Limits) -
         if last.wait == ENDLESS {
             continue;
         }
-        // Each goes ahead only after all before it were served.
+        // Each call goes ahead only after all units before it were served.
         let before = units - u128::from(last.units);
         let late = u64::from(first.wait > 0);
         let served_in = last.goes_ahead() - first.goes_ahead() + late;
-        prop_assert!(within(before, 0, served_in, limits), "{last:?} does not wait for the {before} from {first:?} on");
+        prop_assert!(
+            within(before, 0, served_in, limits),
+            "{last:?} does not wait for the {before} units from {first:?} on"
+        );
     }
     Ok(())
 }
 
-/// Calls with the limits one after the other, over and over, and what was admitted.
+/// Makes calls, with the limits taking turns, and returns those that were admitted.
 fn admitted<A: Subject>(start: u64, calls: &[Call], limits: &[Limits]) -> Vec<Admitted> {
     let mut key = Key::<A>::fresh();
     let (mut now, mut last) = (start, None);
@@ -103,7 +108,8 @@ fn admitted<A: Subject>(start: u64, calls: &[Call], limits: &[Limits]) -> Vec<Ad
     admitted
 }
 
-/// Calls of one caller, each for so much, without a pause until he is limited and then after just the wait.
+/// Makes the calls of one caller, each of this cost: without a pause until the caller is limited,
+/// then after exactly the retry-after.
 fn greedy<A: Subject>(start: u64, limits: &Limits, cost: u64) -> Vec<Admitted> {
     let mut key = Key::<A>::fresh();
     let mut now = start;
@@ -119,7 +125,7 @@ fn greedy<A: Subject>(start: u64, limits: &Limits, cost: u64) -> Vec<Admitted> {
     admitted
 }
 
-/// Buckets that hold no more than this, at rates no faster than that.
+/// Changing limits of one bucket, without `max_wait`.
 fn changing_buckets() -> impl Strategy<Value = Vec<Limits>> {
     let limits = any_limits().prop_map(|limits| Limits { max_wait: None, ..limits });
     collection::vec(limits, 2..4)
@@ -159,9 +165,10 @@ proptest! {
         leaky_never_admits_too_much(&admitted::<Leaky>(start, &calls, &[limits]), &limits)?;
     }
 
-    /// Whoever comes back the moment he was told to gets as much as there is: this is where a rounding would add up.
+    /// A caller that comes back at the first possible moment gets as much as there is. This is
+    /// where rounding errors would add up.
     #[test]
-    fn never_too_much_for_a_caller_who_comes_back_at_once(
+    fn never_too_much_for_a_caller_that_never_pauses(
         start in start(), limits in any_limits(), share in 1..=64_u64
     ) {
         let cost = |full: u64| (full * share / 64).max(1);
@@ -173,15 +180,17 @@ proptest! {
         leaky_never_admits_too_much(&greedy::<Leaky>(start, &limits, bucket), &limits)?;
     }
 
+    /// Limits change; the largest capacity and the fastest rate bound what is admitted.
     #[test]
-    fn never_more_than_the_largest_capacity_and_the_fastest_rate_from_a_token_bucket_whose_limits_change(
+    fn the_most_generous_limit_bounds_a_token_bucket(
         start in start(), calls in calls(40), limits in changing_buckets()
     ) {
         no_more_than_the_most_generous::<Token>(start, &calls, &limits)?;
     }
 
+    /// Limits change; the largest capacity and the fastest rate bound what is admitted.
     #[test]
-    fn never_more_than_the_largest_capacity_and_the_fastest_rate_into_a_leaky_bucket_whose_limits_change(
+    fn the_most_generous_limit_bounds_a_leaky_bucket(
         start in start(), calls in calls(40), limits in changing_buckets()
     ) {
         no_more_than_the_most_generous::<Leaky>(start, &calls, &limits)?;

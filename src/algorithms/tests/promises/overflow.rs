@@ -44,7 +44,7 @@ fn survives_extremes<A: Subject>() {
 }
 
 #[test]
-fn no_arithmetic_overflows_at_the_extremes_of_everything() {
+fn nothing_overflows_at_the_extremes() {
     survives_extremes::<Fixed>();
     survives_extremes::<Sliding>();
     survives_extremes::<Token>();
@@ -52,7 +52,7 @@ fn no_arithmetic_overflows_at_the_extremes_of_everything() {
 }
 
 #[test]
-fn no_more_than_10_12_tokens_are_owed_beyond_the_capacity() {
+fn at_most_10_12_tokens_are_owed_beyond_the_capacity() {
     const TENTH: u64 = MAX_UNITS / 10;
     let limits = Limits::new(MAX_UNITS, 1_000).with_capacity(TENTH).with_max_wait(MAX_TIME);
     let mut key = Key::<Token>::fresh();
@@ -61,14 +61,14 @@ fn no_more_than_10_12_tokens_are_owed_beyond_the_capacity() {
     }
     assert_eq!(key.ask(0, &limits, 1).retry(), Some(1));
     assert_eq!(key.ask(0, &limits, TENTH).retry(), Some(100));
-    // Who may borrow so much from a larger bucket owes too much for a smaller one.
+    // A caller that may borrow this much from a larger bucket owes too much for a smaller one.
     let one = limits.with_capacity(1);
     assert_eq!(key.ask(0, &one, 1).retry(), Some(100));
     assert_eq!(key.ask(100, &one, 1).wait(), Some(1_000));
 }
 
 #[test]
-fn no_more_is_ever_owed_than_a_state_can_say() {
+fn at_most_what_a_state_can_record_is_owed() {
     let limits = Limits::new(MAX_UNITS, 1_000).with_max_wait(MAX_TIME);
     let mut key = Key::<Token>::fresh();
     assert_eq!(key.call(0, &limits, MAX_UNITS).wait(), Some(0));
@@ -90,7 +90,7 @@ fn survives<A: Subject>(calls: &[(u64, Limits, u64)]) -> Result<(), TestCaseErro
 
 proptest! {
     #[test]
-    fn no_arithmetic_overflows_whatever_changes_between_calls(
+    fn nothing_overflows_whatever_changes_between_calls(
         calls in collection::vec(
             (
                 prop_oneof![0..=LAST_MOMENT, Just(LAST_MOMENT), Just(0), 0..=10_000_u64],

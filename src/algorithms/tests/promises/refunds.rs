@@ -1,4 +1,5 @@
-//! What is given back is as if it had never been used: no more than was used, and nothing is minted.
+//! Refunded units count as if they had never been used: no more than were used, and nothing extra
+//! is admitted.
 
 use premier_algorithms::{
     Algorithm, Clock, Fixed, Leaky, MAX_USED, Refund, Sliding, Span, State, Timestamp, Token, Units,
@@ -25,12 +26,12 @@ const NOW: u64 = 1_800_000_000_000_000;
 const SECOND: u64 = 1_000_000;
 const LAST_MOMENT: u64 = (1 << 54) - 1;
 
-/// How a server keeps the moment at which a key expires.
+/// How a server stores the moment at which a key expires.
 #[derive(Debug, Clone, Copy)]
 struct Expiry {
-    /// In what it is kept, rounded up.
+    /// The unit of time to which the expiry is rounded up.
     grain: u64,
-    /// By how much it may be late for each time that it was rounded.
+    /// How late the expiry may be for each time that it was rounded.
     late: u64,
 }
 
@@ -38,14 +39,14 @@ const OF_A_WINDOW: Expiry = Expiry { grain: 1, late: 0 };
 const OF_A_BUCKET: Expiry = Expiry { grain: 1, late: 1 };
 const IN_MILLIS: Expiry = Expiry { grain: 1_000, late: 1_000 };
 
-/// How long until the key is as good as new.
+/// Returns the time until the key is fully reset.
 fn reset<M: Model>(model: &M, now: u64, limits: &Limits) -> u64 {
-    // A call that is limited in any case says it.
+    // A call that is limited in any case reports it.
     model.reply(now, limits, 2 * MAX_USED).reset
 }
 
-/// Each call comes with the next of the limits, over and over. What is given back is what was used, by the limit of the last
-/// admitted call; how exactly is a matter of how exact the expiry is.
+/// Compares each reply with the model's; the limits take turns. A refund gives back what was used,
+/// by the limit of the last admitted call, and is as exact as the expiry.
 fn answers_as<M: Model, A: Subject>(
     start: u64,
     calls: &[Call],
@@ -60,7 +61,7 @@ fn answers_as<M: Model, A: Subject>(
         now = call.moment(now, last.as_ref(), limits);
         let units = call.cost(A::full(limits));
         if !key.is_there(now) {
-            prop_assert_eq!(rounded_up(&model.used(now, &used_under)), 0, "gone too soon");
+            prop_assert_eq!(rounded_up(&model.used(now, &used_under)), 0, "expired too soon");
             model = M::default();
         }
         if call.kind == Kind::Refund && !key.is_there(now) {
@@ -77,12 +78,15 @@ fn answers_as<M: Model, A: Subject>(
                 "{refund:?} of {units}, not {used} to {used_before}, at {now}"
             );
 
-            model.give_back(now, &used_under, units);
+            model.refund(now, &used_under, units);
             forget(&mut model, now, &used_under);
             rounded += 1;
-            let (told, exact) = (refund.reset.as_micros(), reset(&model, now, &used_under));
-            let latest = exact + rounded * expiry.late + rounded_up(&(rounding(expiry) / used_under.rate()));
-            prop_assert!((exact..=latest).contains(&told), "{refund:?} of {units}, not {exact} to {latest}, at {now}");
+            let (reset_after, exact_reset) = (refund.reset.as_micros(), reset(&model, now, &used_under));
+            let latest = exact_reset + rounded * expiry.late + rounded_up(&(rounding(expiry) / used_under.rate()));
+            prop_assert!(
+                (exact_reset..=latest).contains(&reset_after),
+                "{refund:?} of {units}, not {exact_reset} to {latest}, at {now}"
+            );
             continue;
         }
         let reply = key.call(now, limits, call.kind, units);
@@ -94,7 +98,7 @@ fn answers_as<M: Model, A: Subject>(
             (used_under, rounded) = (*limits, 1);
         }
         if reply.reset == ENDLESS {
-            // How fast that drains cannot be told.
+            // The rate at which that drains cannot be derived.
             break;
         }
         last = Some(reply);
@@ -102,14 +106,15 @@ fn answers_as<M: Model, A: Subject>(
     Ok(())
 }
 
-/// What a bucket held at its last call is taken for up to a 2¹⁶th of a unit more than it was, and so is what drains of it.
+/// Returns how far a refund may be rounded: a bucket's level at its last call is rounded up to a
+/// 2¹⁶th of a unit, and so is what drains of it.
 fn rounding(expiry: Expiry) -> Exact {
     Exact::new((2 * u64::from(expiry.late > 0)).into(), (1 << 16).into())
 }
 
-/// After a call, limited or forced, that is given back at once: `same` compares what whoever asks later is told with what he
-/// would be told had there been none.
-fn was_never_made<A: Subject>(
+/// Refunds each call, limited or forced, at once. `same` then compares later replies with those
+/// that there would have been without the call.
+fn leaves_no_trace<A: Subject>(
     start: u64,
     [before, after]: [&[Call]; 2],
     limits: &Limits,
@@ -150,8 +155,8 @@ fn exactly_as(reply: &Reply, expected: &Reply) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// More than is used is given back, in as many refunds as that takes; then the key is fresh.
-fn all_is_given_back<A: Subject>(
+/// Refunds more than is used, in as many refunds as that takes. Then the key is fresh.
+fn an_excessive_refund_gives_back_all<A: Subject>(
     start: u64,
     calls: &[Call],
     limits: &[Limits],
@@ -180,7 +185,7 @@ fn all_is_given_back<A: Subject>(
     Ok(())
 }
 
-/// What was admitted, less what was given back of it, the newest first.
+/// Returns what was admitted, less what was refunded of it, the newest units first.
 fn net<A: Subject>(start: u64, calls: &[Call], limits: &Limits, grain: u64) -> Vec<Admitted> {
     let mut key = Stored::<A>::fresh(grain);
     let (mut now, mut last) = (start, None);
@@ -213,7 +218,8 @@ enum Step {
     Refund { reset: u64, units: u64 },
 }
 
-/// Whatever can be read can be forced and given back, when and with whatever expiry.
+/// Checks that any state that can be read can be forced and refunded, at any time and with any
+/// expiry.
 fn is_refused_or_harmless<A: Subject>(bytes: &[u8], steps: &[(u64, Step)]) -> Result<(), TestCaseError> {
     let Some(state) = <A as Algorithm>::State::decode(bytes) else {
         return Ok(());
@@ -254,7 +260,7 @@ fn steps() -> impl Strategy<Value = Vec<(u64, Step)>> {
     collection::vec((reading, step), 1..12)
 }
 
-/// None is forced, as what is admitted is to be no more than a limit.
+/// Calls of which none is forced, so that no more than a limit is admitted.
 fn limited_calls_and_refunds(most: usize) -> impl Strategy<Value = Vec<Call>> {
     calls_of(prop_oneof![Just(Kind::Limited), Just(Kind::Refund)], most)
 }
@@ -269,7 +275,7 @@ fn window_counted_exactly() -> impl Strategy<Value = Limits> {
 
 proptest! {
     #[test]
-    fn fixed_gives_back_exactly(
+    fn fixed_refunds_exactly(
         start in start(), calls in calls_with_refunds(40), limits in collection::vec(any_windows(), 1..4)
     ) {
         answers_as::<FixedWindow, Fixed>(start, &calls, &limits, OF_A_WINDOW, |_, _, _| {})?;
@@ -277,7 +283,7 @@ proptest! {
     }
 
     #[test]
-    fn sliding_gives_back_exactly_up_to_a_quota_of_64(
+    fn sliding_refunds_exactly_up_to_a_quota_of_64(
         start in start(), calls in calls_with_refunds(40), limits in windows_counted_exactly()
     ) {
         answers_as::<SlidingLog, Sliding>(start, &calls, &limits, OF_A_WINDOW, SlidingLog::forget)?;
@@ -285,7 +291,7 @@ proptest! {
     }
 
     #[test]
-    fn token_gives_back_exactly(
+    fn token_refunds_exactly(
         start in start(), calls in calls_with_refunds(24), limits in buckets_of_one_rate(short_bucket())
     ) {
         answers_as::<TokenBucket, Token>(start, &calls, &limits, OF_A_BUCKET, |_, _, _| {})?;
@@ -293,7 +299,7 @@ proptest! {
     }
 
     #[test]
-    fn leaky_gives_back_exactly(
+    fn leaky_refunds_exactly(
         start in start(), calls in calls_with_refunds(24), limits in buckets_of_one_rate(short_bucket())
     ) {
         answers_as::<LeakyQueue, Leaky>(start, &calls, &limits, OF_A_BUCKET, |_, _, _| {})?;
@@ -301,58 +307,58 @@ proptest! {
     }
 
     #[test]
-    fn a_call_to_a_fixed_window_that_is_given_back_was_never_made(
+    fn a_refunded_call_leaves_no_trace_in_a_fixed_window(
         start in start(), before in calls_with_forced(12), after in calls(6), limits in any_windows(), grain in grain()
     ) {
-        was_never_made::<Fixed>(start, [&before, &after], &limits, grain, exactly_as)?;
+        leaves_no_trace::<Fixed>(start, [&before, &after], &limits, grain, exactly_as)?;
     }
 
     #[test]
-    fn a_call_to_a_sliding_window_that_is_given_back_was_never_made(
+    fn a_refunded_call_leaves_no_trace_in_a_sliding_window(
         start in start(), before in calls_with_forced(12), after in calls(6), window in window_counted_exactly(), grain in grain()
     ) {
-        was_never_made::<Sliding>(start, [&before, &after], &window, grain, exactly_as)?;
+        leaves_no_trace::<Sliding>(start, [&before, &after], &window, grain, exactly_as)?;
     }
 
     #[test]
-    fn a_call_to_a_bucket_that_is_given_back_was_never_made(
+    fn a_refunded_call_leaves_no_trace_in_a_bucket(
         start in start(), before in calls_with_forced(12), after in calls(6), limits in short_bucket(), grain in grain()
     ) {
-        was_never_made::<Leaky>(start, [&before, &after], &limits, grain, exactly_as)?;
+        leaves_no_trace::<Leaky>(start, [&before, &after], &limits, grain, exactly_as)?;
         let limits = Limits { max_wait: None, ..limits };
-        was_never_made::<Token>(start, [&before, &after], &limits, grain, exactly_as)?;
+        leaves_no_trace::<Token>(start, [&before, &after], &limits, grain, exactly_as)?;
     }
 
     #[test]
-    fn whoever_gives_back_what_he_used_is_no_better_off_where_it_is_rounded(
+    fn a_rounded_refund_leaves_nobody_better_off(
         start in start(),
         before in calls_with_forced(12),
         after in calls(6),
         limits in prop_oneof![any_limits(), huge_bucket()],
         grain in grain(),
     ) {
-        was_never_made::<Sliding>(start, [&before, &after], &limits, grain, no_more_lenient)?;
-        was_never_made::<Leaky>(start, [&before, &after], &limits, grain, no_more_lenient)?;
+        leaves_no_trace::<Sliding>(start, [&before, &after], &limits, grain, no_more_lenient)?;
+        leaves_no_trace::<Leaky>(start, [&before, &after], &limits, grain, no_more_lenient)?;
         let limits = Limits { max_wait: None, ..limits };
-        was_never_made::<Token>(start, [&before, &after], &limits, grain, no_more_lenient)?;
+        leaves_no_trace::<Token>(start, [&before, &after], &limits, grain, no_more_lenient)?;
     }
 
     #[test]
-    fn whoever_gives_back_more_than_was_used_gives_back_all(
+    fn an_excessive_refund_gives_back_all_and_resets_the_key(
         start in start(),
         calls in calls_with_refunds(30),
         limits in collection::vec(any_windows(), 1..4),
         grain in grain(),
     ) {
-        all_is_given_back::<Fixed>(start, &calls, &limits, grain)?;
-        all_is_given_back::<Sliding>(start, &calls, &limits, grain)?;
-        all_is_given_back::<Token>(start, &calls, &limits, grain)?;
-        all_is_given_back::<Leaky>(start, &calls, &limits, grain)?;
+        an_excessive_refund_gives_back_all::<Fixed>(start, &calls, &limits, grain)?;
+        an_excessive_refund_gives_back_all::<Sliding>(start, &calls, &limits, grain)?;
+        an_excessive_refund_gives_back_all::<Token>(start, &calls, &limits, grain)?;
+        an_excessive_refund_gives_back_all::<Leaky>(start, &calls, &limits, grain)?;
     }
 
-    /// As if what was given back had cost that much less.
+    /// A call counts as if it had cost that much less.
     #[test]
-    fn nothing_is_minted_by_giving_back(
+    fn a_refund_admits_nothing_extra(
         start in start(), calls in limited_calls_and_refunds(60), limits in any_limits(), grain in grain()
     ) {
         fixed_never_admits_too_much(&net::<Fixed>(start, &calls, &limits, grain), &limits)?;
@@ -363,7 +369,7 @@ proptest! {
     }
 
     #[test]
-    fn any_payload_is_refused_or_can_be_given_back(bytes in payload(), steps in steps()) {
+    fn any_payload_is_refused_or_can_be_refunded(bytes in payload(), steps in steps()) {
         is_refused_or_harmless::<Fixed>(&bytes, &steps)?;
         is_refused_or_harmless::<Sliding>(&bytes, &steps)?;
         is_refused_or_harmless::<Token>(&bytes, &steps)?;
@@ -371,7 +377,7 @@ proptest! {
     }
 }
 
-/// One unit a second for three seconds, of five in ten.
+/// Uses one unit a second for three seconds, of five in ten seconds.
 fn three_seconds<A: Subject>() -> (Stored<A>, Limits) {
     let five = Limits::new(5, 10 * SECOND);
     let mut key = Stored::<A>::fresh(1_000);
@@ -381,8 +387,8 @@ fn three_seconds<A: Subject>() -> (Stored<A>, Limits) {
     (key, five)
 }
 
-/// A key that is charged so much that no time says when it is as good as new, and is given it back.
-fn a_key_is_blocked_for_ever_and_released<A: Subject>() {
+/// Charges a key so much that its reset is beyond all times, and refunds that.
+fn releases_a_key_that_was_blocked_for_ever<A: Subject>() {
     const DAY: u64 = 24 * 60 * 60 * SECOND;
     let one = Limits::new(1, DAY);
     let mut key = Stored::<A>::fresh(1_000);
@@ -394,16 +400,17 @@ fn a_key_is_blocked_for_ever_and_released<A: Subject>() {
     }
     assert!(key.ask(NOW + DAY, &one, 1).is_admitted());
 
-    // Nor is it forgotten when more is given back than is told to have been used long after.
+    // Nothing is lost either when the refund comes long after and is for more than the key reports
+    // as used.
     assert_eq!(key.call(NOW, &one, Kind::Forced, MAX_UNITS).reset, ENDLESS);
     assert_eq!(key.refund(NOW + 365 * DAY, MAX_UNITS).units, MAX_UNITS);
     assert!(key.ask(NOW + 365 * DAY, &one, 1).is_admitted());
 }
 
 #[test]
-fn a_key_that_is_blocked_for_ever_and_released_is_as_it_was() {
-    a_key_is_blocked_for_ever_and_released::<Token>();
-    a_key_is_blocked_for_ever_and_released::<Leaky>();
+fn a_refund_releases_a_key_that_was_blocked_for_ever() {
+    releases_a_key_that_was_blocked_for_ever::<Token>();
+    releases_a_key_that_was_blocked_for_ever::<Leaky>();
 }
 
 fn refund(units: u64, reset: u64) -> Refund {
@@ -411,17 +418,17 @@ fn refund(units: u64, reset: u64) -> Refund {
 }
 
 #[test]
-fn a_sliding_window_gives_back_the_newest_first() {
+fn a_sliding_window_refunds_the_newest_units_first() {
     let (mut key, five) = three_seconds::<Sliding>();
     let now = NOW + 4 * SECOND;
     assert_eq!(key.refund(now, 2), refund(2, 6 * SECOND));
-    // The oldest still counts for as long as it did.
+    // The oldest unit still counts for as long as before.
     assert_eq!(key.ask(now, &five, 5).retry(), Some(6 * SECOND));
     assert_eq!(key.ask(NOW + 10 * SECOND - 1, &five, 6).remaining, 4);
     assert_eq!(key.ask(NOW + 10 * SECOND, &five, 6).remaining, 5);
     assert!(!key.is_there(NOW + 10 * SECOND));
 
-    // Of what was used at one moment a part may stay.
+    // Part of the units that were used at one moment may stay.
     let mut key = Stored::<Sliding>::fresh(1_000);
     for (second, units) in [(0, 1), (1, 4)] {
         assert!(key.call(NOW + second * SECOND, &five, Kind::Limited, units).is_admitted());
@@ -432,7 +439,7 @@ fn a_sliding_window_gives_back_the_newest_first() {
 }
 
 #[test]
-fn what_no_longer_counts_in_a_sliding_window_is_not_given_back() {
+fn a_sliding_window_does_not_refund_expired_units() {
     let (mut key, five) = three_seconds::<Sliding>();
     assert_eq!(key.refund(NOW + 11 * SECOND, 5), refund(1, 0));
     let (mut key, _) = three_seconds::<Sliding>();
@@ -440,9 +447,10 @@ fn what_no_longer_counts_in_a_sliding_window_is_not_given_back() {
     assert_eq!(key.ask(NOW + 10 * SECOND, &five, 6).remaining, 4);
 }
 
-/// Between two of the stamps in a log that another clock made, none is later than the earlier one.
+/// The log was stamped by another clock, and is read between two of its timestamps: none is dated
+/// later than the earlier one.
 #[test]
-fn a_log_read_between_its_stamps_lives_no_longer_for_a_refund() {
+fn a_refund_does_not_extend_a_log_from_another_clock() {
     let five = Limits::new(5, 60 * SECOND);
     let mut key = Key::<Sliding>::fresh();
     for second in [0, 20] {
@@ -453,45 +461,46 @@ fn a_log_read_between_its_stamps_lives_no_longer_for_a_refund() {
     assert_eq!(key.refund(NOW + 10 * SECOND, 5 * SECOND, 1), refund(1, 5 * SECOND));
 }
 
+/// Unless nothing is left in the window: the key is then fresh.
 #[test]
-fn a_fixed_window_ends_when_it_would_have_unless_nothing_is_left_of_it() {
+fn a_refund_keeps_the_end_of_a_fixed_window() {
     let (mut key, five) = three_seconds::<Fixed>();
     let now = NOW + 4 * SECOND;
     assert_eq!(key.refund(now, 2), refund(2, 6 * SECOND));
     assert_eq!(key.call(now, &five, Kind::Limited, 5).retry(), Some(6 * SECOND));
     assert_eq!(key.refund(now, 9), refund(1, 0));
-    // The next call opens a new one.
+    // The next call opens a new window.
     assert_eq!(key.call(now, &five, Kind::Limited, 1).reset, 10 * SECOND);
 }
 
 /// A unit drains in two seconds.
-fn a_bucket_gives_back_what_has_not_drained<A: Subject>() {
+fn refunds_only_what_has_not_drained<A: Subject>() {
     let (key, five) = three_seconds::<A>();
     let after = |micros: u64| (key.clone(), NOW + 2 * SECOND + micros);
-    // Two units were used when two seconds had gone by: those of the last two calls.
+    // Two units are used after two seconds: those of the last two calls.
     let (mut bucket, now) = after(0);
     assert_eq!(bucket.refund(now, 1), refund(1, 2 * SECOND));
     assert_eq!(bucket.ask(now, &five, 6).remaining, 4);
     assert_eq!(bucket.refund(now, 5), refund(1, 0));
-    // One that has drained in part counts whole.
+    // A partly drained unit counts as a whole.
     let (mut bucket, now) = after(SECOND);
     assert_eq!(bucket.refund(now, 5), refund(2, 0));
     let (mut bucket, now) = after(SECOND);
     assert_eq!(bucket.refund(now, 1), refund(1, SECOND));
     assert_eq!(bucket.ask(now, &five, 5).retry(), Some(SECOND));
-    // What is given back is gone although more had been used, and drained.
+    // The refund takes what is left, although more had been used, and drained.
     let (mut bucket, now) = after(3 * SECOND);
     assert_eq!(bucket.refund(now, 5), refund(1, 0));
 }
 
 #[test]
-fn a_bucket_gives_back_what_has_not_drained_yet() {
-    a_bucket_gives_back_what_has_not_drained::<Token>();
-    a_bucket_gives_back_what_has_not_drained::<Leaky>();
+fn a_bucket_refunds_only_what_has_not_drained() {
+    refunds_only_what_has_not_drained::<Token>();
+    refunds_only_what_has_not_drained::<Leaky>();
 }
 
-/// Who is charged a guess beforehand and gives back the rest is charged what it was.
-fn a_guess_that_is_corrected_is_what_it_should_have_been<A: Subject>() {
+/// Charges an estimate and refunds the rest: the key is as if the true cost had been charged.
+fn corrects_an_estimated_cost<A: Subject>() {
     let hundred = Limits::new(100, 60 * SECOND);
     let (mut guessed, mut known) = (Stored::<A>::fresh(1_000), Stored::<A>::fresh(1_000));
     assert!(guessed.call(NOW, &hundred, Kind::Limited, 50).is_admitted());
@@ -506,14 +515,14 @@ fn a_guess_that_is_corrected_is_what_it_should_have_been<A: Subject>() {
 }
 
 #[test]
-fn who_is_charged_a_guess_and_gives_back_the_rest_was_charged_right() {
-    a_guess_that_is_corrected_is_what_it_should_have_been::<Fixed>();
-    a_guess_that_is_corrected_is_what_it_should_have_been::<Sliding>();
-    a_guess_that_is_corrected_is_what_it_should_have_been::<Token>();
-    a_guess_that_is_corrected_is_what_it_should_have_been::<Leaky>();
+fn a_refund_corrects_an_estimated_cost() {
+    corrects_an_estimated_cost::<Fixed>();
+    corrects_an_estimated_cost::<Sliding>();
+    corrects_an_estimated_cost::<Token>();
+    corrects_an_estimated_cost::<Leaky>();
 }
 
-fn nothing_to_give_back<A: Subject>() {
+fn has_nothing_to_refund<A: Subject>() {
     let mut state = A::State::default();
     let now = Key::<A>::fresh().clock.read(Timestamp::from_micros(NOW));
     for reset in [Span::ZERO, Span::from_secs(1), Span::MAX] {
@@ -524,9 +533,9 @@ fn nothing_to_give_back<A: Subject>() {
 }
 
 #[test]
-fn a_fresh_key_has_nothing_to_give_back() {
-    nothing_to_give_back::<Fixed>();
-    nothing_to_give_back::<Sliding>();
-    nothing_to_give_back::<Token>();
-    nothing_to_give_back::<Leaky>();
+fn a_fresh_key_has_nothing_to_refund() {
+    has_nothing_to_refund::<Fixed>();
+    has_nothing_to_refund::<Sliding>();
+    has_nothing_to_refund::<Token>();
+    has_nothing_to_refund::<Leaky>();
 }

@@ -1,10 +1,11 @@
-//! Calls of several limits: admitted by all or charged to none, and what binds.
+//! A call to several limits is admitted by all of them or charged to none, and the strictest limit
+//! binds.
 
 use premier_algorithms::{Decision, Joint, Outcome, Retry, Span};
 use proptest::collection;
 use proptest::prelude::*;
 
-/// What one limit answers, by few different numbers, so that there are ties.
+/// The decision of one limit, from few different numbers, so that there are ties.
 fn any_answer() -> impl Strategy<Value = Decision<()>> {
     let outcome = prop_oneof![
         3 => (0..4_u64).prop_map(|wait| Outcome::Admitted { wait: Span::from_micros(wait), change: () }),
@@ -19,7 +20,8 @@ fn any_answer() -> impl Strategy<Value = Decision<()>> {
     })
 }
 
-/// How long it limits: longer than any time if for ever, nothing if it admits.
+/// Returns how long a decision limits a call: for ever is longer than any time. `None` if the call
+/// is admitted.
 fn limits_for(answer: &Decision<()>) -> Option<u64> {
     match answer.outcome {
         Outcome::Admitted { .. } => None,
@@ -56,6 +58,6 @@ proptest! {
 }
 
 #[test]
-fn without_a_limit_there_is_no_answer() {
+fn without_a_limit_there_is_no_decision() {
     assert_eq!(Joint::new(&[]), None);
 }

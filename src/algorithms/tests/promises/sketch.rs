@@ -1,5 +1,5 @@
-//! Which keys come up most of late: counted exactly while they are few, and nearly so among many. The command that answers them is
-//! tried by the integration tests.
+//! The sketch finds the most frequent keys of recent minutes: it counts exactly while keys are few,
+//! and approximately among many. Integration tests cover the command.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +13,10 @@ const HALF_LIFE: Span = Span::from_secs(5 * 60);
 /// The beginning of a half-life.
 const NOW: Timestamp = Timestamp::from_micros(6_000_000 * HALF_LIFE.as_micros());
 
-/// No key is left out of what is asked for.
+/// A length that leaves out no key.
 const ALL: usize = usize::MAX;
 
-/// For as many keys there is room.
+/// The number of keys that fit.
 const ROOM: usize = 1_024;
 
 fn count(sketch: &mut Sketch, key: &str, times: u32) {
@@ -53,7 +53,7 @@ fn counts_are_exact_while_keys_are_few() {
 }
 
 #[test]
-fn the_highest_come_first_and_of_those_alike_the_first_by_name() {
+fn the_highest_come_first_and_ties_are_sorted_by_name() {
     let mut sketch = Sketch::default();
     for (key, times) in [("d", 2), ("b", 1), ("a", 2), ("", 1), ("c", 3), ("ab", 2)] {
         count(&mut sketch, key, times);
@@ -68,7 +68,7 @@ fn half_lives(times: u64) -> Timestamp {
 }
 
 #[test]
-fn counts_halve_every_five_minutes_and_keys_go_when_nothing_is_left() {
+fn counts_halve_every_five_minutes_until_a_key_is_gone() {
     let mut sketch = Sketch::default();
     for (key, times) in [("nine", 9), ("four", 4), ("one", 1)] {
         count(&mut sketch, key, times);
@@ -76,7 +76,7 @@ fn counts_halve_every_five_minutes_and_keys_go_when_nothing_is_left() {
     let last = Timestamp::from_micros(half_lives(1).as_micros() - 1);
     assert_eq!(highest(&mut sketch, last, ALL), counted(&[("nine", 9), ("four", 4), ("one", 1)]));
     let halved = counted(&[("nine", 4), ("four", 2)]);
-    // Once in all, however often somebody asks.
+    // The counts are halved only once, however often they are read.
     for _ in 0..3 {
         assert_eq!(highest(&mut sketch, half_lives(1), ALL), halved);
     }
@@ -86,7 +86,7 @@ fn counts_halve_every_five_minutes_and_keys_go_when_nothing_is_left() {
 }
 
 #[test]
-fn many_half_lives_at_once_are_as_many_one_by_one() {
+fn many_half_lives_at_once_equal_as_many_one_by_one() {
     for times in [2, 5, 31, 32, 33, 64, 1 << 20, 1 << 24] {
         let mut sketch = Sketch::default();
         count(&mut sketch, "key", 100);
@@ -99,9 +99,9 @@ fn many_half_lives_at_once_are_as_many_one_by_one() {
     assert_eq!(highest(&mut sketch, Timestamp::MAX, ALL), []);
 }
 
-/// What stood still or went back may not halve twice, nor the other way round.
+/// Neither may halve a count twice or raise it.
 #[test]
-fn a_clock_that_stands_still_or_goes_back_takes_nothing_and_adds_nothing() {
+fn a_clock_that_stops_or_steps_back_changes_no_count() {
     let mut sketch = Sketch::default();
     count(&mut sketch, "key", 8);
     let earlier = Timestamp::from_micros(NOW.as_micros() - 3 * HALF_LIFE.as_micros());
@@ -114,7 +114,7 @@ fn a_clock_that_stands_still_or_goes_back_takes_nothing_and_adds_nothing() {
 }
 
 #[test]
-fn a_key_of_more_than_1024_bytes_is_not_kept() {
+fn a_key_of_more_than_1024_bytes_is_not_counted() {
     let mut sketch = Sketch::default();
     let [longest, too_long] = [1_024, 1_025].map(|len| "k".repeat(len));
     count(&mut sketch, &longest, 2);
@@ -124,7 +124,7 @@ fn a_key_of_more_than_1024_bytes_is_not_kept() {
 }
 
 #[test]
-fn keys_that_come_up_often_are_found_among_a_million_that_come_up_once() {
+fn frequent_keys_are_found_among_a_million_rare_ones() {
     const OTHERS: usize = 1_000_000;
     let often: Vec<(String, u32)> =
         (1..=8).rev().map(|thousands| (format!("key:{thousands}"), thousands * 1_000)).collect();
@@ -147,12 +147,13 @@ fn keys_that_come_up_often_are_found_among_a_million_that_come_up_once() {
     assert_eq!(sketch.highest(NOW, ALL).len(), ROOM);
 }
 
-/// Half as many keys as have half the chance, down to one in ten million: about as names are used everywhere.
+/// Each level has twice as many keys as the one before, each of them half as frequent, down to one
+/// call in ten million. Names in real data are distributed about like that.
 #[test]
-fn the_keys_that_come_up_most_are_found_where_each_comes_up_half_as_often_as_half_as_many_others() {
+fn frequent_keys_are_found_in_a_zipf_distribution() {
     const CALLS: u32 = 1_000_000;
     const LEVELS: u32 = 20;
-    // Keys of the first five levels: 1, 2 and 3, 4 to 7 and so on.
+    // The keys of the first five levels: 1; 2 and 3; 4 to 7; and so on.
     const HIGH: usize = 31;
     let mut random = SmallRng::seed_from_u64(3);
     let mut sketch = Sketch::default();
@@ -169,22 +170,22 @@ fn the_keys_that_come_up_most_are_found_where_each_comes_up_half_as_often_as_hal
     }
 }
 
-/// A chance of one to the count and one: to raise all counts by one then takes as many keys as the sum of that, and 100,000
-/// make for counts of 13 and a half.
+/// A new key displaces another with a chance of 1 / (count + 1). To raise all counts by one thus
+/// takes as many keys as the sum of (count + 1), and 100,000 keys make for counts of about 13.5.
 #[test]
-fn a_key_that_comes_up_once_takes_the_place_of_another_the_more_seldom_the_more_often_that_came_up() {
+fn a_rare_key_seldom_displaces_a_frequent_one() {
     let mut sketch = Sketch::default();
     for key in 0..100_000 {
         count(&mut sketch, &format!("key:{key}"), 1);
     }
     let counts: Vec<u32> = sketch.highest(NOW, ALL).iter().map(|(_, count)| *count).collect();
-    assert_eq!(counts.len(), ROOM, "no more are kept than there is room for");
+    assert_eq!(counts.len(), ROOM, "as many keys are counted as there is room for");
     let sum: u32 = counts.iter().sum();
     assert!(sum.abs_diff(13_800) < 400, "{sum}");
 }
 
 #[test]
-fn keys_of_which_nothing_is_left_make_room_at_once() {
+fn faded_keys_make_room_at_once() {
     let mut sketch = Sketch::default();
     for key in 0..100_000 {
         count(&mut sketch, &format!("old:{key}"), 1);
@@ -198,9 +199,9 @@ fn keys_of_which_nothing_is_left_make_room_at_once() {
     assert_eq!(highest(&mut sketch, later, ALL), expected);
 }
 
-/// All is as it was for a key of which nothing was left, and comes up again.
+/// The key has faded out and appears again.
 #[test]
-fn a_key_that_comes_up_again_counts_from_nothing() {
+fn a_faded_key_counts_from_zero_again() {
     let mut sketch = Sketch::default();
     count(&mut sketch, "key", 3);
     assert_eq!(highest(&mut sketch, half_lives(2), ALL), []);
@@ -208,7 +209,8 @@ fn a_key_that_comes_up_again_counts_from_nothing() {
     assert_eq!(highest(&mut sketch, half_lives(2), ALL), counted(&[("key", 1)]));
 }
 
-/// Not from the hour: who counts from a moment on sees all of it for five minutes.
+/// A half-life does not begin at a fixed time of day: after a first key all counts stay whole for
+/// five minutes.
 #[test]
 fn half_lives_begin_with_the_first_key() {
     let at = |seconds: u64| NOW.plus(Span::from_secs(seconds));
@@ -218,7 +220,7 @@ fn half_lives_begin_with_the_first_key() {
     }
     assert_eq!(highest(&mut sketch, at(598), ALL), counted(&[("key", 4)]));
     assert_eq!(highest(&mut sketch, at(599), ALL), counted(&[("key", 2)]));
-    // What is asked late changes nothing of when.
+    // A late reading does not move the half-lives.
     assert_eq!(highest(&mut sketch, at(299 + 2 * 300 + 1), ALL), counted(&[("key", 1)]));
     assert_eq!(highest(&mut sketch, at(299 + 3 * 300), ALL), []);
 }

@@ -1,4 +1,5 @@
-//! A sliding window takes at most 66 entries of 16 bytes a key, whatever happens to it.
+//! A sliding window takes at most 66 entries of 16 bytes per key, whatever the calls and the
+//! limits.
 
 use premier_algorithms::{Sliding, State};
 use proptest::collection;
@@ -14,8 +15,9 @@ fn entries(key: &Key<Sliding>) -> usize {
     encoded(&key.state).len() / 16
 }
 
+/// The calls are ten times as dense as the entries.
 #[test]
-fn calls_ten_times_as_dense_as_entries_take_no_more_than_66() {
+fn dense_calls_take_at_most_66_entries() {
     for duration in [1_000, 1_001, 64_000, 1_000_000] {
         let limits = Limits::new(1_000_000_000_000, duration);
         let mut key = Key::<Sliding>::fresh();
@@ -28,9 +30,9 @@ fn calls_ten_times_as_dense_as_entries_take_no_more_than_66() {
     }
 }
 
-/// 64 entries that were made exactly, then one more under a larger quota, then more than there is room for.
+/// Makes 64 exact entries, then one more under a larger quota, then more than fit.
 #[test]
-fn a_log_that_was_exact_loses_no_unit_when_it_no_longer_fits() {
+fn an_exact_log_that_grows_too_long_loses_no_unit() {
     let (exact, large) = (Limits::new(64, 64_000), Limits::new(1_000, 64_000));
     let mut key = Key::<Sliding>::fresh();
     for call in 0..64 {
@@ -40,7 +42,7 @@ fn a_log_that_was_exact_loses_no_unit_when_it_no_longer_fits() {
         assert_eq!(key.call(NOW + call * 250, &large, 1).remaining, 1_000 - call - 1);
     }
     assert!(entries(&key) <= MAX_ENTRIES);
-    // None counts a microsecond less than the window, none a 64th of it longer.
+    // No unit counts a microsecond less than the window, or more than a 64th of it longer.
     for call in 0..80 {
         let end = NOW + call * 250 + large.duration;
         assert!(key.ask(end - 1, &large, 1_001).remaining <= 1_000 - 80 + call);
@@ -48,9 +50,9 @@ fn a_log_that_was_exact_loses_no_unit_when_it_no_longer_fits() {
     }
 }
 
-/// The 67th entry makes one of the 41st and the 42nd, which are the closest.
+/// The 67th entry merges the 41st and the 42nd, which are the closest.
 #[test]
-fn a_log_that_no_longer_fits_loses_no_unit_wherever_it_is_dense() {
+fn merging_the_densest_entries_loses_no_unit() {
     let (exact, large) = (Limits::new(64, 64_000), Limits::new(1_000, 64_000));
     let (mut key, mut now, mut moments) = (Key::<Sliding>::fresh(), NOW, Vec::new());
     for call in 1..=67 {
@@ -72,14 +74,14 @@ fn a_log_that_no_longer_fits_loses_no_unit_wherever_it_is_dense() {
 }
 
 #[test]
-fn a_log_has_nothing_on_the_heap_but_its_entries() {
+fn a_log_has_only_its_entries_on_the_heap() {
     let limits = Limits::new(1_000_000, 64_000);
     let mut key = Key::<Sliding>::fresh();
     for call in 0..200 {
         assert!(key.call(NOW + call * 1_000, &limits, 1).is_admitted());
         assert_eq!(key.state.heap_size(), entries(&key) * 16);
     }
-    // Two calls are an entry: those of 147 to 199 ms still count, in 27.
+    // Two calls share an entry: those of 147 to 199 ms still count, in 27 entries.
     key.refund(NOW + 210_000, 53_000, 10);
     assert_eq!(key.state.heap_size(), (27 - 5) * 16);
     assert!(key.call(NOW + 1_000_000, &limits, 1).is_admitted());
@@ -96,7 +98,7 @@ fn an_exact_log_takes_an_entry_for_each_moment() {
     }
     assert_eq!(entries(&key), 64);
     assert!(!key.call(NOW + 64, &limits, 1).is_admitted());
-    // What comes at the same moment takes no entry of its own.
+    // Calls at the same moment share an entry.
     let mut key = Key::<Sliding>::fresh();
     for _ in 0..64 {
         assert!(key.call(NOW, &limits, 1).is_admitted());
@@ -106,7 +108,7 @@ fn an_exact_log_takes_an_entry_for_each_moment() {
 
 proptest! {
     #[test]
-    fn a_log_never_takes_more_than_66_entries(
+    fn a_log_takes_at_most_66_entries(
         limits in collection::vec((any_quota(), duration()), 1..4),
         calls in collection::vec((0..4_u64, 0..640_u64, 1..=3_u64, 1..=40_u64), 1..20),
     ) {
@@ -123,9 +125,9 @@ proptest! {
         }
     }
 
-    /// Moments that a clock which steps back makes one are many entries of one moment.
+    /// A clock that steps back turns several moments into one: many entries of that moment.
     #[test]
-    fn a_log_never_takes_more_than_66_entries_when_the_clock_steps_back(
+    fn steps_back_take_at_most_66_entries(
         steps in collection::vec((-100_i64..=100, 65..=1_000_u64), 100..300)
     ) {
         let mut key = Key::<Sliding>::fresh();

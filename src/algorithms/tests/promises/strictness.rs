@@ -1,5 +1,5 @@
-//! Where counting exactly would take too much room, an algorithm may be stricter than the contract, by a stated bound, and
-//! is never more lenient.
+//! Where exact counting would take too much room, an algorithm may be stricter than the contract,
+//! by a stated bound. It is never more lenient.
 
 use premier_algorithms::{Leaky, Sliding, Token};
 use proptest::collection;
@@ -13,7 +13,7 @@ use crate::scenario::{
     Call, Key, Kind, MANY_UNITS, MAX_EXACT_DURATION, Subject, any_limits, calls, duration, huge_bucket, start,
 };
 
-/// Nobody is better off than with the lenient answer.
+/// Checks that nobody is better off than with the lenient reply.
 pub(crate) fn no_more_lenient(reply: &Reply, lenient: &Reply) -> Result<(), TestCaseError> {
     match (reply.outcome, lenient.outcome) {
         (Outcome::Admitted { wait }, Outcome::Admitted { wait: least }) => prop_assert!(wait >= least),
@@ -21,16 +21,17 @@ pub(crate) fn no_more_lenient(reply: &Reply, lenient: &Reply) -> Result<(), Test
         (Outcome::Limited { retry: Some(wait) }, Outcome::Limited { retry }) => {
             prop_assert!(retry.is_some_and(|least| wait >= least), "waits too little: {lenient:?}");
         }
-        // The rest cannot be compared: one says how it was, the other how it would be after the call.
+        // The other fields cannot be compared: one reply shows them without the call, the other
+        // with it.
         (Outcome::Limited { .. }, _) => return Ok(()),
     }
     prop_assert_eq!(reply.limit, lenient.limit);
     prop_assert!(reply.remaining <= lenient.remaining, "more remains than {lenient:?}");
-    prop_assert!(reply.reset >= lenient.reset, "is as new too soon: {lenient:?}");
+    prop_assert!(reply.reset >= lenient.reset, "resets too soon: {lenient:?}");
     Ok(())
 }
 
-/// Nobody is worse off than with the strict answer.
+/// Checks that nobody is worse off than with the strict reply.
 pub(crate) fn no_stricter(reply: &Reply, strict: &Reply) -> Result<(), TestCaseError> {
     match (reply.outcome, strict.outcome) {
         (Outcome::Admitted { wait }, Outcome::Admitted { wait: most }) => prop_assert!(wait <= most),
@@ -43,7 +44,7 @@ pub(crate) fn no_stricter(reply: &Reply, strict: &Reply) -> Result<(), TestCaseE
     }
     prop_assert_eq!(reply.limit, strict.limit);
     prop_assert!(reply.remaining >= strict.remaining, "less remains than {strict:?}");
-    prop_assert!(reply.reset <= strict.reset, "is as new too late: {strict:?}");
+    prop_assert!(reply.reset <= strict.reset, "resets too late: {strict:?}");
     Ok(())
 }
 
@@ -89,57 +90,58 @@ impl Bucket for Leaky {
     }
 }
 
-/// 2 to the power of minus this.
+/// Returns 2 to the power of minus `power`.
 fn half_to_the(power: u32) -> Exact {
     Exact::new(1.into(), (1_u64 << power).into())
 }
 
-/// A tick, to which a level is rounded in any case, in units.
+/// Returns a tick in units: every level is rounded to a tick.
 fn tick(limits: &Limits) -> Exact {
     Exact::new(1.into(), limits.duration.into())
 }
 
-/// How much too high a level may be that is kept of so many units, those under way counted whole.
+/// Returns by how much a stored level may be too high that comes to this many units, with partly
+/// drained ones counted as whole.
 pub(crate) fn rounding(units: u64, limits: &Limits) -> Exact {
     let is_exact = units < MANY_UNITS || limits.duration <= MAX_EXACT_DURATION;
     if is_exact { exact(0) } else { half_to_the(32) + tick(limits) }
 }
 
-/// How finely a level of so many units is kept.
+/// Returns the precision with which a level of this many units is stored.
 pub(crate) fn fineness(units: u64) -> Exact {
     half_to_the(if units < MANY_UNITS { 49 } else { 32 })
 }
 
-/// What is known of a bucket: itself, exactly and as it is kept.
+/// A bucket: as it is stored, and exactly.
 pub(crate) struct Kept<A: Bucket> {
     pub(crate) key: Key<A>,
     pub(crate) model: A::Model,
-    /// By how much the level may be too high that is kept.
+    /// By how much the stored level may be too high.
     pub(crate) high: Exact,
-    /// For which duration it is kept, and how finely.
+    /// The duration for which the level is stored, and the precision.
     pub(crate) as_of: Option<(u64, Exact)>,
 }
 
-/// Runs calls, each with the next of the limits: each answer is between those for the exact level less and more what may
-/// have been rounded on the way. Nothing is forced for which there is no room.
+/// Runs calls; the limits take turns. Each reply lies between those for the exact level less and
+/// plus what may have been rounded so far. Nothing is forced for which there is no room.
 pub(crate) fn rounds_no_more_than_it_must<A: Bucket>(
     start: u64,
     calls: &[Call],
     limits: &[Limits],
 ) -> Result<(), TestCaseError> {
     let fresh = Kept::<A> { key: Key::fresh(), model: A::Model::default(), high: exact(0), as_of: None };
-    goes_on_rounding_no_more_than_it_must(fresh, start, calls, limits)
+    keeps_rounding_no_more_than_it_must(fresh, start, calls, limits)
 }
 
-/// The same from any bucket on.
-pub(crate) fn goes_on_rounding_no_more_than_it_must<A: Bucket>(
+/// Does the same for a bucket that was used before.
+pub(crate) fn keeps_rounding_no_more_than_it_must<A: Bucket>(
     Kept { mut key, mut model, mut high, as_of: mut kept }: Kept<A>,
     start: u64,
     calls: &[Call],
     limits: &[Limits],
 ) -> Result<(), TestCaseError> {
     let (mut now, mut last) = (start, None);
-    // How much too low the level may be that is kept.
+    // By how much the stored level may be too low.
     let mut low = exact(0);
     for (call, limits) in calls.iter().zip(limits.iter().cycle()) {
         now = call.moment(now, last.as_ref(), limits);
@@ -147,12 +149,12 @@ pub(crate) fn goes_on_rounding_no_more_than_it_must<A: Bucket>(
         let level = A::level(&model).units(now, limits);
         let (mut less, mut more) = (low.clone(), high.clone());
         if let Some((_, fineness)) = kept.as_ref().filter(|(duration, _)| *duration != limits.duration) {
-            // Kept rounded up, and read rounded down to a tick.
+            // Stored rounded up, and read rounded down to a tick.
             less += fineness;
             more += tick(limits);
         }
         let units = rounded_up(&(&level + &more)) + cost;
-        // An admitted call is answered what is kept of it.
+        // An admitted call reports the level as it is stored.
         let after = &more + rounding(units, limits);
         let has_room = &level + &more + exact(cost) <= exact(MAX_USED);
         let is_forced = call.kind == Kind::Forced && has_room && limits.quota > 0;
@@ -175,15 +177,16 @@ pub(crate) fn changing_limits() -> impl Strategy<Value = Vec<Limits>> {
     collection::vec(prop_oneof![any_limits(), huge_bucket()], 2..4)
 }
 
-/// Runs calls, each with the next of the windows: none counts for more than so many 64ths of the longest too long. What is
-/// forced is so little that there is always room for it.
+/// Runs calls; the windows take turns. No unit counts longer than it should by more than `parts`
+/// 64ths of the longest duration. Little enough is forced that there is always room.
 pub(crate) fn sliding_counts_long_enough_and_little_longer(
     start: u64,
     calls: &[Call],
     windows: &[Limits],
     parts: u64,
 ) -> Result<(), TestCaseError> {
-    // A 64th of it is as many 64ths of a microsecond as it has microseconds.
+    // `longer` is in 64ths of a microsecond, so a 64th of a duration is as many as the duration has
+    // microseconds.
     let longer = parts * windows.iter().map(|window| window.duration).max().unwrap();
     let (mut key, mut shortest_log, mut longest_log) =
         (Key::<Sliding>::fresh(), SlidingLog::default(), SlidingLog::default());
@@ -220,59 +223,67 @@ pub(crate) fn any_window() -> impl Strategy<Value = Limits> {
 }
 
 proptest! {
+    /// Each call rounds by at most 2⁻³² of a token and a tick.
     #[test]
-    fn many_tokens_for_long_are_rounded_by_a_2_32nd_of_a_token_and_a_tick_at_most_a_call(
+    fn a_huge_token_bucket_rounds_within_its_bound(
         start in start(), calls in calls(20), limits in huge_bucket()
     ) {
         rounds_no_more_than_it_must::<Token>(start, &calls, &[limits])?;
     }
 
+    /// Each call rounds by at most 2⁻³² of a unit and a tick.
     #[test]
-    fn a_long_queue_for_long_is_rounded_by_a_2_32nd_of_a_unit_and_a_tick_at_most_a_call(
+    fn a_huge_leaky_bucket_rounds_within_its_bound(
         start in start(), calls in calls(20), limits in huge_bucket()
     ) {
         rounds_no_more_than_it_must::<Leaky>(start, &calls, &[limits])?;
     }
 
+    /// Nothing that was used is forgotten. A huge bucket is rounded on top of that.
     #[test]
-    fn a_changed_rate_makes_a_token_bucket_forget_nothing_and_lose_a_tick_at_most(
+    fn a_changed_rate_costs_a_token_bucket_one_tick_at_most(
         start in start(), calls in calls(20), limits in changing_limits()
     ) {
         rounds_no_more_than_it_must::<Token>(start, &calls, &limits)?;
     }
 
+    /// Nothing that was used is forgotten. A huge bucket is rounded on top of that.
     #[test]
-    fn a_changed_rate_makes_a_leaky_bucket_forget_nothing_and_lose_a_tick_at_most(
+    fn a_changed_rate_costs_a_leaky_bucket_one_tick_at_most(
         start in start(), calls in calls(20), limits in changing_limits()
     ) {
         rounds_no_more_than_it_must::<Leaky>(start, &calls, &limits)?;
     }
 
+    /// With a quota above 64: up to there it is exact.
     #[test]
-    fn sliding_above_a_quota_of_64_counts_a_64th_of_a_period_too_long_at_most(
+    fn sliding_counts_a_64th_too_long_at_most(
         start in start(), calls in calls(60), window in window_above_64()
     ) {
         sliding_counts_long_enough_and_little_longer(start, &calls, &[window], 1)?;
     }
 
+    /// Two 64ths of the longest duration.
     #[test]
-    fn sliding_through_changing_limits_counts_two_64ths_of_the_longest_period_too_long_at_most(
+    fn changing_limits_count_two_64ths_too_long_at_most(
         start in start(), calls in calls(60), windows in collection::vec(any_window(), 2..4)
     ) {
         sliding_counts_long_enough_and_little_longer(start, &calls, &windows, 2)?;
     }
 }
 
-/// How long before the call that was just answered the oldest was that still counts. `calls` are for one unit each.
+/// Returns how long before the last call the oldest call was that still counts. Each of `calls`
+/// took one unit.
 fn oldest_counted(calls: &[u64], reply: &Reply) -> u64 {
     let counted = usize::try_from(reply.limit - reply.remaining).unwrap();
     calls[calls.len() - 1] - calls[calls.len() - counted]
 }
 
-/// Calls with the shorter duration start an entry each time it may, those with the longer fill it up: 65 wide ones, side by
-/// side, are more than there is room for once only the longer duration counts.
+/// Calls with the shorter duration start an entry whenever they may, and those with the longer one
+/// fill it up. When only the longer duration counts, 65 wide entries side by side are more than
+/// fit.
 #[test]
-fn sliding_counts_two_64ths_of_the_longest_period_too_long_at_most_when_two_lengths_meet_at_their_worst() {
+fn two_durations_count_two_64ths_too_long_at_worst() {
     const PART: u64 = 1 << 20;
     const LENGTH: u64 = 65 * (PART + 1);
     let [long, short] = [LENGTH, 64 * PART].map(|duration| Limits::new(1_000_000_000_000, duration));
@@ -281,7 +292,7 @@ fn sliding_counts_two_64ths_of_the_longest_period_too_long_at_most_when_two_leng
     let mut call = |at, limits: &Limits| {
         calls.push(at);
         let oldest = oldest_counted(&calls, &key.call(at, limits, 1));
-        assert!(oldest < limits.duration + 2 * LENGTH / 64, "one of {oldest} µs ago counts");
+        assert!(oldest < limits.duration + 2 * LENGTH / 64, "a call of {oldest} µs ago counts");
     };
     let mut at = 1_800_000_000_000_000;
     for _ in 0..65 {
@@ -295,7 +306,8 @@ fn sliding_counts_two_64ths_of_the_longest_period_too_long_at_most_when_two_leng
     }
 }
 
-/// How much too long a unit counts at most, with calls each millisecond around each 64th of a window of this duration.
+/// Returns how much too long a unit counts at most, with a call each millisecond around each 64th
+/// of a window.
 fn the_most_counted_too_long(duration: u64) -> u64 {
     let limits = Limits::new(1_000_000_000_000, duration);
     let mut key = Key::<Sliding>::fresh();
@@ -307,7 +319,7 @@ fn the_most_counted_too_long(duration: u64) -> u64 {
             calls.push(at);
             let reply = key.call(at, &limits, 1);
             let used = calls.len() - calls.partition_point(|call| call + duration <= at);
-            assert!(reply.limit - reply.remaining >= u64::try_from(used).unwrap(), "less counts than was used");
+            assert!(reply.limit - reply.remaining >= u64::try_from(used).unwrap(), "fewer units count than were used");
             most = most.max(oldest_counted(&calls, &reply).saturating_sub(duration));
         }
     }
@@ -315,15 +327,15 @@ fn the_most_counted_too_long(duration: u64) -> u64 {
 }
 
 #[test]
-fn sliding_counts_a_64th_too_long_at_most_however_dense_the_calls_are() {
-    // The longest for which a 64th is kept to the microsecond.
+fn dense_calls_count_a_64th_too_long_at_most() {
+    // The second is the longest duration for which a 64th is stored to the microsecond.
     for duration in [1_000_000_000, 1 << 38] {
         assert!(the_most_counted_too_long(duration) <= duration / 64);
     }
 }
 
 #[test]
-fn sliding_counts_a_64th_too_long_at_most_over_very_long_windows_too() {
+fn long_windows_count_a_64th_too_long_at_most() {
     const DAY: u64 = 86_400_000_000;
     for days in [4, 7, 30, 365, 3650] {
         let late = the_most_counted_too_long(days * DAY).saturating_sub(days * DAY / 64);
@@ -331,22 +343,23 @@ fn sliding_counts_a_64th_too_long_at_most_over_very_long_windows_too() {
     }
 }
 
-fn an_admitted_call_is_told_what_is_kept<A: Subject>() {
-    // A fraction in 2³² parts tells every second or third tick of this duration from the next.
+fn reports_the_level_as_stored<A: Subject>() {
+    // A fraction of 32 bits distinguishes only every second or third tick of this duration.
     let limits = Limits::new(1, 3 << 31).with_capacity(2 * MANY_UNITS);
     for used in MANY_UNITS - 2..=MANY_UNITS + 1 {
         for at in 1..8 {
             let mut key = Key::<A>::fresh();
             assert!(key.call(0, &limits, used - 1).is_admitted());
-            let told = key.call(at, &limits, 1).reset;
-            assert_eq!(key.ask(at, &limits, 2 * MANY_UNITS).reset, told, "{used} units at {at}");
-            assert!(told >= used * limits.duration - at, "{used} units at {at} forget something");
+            let reset = key.call(at, &limits, 1).reset;
+            assert_eq!(key.ask(at, &limits, 2 * MANY_UNITS).reset, reset, "{used} units at {at}");
+            assert!(reset >= used * limits.duration - at, "{used} units at {at} forget something");
         }
     }
 }
 
+/// Where the level is rounded.
 #[test]
-fn an_admitted_call_is_told_what_is_kept_where_the_level_is_rounded() {
-    an_admitted_call_is_told_what_is_kept::<Token>();
-    an_admitted_call_is_told_what_is_kept::<Leaky>();
+fn an_admitted_call_reports_the_level_as_it_is_stored() {
+    reports_the_level_as_stored::<Token>();
+    reports_the_level_as_stored::<Leaky>();
 }

@@ -1,4 +1,5 @@
-//! What redis-cell says was used is taken over: from when its bucket will be empty, and nothing else.
+//! What redis-cell recorded as used is taken over: from the time when its bucket will be empty, and
+//! from nothing else.
 
 use premier_algorithms::{BucketState, State, Token};
 use proptest::prelude::*;
@@ -8,34 +9,34 @@ use crate::scenario::{
     Key, MANY_UNITS, MAX_EXACT_DURATION, MAX_UNITS, any_limits, calls, calls_with_forced, encoded, exact_bucket,
     huge_bucket, start,
 };
-use crate::strictness::{Kept, changing_limits, fineness, goes_on_rounding_no_more_than_it_must, rounding};
+use crate::strictness::{Kept, changing_limits, fineness, keeps_rounding_no_more_than_it_must, rounding};
 
 const MAX_TIME: u64 = 3650 * 24 * 60 * 60 * 1_000_000;
 
-/// How long until a bucket is empty.
+/// The time until a bucket is empty.
 #[derive(Debug, Clone, Copy)]
 enum Rest {
     Micros(u64),
-    /// So many 64ths of a duration.
+    /// This many 64ths of a duration.
     Share(u64),
-    /// The time that so many units take, rounded down, give or take a moment.
+    /// The time that this many units take, rounded down, plus this many microseconds.
     Units(u64, i64),
 }
 
 impl Rest {
     fn micros(self, limits: &Limits) -> u64 {
-        let of_period = |times: u64, parts: u64| {
+        let part_of_duration = |times: u64, parts: u64| {
             u64::try_from(u128::from(limits.duration) * u128::from(times) / u128::from(parts)).unwrap_or(u64::MAX)
         };
         match self {
             Self::Micros(micros) => micros,
-            Self::Share(share) => of_period(share, 64),
-            Self::Units(units, more) => of_period(units, limits.quota.max(1)).saturating_add_signed(more),
+            Self::Share(share) => part_of_duration(share, 64),
+            Self::Units(units, more) => part_of_duration(units, limits.quota.max(1)).saturating_add_signed(more),
         }
     }
 }
 
-/// Up to beyond all that a state can say.
+/// Times up to beyond all that a state can record.
 fn any_rest() -> impl Strategy<Value = Rest> {
     let units = prop_oneof![
         4 => 1..=10_u64,
@@ -55,7 +56,8 @@ fn any_rest() -> impl Strategy<Value = Rest> {
     ]
 }
 
-/// One of which a 2³²nd of a unit takes more than a microsecond, and which may have many in it all the same.
+/// Buckets in which 2⁻³² of a unit takes more than a microsecond, and which may hold many units all
+/// the same.
 fn slow_bucket() -> impl Strategy<Value = Limits> {
     (500..=30_000_u64, MAX_TIME / 2..=MAX_TIME).prop_map(|(quota, duration)| Limits::new(quota, duration))
 }
@@ -64,8 +66,8 @@ fn any_bucket() -> impl Strategy<Value = Limits> {
     prop_oneof![2 => any_limits(), 1 => huge_bucket(), 1 => slow_bucket()]
 }
 
-/// Generic cell rate algorithm, as ITU-T I.371 has it and redis-cell goes by: of a key it knows when it will be as good as
-/// new, here in µs as rational numbers.
+/// The generic cell rate algorithm, as ITU-T I.371 defines it and redis-cell uses it: it stores
+/// when a key will be fully reset, here in µs as a rational number.
 struct Cell {
     arrival: Exact,
 }
@@ -95,9 +97,10 @@ impl Cell {
 }
 
 proptest! {
-    /// Where nothing needs to be rounded: many units for long do, and those beyond what is ever used are cut.
+    /// Where nothing is rounded: many units with a long duration are, and levels beyond the most
+    /// that is ever used are cut.
     #[test]
-    fn a_key_of_redis_cell_goes_on_as_it_would_have_there(
+    fn a_key_of_redis_cell_continues_as_it_would_there(
         start in start(), calls in calls(20), limits in exact_bucket(), rest in any_rest()
     ) {
         let limits = Limits { max_wait: None, quota: limits.quota.max(1), ..limits };
@@ -115,9 +118,10 @@ proptest! {
         }
     }
 
-    /// Whatever limits the calls come with that follow, the first of them the one that it was taken over with.
+    /// What is taken over is at least what was used, and more only by what is rounded, whatever
+    /// limits come with later calls. The first call has the limit of the takeover.
     #[test]
-    fn what_is_taken_over_is_never_less_than_was_used_and_more_only_by_what_is_rounded(
+    fn a_taken_over_key_counts_all_that_was_used(
         start in start(),
         calls in calls_with_forced(12),
         first in any_bucket(),
@@ -135,17 +139,17 @@ proptest! {
             as_of: Some((first.duration, fineness(units))),
         };
         let limits = if all_alike { vec![first] } else { [vec![first], others].concat() };
-        goes_on_rounding_no_more_than_it_must(taken_over, start, &calls, &limits)?;
+        keeps_rounding_no_more_than_it_must(taken_over, start, &calls, &limits)?;
     }
 
     #[test]
-    fn what_is_taken_over_is_gone_when_redis_cell_said_so(now in start(), limits in any_bucket(), rest in any_rest()) {
+    fn a_taken_over_key_resets_when_redis_cell_said(now in start(), limits in any_bucket(), rest in any_rest()) {
         prop_assume!(limits.quota > 0);
         let rest = rest.micros(&limits);
         let reset = Key::empty_after(rest, now, &limits).look(now, &limits).reset;
         let used = exact(rest) * limits.rate();
         if used > exact(MAX_USED) {
-            prop_assert_eq!(reset, rounded_up(&(exact(MAX_USED) / limits.rate())), "cut to the most that is ever used");
+            prop_assert_eq!(reset, rounded_up(&(exact(MAX_USED) / limits.rate())), "cut to the most that a state can record");
         } else {
             let rounded = rounding(rounded_up(&used), &limits) / limits.rate();
             prop_assert!(reset >= rounded_up(&exact(rest)));
@@ -154,7 +158,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_taken_over_can_be_stored(now in start(), limits in any_bucket(), rest in any_rest()) {
+    fn a_taken_over_key_can_be_stored(now in start(), limits in any_bucket(), rest in any_rest()) {
         let rest = rest.micros(&limits);
         let key = Key::empty_after(rest, now, &limits);
         let read = BucketState::decode(&encoded(&key.state));
@@ -167,7 +171,7 @@ proptest! {
     }
 
     #[test]
-    fn a_bucket_that_is_empty_already_is_that_of_a_fresh_key(
+    fn an_empty_bucket_is_taken_over_as_a_fresh_key(
         now in start(), calls in calls(5), limits in any_bucket()
     ) {
         let (mut key, mut fresh) = (Key::empty_after(0, now, &limits), Key::<Token>::fresh());

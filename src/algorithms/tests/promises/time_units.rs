@@ -1,10 +1,11 @@
-//! Times are whole microseconds, rounded up where they are told in milliseconds or seconds, and cut to what fits.
+//! Times are whole microseconds. They are rounded up to milliseconds or seconds, and cut to what
+//! fits.
 
 use premier_algorithms::{Span, Timestamp};
 use proptest::prelude::*;
 
 #[test]
-fn moments_end_with_the_last_one() {
+fn later_moments_are_cut_to_the_last_one() {
     assert_eq!(Timestamp::MAX.as_micros(), (1 << 54) - 1);
     assert_eq!(Timestamp::from_micros(1 << 54), Timestamp::MAX);
     assert_eq!(Timestamp::from_micros(u64::MAX), Timestamp::MAX);
@@ -22,14 +23,14 @@ fn spans_are_cut_to_the_longest() {
 
 proptest! {
     #[test]
-    fn a_span_is_told_in_milliseconds_rounded_up(micros in prop_oneof![0..=5_000_u64, 0..=u64::MAX - 999]) {
+    fn milliseconds_are_rounded_up(micros in prop_oneof![0..=5_000_u64, 0..=u64::MAX - 999]) {
         let millis = u128::from(Span::from_micros(micros).as_millis_ceil());
         prop_assert!(millis * 1000 >= micros.into());
         prop_assert!(millis * 1000 < u128::from(micros) + 1000);
     }
 
     #[test]
-    fn a_span_is_told_in_seconds_rounded_up(
+    fn seconds_are_rounded_up(
         micros in prop_oneof![
             0..=5_000_000_u64,
             (0..=5_u64, 0..=2_u64).prop_map(|(seconds, more)| seconds * 1_000_000 + more),
@@ -43,7 +44,7 @@ proptest! {
     }
 
     #[test]
-    fn a_key_expires_at_the_first_whole_millisecond_at_which_it_may(
+    fn a_key_expires_at_the_first_whole_millisecond(
         now in 0..1_u64 << 54, span in prop_oneof![0..=5_000_u64, 0..=1_u64 << 54]
     ) {
         let millis = Timestamp::from_micros(now).millis_after(Span::from_micros(span));
@@ -52,7 +53,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_has_gone_by_since_a_moment_to_come(earlier in 0..1_u64 << 54, later in 0..1_u64 << 54) {
+    fn no_time_has_passed_since_a_later_moment(earlier in 0..1_u64 << 54, later in 0..1_u64 << 54) {
         let since = Timestamp::from_micros(later).since(Timestamp::from_micros(earlier));
         prop_assert_eq!(since.as_micros(), later.saturating_sub(earlier));
         let left = Span::from_micros(later).saturating_sub(Span::from_micros(earlier));

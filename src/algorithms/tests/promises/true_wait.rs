@@ -1,4 +1,5 @@
-//! The wait is true: a limited caller who comes back after it is admitted if nobody else called, and not before.
+//! The retry-after is accurate: a limited caller that comes back after it is admitted if nobody
+//! else called, and not before.
 
 use premier_algorithms::{Fixed, Leaky, Sliding, Token};
 use proptest::prelude::*;
@@ -8,8 +9,9 @@ use crate::scenario::{Call, Key, Subject, any_limits, calls, huge_bucket, start}
 
 const LAST_MOMENT: u64 = (1 << 54) - 1;
 
-/// What a limited caller was told. `share` says how many 64ths of the wait he lets go by before asking again.
-pub(crate) fn what_a_limited_caller_is_told_is_true<A: Subject>(
+/// Checks the retry-after of a limited call. The caller asks again when `share` 64ths of it have
+/// passed.
+pub(crate) fn the_retry_after_is_accurate<A: Subject>(
     key: &Key<A>,
     now: u64,
     limits: &Limits,
@@ -18,7 +20,7 @@ pub(crate) fn what_a_limited_caller_is_told_is_true<A: Subject>(
 ) -> Result<(), TestCaseError> {
     let reply = key.ask(now, limits, cost);
     prop_assert!(!reply.is_admitted());
-    prop_assert_eq!(reply.retry().is_none(), cost > reply.limit, "never, and only then");
+    prop_assert_eq!(reply.retry().is_none(), cost > reply.limit, "never if the cost exceeds the limit, and only then");
     let Some(wait) = reply.retry().filter(|wait| *wait <= LAST_MOMENT - now) else {
         return Ok(());
     };
@@ -26,16 +28,16 @@ pub(crate) fn what_a_limited_caller_is_told_is_true<A: Subject>(
     prop_assert!(wait > 0);
     prop_assert!(!key.ask(then - 1, limits, cost).is_admitted(), "{cost} are admitted before {then}");
     prop_assert!(key.ask(then, limits, cost).is_admitted(), "{cost} are not admitted at {then}");
-    // What is told is in milliseconds, rounded up.
-    let told = (now + wait.next_multiple_of(1000)).min(LAST_MOMENT);
-    prop_assert!(key.ask(told, limits, cost).is_admitted(), "{cost} are not admitted at {told}");
+    // Replies are in milliseconds, rounded up.
+    let rounded = (now + wait.next_multiple_of(1000)).min(LAST_MOMENT);
+    prop_assert!(key.ask(rounded, limits, cost).is_admitted(), "{cost} are not admitted at {rounded}");
 
     let waited = u64::try_from(u128::from(wait) * u128::from(share) / 64).unwrap();
     prop_assert_eq!(key.ask(now + waited, limits, cost).retry(), Some(wait - waited), "after {} of {}", waited, wait);
     Ok(())
 }
 
-pub(crate) fn the_wait_is_true<A: Subject>(
+pub(crate) fn every_retry_after_is_accurate<A: Subject>(
     start: u64,
     calls: &[Call],
     limits: &Limits,
@@ -51,7 +53,7 @@ pub(crate) fn the_wait_is_true<A: Subject>(
         if reply.is_admitted() {
             prop_assert!(cost <= reply.limit);
         } else {
-            what_a_limited_caller_is_told_is_true(&key, now, limits, cost, share)?;
+            the_retry_after_is_accurate(&key, now, limits, cost, share)?;
         }
     }
     Ok(())
@@ -59,46 +61,48 @@ pub(crate) fn the_wait_is_true<A: Subject>(
 
 proptest! {
     #[test]
-    fn the_wait_for_a_fixed_window_is_true(
+    fn the_retry_after_for_a_fixed_window_is_accurate(
         start in start(), calls in calls(40), limits in any_limits(), share in 0..64_u64
     ) {
-        the_wait_is_true::<Fixed>(start, &calls, &limits, share)?;
+        every_retry_after_is_accurate::<Fixed>(start, &calls, &limits, share)?;
     }
 
     #[test]
-    fn the_wait_for_a_sliding_window_is_true(
+    fn the_retry_after_for_a_sliding_window_is_accurate(
         start in start(), calls in calls(80), limits in any_limits(), share in 0..64_u64
     ) {
-        the_wait_is_true::<Sliding>(start, &calls, &limits, share)?;
+        every_retry_after_is_accurate::<Sliding>(start, &calls, &limits, share)?;
     }
 
     #[test]
-    fn the_wait_for_tokens_is_true(
+    fn the_retry_after_for_tokens_is_accurate(
         start in start(), calls in calls(40), limits in any_limits(), share in 0..64_u64
     ) {
-        the_wait_is_true::<Token>(start, &calls, &limits, share)?;
+        every_retry_after_is_accurate::<Token>(start, &calls, &limits, share)?;
     }
 
     #[test]
-    fn the_wait_for_a_place_in_a_leaky_bucket_is_true(
+    fn the_retry_after_for_a_leaky_bucket_is_accurate(
         start in start(), calls in calls(40), limits in any_limits(), share in 0..64_u64
     ) {
-        the_wait_is_true::<Leaky>(start, &calls, &limits, share)?;
+        every_retry_after_is_accurate::<Leaky>(start, &calls, &limits, share)?;
     }
 
+    /// For callers that are willing to wait.
     #[test]
-    fn the_wait_of_who_is_ready_to_wait_is_true_where_the_level_is_rounded_too(
+    fn a_rounded_level_keeps_the_retry_after_accurate(
         start in start(), calls in calls(40), limits in huge_bucket(), wait in 1..=3000_u64, share in 0..64_u64
     ) {
         let limits = limits.with_max_wait(wait);
-        the_wait_is_true::<Token>(start, &calls, &limits, share)?;
-        the_wait_is_true::<Leaky>(start, &calls, &limits, share)?;
+        every_retry_after_is_accurate::<Token>(start, &calls, &limits, share)?;
+        every_retry_after_is_accurate::<Leaky>(start, &calls, &limits, share)?;
     }
 }
 
-/// Half of an odd quota has been refilled by half of the duration: half a token is on its way.
+/// The missing tokens come on the very microsecond: half of an odd quota has been refilled by half
+/// of the duration, and half a token is on its way.
 #[test]
-fn the_wait_is_true_when_the_missing_tokens_come_on_the_very_microsecond() {
+fn the_retry_after_is_accurate_to_the_microsecond() {
     let limits = Limits::new(10_000_000_001, 2_000).with_max_wait(1_000);
     let mut key = Key::<Token>::fresh();
     assert!(key.call(0, &limits, 10_000_000_001).is_admitted());
@@ -107,9 +111,9 @@ fn the_wait_is_true_when_the_missing_tokens_come_on_the_very_microsecond() {
     assert!(key.ask(1_000, &limits, 10_000_000_001).is_admitted());
 }
 
-/// What a call would leave is rounded; how long it waits for is not.
+/// The level after the call would be rounded; the time to wait for is not.
 #[test]
-fn the_wait_is_true_when_the_call_would_make_the_level_round() {
+fn the_retry_after_ignores_the_rounding_of_the_call() {
     let limits = Limits::new(100_000_000, 315_360_000_000_000);
     let mut key = Key::<Token>::fresh();
     assert!(key.call(0, &limits, 1).is_admitted());

@@ -1,16 +1,16 @@
-//! FIXED: the first admitted call opens a window; at most a quota is admitted in it. An aligned one begins at a multiple of its
-//! duration.
+//! FIXED: the first admitted call opens a window, in which at most a quota is admitted. An aligned
+//! window begins at a multiple of its duration.
 
 use super::{Exact, Limits, Model, Outcome, Reply, exact};
 
 #[derive(Debug, Default)]
 pub(crate) struct FixedWindow {
-    /// When it opened and what was used in it.
+    /// When the window opened, and the units used in it.
     window: Option<(u64, u64)>,
 }
 
 impl FixedWindow {
-    /// What was used in the open window, and when that ends.
+    /// Returns the units used in the open window, and when it ends.
     fn open(&self, now: u64, limits: &Limits) -> Option<(u64, u64)> {
         let (opened, used) = self.window?;
         let end = opened + limits.duration;
@@ -18,7 +18,7 @@ impl FixedWindow {
     }
 }
 
-/// When a window begins that is opened now.
+/// Returns where a window begins that is opened now.
 fn beginning(now: u64, limits: &Limits) -> u64 {
     if limits.is_aligned { now / limits.duration * limits.duration } else { now }
 }
@@ -62,7 +62,7 @@ impl Model for FixedWindow {
         exact(self.open(now, limits).map_or(0, |(used, _)| used))
     }
 
-    fn give_back(&mut self, _now: u64, _limits: &Limits, units: u64) {
+    fn refund(&mut self, _now: u64, _limits: &Limits, units: u64) {
         self.window = self.window.filter(|(_, used)| *used > units).map(|(opened, used)| (opened, used - units));
     }
 }

@@ -1,4 +1,4 @@
-//! LEAKY: a queue that units leave one by one. The level is what is in it.
+//! LEAKY: a queue that units leave one by one. The level is the number of units in it.
 
 use super::{Exact, Level, Limits, Model, Outcome, Reply, exact, rounded_down, rounded_up};
 
@@ -7,14 +7,14 @@ pub(crate) struct LeakyQueue {
     pub(crate) queue: Level,
 }
 
-/// The answer when so much is in the queue.
+/// Returns the reply when this much is in the queue.
 pub(crate) fn reply(queue: &Exact, limits: &Limits, cost: u64) -> Reply {
     if limits.quota == 0 {
         return Reply::blocked();
     }
     let capacity = limits.bucket();
     let time_to_leave = |units: &Exact| units / limits.rate();
-    // How long until whoever comes behind so much has his turn near enough.
+    // The time until the turn of a call behind this queue is near enough.
     let until_turn_is_near = |queue: &Exact| {
         let too_long = |max_wait| rounded_up(&(time_to_leave(queue) - exact(max_wait)));
         limits.max_wait.map_or(0, too_long)
@@ -41,7 +41,8 @@ pub(crate) fn reply(queue: &Exact, limits: &Limits, cost: u64) -> Reply {
     }
 }
 
-/// The answer to a call that is charged so many units whatever there is room for: it waits until all before it have left.
+/// Returns the reply to a call that is charged this many units even if there is no room: it waits
+/// until all units before it have left.
 pub(crate) fn reply_to_charge(queue: &Exact, limits: &Limits, units: u64) -> Reply {
     let after = queue + exact(units);
     let next_turn = rounded_up(&(&after / limits.rate()));
@@ -71,7 +72,7 @@ impl Model for LeakyQueue {
         self.queue.units(now, limits)
     }
 
-    fn give_back(&mut self, now: u64, limits: &Limits, units: u64) {
+    fn refund(&mut self, now: u64, limits: &Limits, units: u64) {
         self.queue.take(now, limits, units);
     }
 }

@@ -1,5 +1,5 @@
-//! What is in a bucket: it falls at the rate of the call that asks, from the last admitted call on, never below 0. Before that
-//! it was as much higher as would have drained since.
+//! The level of a bucket. It falls from the last admitted call on, at the rate of the call that
+//! asks, never below 0. Before that call it was higher, by what would have drained since.
 
 use super::{Exact, Limits, MAX_USED, exact};
 
@@ -16,7 +16,7 @@ impl Default for Level {
 }
 
 impl Level {
-    /// One that will be nothing after `rest`, if that is no more than is ever used.
+    /// Returns the level that reaches 0 after `rest`, at most [`MAX_USED`].
     pub(crate) fn empty_after(rest: u64, now: u64, limits: &Limits) -> Self {
         Self { units: (exact(rest) * limits.rate()).min(exact(MAX_USED)), at: now }
     }

@@ -1,7 +1,7 @@
 //! The contract in rational numbers. Nothing here knows how the crate counts or what it stores.
 //!
-//! A model is told what was admitted (`admit`) and given back (`give_back`), and says what a call must be answered (`reply`,
-//! `reply_to_forced`). Times are in µs.
+//! A model records what was admitted (`admit`) and refunded (`refund`), and returns the correct
+//! reply to a call (`reply`, `reply_to_forced`). Times are in µs.
 
 use num_bigint::BigInt;
 use num_rational::BigRational;
@@ -20,13 +20,13 @@ pub(crate) use token::TokenBucket;
 
 pub(crate) type Exact = BigRational;
 
-/// Longer times are as good as endless: no clock here reaches 2⁵⁵ µs.
+/// The time in µs from which on a time counts as endless: no clock here reaches 2⁵⁵ µs.
 pub(crate) const ENDLESS: u64 = 1 << 63;
 
 /// The most units that are ever used.
 pub(crate) const MAX_USED: u64 = 2_000_000_000_000;
 
-/// What a call is limited to.
+/// The limit that a call comes with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Limits {
     pub(crate) quota: u64,
@@ -54,7 +54,7 @@ impl Limits {
         Self { is_aligned: true, ..self }
     }
 
-    /// What a bucket holds; one that nothing ever leaves holds nothing.
+    /// Returns the units that a bucket holds; with a quota of 0, none.
     pub(crate) fn bucket(&self) -> u64 {
         match self.quota {
             0 => 0,
@@ -62,7 +62,7 @@ impl Limits {
         }
     }
 
-    /// Units per µs.
+    /// Returns the rate, in units per µs.
     pub(crate) fn rate(&self) -> Exact {
         Exact::new(self.quota.into(), self.duration.into())
     }
@@ -81,7 +81,7 @@ pub(crate) enum Outcome {
     Admitted {
         wait: u64,
     },
-    /// `None` is never.
+    /// `None` means never.
     Limited {
         retry: Option<u64>,
     },
@@ -92,7 +92,7 @@ impl Reply {
         matches!(self.outcome, Outcome::Admitted { .. })
     }
 
-    /// How long an admitted caller waits; `None` if it is limited.
+    /// Returns how long an admitted caller waits; `None` if the call is limited.
     pub(crate) fn wait(&self) -> Option<u64> {
         match self.outcome {
             Outcome::Admitted { wait } => Some(wait),
@@ -100,7 +100,8 @@ impl Reply {
         }
     }
 
-    /// After how long a limited caller may come back; `None` if it is admitted or never will be.
+    /// Returns after how long a limited caller may come back; `None` if the call is admitted or
+    /// never will be.
     pub(crate) fn retry(&self) -> Option<u64> {
         match self.outcome {
             Outcome::Limited { retry } => retry,
@@ -108,7 +109,7 @@ impl Reply {
         }
     }
 
-    /// The answer when the quota is 0 and nothing can be in the bucket.
+    /// Returns the reply when the quota is 0 and the bucket holds nothing.
     fn blocked() -> Self {
         Self { outcome: Outcome::Limited { retry: None }, limit: 0, remaining: 0, reset: 0 }
     }
@@ -117,19 +118,20 @@ impl Reply {
 pub(crate) trait Model: Default {
     fn reply(&self, now: u64, limits: &Limits, cost: u64) -> Reply;
 
-    /// The answer to a call that is charged so many units whatever is left.
+    /// Returns the reply to a call that is charged this many units, even if too little is left.
     fn reply_to_charge(&self, now: u64, limits: &Limits, units: u64) -> Reply;
 
-    /// The call was admitted.
+    /// Records an admitted call.
     fn admit(&mut self, now: u64, limits: &Limits, cost: u64);
 
-    /// What is used.
+    /// Returns the units that are used now.
     fn used(&self, now: u64, limits: &Limits) -> Exact;
 
-    /// Takes back so many units, or what is used if that is less.
-    fn give_back(&mut self, now: u64, limits: &Limits, units: u64);
+    /// Gives back this many units, or what is used if that is less.
+    fn refund(&mut self, now: u64, limits: &Limits, units: u64);
 
-    /// What a forced call of this cost is charged: whole units, as many as there is room for.
+    /// Returns what a forced call of this cost is charged: whole units, as many as there is room
+    /// for.
     fn charge(&self, now: u64, limits: &Limits, cost: u64) -> u64 {
         cost.min(rounded_down(&(exact(MAX_USED) - self.used(now, limits))))
     }
@@ -146,12 +148,12 @@ pub(crate) fn exact(integer: u64) -> Exact {
     Exact::from_integer(integer.into())
 }
 
-/// The next whole number, nothing below 0, cut to what is endless.
+/// Rounds up to a whole number, at least 0 and at most [`ENDLESS`].
 pub(crate) fn rounded_up(number: &Exact) -> u64 {
     whole(number.ceil().to_integer())
 }
 
-/// The whole number before it, nothing below 0.
+/// Rounds down to a whole number, at least 0 and at most [`ENDLESS`].
 pub(crate) fn rounded_down(number: &Exact) -> u64 {
     whole(number.floor().to_integer())
 }

@@ -1,16 +1,16 @@
-//! SLIDING: at most a quota in any span of the duration, from a log of every call.
+//! SLIDING: at most a quota in any span of the duration, by a log of every call.
 
 use super::{Exact, Limits, Model, Outcome, Reply, exact};
 
 #[derive(Debug, Default)]
 pub(crate) struct SlidingLog {
-    /// When what was admitted, the oldest first.
+    /// The moment and the units of each admitted call, oldest first.
     calls: Vec<(u64, u64)>,
 }
 
 impl SlidingLog {
-    /// The answer if each unit counted for so many 64ths of a microsecond longer than it should. The key is as good as new
-    /// when its latest call no longer counts: that call is never counted longer.
+    /// Returns the reply if each unit counted `longer` 64ths of a microsecond longer than it
+    /// should. The key is fully reset when its latest call expires, which is never counted longer.
     pub(crate) fn reply_when_counting_longer(&self, longer: u64, now: u64, limits: &Limits, cost: u64) -> Reply {
         // How long each call counts from now on, in 64ths of a microsecond.
         let rest = |at: u64, longer: u64| (64 * (at + limits.duration) + longer).saturating_sub(64 * now);
@@ -47,7 +47,7 @@ impl SlidingLog {
         self.calls.iter().filter(|(at, _)| now < at + limits.duration).map(|(_, units)| units).sum()
     }
 
-    /// Forgets what does not count any more.
+    /// Forgets what has expired.
     pub(crate) fn forget(&mut self, now: u64, limits: &Limits) {
         self.calls.retain(|(at, _)| at + limits.duration > now);
     }
@@ -78,8 +78,8 @@ impl Model for SlidingLog {
         exact(self.counted(now, limits))
     }
 
-    /// The newest first.
-    fn give_back(&mut self, _now: u64, _limits: &Limits, units: u64) {
+    /// Gives back the newest units first.
+    fn refund(&mut self, _now: u64, _limits: &Limits, units: u64) {
         let mut left = units;
         for (_, units) in self.calls.iter_mut().rev() {
             let taken = left.min(*units);

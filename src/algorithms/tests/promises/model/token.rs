@@ -1,8 +1,8 @@
-//! TOKEN: a bucket of tokens, full at first. The level is that of the tokens that are missing.
+//! TOKEN: a bucket of tokens, full at first. The level is the number of tokens that are missing.
 
 use super::{Exact, Level, Limits, Model, Outcome, Reply, exact, rounded_down, rounded_up};
 
-/// No more tokens are owed, however long the caller is ready to wait.
+/// The most tokens that are owed, whatever the `max_wait`.
 const MAX_OWED: u64 = 1_000_000_000_000;
 
 #[derive(Debug, Default)]
@@ -10,7 +10,7 @@ pub(crate) struct TokenBucket {
     pub(crate) missing: Level,
 }
 
-/// The answer when so many tokens are missing.
+/// Returns the reply when this many tokens are missing.
 pub(crate) fn reply(missing: &Exact, limits: &Limits, cost: u64) -> Reply {
     if limits.quota == 0 {
         return Reply::blocked();
@@ -21,9 +21,9 @@ pub(crate) fn reply(missing: &Exact, limits: &Limits, cost: u64) -> Reply {
     let after = missing + exact(cost);
     let turn = time_to_refill(&(&after - exact(capacity)));
     let until_turn_is_near = rounded_up(&(&turn - exact(limits.max_wait.unwrap_or(0))));
-    let until_bearable = rounded_up(&time_to_refill(&(&after - exact(capacity + MAX_OWED))));
+    let until_owing_less = rounded_up(&time_to_refill(&(&after - exact(capacity + MAX_OWED))));
 
-    let retry = until_turn_is_near.max(until_bearable);
+    let retry = until_turn_is_near.max(until_owing_less);
     let admitted = cost <= capacity && retry == 0;
     let outcome = if admitted {
         Outcome::Admitted { wait: rounded_up(&turn) }
@@ -41,7 +41,8 @@ pub(crate) fn reply(missing: &Exact, limits: &Limits, cost: u64) -> Reply {
     }
 }
 
-/// The answer to a call that is charged so many tokens whatever is there. Who is ready to wait is told until when he owes any.
+/// Returns the reply to a call that is charged this many tokens, even if they are not there. With a
+/// `max_wait`, the reply says when nothing will be owed any more.
 pub(crate) fn reply_to_charge(missing: &Exact, limits: &Limits, tokens: u64) -> Reply {
     let after = missing + exact(tokens);
     let owed = &after - exact(limits.bucket());
@@ -54,7 +55,7 @@ pub(crate) fn reply_to_charge(missing: &Exact, limits: &Limits, tokens: u64) -> 
     }
 }
 
-/// The answer to a call that costs nothing.
+/// Returns the reply to a call of cost 0.
 pub(crate) fn reply_to_look(missing: &Exact, limits: &Limits) -> Reply {
     if limits.quota == 0 {
         return Reply::blocked();
@@ -90,7 +91,7 @@ impl Model for TokenBucket {
         self.missing.units(now, limits)
     }
 
-    fn give_back(&mut self, now: u64, limits: &Limits, units: u64) {
+    fn refund(&mut self, now: u64, limits: &Limits, units: u64) {
         self.missing.take(now, limits, units);
     }
 }

@@ -1,4 +1,4 @@
-//! When a call comes, and what it costs.
+//! The time and the cost of a call.
 
 use proptest::collection;
 use proptest::prelude::*;
@@ -18,9 +18,9 @@ pub(crate) struct Call {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Limited,
-    /// Charged whatever is left.
+    /// Charged even if too little is left.
     Forced,
-    /// Gives back what it would cost.
+    /// Refunds what the call would cost.
     Refund,
 }
 
@@ -28,13 +28,13 @@ pub(crate) enum Kind {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Pause {
     Micros(u64),
-    /// What the last caller was told to wait, give or take a moment.
-    Told(i64),
-    /// Until the key is as good as new, give or take a moment.
+    /// The wait of the last reply, give or take a microsecond.
+    Wait(i64),
+    /// The time until the key is fully reset, give or take a microsecond.
     Reset(i64),
-    /// So many 64ths of a duration.
+    /// This many 64ths of a duration.
     Share(u64),
-    /// The time that so many units take, rounded down.
+    /// The time that this many units take, rounded down.
     Units(u64),
     ToTheEnd,
 }
@@ -43,29 +43,30 @@ pub(crate) enum Pause {
 #[derive(Debug, Clone, Copy)]
 enum Load {
     Units(u64),
-    /// So many 64ths of the limit.
+    /// This many 64ths of the limit.
     Share(u64),
-    /// More than the limit by this.
+    /// This much more than the limit.
     TooMuch(u64),
 }
 
 impl Call {
-    /// The moment of the call, after a call at `now` that was answered `last`.
+    /// Returns the moment of the call, after a call at `now` with the reply `last`.
     pub(crate) fn moment(&self, now: u64, last: Option<&Reply>, limits: &Limits) -> u64 {
         let nearly = |micros: u64, more: i64| micros.saturating_add_signed(more);
         let pause = match (self.pause, last) {
             (Pause::Micros(micros), _) => micros,
-            (Pause::Told(more), Some(last)) => match last.outcome {
+            (Pause::Wait(more), Some(last)) => match last.outcome {
                 Outcome::Admitted { wait } => nearly(wait, more),
                 Outcome::Limited { retry } => retry.map_or(0, |retry| nearly(retry, more)),
             },
             (Pause::Reset(more), Some(last)) => nearly(last.reset, more),
-            (Pause::Told(_) | Pause::Reset(_), None) => 0,
+            (Pause::Wait(_) | Pause::Reset(_), None) => 0,
             (Pause::Share(share), _) => limits.duration.saturating_mul(share) / 64,
             (Pause::Units(units), _) => limits.duration.saturating_mul(units) / limits.quota.max(1),
             (Pause::ToTheEnd, _) => LAST_MOMENT,
         };
-        // Nothing is left to try once the clock stands at its end: what is told from too far away is not waited for.
+        // When the clock has reached its end, there is nothing left to try: waits that reach beyond
+        // it are not waited for.
         match now.saturating_add(pause) {
             moment if moment <= LAST_MOMENT => moment,
             _ if matches!(self.pause, Pause::ToTheEnd) => LAST_MOMENT,
@@ -83,7 +84,7 @@ impl Call {
     }
 }
 
-/// When the first call comes.
+/// The moment of the first call.
 pub(crate) fn start() -> impl Strategy<Value = u64> {
     prop_oneof![
         1 => Just(0),
@@ -97,7 +98,7 @@ fn pause() -> impl Strategy<Value = Pause> {
         40 => Just(Pause::Micros(0)),
         20 => (1..=3_u64).prop_map(Pause::Micros),
         10 => (1..=100_000_u64).prop_map(Pause::Micros),
-        30 => (-1..=1_i64).prop_map(Pause::Told),
+        30 => (-1..=1_i64).prop_map(Pause::Wait),
         10 => (-1..=1_i64).prop_map(Pause::Reset),
         30 => (0..=80_u64).prop_map(Pause::Share),
         30 => (0..=8_u64).prop_map(Pause::Units),
@@ -126,12 +127,12 @@ pub(crate) fn calls_of(kinds: impl Strategy<Value = Kind>, most: usize) -> impl 
     collection::vec(call, 1..=most)
 }
 
-/// Limited ones and forced ones.
+/// Limited and forced calls.
 pub(crate) fn calls_with_forced(most: usize) -> impl Strategy<Value = Vec<Call>> {
     calls_of(prop_oneof![2 => Just(Kind::Limited), 1 => Just(Kind::Forced)], most)
 }
 
-/// Limited ones, forced ones, and some given back.
+/// Limited calls, forced calls and refunds.
 pub(crate) fn calls_with_refunds(most: usize) -> impl Strategy<Value = Vec<Call>> {
     calls_of(prop_oneof![3 => Just(Kind::Limited), 1 => Just(Kind::Forced), 3 => Just(Kind::Refund)], most)
 }

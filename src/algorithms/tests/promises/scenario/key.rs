@@ -1,4 +1,4 @@
-//! A key of any of the four algorithms, with a clock of its own.
+//! A key of one of the four algorithms, with a clock of its own.
 
 use core::fmt::Debug;
 
@@ -11,11 +11,11 @@ use premier_algorithms::{
 use super::Kind;
 use crate::model::{ENDLESS, Limits, Outcome, Reply};
 
-/// One of the four algorithms.
+/// An algorithm under test.
 pub(crate) trait Subject: Algorithm<State: Debug + PartialEq> {
     fn limit(limits: &Limits) -> Self::Limit;
 
-    /// What a fresh key admits at once.
+    /// Returns what a fresh key admits at once.
     fn full(limits: &Limits) -> u64;
 }
 
@@ -78,21 +78,21 @@ impl<A: Subject> Key<A> {
         Self { state: A::State::default(), clock: Clock::new() }
     }
 
-    /// A call at this reading of the clock, in µs.
+    /// Makes a call at this reading of the clock, in µs.
     pub(crate) fn call(&mut self, reading: u64, limits: &Limits, cost: u64) -> Reply {
         let now = self.clock.read(Timestamp::from_micros(reading));
         let decision = A::decide(&self.state, now, &A::limit(limits), Cost::new(cost).unwrap());
         self.follow(decision)
     }
 
-    /// A call that is charged whatever is left.
+    /// Makes a call that is charged even if too little is left.
     pub(crate) fn force(&mut self, reading: u64, limits: &Limits, cost: u64) -> Reply {
         let now = self.clock.read(Timestamp::from_micros(reading));
         let decision = A::force(&self.state, now, &A::limit(limits), Cost::new(cost).unwrap());
         self.follow(decision)
     }
 
-    /// A call of this kind, limited or forced.
+    /// Makes a call of this kind, limited or forced.
     pub(crate) fn make(&mut self, reading: u64, limits: &Limits, kind: Kind, cost: u64) -> Reply {
         match kind {
             Kind::Forced => self.force(reading, limits, cost),
@@ -108,7 +108,8 @@ impl<A: Subject> Key<A> {
         reply
     }
 
-    /// Gives back units of a key that expires after `reset`; one of which nothing is used any more is fresh.
+    /// Refunds units of a key that expires after `reset`. A key of which nothing is used any more
+    /// is fresh.
     pub(crate) fn refund(&mut self, reading: u64, reset: u64, units: u64) -> Refund {
         let now = self.clock.read(Timestamp::from_micros(reading));
         let refund = self.state.refund(now, Span::from_micros(reset), Units::new(units).unwrap());
@@ -118,21 +119,21 @@ impl<A: Subject> Key<A> {
         refund
     }
 
-    /// What a call would be answered.
+    /// Returns the reply that a call would get.
     pub(crate) fn ask(&self, reading: u64, limits: &Limits, cost: u64) -> Reply {
         self.clone().call(reading, limits, cost)
     }
 }
 
 impl Key<Token> {
-    /// A key whose bucket will be empty after `rest`.
+    /// Returns a key whose bucket will be empty after `rest`.
     pub(crate) fn empty_after(rest: u64, reading: u64, limits: &Limits) -> Self {
         let mut clock = Clock::new();
         let now = clock.read(Timestamp::from_micros(reading));
         Self { state: BucketState::empty_after(Span::from_micros(rest), now, &bucket(limits)), clock }
     }
 
-    /// What a call is answered that costs nothing.
+    /// Returns the reply to a call of cost 0.
     pub(crate) fn look(&self, reading: u64, limits: &Limits) -> Reply {
         let now = self.clone().clock.read(Timestamp::from_micros(reading));
         reply_of(&Token::look(&self.state, now, &bucket(limits)))
@@ -141,7 +142,7 @@ impl Key<Token> {
 
 type ChangeOf<A> = <<A as Algorithm>::State as State>::Change;
 
-/// The decision in the model's terms.
+/// Returns the decision in the model's terms.
 fn reply_of<Change>(decision: &Decision<Change>) -> Reply {
     let micros = |span: Span| span.as_micros().min(ENDLESS);
     Reply {

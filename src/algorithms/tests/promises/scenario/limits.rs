@@ -1,4 +1,5 @@
-//! Limits worth trying: small ones, those on either side of a change of method, the largest, and odd ones.
+//! Limits worth trying: small ones, those on either side of a change of method, the largest, and
+//! odd ones.
 
 use proptest::option;
 use proptest::prelude::*;
@@ -8,10 +9,10 @@ use crate::model::Limits;
 pub(crate) const MAX_UNITS: u64 = 1_000_000_000_000;
 const MAX_TIME: u64 = 3650 * 24 * 60 * 60 * 1_000_000;
 
-/// With this many units in a bucket, the fraction that has drained of the first may be rounded.
+/// The number of units in a bucket from which on the drained part of the first may be rounded.
 pub(crate) const MANY_UNITS: u64 = 1 << 24;
 
-/// Up to this duration it is not.
+/// The longest duration for which it is not rounded.
 pub(crate) const MAX_EXACT_DURATION: u64 = 1 << 32;
 
 fn power_of_ten(most: u32) -> impl Strategy<Value = u64> {
@@ -30,13 +31,13 @@ pub(crate) fn any_quota() -> impl Strategy<Value = u64> {
     ]
 }
 
-/// A bucket that is exact, whatever it holds, as its duration is short.
+/// Buckets that are exact whatever they hold, as their duration is short.
 pub(crate) fn short_bucket() -> impl Strategy<Value = Limits> {
     (any_quota(), duration().prop_map(|micros| micros.min(MAX_EXACT_DURATION)), capacity(), max_wait())
         .prop_map(|(quota, duration, capacity, max_wait)| Limits { capacity, max_wait, ..Limits::new(quota, duration) })
 }
 
-/// A bucket that is exact, whatever its duration, as it never holds many units.
+/// Buckets that are exact whatever their duration, as they never hold many units.
 fn small_bucket() -> impl Strategy<Value = Limits> {
     (1..MANY_UNITS, duration(), option::of(1..MANY_UNITS))
         .prop_map(|(quota, duration, capacity)| Limits { capacity, ..Limits::new(quota, duration) })
@@ -46,7 +47,7 @@ pub(crate) fn exact_bucket() -> impl Strategy<Value = Limits> {
     prop_oneof![2 => short_bucket(), 1 => small_bucket()]
 }
 
-/// A bucket that may hold so much for so long that it is rounded.
+/// Buckets that may hold so much for so long that they are rounded.
 pub(crate) fn huge_bucket() -> impl Strategy<Value = Limits> {
     let duration =
         prop_oneof![MAX_EXACT_DURATION + 1..=MAX_TIME, Just(MAX_TIME), MAX_EXACT_DURATION..=MAX_EXACT_DURATION + 5];
@@ -95,7 +96,7 @@ pub(crate) fn any_limits() -> impl Strategy<Value = Limits> {
     })
 }
 
-/// Fixed windows, those that the first call opens and aligned ones.
+/// Fixed windows, aligned or opened by the first call.
 pub(crate) fn any_windows() -> impl Strategy<Value = Limits> {
     (any_limits(), any::<bool>()).prop_map(|(limits, is_aligned)| Limits { is_aligned, ..limits })
 }

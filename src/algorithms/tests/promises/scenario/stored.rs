@@ -1,4 +1,4 @@
-//! A key as a server keeps it: with the moment at which it expires, and gone from then on.
+//! A key as a server stores it: with the moment at which it expires.
 
 use premier_algorithms::{Refund, Span};
 
@@ -9,7 +9,7 @@ use crate::model::{Limits, Reply};
 pub(crate) struct Stored<A: Subject> {
     key: Key<A>,
     expiry: u64,
-    /// The moments at which it may expire: the multiples of this.
+    /// The expiry is rounded up to a multiple of this.
     grain: u64,
 }
 
@@ -24,17 +24,17 @@ impl<A: Subject> Stored<A> {
         Self { key: Key::fresh(), expiry: 0, grain }
     }
 
-    /// What is kept, expired or not.
+    /// Returns the key, expired or not.
     pub(crate) fn key(&self) -> &Key<A> {
         &self.key
     }
 
-    /// Whether it has not expired.
+    /// Returns whether the key has not expired.
     pub(crate) fn is_there(&self, now: u64) -> bool {
         now < self.expiry
     }
 
-    /// A call of this kind, limited or forced.
+    /// Makes a call of this kind, limited or forced.
     pub(crate) fn call(&mut self, now: u64, limits: &Limits, kind: Kind, cost: u64) -> Reply {
         if !self.is_there(now) {
             self.key = Key { clock: self.key.clock, ..Key::fresh() };
@@ -46,7 +46,7 @@ impl<A: Subject> Stored<A> {
         reply
     }
 
-    /// What a limited call would be answered.
+    /// Returns the reply that a limited call would get.
     pub(crate) fn ask(&self, now: u64, limits: &Limits, cost: u64) -> Reply {
         self.clone().call(now, limits, Kind::Limited, cost)
     }
