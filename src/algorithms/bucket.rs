@@ -1,5 +1,7 @@
 //! The state that [`Token`](crate::Token) and [`Leaky`](crate::Leaky) share: a level that falls by
-//! `quota` units per `duration`.
+//! `quota` units per `duration`. The two are mirror images: the tokens missing from the one are the
+//! units in the other. Both go back to J. S. Turner, "New Directions in Communications", IEEE
+//! Communications Magazine 24(10), 1986.
 //!
 //! The level is stored as of the last admitted call: whole units, and the part of the first unit
 //! that has drained. With an unchanged duration that part is a multiple of 1/duration, so it is

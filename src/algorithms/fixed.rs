@@ -5,8 +5,8 @@ use crate::{
 
 /// Fixed window: the first admitted call opens a window of `duration`, in which at most `quota`
 /// units are admitted. When the window ends, the whole quota is available again. An aligned window
-/// begins not at the call that opens it, but at the multiple of its duration since the Unix epoch
-/// just before.
+/// begins at the latest multiple of its duration since the Unix epoch, at or before the call that
+/// opens it.
 ///
 /// If the limit changes while a window is open, the window keeps its beginning and what was used in
 /// it, and ends when the new duration has passed since that beginning.
