@@ -24,6 +24,8 @@ const ROOM: i64 = 1 << 18;
 /// A number of keys that takes several times as much.
 const KEYS: usize = 10_000;
 
+/// Limits the memory to a little more than what is used now. Nothing may still be freed in the
+/// background: the limit would be too high.
 fn limit_memory(connection: &mut Connection, policy: &str) {
     let () = run(connection, &format!("CONFIG SET maxmemory-policy {policy}"));
     let used = info_number(connection, "memory", "used_memory");
@@ -87,7 +89,7 @@ fn every_eviction_policy_admits_calls_or_refuses_with_oom() {
             }
         }
         assert_alike(&primary, &replica);
-        let () = run(&mut connection, "FLUSHALL");
+        let () = run(&mut connection, "FLUSHALL SYNC");
     }
 }
 
@@ -105,7 +107,7 @@ fn lfu_eviction_keeps_a_key_that_limits_often() {
             assert!(info_number(&mut connection, "stats", "evicted_keys") > evicted_before);
             assert!(call(&mut connection, &line).limited, "{policy}: {line}");
             let () = run(&mut connection, "CONFIG SET maxmemory 0");
-            let () = run(&mut connection, "FLUSHALL");
+            let () = run(&mut connection, "FLUSHALL SYNC");
         }
     }
 }
