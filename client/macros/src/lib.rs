@@ -33,15 +33,19 @@ macro_rules! attributes {
 /// The documentation that all attributes share that limit: the arguments, with the rows that only
 /// some of them have.
 macro_rules! limit_arguments {
-    ($($row:literal)*) => {
+    () => {
+        limit_arguments!([] [])
+    };
+    ([$($before_cost:literal)?] [$($after_cost:literal)?]) => {
         concat!(
             "\n# Arguments\n\n",
             "| argument | meaning | default |\n",
             "| --- | --- | --- |\n",
             "| `quota` | units admitted per duration, 0 to 10^12 | required |\n",
-            "| `duration` | from 1 ms to 3650 days | required |\n",
-            $($row, "\n",)*
+            "| `duration` | the time that the quota is for, 1 ms to 3650 days | required |\n",
+            $($before_cost, "\n",)?
             "| `cost` | units that a call takes, 1 to 10^12 | 1 |\n",
+            $($after_cost, "\n",)?
             "| `key` | a closure over the arguments: calls for which it returns the same share the limit | all calls share it |\n",
             "| `keyspace` | a string, the first part of the key | that of the throttler |\n",
             "| `throttler` | a `Throttler`, for an async function an `AsyncThrottler` | the configured one |\n",
@@ -67,10 +71,11 @@ macro_rules! limit_arguments {
 macro_rules! key_closure {
     () => {
         "\n# The key\n\n\
-         The `key` closure has one parameter for each argument except `self`, which it may use, too. Write `_` for an argument \
-         that the key does not need. A parameter is a reference to its argument. If the argument is a pattern, it must bind \
-         one name, and the parameter is a reference to what that name is bound to: for `Path(user): Path<String>` the \
-         closure `|user| user` gets a `&String`. The closure must return a value that implements `Display`.\n\n"
+         The `key` closure has one parameter for each argument except `self`, which its body may use. Write `_` for an argument \
+         that the key does not need. A parameter is a reference to its argument, and may be a pattern, like `|(x, y)|`. If the \
+         argument is a pattern, it must bind one name, and the parameter is a reference to what that name is bound to: for \
+         `Path(user): Path<String>` the closure `|user| user` gets a `&String`. The closure must return a value that implements \
+         `Display`.\n\n"
     };
 }
 
@@ -120,8 +125,8 @@ attributes! {
     /// 50 rows can be exported at once, then ten a second. A call waits up to five seconds for its
     /// tokens.
     #[doc = limit_arguments!(
-        "| `capacity` | tokens that the bucket holds, 1 to 10^12 | the quota |"
-        "| `max_wait` | how long a call may wait for tokens that it borrows, up to 3650 days | it borrows none |"
+        ["| `capacity` | tokens that the bucket holds, 1 to 10^12 | the quota |"]
+        ["| `max_wait` | how long a call may wait for tokens that it borrows, up to 3650 days | it borrows none |"]
     )]
     token_bucket
     /// Limits a function by a queue, which its calls leave one at a time, at an even pace.
@@ -141,8 +146,8 @@ attributes! {
     /// function sleeps, an async one sleeps on tokio. It returns an error at once if ten calls are
     /// in the queue, or if its turn is more than three seconds away.
     #[doc = limit_arguments!(
-        "| `capacity` | units that the queue holds, including the one being served, 1 to 10^12 | the quota |"
-        "| `max_wait` | the longest wait for a turn, up to 3650 days | no bound |"
+        ["| `capacity` | units that the queue holds, including the one being served, 1 to 10^12 | the quota |"]
+        ["| `max_wait` | the longest wait for a turn, up to 3650 days | no bound |"]
     )]
     leaky_bucket
     /// Limits a function by the algorithm that is configured, or by one that an expression selects.
@@ -162,9 +167,7 @@ attributes! {
     /// ```
     ///
     /// `configure().algorithm(…)` selects the algorithm when the program starts.
-    #[doc = limit_arguments!(
-        "| `algorithm` | an expression of type `Algorithm` | the configured one |"
-    )]
+    #[doc = limit_arguments!(["| `algorithm` | an expression of type `Algorithm` | the configured one |"] [])]
     throttle
     /// Repeats calls that return an error, after a delay.
     ///
@@ -257,6 +260,7 @@ attributes! {
     /// Of several calls with the same key at the same time, one runs the body and the others wait
     /// for its result (singleflight). If it fails, the others run the body on their own.
     #[doc = key_closure!()]
+    ///
     /// A method or a generic function needs a `key`, because its result depends on more than its
     /// arguments.
     cache

@@ -1,5 +1,4 @@
-//! What the attributes write is seen by nobody: no name of it meets a name of the user's, and no
-//! lint has anything to say.
+//! The code that the attributes write causes no warning, and its names never clash with the user's.
 
 #![deny(warnings)]
 
@@ -53,7 +52,7 @@ impl Service {
 }
 
 #[tokio::test]
-async fn names_of_the_user_keep_their_meaning() {
+async fn names_in_the_users_code_keep_their_meaning() {
     assert_eq!(everything(1, "ab", 2, 3).await.ok(), Some(1 + 2 + 3 + 1 + 2 + 3 + 2));
     assert_eq!(nested(1, DURATION, "value").ok(), Some("value"));
     assert_eq!(never_limited(), Err(()));

@@ -1,4 +1,4 @@
-//! What calls come to is remembered: in memory and on a server, for sync and async functions.
+//! Results of calls are remembered: in memory and on a server, for sync and async functions.
 
 use std::convert::Infallible;
 use std::sync::LazyLock;
@@ -25,14 +25,14 @@ static ASYNC_SERVER: LazyLock<AsyncRedisCache> = LazyLock::new(|| {
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-/// Of a function that counts its runs.
+/// The runs of a function's body.
 type Runs = AtomicU32;
 
 fn run(runs: &Runs) -> u32 {
     runs.fetch_add(1, Ordering::Relaxed) + 1
 }
 
-fn a_call_is_remembered_until_it_expires(ttl: Duration, call: impl Fn(&Runs) -> u32) {
+fn a_result_is_remembered_until_it_expires(ttl: Duration, call: impl Fn(&Runs) -> u32) {
     let runs = Runs::new(0);
     let start = Instant::now();
     assert_eq!(call(&runs), 1);
@@ -53,7 +53,7 @@ fn an_error_is_not_remembered(call: impl Fn(&Runs) -> Result<u32, u32>) {
     assert_eq!((call(&runs), call(&runs), call(&runs)), (Err(1), Ok(2), Ok(2)));
 }
 
-fn of_fifty_at_once_one_computes(call: impl Fn(&Runs) -> u32 + Sync) {
+fn fifty_concurrent_calls_compute_once(call: impl Fn(&Runs) -> u32 + Sync) {
     let runs = Runs::new(0);
     thread::scope(|scope| {
         let calls: Vec<_> = (0..50).map(|_| scope.spawn(|| call(&runs))).collect();
@@ -84,7 +84,7 @@ impl Failures {
     }
 }
 
-fn those_who_wait_for_a_failure_go_on_at_once(call: impl Fn(&Failures) -> Result<u32, u32> + Sync) {
+fn waiting_calls_compute_concurrently_after_a_failure(call: impl Fn(&Failures) -> Result<u32, u32> + Sync) {
     let failures = Failures::default();
     thread::scope(|scope| {
         let calls: Vec<_> = (0..20).map(|_| scope.spawn(|| call(&failures))).collect();
@@ -96,14 +96,14 @@ fn those_who_wait_for_a_failure_go_on_at_once(call: impl Fn(&Failures) -> Result
     assert!(failures.most.into_inner() > 1, "they went one after the other");
 }
 
-fn arguments_tell_calls_apart(call: impl Fn(&Runs, &str, &str) -> u32) {
+fn results_are_separate_for_each_key(call: impl Fn(&Runs, &str, &str) -> u32) {
     let runs = Runs::new(0);
     assert_eq!(call(&runs, "a:b", "c"), 1);
     assert_eq!(call(&runs, "a", "b:c"), 2);
     assert_eq!((call(&runs, "a:b", "c"), call(&runs, "a", "b:c")), (1, 2));
 }
 
-fn it_is_forgotten_by_its_key(call: impl Fn(&Runs, &str) -> u32, invalidate: impl Fn(&str)) {
+fn invalidating_a_key_forgets_its_result(call: impl Fn(&Runs, &str) -> u32, invalidate: impl Fn(&str)) {
     let runs = Runs::new(0);
     assert_eq!((call(&runs, "ada"), call(&runs, "bob")), (1, 2));
     invalidate("ada");
@@ -124,8 +124,8 @@ macro_rules! promises {
             }
 
             #[test]
-            fn until_it_expires() {
-                a_call_is_remembered_until_it_expires(TTL, |runs| $run(for_some_time(runs)));
+            fn remembers_until_the_ttl_ends() {
+                a_result_is_remembered_until_it_expires(TTL, |runs| $run(for_some_time(runs)));
             }
 
             #[cache(ttl = "1h", key = |_| "the same", cache = $cache)]
@@ -137,7 +137,7 @@ macro_rules! promises {
             }
 
             #[test]
-            fn but_no_error() {
+            fn never_remembers_errors() {
                 an_error_is_not_remembered(|runs| $run(fails_at_first(runs)));
             }
 
@@ -148,8 +148,8 @@ macro_rules! promises {
             }
 
             #[test]
-            fn computed_once() {
-                of_fifty_at_once_one_computes(|runs| $run(takes_some_time(runs)));
+            fn computes_once_for_concurrent_calls() {
+                fifty_concurrent_calls_compute_once(|runs| $run(takes_some_time(runs)));
             }
 
             #[cache(ttl = "1h", key = |_| "the same", cache = $cache)]
@@ -160,8 +160,8 @@ macro_rules! promises {
             }
 
             #[test]
-            fn or_failed() {
-                those_who_wait_for_a_failure_go_on_at_once(|failures| $run(fails_after_some_time(failures)));
+            fn fails_for_each_concurrent_call() {
+                waiting_calls_compute_concurrently_after_a_failure(|failures| $run(fails_after_some_time(failures)));
             }
 
             #[cache(ttl = "1h", key = |_, one, other| format!("{}/{one}{}/{other}", one.len(), other.len()), cache = $cache)]
@@ -171,8 +171,8 @@ macro_rules! promises {
             }
 
             #[test]
-            fn by_what_it_is_told() {
-                arguments_tell_calls_apart(|runs, one, other| $run(by_a_key(runs, one, other)));
+            fn separates_keys() {
+                results_are_separate_for_each_key(|runs, one, other| $run(by_a_key(runs, one, other)));
             }
 
             #[cache(ttl = "1h", key = |_, name| name, cache = $cache)]
@@ -182,8 +182,8 @@ macro_rules! promises {
             }
 
             #[test]
-            fn until_it_is_invalidated() {
-                it_is_forgotten_by_its_key(
+            fn forgets_what_is_invalidated() {
+                invalidating_a_key_forgets_its_result(
                     |runs, name| $run(by_name(runs, name)),
                     |name| _ = $run($cache.invalidate(&key!("by_name", name))),
                 );
@@ -208,7 +208,7 @@ fn price(Product(name): Product<'_>, currency: String, amount: u64) -> u32 {
 }
 
 #[test]
-fn unless_told_otherwise_the_arguments_are_the_key() {
+fn the_arguments_are_the_default_key() {
     let price = |name, currency: &str, amount| price(Product(name), currency.to_owned(), amount);
     assert_eq!(price("a:b", "EUR", 1), 1);
     assert_eq!(price("a", "b:EUR", 1), 2);
@@ -233,7 +233,7 @@ impl Shop {
 }
 
 #[tokio::test]
-async fn methods_are_told_apart_by_what_they_say() {
+async fn methods_are_cached_by_their_key() {
     let mut shops = ["this", "that"].map(|name| Shop { name, opened: Runs::new(0) });
     for shop in &mut shops {
         assert_eq!((shop.opening("monday").await, shop.opening("monday").await), (Some(1), Some(1)));
@@ -251,14 +251,14 @@ async fn slow_at_first(runs: &Runs) -> u32 {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_the_one_who_computes_is_dropped_another_one_takes_over() {
+async fn a_waiting_call_takes_over_a_dropped_computation() {
     let runs = Runs::new(0);
     let mut one = Box::pin(slow_at_first(&runs));
     let others = async {
         let waiting = || tokio::time::timeout(Duration::from_secs(60), slow_at_first(&runs));
         tokio::join!(waiting(), waiting(), waiting())
     };
-    assert!(tokio::time::timeout(TAKES, one.as_mut()).await.is_err(), "it takes an hour");
+    assert!(tokio::time::timeout(TAKES, one.as_mut()).await.is_err(), "the first run takes an hour");
     let (results, ()) = tokio::join!(others, async {
         sleep(TAKES).await;
         drop(one);
@@ -275,18 +275,18 @@ async fn fails_the_first_time(runs: &Runs) -> Result<u32, ()> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_comes_after_a_failure_waits_for_the_next_computation() {
+async fn a_call_after_a_failure_waits_for_the_next_computation() {
     let runs = Runs::new(0);
     let after = async |seconds| {
         sleep(Duration::from_secs(seconds)).await;
         fails_the_first_time(&runs).await
     };
     let results = tokio::join!(after(0), after(1), after(15), after(16));
-    assert_eq!(results, (Err(()), Ok(2), Ok(3), Ok(3)), "the last one waits for the third");
+    assert_eq!(results, (Err(()), Ok(2), Ok(3), Ok(3)), "the last call waits for the third");
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_and_is_dropped_does_not_end_the_waiting_of_others() {
+async fn dropping_a_waiting_call_leaves_the_others_waiting() {
     let runs = Runs::new(0);
     let late = async {
         sleep(TAKES / 2).await;
@@ -307,13 +307,13 @@ async fn takes_its_time(runs: &Runs) -> u32 {
 #[cache(ttl = "1h", key = |_| "the same")]
 fn panics_at_first(runs: &Runs) -> u32 {
     match run(runs) {
-        1 => panic!("as it is meant to"),
+        1 => panic!("the first run panics"),
         run => run,
     }
 }
 
 #[test]
-fn when_the_one_who_computes_panics_the_next_one_computes() {
+fn after_a_panic_the_next_call_computes() {
     let runs = Runs::new(0);
     thread::scope(|scope| scope.spawn(|| panics_at_first(&runs)).join().expect_err("it panics"));
     assert_eq!((panics_at_first(&runs), panics_at_first(&runs)), (2, 2));
@@ -325,7 +325,7 @@ fn infallible<T>(result: Result<T, Infallible>) -> T {
 }
 
 #[test]
-fn a_value_of_another_type_under_the_same_key_is_none() {
+fn a_value_of_another_type_is_a_miss() {
     let cache = MemoryCache::new(1);
     let hour = Duration::from_secs(60 * 60);
     assert_eq!(infallible(cache.get_or_compute(&key!("any"), hour, || Ok(1_u8))), 1);
@@ -362,7 +362,7 @@ fn values_on_a_server_are_json_that_expires() {
     assert!(ttl <= MINUTE && ttl + start.elapsed() >= MINUTE, "{ttl:?}");
 
     let by_another: Result<User, ()> = cache().get_or_compute(&key, MINUTE, || Err(()));
-    assert_eq!(by_another, Ok(ada()), "another process finds it");
+    assert_eq!(by_another, Ok(ada()), "another cache finds it");
     let elsewhere: Result<User, ()> =
         cache().keyspace(Keyspace::from_static("elsewhere")).get_or_compute(&key, MINUTE, || Err(()));
     assert_eq!(elsewhere, Err(()));
@@ -399,7 +399,7 @@ async fn without_the_server_each_call_computes() {
 
 #[cfg(feature = "cluster")]
 #[tokio::test]
-async fn on_a_cluster() {
+async fn a_cluster_caches_like_a_server() {
     let cluster = premier_test_server::Cluster::start(2);
     let cache = RedisCache::cluster(cluster.urls()).expect("valid addresses").deadline(DEADLINE);
     let async_cache = AsyncRedisCache::cluster(cluster.urls()).expect("valid addresses").deadline(DEADLINE);

@@ -1,4 +1,4 @@
-//! Whatever form a function has.
+//! Functions of each form: methods, generics, patterns, `impl Trait` and async traits.
 
 use std::fmt::Display;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use premier_client::{
     Error, ErrorKind, cache, configure, fixed_window, leaky_bucket, retry, sliding_window, timeout, token_bucket,
 };
 
-/// An error of the user's.
+/// The user's own error.
 #[derive(Debug)]
 enum PaymentError {
     Limited(Error),
@@ -27,14 +27,14 @@ struct User {
     id: u64,
 }
 
-/// Documented, and stays so.
+/// Has documentation, which attributes keep.
 #[token_bucket(quota = 1, duration = "1h", key = |user, _| user.id)]
 async fn charge(user: &User, cents: u64) -> Payment<u64> {
     if cents == 0 { Err(PaymentError::Declined) } else { Ok(user.id + cents) }
 }
 
 #[tokio::test]
-async fn the_error_is_the_users_own_by_an_alias_of_result() {
+async fn the_error_converts_into_the_users_own() {
     assert!(matches!(charge(&User { id: 1 }, 41).await, Ok(42)));
     assert!(matches!(charge(&User { id: 2 }, 0).await, Err(PaymentError::Declined)));
     let Err(PaymentError::Limited(error)) = charge(&User { id: 1 }, 41).await else { panic!("it is limited") };
@@ -50,7 +50,7 @@ fn value_instead() -> Option<u8> {
 }
 
 #[sliding_window(quota = 1, duration = "1h", on_limit = format!("not now: {}", error.kind() == ErrorKind::QuotaExceeded))]
-fn told_by_the_error() -> impl Display {
+fn described_by_the_error() -> impl Display {
     "now".to_owned()
 }
 
@@ -61,47 +61,47 @@ fn echo(key: &'static str) -> &'static str {
 }
 
 #[test]
-fn an_expression_sees_the_arguments() {
+fn an_on_limit_expression_sees_the_arguments() {
     assert_eq!(echo("ada"), "admitted");
     assert_eq!(echo("ada"), "ada");
 }
 
 #[test]
-fn an_expression_is_returned_instead() {
+fn an_on_limit_expression_is_returned() {
     assert_eq!((value_instead(), value_instead()), (Some(1), None));
-    assert_eq!(told_by_the_error().to_string(), "now");
-    assert_eq!(told_by_the_error().to_string(), "not now: true");
+    assert_eq!(described_by_the_error().to_string(), "now");
+    assert_eq!(described_by_the_error().to_string(), "not now: true");
 }
 
 #[fixed_window(quota = 1, duration = "300ms", on_limit = wait("10s"))]
 fn waits() {}
 
 #[fixed_window(quota = 1, duration = "1h", on_limit = wait("1ms"))]
-fn waits_in_vain() -> Payment<()> {
+fn waits_too_briefly() -> Payment<()> {
     Ok(())
 }
 
 #[fixed_window(quota = 1, duration = "1h", on_limit = wait("1ms"))]
-fn waits_in_vain_and_panics() -> u8 {
+fn waits_too_briefly_and_panics() -> u8 {
     1
 }
 
 #[test]
-fn a_call_can_wait() {
+fn a_limited_call_can_wait() {
     let start = Instant::now();
     waits();
     waits();
     assert!(start.elapsed() >= Duration::from_millis(299));
 
-    assert!(waits_in_vain().is_ok());
-    assert!(matches!(waits_in_vain(), Err(PaymentError::Limited(_))));
+    assert!(waits_too_briefly().is_ok());
+    assert!(matches!(waits_too_briefly(), Err(PaymentError::Limited(_))));
 }
 
 #[test]
-#[should_panic(expected = "the quota of premier:decorated::forms:waits_in_vain_and_panics:fixed is exceeded")]
-fn a_call_that_waits_in_vain_panics_if_there_is_no_error_to_return() {
-    waits_in_vain_and_panics();
-    waits_in_vain_and_panics();
+#[should_panic(expected = "the quota of premier:decorated::forms:waits_too_briefly_and_panics:fixed is exceeded")]
+fn a_wait_that_is_too_short_panics_without_a_result() {
+    waits_too_briefly_and_panics();
+    waits_too_briefly_and_panics();
 }
 
 #[leaky_bucket(quota = 1, duration = "1h", capacity = 2, max_wait = "1ms")]
@@ -110,7 +110,7 @@ async fn impatient() -> Result<(), Error> {
 }
 
 #[tokio::test]
-async fn a_turn_that_comes_too_late_is_limited() {
+async fn a_call_whose_turn_is_after_max_wait_is_limited() {
     assert!(impatient().await.is_ok());
     assert!(impatient().await.is_err());
 }
@@ -152,7 +152,7 @@ impl Other {
 }
 
 #[test]
-fn methods_generics_lifetimes_and_patterns() {
+fn methods_generics_and_patterns_are_limited() {
     let mut ledger = Ledger::new().expect("the first");
     assert_eq!(ledger.add(1, "note").expect("the first"), "note");
     assert_eq!(ledger.add(2, "note").expect("the second"), "note");
@@ -163,7 +163,7 @@ fn methods_generics_lifetimes_and_patterns() {
 }
 
 #[test]
-fn methods_of_different_types_do_not_collide() {
+fn methods_of_different_types_have_different_keys() {
     assert!(Other::new().is_ok(), "Ledger::new is another function");
     let error = Other::new().err().expect("the second of the same type");
     assert_eq!(error.key(), Some("premier:decorated::forms:Other::new:fixed"));
@@ -194,7 +194,7 @@ impl Notifier for Other {
 }
 
 #[tokio::test]
-async fn within_an_async_trait() {
+async fn methods_of_async_traits_are_limited() {
     assert_eq!(Other.notify("ada").await.expect("the first"), 3);
     let error = Other.notify("ada").await.expect_err("the second");
     assert!(error.key().is_some_and(|key| key.ends_with("notify:fixed:ada")), "{error}");
@@ -233,7 +233,7 @@ impl Courier for Unreliable {
 }
 
 #[tokio::test]
-async fn all_layers_within_an_async_trait() {
+async fn methods_of_async_traits_can_have_all_layers() {
     let mut courier = Unreliable { name: "hermes", attempts: 0 };
     for _ in 0..2 {
         let delivered = courier.deliver("flowers".to_owned(), "ada").await;
@@ -248,7 +248,7 @@ fn settled() -> Result<(), Error> {
 }
 
 #[test]
-fn it_is_too_late_to_configure_when_a_function_was_called() {
+fn configuring_after_the_first_call_fails() {
     assert!(settled().is_ok());
     let error = configure().install().expect_err("it is too late");
     assert_eq!(error.kind(), ErrorKind::Configuration);

@@ -1,4 +1,4 @@
-//! A handler of axum that is decorated, tried with HTTP calls.
+//! An axum handler with attributes, called over HTTP.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 mod example;
 
 #[tokio::test]
-async fn requests_are_limited_by_user() {
+async fn requests_are_limited_per_user() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("there is a port");
     let address = listener.local_addr().expect("it listens");
     let service = tokio::spawn(async { axum::serve(listener, example::app()).await });
@@ -22,13 +22,13 @@ async fn requests_are_limited_by_user() {
     }
     let response = get("/greet/ada").await;
     assert!(response.starts_with("HTTP/1.1 429 Too Many Requests\r\n"), "{response}");
-    let (_, retry_after) = response.split_once("\r\nretry-after: ").expect("a limited call is told when to come back");
+    let (_, retry_after) = response.split_once("\r\nretry-after: ").expect("a limited response says when to come back");
     let (retry_after, _) = retry_after.split_once("\r\n").expect("a header is a line");
     // A token comes back every 30 seconds.
     let retry_after: u64 = retry_after.parse().expect("seconds");
     assert!(retry_after <= 30 && retry_after + start.elapsed().as_secs() >= 29, "{retry_after}");
     assert!(response.contains("greet:token:ada is exceeded: come back in"), "{response}");
     assert!(get("/greet/bob").await.starts_with("HTTP/1.1 200 OK\r\n"));
-    assert_eq!(get("/report").await.lines().last(), get("/report").await.lines().last(), "it is remembered");
+    assert_eq!(get("/report").await.lines().last(), get("/report").await.lines().last(), "the report is remembered");
     service.abort();
 }

@@ -1,4 +1,4 @@
-//! The top attribute is the outermost layer: every pair, both ways round.
+//! The top attribute is the outermost layer: each pair of layers, in both orders.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -16,12 +16,12 @@ fn count(counter: &AtomicU32) -> u32 {
     counter.fetch_add(1, Ordering::Relaxed) + 1
 }
 
-/// An error that is none of ours.
+/// An error that no layer raises.
 fn failure() -> Error {
     premier_client::Keyspace::new("").expect_err("a keyspace has a name")
 }
 
-/// The pairs of layers that a sync function may have, too.
+/// The pairs of layers that both sync and async functions may have.
 macro_rules! pairs {
     ($name:ident: $run:path, [$($async:tt)?]) => {
         mod $name {
@@ -34,7 +34,7 @@ macro_rules! pairs {
             }
 
             #[test]
-            fn what_is_remembered_costs_nothing() {
+            fn a_cache_above_a_limit_saves_the_cost() {
                 assert_eq!($run(cache_over_throttle(1)).ok(), Some(1));
                 assert_eq!($run(cache_over_throttle(1)).ok(), Some(1));
                 assert_eq!(kind($run(cache_over_throttle(2))), Some(ErrorKind::QuotaExceeded));
@@ -47,7 +47,7 @@ macro_rules! pairs {
             }
 
             #[test]
-            fn what_is_remembered_costs() {
+            fn a_cache_below_a_limit_saves_no_cost() {
                 assert_eq!($run(throttle_over_cache(1)).ok(), Some(1));
                 assert_eq!(kind($run(throttle_over_cache(1))), Some(ErrorKind::QuotaExceeded));
             }
@@ -60,7 +60,7 @@ macro_rules! pairs {
             }
 
             #[test]
-            fn each_attempt_costs() {
+            fn a_limit_below_a_retry_charges_each_attempt() {
                 let runs = AtomicU32::new(0);
                 assert_eq!(kind($run(retry_over_throttle(&runs))), Some(ErrorKind::QuotaExceeded));
                 assert_eq!(runs.into_inner(), 2);
@@ -74,7 +74,7 @@ macro_rules! pairs {
             }
 
             #[test]
-            fn all_attempts_cost_as_one() {
+            fn a_limit_above_a_retry_charges_once() {
                 let runs = AtomicU32::new(0);
                 assert_eq!(kind($run(throttle_over_retry(&runs))), Some(ErrorKind::Configuration));
                 assert_eq!(kind($run(throttle_over_retry(&runs))), Some(ErrorKind::QuotaExceeded));
@@ -91,7 +91,7 @@ macro_rules! pairs {
             }
 
             #[test]
-            fn the_cache_is_asked_once() {
+            fn a_cache_above_a_retry_is_asked_once() {
                 let (keys, runs) = (AtomicU32::new(0), AtomicU32::new(0));
                 assert_eq!($run(cache_over_retry(&keys, &runs)).ok(), Some(3));
                 assert_eq!((keys.into_inner(), runs.into_inner()), (1, 3));
@@ -107,7 +107,7 @@ macro_rules! pairs {
             }
 
             #[test]
-            fn the_cache_is_asked_by_each_attempt() {
+            fn a_cache_below_a_retry_is_asked_by_each_attempt() {
                 let (keys, runs) = (AtomicU32::new(0), AtomicU32::new(0));
                 assert_eq!($run(retry_over_cache(&keys, &runs)).ok(), Some(3));
                 assert_eq!((keys.into_inner(), runs.into_inner()), (3, 3));
@@ -143,7 +143,7 @@ async fn timeout_over_throttle() -> Result<(), Error> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiting_for_a_turn_counts() {
+async fn a_timeout_above_a_limit_includes_the_wait() {
     assert_eq!(kind(timeout_over_throttle().await), None);
     assert_eq!(kind(timeout_over_throttle().await), Some(ErrorKind::Timeout));
 }
@@ -155,7 +155,7 @@ async fn throttle_over_timeout() -> Result<(), Error> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiting_for_a_turn_does_not_count() {
+async fn a_timeout_below_a_limit_excludes_the_wait() {
     let start = tokio::time::Instant::now();
     assert_eq!(kind(throttle_over_timeout().await), None);
     assert_eq!(kind(throttle_over_timeout().await), None);
@@ -170,7 +170,7 @@ async fn timeout_over_retry(runs: &AtomicU32) -> Result<(), Error> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_time_is_that_of_all_attempts() {
+async fn a_timeout_above_a_retry_covers_all_attempts() {
     let runs = AtomicU32::new(0);
     assert_eq!(kind(timeout_over_retry(&runs).await), Some(ErrorKind::Timeout));
     assert_eq!(runs.into_inner(), 3);
@@ -186,13 +186,13 @@ async fn retry_over_timeout(runs: &AtomicU32) -> Result<(), Error> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn each_attempt_has_its_time() {
+async fn a_timeout_below_a_retry_covers_each_attempt() {
     let runs = AtomicU32::new(0);
     assert_eq!(kind(retry_over_timeout(&runs).await), None);
     assert_eq!(runs.into_inner(), 3);
 }
 
-/// The first run takes for ever, and the others 40 seconds.
+/// The first run takes an hour, each other 40 seconds.
 async fn compute(runs: &AtomicU32) -> Result<u32, Error> {
     let run = count(runs);
     sleep(if run == 1 { HOUR } else { Duration::from_secs(40) }).await;
@@ -205,7 +205,7 @@ async fn cache_over_timeout(runs: &AtomicU32) -> Result<u32, Error> {
     compute(runs).await
 }
 
-/// The second comes when the first has run for 30 of its 50 seconds.
+/// Makes the other call when the first has run for 30 of its 50 seconds.
 async fn one_and_another<T>(one: impl Future<Output = T>, other: impl Future<Output = T>) -> (T, T) {
     tokio::join!(one, async {
         sleep(Duration::from_secs(30)).await;
@@ -214,7 +214,7 @@ async fn one_and_another<T>(one: impl Future<Output = T>, other: impl Future<Out
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiting_for_another_to_compute_does_not_count() {
+async fn a_timeout_below_a_cache_excludes_waiting() {
     let runs = AtomicU32::new(0);
     let (one, other) = one_and_another(cache_over_timeout(&runs), cache_over_timeout(&runs)).await;
     assert_eq!(kind(one), Some(ErrorKind::Timeout));
@@ -228,7 +228,7 @@ async fn timeout_over_cache(runs: &AtomicU32) -> Result<u32, Error> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiting_for_another_to_compute_counts() {
+async fn a_timeout_above_a_cache_includes_waiting() {
     let runs = AtomicU32::new(0);
     let (one, other) = one_and_another(timeout_over_cache(&runs), timeout_over_cache(&runs)).await;
     assert_eq!(kind(one), Some(ErrorKind::Timeout));

@@ -1,4 +1,4 @@
-//! Calls that fail are made again.
+//! Calls that fail are repeated.
 
 use std::error::Error as StdError;
 use std::sync::Mutex;
@@ -14,7 +14,7 @@ enum Failure {
     Final,
 }
 
-/// Counts its calls, and fails in each but the last.
+/// Counts attempts, and fails all before the one that is needed.
 struct Attempts {
     made: AtomicU32,
     needed: u32,
@@ -46,7 +46,7 @@ async fn async_call(attempts: &Attempts) -> Result<u32, Failure> {
 }
 
 #[test]
-fn a_sync_call_is_made_three_times_unless_told_otherwise() {
+fn a_sync_call_has_three_attempts_by_default() {
     assert_eq!(sync_call(&Attempts::needing(1)), Ok(1));
     assert_eq!(sync_call(&Attempts::needing(3)), Ok(3));
     let attempts = Attempts::needing(4);
@@ -55,7 +55,7 @@ fn a_sync_call_is_made_three_times_unless_told_otherwise() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_async_call_is_made_three_times_unless_told_otherwise() {
+async fn an_async_call_has_three_attempts_by_default() {
     assert_eq!(async_call(&Attempts::needing(3)).await, Ok(3));
     let attempts = Attempts::needing(4);
     assert_eq!(async_call(&attempts).await, Err(Failure::Transient));
@@ -87,12 +87,12 @@ async fn by_squares(attempts: &Attempts) -> Result<u32, Failure> {
 async fn seconds(call: impl Future<Output = Result<u32, Failure>>) -> u128 {
     let start = Instant::now();
     assert_eq!(call.await, Ok(5));
-    // tokio's clock has ticks of a millisecond.
+    // tokio's clock ticks in milliseconds.
     (start.elapsed().as_millis() + 500) / 1_000
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_pauses_are_those_of_the_strategy() {
+async fn the_strategy_sets_the_delays() {
     assert_eq!(seconds(exponentially(&Attempts::needing(5))).await, 1 + 2 + 4 + 8);
     assert_eq!(seconds(fixedly(&Attempts::needing(5))).await, 4);
     assert_eq!(seconds(linearly(&Attempts::needing(5))).await, 1 + 2 + 3 + 4);
@@ -105,11 +105,11 @@ async fn with_jitter(attempts: &Attempts) -> Result<u32, Failure> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_who_failed_together_do_not_come_back_together() {
+async fn jitter_spreads_the_delays() {
     let start = Instant::now();
     assert_eq!(with_jitter(&Attempts::needing(101)).await, Ok(101));
     let seconds = start.elapsed().as_secs();
-    // A hundred pauses of 1 to 2 seconds.
+    // A hundred delays of 1 to 2 seconds.
     assert!((120..180).contains(&seconds), "{seconds}");
 }
 
@@ -133,7 +133,7 @@ fn by_a_kind(attempts: &Attempts, failure: Failure) -> Result<u32, Failure> {
 }
 
 #[test]
-fn only_what_it_is_told_is_tried_again() {
+fn only_errors_that_match_are_retried() {
     assert_eq!(by_a_predicate(&Attempts::needing(5), Failure::Transient), Ok(5));
     assert_eq!(by_a_function(&Attempts::needing(5), Failure::Transient), Ok(5));
     for call in [by_a_predicate, by_a_function, by_a_kind] {
@@ -143,7 +143,7 @@ fn only_what_it_is_told_is_tried_again() {
     }
 }
 
-/// Says nothing of what is within.
+/// An error that hides its source.
 #[derive(Debug)]
 struct Opaque;
 
@@ -166,18 +166,18 @@ async fn limited_async() -> Result<(), Opaque> {
 }
 
 #[test]
-fn a_limited_call_does_not_come_back_before_its_time() {
+fn a_retry_waits_for_the_retry_after() {
     let start = Instant::now();
     limited().expect("the first");
-    limited().expect("the second comes back in time to be admitted");
+    limited().expect("the second is admitted after its wait");
     assert!(start.elapsed() >= Duration::from_millis(299));
 }
 
 #[tokio::test]
-async fn a_limited_async_call_does_not_come_back_before_its_time() {
+async fn an_async_retry_waits_for_the_retry_after() {
     let start = Instant::now();
     limited_async().await.expect("the first");
-    limited_async().await.expect("the second comes back in time to be admitted");
+    limited_async().await.expect("the second is admitted after its wait");
     assert!(start.elapsed() >= Duration::from_millis(299));
 }
 
@@ -196,14 +196,14 @@ fn twice_three_times(attempts: &Attempts) -> Result<u32, Failure> {
 }
 
 #[test]
-fn what_is_never_admitted_is_not_tried_again() {
+fn a_call_that_is_never_admitted_is_not_retried() {
     let error = nobody().expect_err("nobody is admitted");
     assert_eq!(error.kind(), ErrorKind::QuotaExceeded);
-    assert!(ASKED.load(Ordering::Relaxed) <= 1, "it was tried again");
+    assert!(ASKED.load(Ordering::Relaxed) <= 1, "the call was retried");
 }
 
 #[test]
-fn attempts_multiply() {
+fn nested_retries_multiply_the_attempts() {
     assert_eq!(twice_three_times(&Attempts::needing(6)), Ok(6));
     assert_eq!(twice_three_times(&Attempts::needing(7)), Err(Failure::Transient));
 }
@@ -236,7 +236,7 @@ outer!(in_a_box -> Box<dyn StdError>);
 outer!(in_a_box_to_send -> Box<dyn StdError + Send + Sync>);
 
 #[test]
-fn an_error_of_a_call_within_is_found_in_the_users_own() {
+fn a_limit_within_the_body_is_found_in_the_error() {
     for call in [
         || as_it_is().is_ok(),
         || as_a_source().is_ok(),
@@ -246,7 +246,7 @@ fn an_error_of_a_call_within_is_found_in_the_users_own() {
     ] {
         let start = Instant::now();
         assert!(call(), "the first is admitted");
-        assert!(call(), "the second is admitted when it comes back");
+        assert!(call(), "the second is admitted after its wait");
         assert!(start.elapsed() >= Duration::from_millis(99));
     }
 }
@@ -264,7 +264,7 @@ impl Machine {
 }
 
 #[tokio::test]
-async fn a_method_that_changes_itself() {
+async fn a_method_can_change_self_in_each_attempt() {
     let mut machine = Machine { runs: Vec::new() };
     assert_eq!(machine.run("job".to_owned()).await, Ok(3));
     assert_eq!(machine.runs, ["job"; 3]);
@@ -282,7 +282,7 @@ fn into_something<T: Clone>(seen: &Mutex<Vec<T>>, item: T) -> Result<impl Fn() -
 }
 
 #[test]
-fn a_generic_function_that_returns_something_without_a_name() {
+fn a_generic_function_can_return_an_impl_trait() {
     let count = into_something(&Mutex::default(), "item").map(|count| count());
     assert_eq!(count, Ok(2));
 }

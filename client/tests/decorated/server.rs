@@ -5,17 +5,17 @@ use std::thread;
 
 use premier_test_server::Server;
 
-/// It dies with the thread that starts it, and so at the end of all tests.
+/// The server ends with the thread that starts it: when all tests have run.
 static PORT: LazyLock<u16> = LazyLock::new(|| {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let server = Server::start();
-        tell.send(server.port()).expect("somebody waits for it");
+        sender.send(server.port()).expect("the receiver waits");
         loop {
             thread::park();
         }
     });
-    told.recv().expect("the server starts")
+    receiver.recv().expect("the server starts")
 });
 
 pub(crate) fn port() -> u16 {

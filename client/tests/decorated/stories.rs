@@ -1,4 +1,4 @@
-//! What the attributes are for, told once for each throttler.
+//! What the attributes are for, with each kind of throttler.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -53,7 +53,7 @@ fn retry_after_any(result: Result<(), Error>) -> RetryAfter {
 fn retry_after(result: Result<(), Error>) -> Duration {
     match retry_after_any(result) {
         RetryAfter::After(after) => after,
-        RetryAfter::Never => panic!("it has to come back"),
+        RetryAfter::Never => panic!("the wait has an end"),
     }
 }
 
@@ -71,8 +71,9 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 /// What the clocks of the client and the server may differ by.
 const TICK: Duration = Duration::from_millis(5);
 
-/// Calls until a call is limited. At least `admitted` calls pass, and more of them only on a machine that is slow: one for each
-/// `interval` since `start`. Returns when the limited call was made, and its wait.
+/// Calls until a call is limited. At least `admitted` calls pass, and more of them only on a
+/// machine that is slow: one for each `interval` since `start`. Returns when the limited call was
+/// made, and its wait.
 fn use_up(
     call: &impl Fn() -> Result<(), Error>,
     admitted: u32,
@@ -103,7 +104,7 @@ fn after_the_wait_it_passes_again(call: impl Fn() -> Result<(), Error>) {
 }
 
 /// Capacity 3, and one leaves every 200 ms.
-fn of_three_at_once_one_goes_at_a_time(call: impl Fn() -> Result<(), Error> + Sync) {
+fn concurrent_calls_go_one_at_a_time(call: impl Fn() -> Result<(), Error> + Sync) {
     let start = Instant::now();
     let mut went: Vec<Duration> = thread::scope(|scope| {
         let call = || {
@@ -116,13 +117,13 @@ fn of_three_at_once_one_goes_at_a_time(call: impl Fn() -> Result<(), Error> + Sy
     went.sort();
     for (turn, went) in (0..).zip(went) {
         let turn = Duration::from_millis(200) * turn;
-        // Their order is that of the store, and a turn is counted from the first call that came to it.
+        // The store orders the calls, and counts turns from the first call that it receives.
         assert!(went + TICK >= turn, "before its turn: {went:?} of {turn:?}");
     }
 }
 
 /// Capacity 3, and one leaves every hour.
-fn of_six_at_once_the_first_fills_the_bucket(call: impl Fn(u64) -> Result<(), Error> + Sync) {
+fn one_of_six_concurrent_calls_fills_the_bucket(call: impl Fn(u64) -> Result<(), Error> + Sync) {
     let start = Instant::now();
     assert_eq!(retry_after_any(call(4)), RetryAfter::Never);
     let passed = AtomicUsize::new(0);
@@ -145,11 +146,11 @@ fn a_token_comes_back_before_the_duration_is_over(call: impl Fn() -> Result<(), 
     use_up(&call, 1, interval, asked + wait);
 }
 
-fn a_quota_of_nothing_limits_all(call: impl Fn() -> Result<(), Error>) {
+fn a_quota_of_zero_limits_all(call: impl Fn() -> Result<(), Error>) {
     assert_eq!(retry_after_any(call()), RetryAfter::Never);
 }
 
-fn custom_keys_count_apart(call: impl Fn(&str) -> Result<(), Error>) {
+fn calls_count_apart_for_each_key(call: impl Fn(&str) -> Result<(), Error>) {
     call("ada").expect("the first of ada's");
     call("bob").expect("the first of bob's");
     retry_after(call("ada"));
@@ -166,11 +167,11 @@ fn clearing_one_keyspace_leaves_the_other(
     }
     let cleared = clear(&Keyspace::from_static("stories-one")).expect("the store answers");
     assert!(cleared > 0);
-    one().expect("it is forgotten");
+    one().expect("the first call was forgotten");
     retry_after(other());
 }
 
-fn of_fifty_at_once_three_pass(call: impl Fn() -> Result<(), Error> + Sync) {
+fn three_of_fifty_concurrent_calls_pass(call: impl Fn() -> Result<(), Error> + Sync) {
     let passed = AtomicUsize::new(0);
     thread::scope(|scope| {
         for _ in 0..50 {
@@ -180,7 +181,7 @@ fn of_fifty_at_once_three_pass(call: impl Fn() -> Result<(), Error> + Sync) {
     assert_eq!(passed.into_inner(), 3);
 }
 
-/// The same functions, sync or async, by this throttler.
+/// The same functions, sync or async, with each throttler.
 macro_rules! stories {
     ($name:ident: $throttler:expr, $run:path, [$($async:tt)?]) => {
         mod $name {
@@ -192,7 +193,7 @@ macro_rules! stories {
             }
 
             #[test]
-            fn of_a_function() {
+            fn limits_a_function() {
                 three_pass_and_the_fourth_is_limited(|| $run(three_in_a_window()));
             }
 
@@ -206,7 +207,7 @@ macro_rules! stories {
             }
 
             #[test]
-            fn of_a_method() {
+            fn limits_a_method() {
                 three_pass_and_the_fourth_is_limited(|| $run(Service.three_in_a_window()));
             }
 
@@ -216,7 +217,7 @@ macro_rules! stories {
             }
 
             #[test]
-            fn after_a_wait() {
+            fn admits_again_after_the_wait() {
                 after_the_wait_it_passes_again(|| $run(two_a_moment()));
             }
 
@@ -226,8 +227,8 @@ macro_rules! stories {
             }
 
             #[test]
-            fn in_a_queue() {
-                of_three_at_once_one_goes_at_a_time(|| $run(one_after_the_other()));
+            fn queues_calls() {
+                concurrent_calls_go_one_at_a_time(|| $run(one_after_the_other()));
             }
 
             #[leaky_bucket(quota = 1, duration = "1h", capacity = 3, cost = units, throttler = $throttler)]
@@ -237,8 +238,8 @@ macro_rules! stories {
             }
 
             #[test]
-            fn in_a_queue_that_is_full() {
-                of_six_at_once_the_first_fills_the_bucket(|units| $run(fill(units)));
+            fn limits_calls_when_the_queue_is_full() {
+                one_of_six_concurrent_calls_fills_the_bucket(|units| $run(fill(units)));
             }
 
             #[token_bucket(quota = 3, duration = "1500ms", throttler = $throttler)]
@@ -247,7 +248,7 @@ macro_rules! stories {
             }
 
             #[test]
-            fn by_tokens() {
+            fn refills_tokens_one_by_one() {
                 a_token_comes_back_before_the_duration_is_over(|| $run(three_tokens()));
             }
 
@@ -257,8 +258,8 @@ macro_rules! stories {
             }
 
             #[test]
-            fn of_nobody() {
-                a_quota_of_nothing_limits_all(|| $run(nobody()));
+            fn limits_all_by_a_quota_of_zero() {
+                a_quota_of_zero_limits_all(|| $run(nobody()));
             }
 
             #[token_bucket(quota = 1, duration = "1h", key = |user| user, throttler = $throttler)]
@@ -268,8 +269,8 @@ macro_rules! stories {
             }
 
             #[test]
-            fn of_each_user() {
-                custom_keys_count_apart(|user| $run(one_each(user)));
+            fn limits_each_user() {
+                calls_count_apart_for_each_key(|user| $run(one_each(user)));
             }
 
             #[fixed_window(quota = 1, duration = "1h", keyspace = "stories-one", throttler = $throttler)]
@@ -283,7 +284,7 @@ macro_rules! stories {
             }
 
             #[test]
-            fn of_two_keyspaces() {
+            fn clears_one_keyspace_only() {
                 let _one_at_a_time = CLEARING.lock().unwrap_or_else(PoisonError::into_inner);
                 let calls: [&dyn Fn() -> Result<(), Error>; 2] = [&|| $run(in_one()), &|| $run(in_other())];
                 clearing_one_keyspace_leaves_the_other(calls, |keyspace| $run($throttler.clear(keyspace)));
@@ -295,14 +296,14 @@ macro_rules! stories {
             }
 
             #[test]
-            fn of_many_at_once() {
-                of_fifty_at_once_three_pass(|| $run(three_an_hour()));
+            fn limits_concurrent_calls() {
+                three_of_fifty_concurrent_calls_pass(|| $run(three_an_hour()));
             }
         }
     };
 }
 
-/// Held while a keyspace is cleared, as it is the same for sync and async functions on the server.
+/// Held while a keyspace is cleared: on the server, sync and async functions share it.
 static CLEARING: Mutex<()> = Mutex::new(());
 
 stories!(sync_in_memory: MEMORY, identity, []);

@@ -14,7 +14,7 @@ async fn takes(time: Duration) -> Result<Duration, Error> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_takes_too_long_fails_in_time() {
+async fn a_call_fails_when_its_timeout_ends() {
     let just_in_time = Duration::from_millis(59_999);
     assert_eq!(takes(just_in_time).await.ok(), Some(just_in_time));
 
@@ -25,7 +25,7 @@ async fn a_call_that_takes_too_long_fails_in_time() {
     assert_eq!(start.elapsed().as_secs(), 60);
 }
 
-/// Sees to it that what a call holds is given back.
+/// Records when a call is dropped.
 struct Guard<'a>(&'a AtomicBool);
 
 impl Drop for Guard<'_> {
@@ -58,7 +58,7 @@ fn returns_a_future(time: Duration) -> impl Future<Output = Result<(), Error>> +
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_function_that_returns_a_future_is_an_async_one() {
+async fn a_function_that_returns_a_future_can_time_out() {
     assert!(returns_a_future(Duration::from_millis(499)).await.is_ok());
     assert_eq!(returns_a_future(Duration::from_secs(1)).await.map_err(|error| error.kind()), Err(ErrorKind::Timeout));
 }
