@@ -24,10 +24,11 @@ use proc_macro::{Group, Ident, Literal, TokenStream, TokenTree};
 /// ```
 #[proc_macro_attribute]
 pub fn also_blocking(_: TokenStream, item: TokenStream) -> TokenStream {
-    let mut both: TokenStream = "#[cfg(feature = \"tokio\")]".parse().expect("an attribute");
-    both.extend(item.clone());
-    both.extend(blocking(item));
-    both
+    [with_tokio(), item.clone(), blocking(item)].into_iter().collect()
+}
+
+fn with_tokio() -> TokenStream {
+    r#"#[cfg(feature = "tokio")]"#.parse().expect("this is an attribute")
 }
 
 fn blocking(tokens: TokenStream) -> TokenStream {

@@ -1,5 +1,5 @@
 //! What `cache` calls.
-#![expect(missing_docs, clippy::missing_errors_doc, reason = "called by what the attributes write")]
+#![expect(missing_docs, reason = "called by what the attributes write")]
 
 use std::convert::Infallible;
 use std::marker::PhantomData;
