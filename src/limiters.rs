@@ -233,8 +233,8 @@ impl Name {
     /// # Errors
     /// If it is missing or unknown.
     pub(crate) fn parse(word: Option<&[u8]>) -> Result<Self, Error> {
-        let word = ALGORITHM.word(word.ok_or(Error::WrongArity)?)?;
-        Self::find(|name| name.command().ends_with(word.as_bytes())).ok_or(Error::Internal)
+        let word = word.ok_or(Error::WrongArity)?;
+        Self::find(|name| word.eq_ignore_ascii_case(name.word())).ok_or_else(|| ALGORITHM.invalid().into())
     }
 
     /// Returns the limiter whose data type has this letter in effects.
@@ -251,7 +251,9 @@ impl Name {
         Self::ALL.iter().copied().find(|name| is_wanted(*name))
     }
 
-    fn command(self) -> &'static [u8] {
-        by_algorithm!(self, L => L::COMMAND.to_bytes())
+    /// Returns the name of its command behind `PREMIER.`
+    fn word(self) -> &'static [u8] {
+        const PREFIX: &[u8] = b"PREMIER.";
+        by_algorithm!(self, L => &L::COMMAND.to_bytes()[PREFIX.len()..])
     }
 }

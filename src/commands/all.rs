@@ -54,12 +54,13 @@ impl Command for All {
 
     fn run(call: &Call) -> Result<(), Error> {
         let now = server::now();
-        let limits = decide_each(call, now)?;
+        let mut limits = Limits::new();
+        decide_each(call, now, &mut limits)?;
         let alone: ArrayVec<_, MAX_LIMITS> = limits.iter().map(Limit::decision).collect();
         let joint = Joint::new(&alone).ok_or(Error::WrongArity)?;
         match joint.decision.outcome {
-            Outcome::Admitted { .. } => charge(call, limits, now),
-            Outcome::Limited { .. } => report(call, limits, now),
+            Outcome::Admitted { .. } => charge(call, &mut limits, now),
+            Outcome::Limited { .. } => report(call, &mut limits, now),
         }
         reply_all(call, &joint, &alone);
         Ok(())
@@ -81,12 +82,12 @@ struct Decided<'call, L: Limiter> {
     units: u64,
 }
 
-/// The limits of a call, in its order.
+/// The limits of a call, in its order. They are large: functions borrow them, as a move would copy
+/// them.
 type Limits<'call> = ArrayVec<Limit<'call>, MAX_LIMITS>;
 
 /// Reads the limits of the call, and decides the call by each of them alone.
-fn decide_each<'call>(call: &'call Call<'call>, now: Now) -> Result<Limits<'call>, Error> {
-    let mut limits = Limits::new();
+fn decide_each<'call>(call: &'call Call<'call>, now: Now, limits: &mut Limits<'call>) -> Result<(), Error> {
     let mut words = call.words();
     let words_in_call = words.len();
     let mut has_next = true;
@@ -108,21 +109,21 @@ fn decide_each<'call>(call: &'call Call<'call>, now: Now) -> Result<Limits<'call
         let decided = by_algorithm!(algorithm, L => AnyDecided of Decided::<L>::new(call, key, now, words_of_limit)?);
         limits.push(Limit { key, name, decided });
     }
-    Ok(limits)
+    Ok(())
 }
 
 /// Charges the call to each limit.
-fn charge(call: &Call, limits: Limits, now: Now) {
+fn charge(call: &Call, limits: &mut Limits, now: Now) {
     let mut effects = Effects::new(call);
-    for Limit { decided, .. } in limits {
+    for Limit { decided, .. } in limits.drain(..) {
         by_algorithm!(decided: AnyDecided, decided => decided.charge(now, &mut effects));
     }
 }
 
 /// Reports the limits that limit the call, when all keys are closed.
-fn report(call: &Call, limits: Limits, now: Now) {
+fn report(call: &Call, limits: &mut Limits, now: Now) {
     let mut limiting = ArrayVec::<KeyPosition, MAX_LIMITS>::new();
-    for Limit { key, decided, .. } in limits {
+    for Limit { key, decided, .. } in limits.drain(..) {
         if by_algorithm!(decided: AnyDecided, decided => decided.count_if_limited()) {
             limiting.push(key);
         }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use premier_algorithms::{ALGORITHM, Arguments, CAPACITY, COST, CallOption, InvalidCall, QUOTA, UNITS, WindowStart};
+use premier_algorithms::{Arguments, CAPACITY, COST, CallOption, InvalidCall, QUOTA, UNITS, WindowStart};
 
 /// Checks how the words of a call are read.
 ///
@@ -29,9 +29,6 @@ fn check_word(word: &[u8]) {
         if let Ok(units) = argument.units(word) {
             assert_eq!(units.to_string().as_bytes(), word);
         }
-    }
-    if let Ok(name) = ALGORITHM.word(word) {
-        assert_eq!(word.to_ascii_uppercase(), name.as_bytes());
     }
 }
 

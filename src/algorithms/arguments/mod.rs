@@ -101,14 +101,10 @@ impl Argument {
         parse_integer(text).filter(|units| self.values.allow_units(*units)).ok_or(InvalidArgument(self))
     }
 
-    /// Reads one of the words that are allowed, in any case, and returns the word as it is
-    /// documented.
-    ///
-    /// # Errors
-    /// If the text is not one of these words.
-    pub fn word(&'static self, text: &[u8]) -> Result<&'static str, InvalidArgument> {
-        let Values::Words(words) = self.values else { return Err(InvalidArgument(self)) };
-        words.iter().copied().find(|word| text.eq_ignore_ascii_case(word.as_bytes())).ok_or(InvalidArgument(self))
+    /// Returns the error for a value that the argument may not have.
+    #[must_use]
+    pub const fn invalid(&'static self) -> InvalidArgument {
+        InvalidArgument(self)
     }
 }
 
