@@ -33,13 +33,13 @@ fn main() -> ExitCode {
     if grown.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Measures each path with these listeners. Two run at a time, which does not change the counts.
+/// Measures each path with these listeners, three at a time, which does not change the counts.
 fn measure(paths: &[Path], listeners: fn(&Path) -> &'static [Listener]) -> Table {
     let figures = paths.iter().flat_map(|path| listeners(path).iter().map(move |listener| (path, *listener)));
     let waiting = Mutex::new(figures);
     let table = Mutex::new(Table::new(paths.iter().map(|path| path.name)));
     thread::scope(|scope| {
-        for _ in 0..2 {
+        for _ in 0..3 {
             scope.spawn(|| {
                 loop {
                     let next = waiting.lock().expect("no thread panics with it").next();
