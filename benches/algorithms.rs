@@ -1,4 +1,4 @@
-//! What a decision costs without a server: each algorithm, admitted and limited.
+//! Times a decision without a server: each algorithm, admitted and limited.
 
 use std::hint::black_box;
 
@@ -10,7 +10,8 @@ use premier_algorithms::{
 
 const START: u64 = 1_800_000_000_000_000;
 
-/// Each call comes a little later than the one before, so that units drain and entries expire.
+/// Times calls. Each comes a little later than the one before, so that units drain and entries
+/// expire.
 fn bench_calls<A: Algorithm>(c: &mut Criterion, name: &str, limit: &A::Limit, micros_between_calls: u64) {
     let mut state = A::State::default();
     let mut clock = Clock::new();

@@ -1,8 +1,8 @@
-//! What a client sees: the commands beside those they compare with, one call at a time and 32 at a
-//! time, on the same server.
+//! Times what a client sees: premier's commands and those that they compare with, one call at a
+//! time and 32 at a time, on the same server.
 //!
-//! Wall-clock figures tell little across runs and machines: read them as ratios to INCR within one
-//! run. All calls are admitted.
+//! Wall-clock figures differ between runs and machines: read them as ratios to INCR within one run.
+//! All calls are admitted.
 
 use std::time::Duration;
 

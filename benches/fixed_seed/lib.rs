@@ -1,5 +1,5 @@
-//! To be preloaded into a server: its random numbers begin alike each time. A server reads
-//! /dev/urandom to seed the hashes of its tables, and how long their chains are decides how many
+//! Makes the random numbers of a server start alike each time, when it is preloaded. A server reads
+//! /dev/urandom to seed the hashes of its tables, and the length of their chains decides how many
 //! instructions a look-up takes.
 
 #![expect(unsafe_code, reason = "it takes the place of a function of the C library")]
@@ -8,13 +8,13 @@ use std::ffi::{CStr, c_char};
 
 use libc::FILE;
 
-/// More than any server reads.
+/// More bytes than any server reads.
 static SEED: [u8; 4_096] = [42; 4_096];
 
 type Open = unsafe extern "C" fn(*const c_char, *const c_char) -> *mut FILE;
 
 /// # Safety
-/// As the C library's.
+/// `path` and `mode` must be C strings.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fopen(path: *const c_char, mode: *const c_char) -> *mut FILE {
     // SAFETY: both are C strings.
@@ -22,7 +22,7 @@ pub unsafe extern "C" fn fopen(path: *const c_char, mode: *const c_char) -> *mut
 }
 
 /// # Safety
-/// As the C library's.
+/// `path` and `mode` must be C strings.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fopen64(path: *const c_char, mode: *const c_char) -> *mut FILE {
     // SAFETY: both are C strings.
@@ -34,11 +34,11 @@ pub unsafe extern "C" fn fopen64(path: *const c_char, mode: *const c_char) -> *m
 unsafe fn open(name: &CStr, path: *const c_char, mode: *const c_char) -> *mut FILE {
     // SAFETY: the path is a C string.
     if unsafe { CStr::from_ptr(path) } == c"/dev/urandom" {
-        // SAFETY: there are as many bytes, for good, and a file that is only read does not change
+        // SAFETY: the static has that many bytes, and a file that is only read does not change
         // them.
         return unsafe { libc::fmemopen(SEED.as_ptr().cast_mut().cast(), SEED.len(), mode) };
     }
-    // SAFETY: it only looks a name up.
+    // SAFETY: dlsym(3) only looks up a name.
     let next = unsafe { libc::dlsym(libc::RTLD_NEXT, name.as_ptr()) };
     assert!(!next.is_null(), "the C library opens files");
     // SAFETY: the C library's function of that name has this type.

@@ -15,7 +15,7 @@ use redis::{Cmd, Connection};
 
 use crate::callgrind::Listener;
 
-/// A way that calls go through the server.
+/// A path of calls through the server.
 #[derive(Debug, Clone)]
 pub(crate) struct Path {
     pub(crate) name: &'static str,
@@ -26,9 +26,9 @@ pub(crate) struct Path {
     pub(crate) keys: Keys,
     /// Whether the calls that are measured are all limited, or all admitted.
     pub(crate) limited: bool,
-    /// With which listeners the table has a figure.
+    /// The listeners with which the table has a figure.
     pub(crate) listeners: &'static [Listener],
-    /// With which of them the figure must not grow.
+    /// Those of them with which CI checks the figure.
     pub(crate) gate: &'static [Listener],
 }
 
@@ -113,7 +113,7 @@ impl Path {
         Self { gate, ..self }
     }
 
-    /// Loads what the calls need.
+    /// Prepares a server for the calls.
     pub(crate) fn prepare(&self, connection: &mut Connection) {
         if !self.is_of_premier {
             for contender in contenders() {
@@ -213,7 +213,7 @@ fn full_log(name: &'static str, line: &'static str, calls_a_part: u64) -> Path {
     let (mut log, mut clock) = (<Sliding as Algorithm>::State::default(), Clock::new());
     let end = SystemTime::now().duration_since(UNIX_EPOCH).expect("this is no more 1970");
     for part in (1..=PARTS).rev() {
-        // The oldest goes in a quarter of an hour, the newest came a while ago.
+        // The oldest part expires in a quarter of an hour, the newest is some time ago.
         let age = Duration::from_micros(length.as_micros()) * part / (PARTS + 1);
         let at = u64::try_from(end.saturating_sub(age).as_micros()).expect("this is before 2540");
         let window = SlidingLimit {

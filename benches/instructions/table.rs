@@ -13,7 +13,7 @@ use crate::callgrind::Listener;
 /// The figures of each path, in the order of the table.
 #[derive(Debug)]
 pub(crate) struct Table {
-    /// What they were measured on.
+    /// The server that they were measured on.
     server: String,
     names: Vec<String>,
     figures: BTreeMap<(String, Listener), u64>,
@@ -78,7 +78,7 @@ impl Table {
         grown.collect()
     }
 
-    /// Writes the file, with a profile behind the table.
+    /// Writes the file, with the profile below the table.
     pub(crate) fn write(&self, profile: &str) {
         let mut text = TEXT.to_owned();
         let mut line = |line: String| writeln!(text, "{line}").expect("a String takes everything");

@@ -52,7 +52,7 @@ impl Entrant {
         (0..pace.connections).map(|_| Client::connect(server, self.database)).collect()
     }
 
-    /// Calls these keys.
+    /// Sends calls of these keys.
     pub(crate) fn send(&self, server: &Server, pace: Pace, calls: &[(u32, Limit)]) -> Sent {
         let batches = Batches::new(&self.contender, pace.depth, calls);
         send(&mut self.connect(server, pace), &batches, self.lines_per_reply)

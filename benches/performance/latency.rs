@@ -32,14 +32,14 @@ const CONTENDERS: &[&str] =
 
 const ROUNDS: usize = 9;
 
-/// How many are sent to find out how fast that goes: some 200 ms of them.
+/// How many batches are sent to find the full speed: about 200 ms of them.
 const BATCHES_AT_FULL_SPEED: u32 = 2_000;
 
 const TURN: Duration = Duration::from_secs(1);
 
 const KEYS: u32 = 10_000;
 
-/// None is limited.
+/// No call is limited.
 const LIMIT: Limit = Limit { quota: 1_000_000, seconds: 3_650 * 86_400 };
 
 pub(crate) fn measure() {
@@ -81,12 +81,12 @@ struct Runner {
 
 struct Turn {
     calls_per_second: f64,
-    /// How long each call waited, the shortest first.
+    /// How long each call waited, in ascending order.
     waits: Vec<Duration>,
 }
 
 impl Turn {
-    /// How long the call waited than which so many of a thousand waited no longer.
+    /// Returns the wait that this number of a thousand calls did not exceed.
     fn micros_of_a_thousand(&self, rank: usize) -> f64 {
         self.waits[(self.waits.len() - 1) * rank / 1_000].as_secs_f64() * 1e6
     }
@@ -136,12 +136,12 @@ fn send_by_schedule(entrant: &Entrant, server: &Server, batches: &Batches, inter
     waits
 }
 
-/// A connection, and what is on the way on it.
+/// A connection, and the calls that are on the way on it.
 struct Connection {
     client: Client,
     /// When each call was due, the oldest first.
     due: VecDeque<Instant>,
-    /// Of the reply that has come in part.
+    /// Lines of a reply that has arrived in part.
     lines: usize,
 }
 

@@ -1,6 +1,6 @@
-//! Calls that are drawn and encoded before anything is timed, and connections that do no more than
-//! send them and count the lines of the replies: on a machine of two cores, a client that does more
-//! is what would be measured.
+//! Calls that are drawn and encoded before anything is timed, and connections that only send them
+//! and count the lines of the replies. On a machine of two cores, a client that does more would be
+//! what is measured.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
@@ -13,12 +13,13 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use rand_distr::{Distribution, Zipf};
 
-/// Which of so many keys is called next; the same from run to run.
+/// Draws the key of the next call, in the same order in each run.
 #[derive(Debug, Clone)]
 pub(crate) struct Draw {
     rng: SmallRng,
     keys: u32,
-    /// The key of rank k comes up 1/k times as often as the first; without it all come up alike.
+    /// The key of rank k is drawn 1/k times as often as the first. Without it, all are drawn
+    /// equally often.
     zipf: Option<Zipf<f64>>,
 }
 
@@ -49,7 +50,7 @@ impl Iterator for Draw {
     }
 }
 
-/// Calls as they are sent, so many at a time.
+/// Calls as they are sent, a number of them at a time.
 #[derive(Debug)]
 pub(crate) struct Batches {
     bytes: Vec<u8>,
@@ -76,7 +77,7 @@ impl Batches {
         Self { bytes, batches }
     }
 
-    /// What to send, and how many calls that is.
+    /// Returns what to send, and how many calls that is.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&[u8], usize)> {
         self.batches.iter().map(|batch| (&self.bytes[batch.range.clone()], batch.calls))
     }
@@ -93,7 +94,7 @@ fn encode(words: &[String], bytes: &mut Vec<u8>) {
 #[derive(Debug)]
 pub(crate) struct Client {
     stream: TcpStream,
-    /// Of how many lines that are on the way the end has not been received.
+    /// How many lines of replies are still to come.
     lines_due: usize,
     never_waits: bool,
     replies: Vec<u8>,
@@ -118,15 +119,15 @@ impl Client {
         self.lines_due += lines;
     }
 
-    /// Waits for all that is on the way.
+    /// Waits for all replies on the way.
     fn receive(&mut self) {
         while self.lines_due > 0 {
             self.receive_some();
         }
     }
 
-    /// Reads what has come, and tells how many lines end in it. Waits for something to come unless
-    /// [`Self::never_wait`].
+    /// Reads what has arrived, and returns how many lines end in it. Waits for something to arrive,
+    /// except after [`Self::never_wait`].
     pub(crate) fn receive_some(&mut self) -> usize {
         let mut buffer = [0; 1 << 13];
         let length = match self.stream.read(&mut buffer) {
@@ -146,7 +147,7 @@ impl Client {
         self.never_waits = true;
     }
 
-    /// The latest of what has been received: an error has fewer lines than are waited for.
+    /// Returns the end of what was received. An error has fewer lines than are expected.
     fn tail(&self) -> String {
         String::from_utf8_lossy(&self.replies[self.replies.len().saturating_sub(200)..]).into_owned()
     }
@@ -157,15 +158,15 @@ fn lines_in(replies: &[u8]) -> usize {
     replies.iter().filter(|&&byte| byte == b'\n').count()
 }
 
-/// What it took to send batches and receive the replies.
+/// The result of sending batches and receiving the replies.
 #[derive(Debug)]
 pub(crate) struct Sent {
     pub(crate) elapsed: Duration,
-    /// How many replies say limited.
+    /// How many replies say that the call was limited.
     pub(crate) limited: usize,
 }
 
-/// Sends the batches over these connections in turn, each of which has one on the way.
+/// Sends the batches over these connections in turn, one on the way on each.
 pub(crate) fn send(clients: &mut [Client], batches: &Batches, lines_per_reply: usize) -> Sent {
     let start = Instant::now();
     for (index, (batch, calls)) in batches.iter().enumerate() {
