@@ -1,4 +1,5 @@
-//! The cost of a call in memory, beside that of the keyed limiter of `governor`: a token bucket, alone and on every core.
+//! The time of a call in memory beside that of the keyed limiter of `governor`: a token bucket, on
+//! one core and on every core.
 //!
 //! ```sh
 //! cargo bench -p premier-client --bench memory
@@ -16,7 +17,8 @@ use premier_client::{Backend, Key, Limit, MemoryBackend, Throttler, Token};
 
 const KEYS: usize = 10_000;
 
-/// So slow that keys stay used, and so deep that every call is admitted: a limited one costs less.
+/// So slow that keys stay in use, and so deep that every call is admitted: a limited call takes
+/// less time.
 const QUOTA: u32 = 100;
 const CAPACITY: u32 = 1_000_000_000;
 
@@ -55,10 +57,10 @@ fn memory(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// How long it takes when each of so many threads makes so many calls at once.
+/// Measures the time in which each thread makes this number of calls, all threads at once.
 fn on(threads: usize, calls: u64, call: impl Fn(usize) -> bool + Sync) -> Duration {
     let ready = Barrier::new(threads + 1);
-    let calls = usize::try_from(calls).expect("this machine can count them");
+    let calls = usize::try_from(calls).expect("the number fits");
     thread::scope(|scope| {
         for thread in 0..threads {
             let (ready, call) = (&ready, &call);

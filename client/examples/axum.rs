@@ -1,8 +1,10 @@
-//! An HTTP service on axum whose handlers are decorated: one limited for each user, one remembered.
+//! An HTTP service on axum with decorated handlers: one is limited for each user, one is cached.
 //!
 //! ```sh
-//! cargo run -p premier-client --example axum           # limits in memory; REDIS_URL=redis://127.0.0.1/ for those of a server
-//! curl -i http://127.0.0.1:8080/greet/ada              # in another terminal, if it stays: `-- --stay`
+//! # In one terminal; limits are in memory, or with REDIS_URL=redis://127.0.0.1/ in a server.
+//! cargo run -p premier-client --example axum -- --stay
+//! # In another terminal.
+//! curl -i http://127.0.0.1:8080/greet/ada
 //! ```
 
 use std::env;
@@ -19,7 +21,7 @@ use premier_client::{AsyncBackend, Error, ErrorKind, RetryAfter, cache, configur
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Two a minute for each user.
+/// Two requests a minute for each user.
 #[token_bucket(quota = 2, duration = "1m", key = |user| user)]
 async fn greet(Path(user): Path<String>) -> Result<String, Refusal> {
     Ok(format!("hello, {user}\n"))
@@ -30,10 +32,10 @@ static COMPUTED: AtomicU32 = AtomicU32::new(0);
 #[cache(ttl = "30s")]
 async fn report() -> String {
     let computed = COMPUTED.fetch_add(1, Ordering::Relaxed) + 1;
-    format!("this took an hour to compute, for the {computed}. time\n")
+    format!("this took an hour to compute, {computed} times so far\n")
 }
 
-/// What becomes of a request that is not admitted.
+/// The answer to a request that is not admitted.
 struct Refusal(Error);
 
 impl From<Error> for Refusal {
@@ -51,7 +53,7 @@ impl IntoResponse for Refusal {
         let mut response = (status, format!("{}\n", self.0)).into_response();
         let retry_after = self.0.decision().and_then(|decision| decision.retry_after());
         if let Some(RetryAfter::After(after)) = retry_after {
-            // In whole seconds, rounded up: who comes back too early is limited again.
+            // In whole seconds, rounded up: a client that comes back too early is limited again.
             let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
@@ -82,7 +84,7 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     Ok(())
 }
 
-/// The response to a request, with its headers.
+/// Returns the response to a request, with its headers.
 pub(crate) async fn fetch(address: SocketAddr, path: &str) -> Result<String, std::io::Error> {
     let mut connection = TcpStream::connect(address).await?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");

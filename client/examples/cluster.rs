@@ -1,8 +1,10 @@
-//! Limits in a cluster: each key on the node that has its slot.
+//! Limits in a cluster: each key is on the node that has its slot.
 //!
 //! ```sh
-//! make run CLUSTER=yes                                                # in one terminal
-//! cargo run -p premier-client --features cluster --example cluster    # in another; REDIS_URLS=redis://…,redis://… for other nodes
+//! # In one terminal.
+//! make run CLUSTER=yes
+//! # In another terminal; REDIS_URLS=redis://…,redis://… for other nodes.
+//! cargo run -p premier-client --features cluster --example cluster
 //! ```
 
 use std::env;
@@ -10,7 +12,7 @@ use std::time::Duration;
 
 use premier_client::{AsyncBackend, AsyncThrottler, Error, Fixed, Limit, key};
 
-/// What a free plan has.
+/// The quota of a free plan.
 const CALLS: Limit<Fixed> = Limit::fixed_window(1_000, Duration::from_secs(24 * 60 * 60));
 
 #[tokio::main]
@@ -22,7 +24,7 @@ async fn main() -> Result<(), Error> {
         let cost = customer.len() as u64;
         let decision = throttler.check_n(&key!("translate", customer), CALLS, cost).await?;
         let (remaining, reset) = (decision.remaining(), decision.reset_after());
-        println!("{customer}: {cost} pages, {remaining} left, all of them again in {reset:?}");
+        println!("{customer}: {cost} pages, {remaining} left, full quota in {reset:?}");
     }
     Ok(())
 }

@@ -1,8 +1,11 @@
-//! A sync function that protects a login: five tries a minute for each user, and no more when the store is away.
+//! A sync function that protects a login: five tries a minute for each user, even while the store
+//! is down.
 //!
 //! ```sh
-//! make run                                        # in one terminal
-//! cargo run -p premier-client --example login     # in another; REDIS_URL=redis://… for another server
+//! # In one terminal.
+//! make run
+//! # In another terminal; REDIS_URL=redis://… for another server.
+//! cargo run -p premier-client --example login
 //! ```
 
 use std::env;
@@ -10,7 +13,7 @@ use std::time::Duration;
 
 use premier_client::{Backend, Error, Limit, OnError, RetryAfter, Sliding, Throttler, key};
 
-/// In any minute, not just in each minute of the clock.
+/// Five tries in any minute, not only in each minute of the clock.
 const TRIES: Limit<Sliding> = Limit::sliding_window(5, Duration::from_secs(60));
 
 fn main() -> Result<(), Error> {

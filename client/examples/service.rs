@@ -1,10 +1,13 @@
-//! A tokio service that answers lines over TCP, limits each client by its address, and shares its connection to the store with
-//! whatever else it does there.
+//! A tokio service that answers lines over TCP and limits each client by its address. Its throttler
+//! shares the connection to Redis with its other commands.
 //!
 //! ```sh
-//! make run                                          # in one terminal
-//! cargo run -p premier-client --example service     # in another; REDIS_URL=redis://… for another server
-//! nc 127.0.0.1 7878                                 # in a third, if you stay: `-- --stay`
+//! # In one terminal.
+//! make run
+//! # In another terminal; REDIS_URL=redis://… for another server.
+//! cargo run -p premier-client --example service -- --stay
+//! # In a third terminal.
+//! nc 127.0.0.1 7878
 //! ```
 
 use std::env;
@@ -18,14 +21,14 @@ use redis::{AsyncCommands, Client};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Two lines a second, eight at once.
+/// Two lines a second, with bursts of eight.
 const LINES: Limit<Token> = Limit::token_bucket(2, Duration::from_secs(1)).capacity(8);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let url = env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1/".to_owned());
     let manager = ConnectionManager::new(Client::open(url)?).await?;
-    // A line more is better than no service.
+    // A line too many is better than no service.
     let throttler = AsyncThrottler::builder(manager.clone()).on_error(OnError::Admit).build();
 
     let stays = env::args().any(|argument| argument == "--stay");
@@ -76,7 +79,7 @@ fn retry_after(decision: &Decision) -> Option<Duration> {
     })
 }
 
-/// A client that talks too fast.
+/// Acts as a client that talks too fast.
 async fn talk_to(address: SocketAddr) -> Result<(), Box<dyn Error>> {
     let mut service = TcpStream::connect(address).await?;
     let (receive, mut send) = service.split();

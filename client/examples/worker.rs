@@ -1,8 +1,11 @@
-//! Workers that share a pace: ten requests a second to somebody who does not like more, however many workers there are.
+//! Workers that share a pace: ten requests a second to a service that accepts no more, however many
+//! workers there are.
 //!
 //! ```sh
-//! make run                                         # in one terminal
-//! cargo run -p premier-client --example worker     # in as many others as you like; REDIS_URL=redis://… for another server
+//! # In one terminal.
+//! make run
+//! # In any number of other terminals; REDIS_URL=redis://… for another server.
+//! cargo run -p premier-client --example worker
 //! ```
 
 use std::env;
@@ -10,10 +13,10 @@ use std::time::{Duration, Instant};
 
 use premier_client::{Backend, Error, Leaky, Limit, Throttler, key};
 
-/// One every 100 ms, in a queue of 50 places.
+/// A request every 100 ms, in a queue of 50 places.
 const PACE: Limit<Leaky> = Limit::leaky_bucket(10, Duration::from_secs(1)).capacity(50);
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const AT_MOST: Duration = Duration::from_secs(10);
 
 fn main() -> Result<(), Error> {
     let url = env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1/".to_owned());
@@ -22,7 +25,7 @@ fn main() -> Result<(), Error> {
     let start = Instant::now();
     for job in 1..=20 {
         // Returns when it is this worker's turn.
-        let decision = throttler.acquire(&key!("send"), PACE, PATIENCE)?;
+        let decision = throttler.acquire(&key!("send"), PACE, AT_MOST)?;
         println!("job {job} after {:.1?}, {} places free", start.elapsed(), decision.remaining());
     }
     Ok(())

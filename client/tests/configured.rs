@@ -1,4 +1,5 @@
-//! What is configured once holds for all functions that name nothing of their own. In a program of its own, as it is for all.
+//! One configuration serves all functions that name no throttler. It is for the whole program, so
+//! this test is a program of its own.
 
 use premier_client::{
     Algorithm, AsyncBackend, Backend, Error, ErrorKind, Keyspace, configure, leaky_bucket, sliding_window, throttle,
@@ -34,7 +35,7 @@ fn impatient() -> Result<(), Error> {
 const HOUR: std::time::Duration = std::time::Duration::from_secs(60 * 60);
 
 #[tokio::test]
-async fn configured_once_for_all() {
+async fn one_configuration_serves_all_functions() {
     let server = Server::start();
     let address = ("127.0.0.1", server.port());
     let install = || {
@@ -46,8 +47,8 @@ async fn configured_once_for_all() {
             .deadline(std::time::Duration::from_secs(10))
             .install()
     };
-    install().expect("it is the first time");
-    assert_eq!(install().map_err(|error| error.kind()), Err(ErrorKind::Configuration), "it is decided");
+    install().expect("nothing is configured yet");
+    assert_eq!(install().map_err(|error| error.kind()), Err(ErrorKind::Configuration), "it is configured already");
 
     sync_call().expect("the first");
     async_call().await.expect("the first");
@@ -58,7 +59,7 @@ async fn configured_once_for_all() {
     computed(2, HOUR, 2).expect("the first");
     assert_eq!(computed(2, HOUR, 2).map_err(|error| error.kind()), Err(ErrorKind::QuotaExceeded));
     computed(4, HOUR, 2).expect("the quota has grown");
-    let error = computed(2, HOUR, 0).expect_err("nothing is no cost");
+    let error = computed(2, HOUR, 0).expect_err("a cost of 0 is invalid");
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(error.to_string().starts_with("COST must be an integer from 1"), "{error}");
 

@@ -6,9 +6,11 @@ use proc_macro::{Group, Ident, Literal, TokenStream, TokenTree};
 ///
 /// The sync item loses each `async` and each `.await`, and names lose `Async` or `async_` at their
 /// beginning: `AsyncBackend` becomes `Backend`, `AsyncFnOnce` becomes `FnOnce`, `async_sleep`
-/// becomes `sleep`. The same happens in doc comments, so that both items have examples that
-/// compile. Names that differ in another way need an alias first: `use tokio::time::sleep as
-/// async_sleep`.
+/// becomes `sleep`. Names that differ in another way need an alias first: `use tokio::time::sleep
+/// as async_sleep`.
+///
+/// The same happens in doc comments, where a line with `#[tokio::main]` goes too, so that the
+/// examples of both items compile.
 ///
 /// The async item is compiled with the feature `tokio` only.
 ///
@@ -38,8 +40,8 @@ fn blocking(tokens: TokenStream) -> TokenStream {
         match token {
             TokenTree::Ident(name) if name.to_string() == "async" => {}
             TokenTree::Ident(name) => {
-                let known = name.to_string();
-                blocking.extend([TokenTree::Ident(Ident::new(blocking_name(&known), name.span()))]);
+                let async_name = name.to_string();
+                blocking.extend([TokenTree::Ident(Ident::new(blocking_name(&async_name), name.span()))]);
             }
             TokenTree::Punct(dot) if dot.as_char() == '.' && tokens.next_if(is_await).is_some() => {}
             TokenTree::Group(group) if is_doc(&group.stream()) => {

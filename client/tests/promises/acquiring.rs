@@ -1,4 +1,4 @@
-//! Waiting for one's turn, as long as the store says.
+//! Waiting to be admitted, as long as the store says.
 
 use std::sync::Barrier;
 use std::thread;
@@ -21,67 +21,67 @@ fn with_each(mut try_it: impl FnMut(&Subject, usize)) {
 }
 
 #[test]
-fn it_waits_as_long_as_told_and_asks_again() {
+fn acquire_waits_for_the_retry_after_and_asks_again() {
     let limit = Limit::fixed_window(1, Duration::from_millis(300));
     with_each(|subject, index| {
         let key = key!("again", index);
         let first = subject.check(&key, limit).expect("the store answers");
-        let told = Instant::now();
+        let start = Instant::now();
         let second = subject.acquire(&key, limit, LONG).expect("it is admitted in the end");
         assert!(second.is_admitted(), "{subject}");
-        // A window that has just begun is told in full milliseconds, rounded up.
+        // The rest of the window is in whole milliseconds, rounded up.
         let millisecond = Duration::from_millis(1);
-        assert!(told.elapsed() + 2 * millisecond >= first.reset_after(), "{subject} came too early");
+        assert!(start.elapsed() + 2 * millisecond >= first.reset_after(), "{subject} came too early");
     });
 }
 
 #[test]
-fn it_asks_no_more_often_than_it_has_to() {
+fn acquire_asks_no_more_often_than_it_must() {
     let server = Server::start();
     let limit = Limit::fixed_window(1, Duration::from_millis(500));
     for (index, subject) in Setup::default().on_server(server.port()).iter().enumerate() {
         let mut connection = server.connection();
         redis::cmd("CONFIG").arg("RESETSTAT").exec(&mut connection).expect("the server answers");
         for _ in 0..2 {
-            assert!(subject.acquire(&key!("seldom", index), limit, LONG).expect("its turn comes").is_admitted());
+            assert!(subject.acquire(&key!("rarely", index), limit, LONG).expect("its turn comes").is_admitted());
         }
         let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut connection).expect("the server answers");
         let calls = |calls| stats.contains(&format!("cmdstat_PREMIER.FIXED:calls={calls},"));
-        // Limited once, and perhaps once more on the very edge of a millisecond.
+        // Limited once, and perhaps again at the edge of a millisecond.
         assert!(calls(3) || calls(4), "{subject}: {stats}");
     }
 }
 
 #[test]
-fn it_gives_up_at_once_when_it_would_wait_for_too_long() {
+fn acquire_gives_up_at_once_if_the_wait_is_too_long() {
     let limit = Limit::sliding_window(1, LONG);
     with_each(|subject, index| {
         let key = key!("hopeless", index);
         assert!(subject.acquire(&key, limit, Duration::ZERO).expect("the key is fresh").is_admitted());
         let start = Instant::now();
         let error = subject.acquire(&key, limit, LONG / 2).expect_err("it would have to wait for a minute");
-        assert!(start.elapsed() < LONG / 4, "{subject} waited in vain");
+        assert!(start.elapsed() < LONG / 4, "{subject} waited");
 
         assert_eq!(error.kind(), ErrorKind::QuotaExceeded);
         let stored = format!("premier:{}:hopeless:sliding:{index}", module_path!());
         assert_eq!(error.key(), Some(stored.as_str()));
-        let decision = error.decision().expect("the error has the decision");
+        let decision = error.decision().expect("the error contains the decision");
         let Some(RetryAfter::After(after)) = decision.retry_after() else { panic!("{subject}: {decision:?}") };
         assert_eq!(error.to_string(), format!("the quota of {stored} is exceeded: come back in {after:?}"));
     });
 }
 
 #[test]
-fn what_is_never_admitted_is_not_waited_for() {
+fn acquire_does_not_wait_for_what_is_never_admitted() {
     let limit = Limit::token_bucket(1, Duration::from_millis(1)).cost(2);
     with_each(|subject, index| {
-        let error = subject.acquire(&key!("too dear", index), limit, LONG).expect_err("it costs too much");
+        let error = subject.acquire(&key!("too expensive", index), limit, LONG).expect_err("it costs too much");
         assert!(error.to_string().ends_with("the call costs more than the limit of 1"), "{error}");
     });
 }
 
 #[test]
-fn in_a_queue_it_waits_for_its_turn() {
+fn acquire_waits_for_its_turn_in_a_queue() {
     let limit = Limit::leaky_bucket(2, Duration::from_millis(400)).capacity(3);
     with_each(|subject, index| {
         let key = key!("queue", index);
@@ -95,7 +95,7 @@ fn in_a_queue_it_waits_for_its_turn() {
 }
 
 #[test]
-fn a_turn_that_comes_too_late_takes_no_place() {
+fn a_turn_after_the_deadline_takes_no_place() {
     let limit = Limit::leaky_bucket(1, LONG).capacity(2);
     with_each(|subject, index| {
         let key = key!("too late", index);
@@ -108,7 +108,7 @@ fn a_turn_that_comes_too_late_takes_no_place() {
 }
 
 #[test]
-fn no_more_are_admitted_than_the_limit_however_many_wait() {
+fn waiting_callers_are_admitted_within_the_limit() {
     const WAITING: u32 = 8;
     let server = Server::start();
     let period = Duration::from_millis(50);
@@ -121,7 +121,7 @@ fn no_more_are_admitted_than_the_limit_however_many_wait() {
                 scope.spawn(|| {
                     all_here.wait();
                     let limit = Limit::sliding_window(1, period);
-                    throttler.acquire(&key!("crowd"), limit, LONG).expect("each has its turn in the end")
+                    throttler.acquire(&key!("crowd"), limit, LONG).expect("each is admitted in the end")
                 });
             }
         });

@@ -13,12 +13,12 @@ const MINUTE: Duration = Duration::from_secs(60);
 const LIMIT: Limit<Fixed> = Limit::fixed_window(2, HOUR).aligned();
 
 #[test]
-fn an_aligned_window_ends_at_a_multiple_of_its_duration_since_the_epoch() {
+fn aligned_windows_end_at_multiples_of_their_duration() {
     let server = Server::start();
     let mut subjects = Setup::default().on_server(server.port());
     subjects.extend(Setup::default().in_memory());
     for (index, subject) in subjects.iter().enumerate() {
-        // As long as it takes to have one call within an hour.
+        // Repeated until the hour does not end during the call.
         let (earliest, reset, latest) = loop {
             let before = rest_of_the_hour();
             let decision = subject.check(&key!("hour", index), LIMIT).expect("the store answers");
@@ -27,7 +27,7 @@ fn an_aligned_window_ends_at_a_multiple_of_its_duration_since_the_epoch() {
                 break (after, decision.reset_after(), before);
             }
         };
-        // The clock of the memory may go a little faster or slower than the wall clock.
+        // The monotonic clock may be a little faster or slower than the wall clock.
         let second = Duration::from_secs(1);
         assert!(reset + second >= earliest && reset <= latest + second, "{subject}: {reset:?}, not {latest:?}");
     }
@@ -40,7 +40,7 @@ fn rest_of_the_hour() -> Duration {
 }
 
 #[test]
-fn on_a_clock_it_is_so_to_the_millisecond() {
+fn aligned_windows_end_to_the_millisecond() {
     let clock = Clock::default();
     let memory = clock.memory();
     let check = || memory.decide("key", LIMIT);
@@ -53,7 +53,7 @@ fn on_a_clock_it_is_so_to_the_millisecond() {
     assert_eq!((fresh.remaining(), fresh.reset_after()), (1, HOUR));
 }
 
-/// The first one is opened by an aligned call, the second one by another.
+/// An aligned call opens the first window, a plain call the second.
 #[test]
 fn an_open_window_stays_open() {
     let clock = Clock::default();

@@ -1,4 +1,4 @@
-//! Clearing a keyspace, and nothing else.
+//! Clearing a keyspace.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::stores::Setup;
 
 const LIMIT: Limit<Token> = Limit::token_bucket(1, Duration::from_secs(60 * 60));
 
-/// Each of these would take others along if its characters meant more than themselves, or if it were a mere beginning.
+/// Clearing one of these would clear others, if it were read as a pattern or as a prefix.
 const KEYSPACES: [&str; 8] = ["test", "test2", "te*t", "t?st", "[t]est", "te", "t\\est", "téßt🦀"];
 
 #[test]
@@ -37,7 +37,7 @@ fn a_keyspace_is_cleared_and_no_other() {
             for (name, throttlers) in KEYSPACES.iter().zip(&in_keyspaces) {
                 for key in &keys {
                     let is_fresh = throttlers[number].check(key, LIMIT).expect("the store answers").is_admitted();
-                    assert_eq!(is_fresh, *name == KEYSPACES[cleared], "{throttler} cleared {keyspace} and so {name}");
+                    assert_eq!(is_fresh, *name == KEYSPACES[cleared], "{throttler}: clearing {keyspace}, not {name}");
                 }
             }
         }
@@ -48,7 +48,7 @@ fn a_keyspace_is_cleared_and_no_other() {
 }
 
 #[test]
-fn memory_is_cleared_likewise() {
+fn memory_clears_only_the_keyspace() {
     for subject in Setup::default().in_memory() {
         assert!(subject.check(&key!("f"), LIMIT).expect("memory answers").is_admitted());
         let other = Keyspace::new("prem").expect("a valid keyspace");
@@ -62,7 +62,7 @@ fn memory_is_cleared_likewise() {
 const MANY: u64 = 100_000;
 const OTHERS: u64 = 10;
 
-/// The names of many keys in `many`, and of a few in `many2`.
+/// Returns the names of many keys in `many`, and of a few in `many2`.
 fn many_keys() -> Vec<String> {
     let names = |keyspace: &str, count| {
         let keyspace = Keyspace::new(keyspace).expect("a valid keyspace");
@@ -116,7 +116,7 @@ fn a_hundred_thousand_keys_of_a_cluster_are_cleared() {
     }
 }
 
-/// A step that is too long would keep the server from everybody else.
+/// A long step would block all other clients of the server.
 #[test]
 fn no_step_keeps_the_server_busy_for_long() {
     let server = Server::start();
@@ -134,7 +134,7 @@ fn no_step_keeps_the_server_busy_for_long() {
 
     let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut connection).expect("the server answers");
     let calls = |command: &str| -> u64 {
-        let (_, stats) = stats.split_once(&format!("cmdstat_{command}:calls=")).expect("it was called");
+        let (_, stats) = stats.split_once(&format!("cmdstat_{command}:calls=")).expect("the command was called");
         stats.split_once(',').and_then(|(calls, _)| calls.parse().ok()).expect("a number")
     };
     assert!(calls("scan") >= MANY / 2_000, "too few steps: {stats}");

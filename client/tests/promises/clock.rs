@@ -1,4 +1,4 @@
-//! Time that a test moves.
+//! A clock that a test sets.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use premier_client::MemoryBackend;
 
-/// A clock that stands still until it is moved.
+/// A clock that stops until it is set.
 #[derive(Clone, Default)]
 pub(crate) struct Clock(Arc<AtomicU64>);
 

@@ -1,4 +1,4 @@
-//! Calls find their key while the slots of a cluster move.
+//! Calls find their keys while the slots of a cluster move.
 
 use std::time::Duration;
 
@@ -24,14 +24,14 @@ fn a_call_follows_its_key_to_another_node() {
         for left in [8, 7, 6, 5] {
             assert_eq!(remaining().expect("the call is redirected"), left, "{subject}");
         }
-        assert_eq!(redirected(&cluster), redirected_before + 1, "{subject} does not learn where the slot has gone");
+        assert_eq!(redirected(&cluster), redirected_before + 1, "{subject} does not learn where the slot is");
 
         cluster.move_slot(slot, to, from);
         assert_eq!(remaining().expect("the call is redirected"), 4, "{subject}");
     }
 }
 
-/// How many calls were sent to another node so far.
+/// Returns how many calls were redirected so far.
 fn redirected(cluster: &Cluster) -> u64 {
     let redirected = |node: &Server| {
         let stats: String = redis::cmd("INFO").arg("errorstats").query(&mut node.connection()).expect("it answers");
@@ -42,7 +42,7 @@ fn redirected(cluster: &Cluster) -> u64 {
 }
 
 #[test]
-fn a_fresh_key_of_a_moving_slot_is_asked_for_at_its_new_node() {
+fn a_fresh_key_of_a_migrating_slot_goes_to_its_new_node() {
     let cluster = Cluster::start(3);
     for (index, subject) in Setup::default().on_cluster(&cluster.urls()).iter().enumerate() {
         let key = key!("moving", index);

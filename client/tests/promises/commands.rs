@@ -24,9 +24,9 @@ fn sync_commands(connection: &mut impl PremierCommands, key: &str) {
     assert_eq!(sliding.map(limited), Ok((true, 5, 4)));
     let token = connection.premier_token(format!("{key}:token"), Limit::token_bucket(5, HOUR).capacity(7).cost(7));
     assert_eq!(token.map(limited), Ok((true, 7, 0)));
-    // Borrowed, and to be waited for.
+    // Admitted on borrowed tokens, with a wait.
     let lends = Limit::token_bucket(5, HOUR).capacity(7).max_wait(HOUR);
-    let borrowed = connection.premier_token(format!("{key}:token"), lends).expect("it is lent");
+    let borrowed = connection.premier_token(format!("{key}:token"), lends).expect("the bucket lends");
     assert!(borrowed.wait().is_some_and(|wait| wait > HOUR / 6 && wait <= HOUR / 5), "{borrowed:?}");
     let leaky = Limit::leaky_bucket(5, HOUR).capacity(2).max_wait(Duration::from_micros(1_500));
     assert_eq!(connection.premier_leaky(format!("{key}:leaky"), leaky).map(limited), Ok((true, 2, 0)));
@@ -44,7 +44,7 @@ fn sync_commands(connection: &mut impl PremierCommands, key: &str) {
     }
     assert_eq!(connection.premier_refund(format!("{key}:fixed"), 1), Ok(1));
     assert_eq!(connection.premier_refund(format!("{key}:none"), 1), Ok(0));
-    // Of one slot, if it is a cluster.
+    // All in one slot, as a cluster needs.
     let together = limits(3, HOUR).map(|limit| (format!("{{{key}}}:{}", limit.algorithm().name()), limit));
     let all = connection.premier_all(&together).expect("the server answers");
     assert_eq!((limited(all.decision()), all.binding(), all.each().len()), ((true, 3, 2), 0, 4));
@@ -72,7 +72,7 @@ async fn async_commands(connection: &mut impl AsyncPremierCommands, key: &str) {
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// No text in any encoding.
+/// Bytes that are no text in any encoding.
 const BINARY: &[u8] = b"\0\xFF\r\n";
 
 fn client(server: &Server, protocol: &str) -> Client {
@@ -83,7 +83,8 @@ fn key_and_count(limited: &LimitedKey) -> (&[u8], u64) {
     (limited.key(), limited.count())
 }
 
-/// Whether it is admitted, the limit, what remains, and both times in minutes: seconds may go by meanwhile.
+/// Whether the call is admitted, the limit, what remains, and the retry-after and reset in minutes,
+/// as seconds may pass during the test.
 type CellFields = (bool, u64, u64, Option<u64>, u64);
 
 fn fields(decision: CellDecision) -> CellFields {
@@ -92,7 +93,7 @@ fn fields(decision: CellDecision) -> CellFields {
     (decision.is_admitted(), decision.limit(), decision.remaining(), retry_after, minutes(decision.reset_after()))
 }
 
-/// Quantities one after the other, each three at most and one an hour, and what is answered.
+/// The quantities of calls in a row by a limit of three units, one an hour, and the answers.
 const CELL: [(u64, CellFields); 5] = [
     (1, (true, 3, 2, None, 60)),
     (0, (true, 3, 2, None, 60)),
@@ -102,7 +103,7 @@ const CELL: [(u64, CellFields); 5] = [
 ];
 
 #[test]
-fn the_keys_limited_most_on_sync_connections_by_both_protocols() {
+fn sync_connections_list_the_keys_limited_most() {
     let server = Server::start();
     for protocol in ["resp2", "resp3"] {
         let mut connection = client(&server, protocol).get_connection().expect("the server answers");
@@ -121,7 +122,7 @@ fn the_keys_limited_most_on_sync_connections_by_both_protocols() {
 }
 
 #[tokio::test]
-async fn the_keys_limited_most_on_async_connections_by_both_protocols() {
+async fn async_connections_list_the_keys_limited_most() {
     let server = Server::start();
     for protocol in ["resp2", "resp3"] {
         let connection = client(&server, protocol).get_multiplexed_async_connection().await;
@@ -141,7 +142,7 @@ async fn the_keys_limited_most_on_async_connections_by_both_protocols() {
 }
 
 #[test]
-fn as_redis_cell_on_sync_connections_by_both_protocols() {
+fn sync_connections_call_cl_throttle() {
     let server = Server::builder().module_arguments("cell-compat yes").start();
     for protocol in ["resp2", "resp3"] {
         let mut connection = client(&server, protocol).get_connection().expect("the server answers");
@@ -156,7 +157,7 @@ fn as_redis_cell_on_sync_connections_by_both_protocols() {
 }
 
 #[tokio::test]
-async fn as_redis_cell_on_async_connections_by_both_protocols() {
+async fn async_connections_call_cl_throttle() {
     let server = Server::builder().module_arguments("cell-compat yes").start();
     for protocol in ["resp2", "resp3"] {
         let connection = client(&server, protocol).get_multiplexed_async_connection().await;
@@ -169,9 +170,9 @@ async fn as_redis_cell_on_async_connections_by_both_protocols() {
     }
 }
 
-/// redis-cell knows nothing shorter.
+/// redis-cell knows no shorter unit.
 #[test]
-fn as_redis_cell_in_seconds_rounded_up() {
+fn cl_throttle_rounds_its_period_up_to_seconds() {
     let server = Server::builder().module_arguments("cell-compat yes").start();
     let connection = &mut server.connection();
     let more_than_a_second = Duration::from_secs(1) + Duration::from_nanos(1);
@@ -182,7 +183,7 @@ fn as_redis_cell_in_seconds_rounded_up() {
 }
 
 #[tokio::test]
-async fn the_command_of_redis_cell_is_unknown_unless_the_module_is_told() {
+async fn cl_throttle_is_unknown_without_cell_compat() {
     let server = Server::start();
     let mut connection = server.connection();
     let sync_error = connection.cl_throttle("key", 15, 30, MINUTE, 1).expect_err("it is off");
@@ -195,7 +196,7 @@ async fn the_command_of_redis_cell_is_unknown_unless_the_module_is_told() {
 }
 
 #[test]
-fn on_sync_connections_by_both_protocols() {
+fn sync_connections_call_all_commands() {
     let server = Server::start();
     for protocol in ["resp2", "resp3"] {
         let client = Client::open(format!("redis://127.0.0.1:{}/?protocol={protocol}", server.port()));
@@ -211,7 +212,7 @@ fn on_sync_connections_by_both_protocols() {
 }
 
 #[tokio::test]
-async fn on_async_connections_by_both_protocols() {
+async fn async_connections_call_all_commands() {
     let server = Server::start();
     for protocol in ["resp2", "resp3"] {
         let client = Client::open(format!("redis://127.0.0.1:{}/?protocol={protocol}", server.port()));
@@ -224,7 +225,7 @@ async fn on_async_connections_by_both_protocols() {
 }
 
 #[tokio::test]
-async fn on_cluster_connections() {
+async fn cluster_connections_call_all_commands() {
     let cluster = Cluster::start(3);
     let client = ClusterClient::new(cluster.urls()).expect("valid addresses");
     let mut connection = client.get_async_connection().await.expect("the cluster answers");
@@ -236,7 +237,7 @@ async fn on_cluster_connections() {
 }
 
 #[tokio::test]
-async fn in_pipelines() {
+async fn pipelines_decide_by_each_algorithm() {
     let server = Server::start();
     let client = Client::open(("127.0.0.1", server.port())).expect("a valid address");
     let mut pipeline = redis::pipe();
@@ -259,7 +260,7 @@ async fn in_pipelines() {
 }
 
 #[test]
-fn in_pipelines_each_answers_what_it_does_alone() {
+fn pipelines_answer_as_single_commands_do() {
     let server = Server::start();
     let limit: AnyLimit = Limit::sliding_window(4, HOUR).into();
     let answers = redis::pipe()
@@ -273,7 +274,7 @@ fn in_pipelines_each_answers_what_it_does_alone() {
 }
 
 #[test]
-fn in_pipelines_the_keys_limited_most_and_redis_cell() {
+fn pipelines_list_limited_keys_and_call_cl_throttle() {
     let server = Server::builder().module_arguments("cell-compat yes").start();
     let answers = redis::pipe()
         .cl_throttle(BINARY, 0, 1, MINUTE, 1)
@@ -290,7 +291,7 @@ fn in_pipelines_the_keys_limited_most_and_redis_cell() {
 }
 
 #[tokio::test]
-async fn in_a_cluster_each_node_counts_its_own_and_a_route_asks_all() {
+async fn each_node_of_a_cluster_lists_its_own_limited_keys() {
     let cluster = Cluster::start_with(3, &[("premier.cell-compat", "yes")]);
     let client = ClusterClient::new(cluster.urls()).expect("valid addresses");
     let mut connection = client.get_async_connection().await.expect("the cluster answers");
@@ -304,13 +305,13 @@ async fn in_a_cluster_each_node_counts_its_own_and_a_route_asks_all() {
     let by_address: HashMap<String, Vec<LimitedKey>> = by_address.expect("keys by address");
     assert_eq!((by_address.len(), by_address.values().map(Vec::len).sum::<usize>()), (3, 20));
 
-    // It is the same node each time, by its count.
+    // With a count the same node replies each time.
     let of_one = connection.premier_top(Some(20)).await.expect("a node answers");
     assert!(by_address.values().any(|of_node| *of_node == of_one), "{of_one:?} of {by_address:?}");
     for _ in 0..5 {
         assert_eq!(connection.premier_top(Some(20)).await.as_ref(), Ok(&of_one));
     }
-    // Without one it is any.
+    // Without a count any node replies.
     let of_any = connection.premier_top(None).await.expect("a node answers");
     assert!(by_address.values().any(|of_node| *of_node == of_any), "{of_any:?} of {by_address:?}");
 
@@ -324,7 +325,7 @@ async fn in_a_cluster_each_node_counts_its_own_and_a_route_asks_all() {
 }
 
 #[test]
-fn in_pipelines_over_a_cluster() {
+fn cluster_pipelines_decide_on_all_nodes() {
     let cluster = Cluster::start(3);
     let client = ClusterClient::new(cluster.urls()).expect("valid addresses");
     let mut pipeline = cluster_pipe();
@@ -339,7 +340,7 @@ fn in_pipelines_over_a_cluster() {
 }
 
 #[test]
-fn on_keys_of_any_bytes() {
+fn keys_may_be_any_bytes() {
     let server = Server::start();
     let connection = &mut server.connection();
     for key in [b"", BINARY] {
@@ -361,27 +362,27 @@ fn a_key_of_another_type_is_an_error() {
     assert_eq!(connection.premier_refund("taken", 1).expect_err("it is a string").code(), Some("WRONGTYPE"));
     let together = [("free", Limit::token_bucket(2, HOUR).into()), ("taken", Limit::token_bucket(2, HOUR).into())];
     assert_eq!(connection.premier_all(&together).expect_err("one is a string").code(), Some("WRONGTYPE"));
-    assert_eq!(redis::cmd("EXISTS").arg("free").query(&mut connection), Ok(0), "it was charged to one of them");
+    assert_eq!(redis::cmd("EXISTS").arg("free").query(&mut connection), Ok(0), "the call was charged to one limit");
 }
 
 #[test]
-fn what_the_server_does_not_take_is_an_error() {
+fn arguments_that_the_server_refuses_are_errors() {
     let server = Server::start();
     let connection = &mut server.connection();
     let limit: AnyLimit = Limit::token_bucket(2, HOUR).into();
     assert!(connection.premier_refund("key", 0).is_err());
     for limits in [&[][..], &[("a", limit); 2], &[("a", limit); 17]] {
-        let error = connection.premier_all(limits).expect_err("no such limits");
+        let error = connection.premier_all(limits).expect_err("the limits are invalid");
         assert_eq!(error.kind(), ErrorKind::Server(ServerErrorKind::ResponseError), "{error}");
     }
     for count in [0, 257] {
-        let error = connection.premier_top(Some(count)).expect_err("no such count");
+        let error = connection.premier_top(Some(count)).expect_err("the count is out of bounds");
         assert_eq!(error.detail(), Some("count must be an integer from 1 to 256, or RESET in its place"));
     }
 }
 
 #[test]
-fn what_redis_cell_does_not_take_is_an_error() {
+fn arguments_that_cl_throttle_refuses_are_errors() {
     const MORE: u64 = 1_000_000_000_001;
     let server = Server::builder().module_arguments("cell-compat yes").start();
     let connection = &mut server.connection();
@@ -402,22 +403,22 @@ fn what_redis_cell_does_not_take_is_an_error() {
     assert_eq!(error.code(), Some("WRONGTYPE"));
 }
 
-/// The sentences of the client are those of the server.
+/// The error texts of the client are those of the server.
 #[test]
-fn limits_that_do_not_go_together_are_refused_in_the_same_words() {
+fn invalid_joint_limits_are_refused_in_the_servers_words() {
     let server = Server::start();
     let limit: AnyLimit = Limit::token_bucket(2, HOUR).into();
     let many: Vec<_> = (0..17).map(|of| (of.to_string(), limit)).collect();
     let twice = [many[0].clone(), many[0].clone()];
     for limits in [&many[..], &twice] {
-        let error = MemoryBackend::new().decide_all(limits).expect_err("they don't go together");
-        let refused = server.connection().premier_all(limits).expect_err("they don't go together");
+        let error = MemoryBackend::new().decide_all(limits).expect_err("they are invalid together");
+        let refused = server.connection().premier_all(limits).expect_err("they are invalid together");
         assert_eq!(Some(error.to_string().as_str()), refused.detail());
     }
 }
 
 #[test]
-fn a_reply_of_another_kind_is_an_error() {
+fn unexpected_replies_are_errors() {
     let server = Server::start();
     let connection = &mut server.connection();
     for reply in ["return {0, 1, 2}", "return {0, 1, 2, -1, 0}", "return {2, 1, 1, 0, 0}", "return {0, -1, 1, 0, 0}"] {

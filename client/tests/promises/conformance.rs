@@ -1,4 +1,4 @@
-//! All backends answer alike.
+//! All backends give the same answers.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -14,7 +14,7 @@ use crate::stores::{Setup, Subject};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// By how much times may differ between stores that are asked one after the other.
+/// How much times may differ between stores, as the test asks one after another.
 const TOLERANCE: Duration = Duration::from_secs(20);
 
 fn with_all(try_them: impl FnOnce(&[Subject])) {
@@ -37,7 +37,7 @@ fn a_fresh_key_admits_its_limit_and_then_limits() {
     with_all(|subjects| {
         for (index, subject) in subjects.iter().enumerate() {
             for limit in limits {
-                // Those on the same server must not share keys.
+                // Subjects on the same server must not share keys.
                 let key = key!("fresh", index);
                 let third = HOUR / 3;
                 let (first_unit, every_unit) = match limit.algorithm() {
@@ -46,29 +46,29 @@ fn a_fresh_key_admits_its_limit_and_then_limits() {
                 };
                 for used in 1..=3 {
                     let decision = subject.check(&key, limit).expect("the store answers");
-                    let told = format!("{subject}, {limit:?}: {decision:?}");
-                    assert!(decision.is_admitted(), "{told}");
-                    assert_eq!((decision.limit(), decision.remaining()), (3, 3 - u64::from(used)), "{told}");
+                    let context = format!("{subject}, {limit:?}: {decision:?}");
+                    assert!(decision.is_admitted(), "{context}");
+                    assert_eq!((decision.limit(), decision.remaining()), (3, 3 - u64::from(used)), "{context}");
                     let turn =
                         if limit.algorithm() == Algorithm::LeakyBucket { third * (used - 1) } else { Duration::ZERO };
-                    assert!(is_about(decision.wait(), Some(turn)), "{told}");
-                    assert_eq!(decision.retry_after(), None, "{told}");
-                    assert_eq!(decision.decided_by(), DecidedBy::Store, "{told}");
+                    assert!(is_about(decision.wait(), Some(turn)), "{context}");
+                    assert_eq!(decision.retry_after(), None, "{context}");
+                    assert_eq!(decision.decided_by(), DecidedBy::Store, "{context}");
                 }
                 let decision = subject.check(&key, limit).expect("the store answers");
-                let told = format!("{subject}, {limit:?}: {decision:?}");
-                assert!(!decision.is_admitted(), "{told}");
-                assert_eq!((decision.limit(), decision.remaining()), (3, 0), "{told}");
-                assert_eq!(decision.wait(), None, "{told}");
-                assert!(is_about(retry_after(&decision), Some(first_unit)), "{told}");
-                assert!(is_about(Some(decision.reset_after()), Some(every_unit)), "{told}");
+                let context = format!("{subject}, {limit:?}: {decision:?}");
+                assert!(!decision.is_admitted(), "{context}");
+                assert_eq!((decision.limit(), decision.remaining()), (3, 0), "{context}");
+                assert_eq!(decision.wait(), None, "{context}");
+                assert!(is_about(retry_after(&decision), Some(first_unit)), "{context}");
+                assert!(is_about(Some(decision.reset_after()), Some(every_unit)), "{context}");
             }
         }
     });
 }
 
 #[test]
-fn many_at_once_get_no_more_than_the_limit() {
+fn concurrent_calls_get_no_more_than_the_limit() {
     const QUOTA: usize = 100;
     let limits: [AnyLimit; 2] =
         [Limit::sliding_window(QUOTA as u64, HOUR).into(), Limit::token_bucket(QUOTA as u64, HOUR * 24 * 30).into()];
@@ -78,7 +78,7 @@ fn many_at_once_get_no_more_than_the_limit() {
                 let key = key!("many", index);
                 let admitted = AtomicUsize::new(0);
                 thread::scope(|scope| {
-                    // More than there are connections in a pool.
+                    // More threads than a pool has connections.
                     for _ in 0..16 {
                         scope.spawn(|| {
                             for _ in 0..QUOTA / 8 {
@@ -95,7 +95,7 @@ fn many_at_once_get_no_more_than_the_limit() {
 }
 
 #[test]
-fn what_costs_more_than_the_limit_is_never_admitted() {
+fn a_cost_above_the_limit_is_never_admitted() {
     with_all(|subjects| {
         for (index, subject) in subjects.iter().enumerate() {
             for limit in [Limit::token_bucket(3, HOUR), Limit::token_bucket(0, HOUR).capacity(5)] {
@@ -107,7 +107,7 @@ fn what_costs_more_than_the_limit_is_never_admitted() {
     });
 }
 
-/// What a store is asked.
+/// A question to a store.
 #[derive(Debug, Clone)]
 enum Call {
     Check(AnyLimit, u8),
@@ -116,7 +116,7 @@ enum Call {
     CheckAll(Vec<(AnyLimit, u8)>),
 }
 
-/// What it answers.
+/// The answer of a store.
 #[derive(Debug)]
 enum Answer {
     Decision(Decision),
@@ -157,12 +157,12 @@ impl Answer {
     }
 }
 
-/// Any calls on two keys, by limits that change from call to call.
+/// Calls on two keys, by limits that change from call to call.
 #[test]
-fn all_answer_alike() {
+fn all_backends_answer_alike() {
     let server = Server::start();
     let cluster = Cluster::start(3);
-    // So that a call may be of several keys in the cluster too.
+    // So that a call with several keys is possible in the cluster too.
     let setup = Setup { keyspace: "{alike}", ..Setup::default() };
     let memory = setup.in_memory();
     let mut stores = setup.on_server(server.port());
@@ -201,7 +201,7 @@ fn any_call() -> impl Strategy<Value = Call> {
     ]
 }
 
-/// Limits whose answers stay the same for as long as it takes to ask all stores.
+/// Makes limits whose answers do not change while the test asks all stores.
 fn any_limit() -> impl Strategy<Value = AnyLimit> {
     let options = (prop::option::of(1..=6_u64), prop::option::of(prop::sample::select(vec![0, 25, 200])), 1..=4_u64);
     let flags = (any::<bool>(), prop::bool::weighted(0.2));
@@ -209,7 +209,7 @@ fn any_limit() -> impl Strategy<Value = AnyLimit> {
         |(algorithm, quota, hours, (capacity, max_wait, cost), (is_aligned, is_forced))| {
             let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
             let limit: AnyLimit = match algorithm {
-                // Windows that end years apart, so hardly while this runs.
+                // Windows that end years apart, so hardly during the test.
                 0 if is_aligned => Limit::fixed_window(quota, HOUR * 24_000 * hours).aligned().cost(cost).into(),
                 0 => Limit::fixed_window(quota, HOUR * hours).cost(cost).into(),
                 1 => Limit::sliding_window(quota, HOUR * hours).cost(cost).into(),
@@ -238,7 +238,7 @@ fn is_alike(one: &Decision, other: &Decision) -> bool {
         && is_about(Some(one.reset_after()), Some(other.reset_after()))
 }
 
-/// Never is longer than any duration.
+/// Returns the retry-after; never is longer than any duration.
 fn retry_after(decision: &Decision) -> Option<Duration> {
     decision.retry_after().map(|retry| match retry {
         RetryAfter::After(after) => after,

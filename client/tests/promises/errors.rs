@@ -1,4 +1,4 @@
-//! What an error says, and that it is told from a limited call.
+//! What errors say, and that they differ from limited calls.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -12,11 +12,11 @@ use crate::stores::Setup;
 
 const LIMIT: Limit<Token> = Limit::token_bucket(2, Duration::from_secs(60 * 60));
 
-/// No policy hides these: the store does answer.
+/// No policy hides these errors, as the store answers.
 const POLICIES: [OnError; 4] = [OnError::Fail, OnError::Admit, OnError::Limit, OnError::Local];
 
 #[test]
-fn a_missing_module_is_said_with_how_to_load_it() {
+fn a_missing_module_error_says_how_to_load_it() {
     let server = Server::builder().without_module().start();
     for on_error in POLICIES {
         for subject in (Setup { on_error, ..Setup::default() }).on_server(server.port()) {
@@ -29,7 +29,7 @@ fn a_missing_module_is_said_with_how_to_load_it() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_unavailable() {
+fn a_server_that_is_down_is_unavailable() {
     let server = Server::start();
     let port = server.port();
     drop(server);
@@ -66,20 +66,20 @@ fn a_key_of_another_type_is_refused() {
 }
 
 #[test]
-fn a_server_that_has_no_memory_left_is_unavailable() {
+fn a_server_that_is_out_of_memory_is_unavailable() {
     let server = Server::builder().config("maxmemory", "1").start();
     for subject in Setup::default().on_server(server.port()) {
         let error = subject.check(&key!("f"), LIMIT).expect_err("there is no memory");
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{subject}: {error}");
     }
     for subject in (Setup { on_error: OnError::Admit, ..Setup::default() }).on_server(server.port()) {
-        let decision = subject.check(&key!("f"), LIMIT).expect("it is admitted all the same");
+        let decision = subject.check(&key!("f"), LIMIT).expect("the policy admits it");
         assert_eq!(decision.decided_by(), DecidedBy::OnError, "{subject}");
     }
 }
 
 #[test]
-fn a_wrong_password_and_a_missing_permission_are_no_limits() {
+fn authentication_and_permission_errors_are_not_limits() {
     let server = Server::start();
     let mut connection = server.connection();
     for rules in ["reader on >r ~* +get +hello", "default >secret"] {
@@ -101,40 +101,40 @@ fn a_wrong_password_and_a_missing_permission_are_no_limits() {
 }
 
 #[test]
-fn a_wrong_configuration_is_said() {
-    let wrong = [
-        Backend::redis("http://127.0.0.1").expect_err("no address of a Redis"),
-        AsyncBackend::redis("nowhere").expect_err("no address"),
-        Backend::cluster(Vec::<String>::new()).expect_err("no address at all"),
-        AsyncBackend::cluster(["redis://127.0.0.1", "http://127.0.0.1"]).expect_err("one is none"),
-        Keyspace::new("").expect_err("no name"),
-        Keyspace::new("a:b").expect_err("a part of the keyspace a"),
-        Throttler::builder(Backend::memory()).build().check_n(&key!("f"), LIMIT, 0).expect_err("no cost"),
-        Throttler::builder(Backend::memory()).build().refund(&key!("f"), LIMIT, 0).expect_err("no units"),
-        Throttler::builder(Backend::memory()).build().check_all(&[]).expect_err("no limit"),
-        Throttler::builder(Backend::memory()).build().limit(1, Duration::ZERO).expect_err("no duration"),
+fn invalid_settings_are_configuration_errors() {
+    let errors = [
+        Backend::redis("http://127.0.0.1").expect_err("http is not supported"),
+        AsyncBackend::redis("nowhere").expect_err("the address is invalid"),
+        Backend::cluster(Vec::<String>::new()).expect_err("there is no address"),
+        AsyncBackend::cluster(["redis://127.0.0.1", "http://127.0.0.1"]).expect_err("one address is invalid"),
+        Keyspace::new("").expect_err("the name is empty"),
+        Keyspace::new("a:b").expect_err("the name contains a colon"),
+        Throttler::builder(Backend::memory()).build().check_n(&key!("f"), LIMIT, 0).expect_err("the cost is 0"),
+        Throttler::builder(Backend::memory()).build().refund(&key!("f"), LIMIT, 0).expect_err("there are no units"),
+        Throttler::builder(Backend::memory()).build().check_all(&[]).expect_err("there is no limit"),
+        Throttler::builder(Backend::memory()).build().limit(1, Duration::ZERO).expect_err("the duration is 0"),
     ];
-    for error in wrong {
+    for error in errors {
         assert_eq!(error.kind(), ErrorKind::Configuration, "{error}");
     }
 }
 
 #[test]
-fn an_error_goes_wherever_errors_go() {
-    fn goes<E: std::error::Error + Send + Sync + 'static>() {}
-    goes::<Error>();
+fn errors_are_send_sync_and_static() {
+    fn check<E: std::error::Error + Send + Sync + 'static>() {}
+    check::<Error>();
 }
 
 #[test]
-fn throttlers_go_to_other_threads() {
-    fn goes<T: Clone + Send + Sync + 'static>() {}
-    goes::<Throttler>();
-    goes::<premier_client::AsyncThrottler>();
+fn throttlers_are_clone_send_and_sync() {
+    fn check<T: Clone + Send + Sync + 'static>() {}
+    check::<Throttler>();
+    check::<premier_client::AsyncThrottler>();
 }
 
-/// Two functions, algorithms or keyspaces never share a count by accident.
+/// Two functions, algorithms or keyspaces never share a key by accident.
 #[test]
-fn keys_are_what_they_are_made_of() {
+fn keys_contain_all_their_parts() {
     let key = |module, function, custom: Option<&str>, algorithm| {
         let key = Key::new(module, function);
         let key = custom.map_or(key.clone(), |custom| key.custom(custom));

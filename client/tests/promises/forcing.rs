@@ -1,4 +1,4 @@
-//! What is charged afterwards, whatever is left.
+//! Calls that are charged whatever is left.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ const LONG: Duration = Duration::from_secs(60);
 const PERIOD: Duration = Duration::from_millis(150);
 
 #[test]
-fn a_forced_call_goes_beyond_the_limit_and_later_ones_wait_until_that_has_drained() {
+fn later_calls_wait_until_a_forced_call_has_drained() {
     let server = Server::start();
     let mut subjects = Setup::default().on_server(server.port());
     subjects.extend(Setup::default().in_memory());
@@ -32,19 +32,19 @@ fn a_forced_call_goes_beyond_the_limit_and_later_ones_wait_until_that_has_draine
                 Algorithm::LeakyBucket => until_two_are_left + PERIOD * 2 / 3,
                 _ => PERIOD,
             };
-            assert!(start.elapsed() >= drained, "{subject}, {limit:?} forgot what was forced");
+            assert!(start.elapsed() >= drained, "{subject}, {limit:?}: the next call came too early");
         }
     }
 }
 
 #[test]
-fn on_a_clock_it_drains_to_the_millisecond() {
+fn a_forced_call_drains_to_the_millisecond() {
     for limit in limits(3, LONG) {
         let clock = Clock::default();
         let memory = clock.memory();
         assert!(memory.decide("key", limit.try_cost(9).expect("a valid cost").forced()).is_admitted());
         let Some(RetryAfter::After(after)) = memory.decide("key", limit).retry_after() else {
-            panic!("{limit:?}: what was forced is not charged")
+            panic!("{limit:?}: the forced call was not charged")
         };
         let expected = match limit.algorithm() {
             Algorithm::FixedWindow | Algorithm::SlidingWindow => LONG,
@@ -59,7 +59,7 @@ fn on_a_clock_it_drains_to_the_millisecond() {
 }
 
 #[test]
-fn a_quota_of_nothing_limits_even_forced_calls() {
+fn a_quota_of_zero_limits_even_forced_calls() {
     let server = Server::start();
     let mut subjects = Setup::default().on_server(server.port());
     subjects.extend(Setup::default().in_memory());

@@ -1,4 +1,4 @@
-//! Limits are in bounds, always, and those are the server's.
+//! Limits are always in bounds, which are those of the server.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ const SECOND: Duration = Duration::from_secs(1);
 const TEN_YEARS: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
 const MAX: u64 = 1_000_000_000_000;
 
-/// What a call with wrong arguments gets from the server.
+/// Returns the server's error for invalid arguments.
 fn server_says(server: &Server, arguments: &str) -> String {
     let mut command = redis::cmd("PREMIER.LEAKY");
     command.arg("key").arg(arguments.split(' ').collect::<Vec<_>>());
-    let error = command.exec(&mut server.connection()).expect_err("the arguments are wrong");
-    error.detail().expect("it says what is wrong").to_owned()
+    let error = command.exec(&mut server.connection()).expect_err("the arguments are invalid");
+    error.detail().expect("the error has a text").to_owned()
 }
 
 #[test]
-fn the_client_refuses_what_the_server_refuses_in_the_same_words() {
+fn invalid_arguments_are_refused_in_the_servers_words() {
     let server = Server::start();
     let bucket = Limit::leaky_bucket(1, SECOND);
     let wrong: [(Option<InvalidArgument>, &str); 7] = [
@@ -33,13 +33,13 @@ fn the_client_refuses_what_the_server_refuses_in_the_same_words() {
         (bucket.try_max_wait(Duration::MAX).err(), "1 1s MAXWAIT 3651d"),
     ];
     for (invalid, arguments) in wrong {
-        let invalid = invalid.unwrap_or_else(|| panic!("the client takes {arguments}"));
+        let invalid = invalid.unwrap_or_else(|| panic!("the client accepts {arguments}"));
         assert_eq!(invalid.to_string(), server_says(&server, arguments));
     }
 }
 
 #[test]
-fn the_client_takes_what_the_server_takes() {
+fn the_server_accepts_all_limits_in_bounds() {
     let server = Server::start();
     let connection = &mut server.connection();
     for quota in [0, 1, MAX] {
@@ -55,7 +55,7 @@ fn the_client_takes_what_the_server_takes() {
 }
 
 #[test]
-fn every_constructor_has_the_bounds() {
+fn every_constructor_checks_the_bounds() {
     for algorithm in [Algorithm::FixedWindow, Algorithm::SlidingWindow, Algorithm::TokenBucket, Algorithm::LeakyBucket]
     {
         assert_eq!(algorithm.limit(1, SECOND).map(|limit| limit.algorithm()), Ok(algorithm));
@@ -70,20 +70,20 @@ fn every_constructor_has_the_bounds() {
 
 #[test]
 #[should_panic(expected = "COST must be an integer from 1 to 1000000000000")]
-fn a_wrong_constant_says_what_it_may_be() {
+fn an_invalid_constant_says_what_is_allowed() {
     let _ = Limit::fixed_window(1, SECOND).cost(0);
 }
 
-/// A window that is cut to whole microseconds must not become shorter.
+/// A window must not become shorter by being cut to whole microseconds.
 #[test]
-fn fractions_of_a_microsecond_count_as_a_whole_one() {
+fn fractions_of_a_microsecond_are_rounded_up() {
     assert!(Limit::try_fixed_window(1, Duration::from_nanos(999_001)).is_ok(), "it is rounded up to a millisecond");
     assert!(Limit::try_fixed_window(1, TEN_YEARS + Duration::from_nanos(1)).is_err(), "it is rounded up");
     assert!(Limit::leaky_bucket(1, SECOND).try_max_wait(TEN_YEARS + Duration::from_nanos(1)).is_ok(), "rounded down");
 }
 
 #[test]
-fn a_limit_without_an_algorithm_is_by_that_of_its_throttler() {
+fn a_throttler_makes_limits_by_its_algorithm() {
     let limit = |throttler: &Throttler| throttler.limit(3, SECOND).expect("it is in bounds");
     assert_eq!(limit(&Throttler::builder(Backend::memory()).build()).algorithm(), Algorithm::FixedWindow);
     let throttler = Throttler::builder(Backend::memory()).algorithm(Algorithm::LeakyBucket).build();

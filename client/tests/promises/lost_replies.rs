@@ -9,7 +9,7 @@ use crate::stores::{Setup, Subject};
 
 const LIMIT: Limit<Token> = Limit::token_bucket(10, Duration::from_secs(60 * 60));
 
-/// Loses the reply to one call of each, after `before` has been asked through the same connection.
+/// Loses a reply to each method of each subject, on a connection that is in use already.
 fn lose_a_reply_of_each(subjects: &[Subject], proxy: &Proxy, server: &Server) {
     for (index, subject) in subjects.iter().enumerate() {
         let key = key!("lost", index);
@@ -23,7 +23,7 @@ fn lose_a_reply_of_each(subjects: &[Subject], proxy: &Proxy, server: &Server) {
 
         let name = Keyspace::default().key(&key, Algorithm::TokenBucket);
         let charged = server.connection().premier_token(name, LIMIT).expect("the server answers");
-        assert_eq!(charged.remaining(), 7, "{subject}: the lost call was not charged once");
+        assert_eq!(charged.remaining(), 7, "{subject}: the lost call was not charged exactly once");
         let next = subject.check(&key, LIMIT).expect("the store answers again");
         assert_eq!(next.remaining(), 6, "{subject}");
 
@@ -32,26 +32,26 @@ fn lose_a_reply_of_each(subjects: &[Subject], proxy: &Proxy, server: &Server) {
         proxy.wait_until_lost();
         assert_eq!(error.kind(), ErrorKind::ReplyLost, "{subject}: {error}");
         let next = subject.peek(&key, LIMIT).expect("the store answers again");
-        assert_eq!(next.remaining(), 7, "{subject}: two units were not given back once");
+        assert_eq!(next.remaining(), 7, "{subject}: two units were not given back exactly once");
 
         proxy.lose_next_reply();
         let error = subject.check_all(&[(key.clone(), LIMIT.into())]).expect_err("the reply is lost");
         proxy.wait_until_lost();
         assert_eq!(error.kind(), ErrorKind::ReplyLost, "{subject}: {error}");
         let next = subject.peek(&key, LIMIT).expect("the store answers again");
-        assert_eq!(next.remaining(), 6, "{subject}: the lost call was not charged once");
+        assert_eq!(next.remaining(), 6, "{subject}: the lost call was not charged exactly once");
     }
 }
 
 #[test]
-fn on_a_server() {
+fn a_server_is_never_sent_a_call_twice() {
     let server = Server::start();
     let proxy = Proxy::start(server.port());
     lose_a_reply_of_each(&Setup::default().on_server(proxy.port()), &proxy, &server);
 }
 
 #[test]
-fn on_a_cluster() {
+fn a_cluster_is_never_sent_a_call_twice() {
     let cluster = Cluster::start(1);
     let server = &cluster.nodes()[0];
     let proxy = Proxy::start(server.port());
@@ -60,9 +60,9 @@ fn on_a_cluster() {
     lose_a_reply_of_each(&Setup::default().on_cluster(&urls), &proxy, server);
 }
 
-/// A reply that comes after the deadline belongs to nobody.
+/// A reply after the deadline is dropped.
 #[test]
-fn a_reply_that_is_late_is_not_taken_for_that_of_the_next_call() {
+fn a_late_reply_is_not_taken_for_that_of_the_next_call() {
     let (server, cluster) = (Server::start(), Cluster::start(1));
     let setup = Setup { deadline: Duration::from_millis(200), ..Setup::default() };
     let on_server = setup.on_server(server.port()).into_iter().map(|subject| (subject, &server));

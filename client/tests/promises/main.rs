@@ -1,4 +1,4 @@
-//! What the client promises, tried on real servers, a real cluster, and in memory.
+//! What the client promises, tested on real servers, a real cluster, and in memory.
 
 mod acquiring;
 mod aligning;

@@ -1,4 +1,4 @@
-//! The memory backend: exact under threads, and it forgets.
+//! The memory backend is exact under threads, and forgets keys.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -12,7 +12,7 @@ use crate::stores::limits;
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 #[test]
-fn it_is_exact_under_any_number_of_threads() {
+fn memory_is_exact_under_threads() {
     const QUOTA: u64 = 1_000;
     for limit in limits(QUOTA, HOUR) {
         let throttler = Throttler::builder(Backend::memory()).build();
@@ -32,18 +32,18 @@ fn it_is_exact_under_any_number_of_threads() {
 }
 
 #[test]
-fn a_limited_caller_that_comes_back_when_told_is_admitted_and_not_before() {
+fn callers_are_admitted_at_their_retry_after_not_before() {
     for limit in limits(3, Duration::from_millis(100)) {
         let clock = Clock::default();
         let memory = clock.memory();
         while memory.decide("key", limit).is_admitted() {}
         let Some(RetryAfter::After(after)) = memory.decide("key", limit).retry_after() else {
-            panic!("{limit:?} is never admitted again")
+            panic!("{limit:?} never admits again")
         };
         clock.set(after.saturating_sub(Duration::from_millis(1)));
         assert!(!memory.decide("key", limit).is_admitted(), "{limit:?} admits too early");
         clock.set(after);
-        assert!(memory.decide("key", limit).is_admitted(), "{limit:?} told a wait that is not true");
+        assert!(memory.decide("key", limit).is_admitted(), "{limit:?}: the retry-after was too short");
     }
 }
 
@@ -62,7 +62,7 @@ fn a_clock_that_steps_back_mints_nothing() {
 }
 
 #[test]
-fn a_million_one_time_keys_do_not_stay() {
+fn a_million_one_time_keys_are_forgotten() {
     const KEYS: usize = 1_000_000;
     let clock = Clock::default();
     let memory = clock.memory();
@@ -72,7 +72,7 @@ fn a_million_one_time_keys_do_not_stay() {
     }
     assert_eq!(memory.len(), KEYS, "used keys were forgotten");
     clock.set(HOUR);
-    // Few others: it is calls that make it forget, not new keys.
+    // Few other keys: every call forgets keys, not only calls with new keys.
     for call in 0..2 * KEYS {
         let _ = memory.decide(&format!("other:{}", call % 1_000), limit);
     }
@@ -80,11 +80,11 @@ fn a_million_one_time_keys_do_not_stay() {
 }
 
 #[test]
-fn one_time_keys_that_keep_coming_stay_bounded() {
+fn a_stream_of_one_time_keys_stays_bounded() {
     let clock = Clock::default();
     let memory = clock.memory();
     let limit = Limit::fixed_window(1, Duration::from_millis(10));
-    // A new key each microsecond, of which 10,000 are in use at any time.
+    // A new key every microsecond, each in use for 10 ms.
     for call in 0..500_000 {
         clock.set(Duration::from_micros(call));
         let _ = memory.decide(&format!("user:{call}"), limit);
@@ -92,7 +92,7 @@ fn one_time_keys_that_keep_coming_stay_bounded() {
     }
 }
 
-/// Looked at now and then only, as it counts all shards.
+/// Checks now and then only, as counting locks all shards.
 fn memory_is_bounded(memory: &MemoryBackend, call: u64) -> bool {
     !call.is_multiple_of(10_000) || memory.len() <= 30_000
 }
@@ -114,9 +114,9 @@ fn algorithms_do_not_share_keys() {
     assert_eq!(memory.len(), 4);
 }
 
-/// As in the store, where a key expires when it is as good as new, whatever the limit of the next call is.
+/// In the server a fully reset key expires, too, whatever the limit of the next call.
 #[test]
-fn what_was_used_is_forgotten_when_the_key_is_as_good_as_new() {
+fn usage_is_forgotten_when_the_key_is_reset() {
     let clock = Clock::default();
     let memory = clock.memory();
     for (short, long) in limits(1, Duration::from_millis(10)).into_iter().zip(limits(1, HOUR)) {

@@ -1,4 +1,4 @@
-//! The server dies in mid-call, is away for two seconds, and comes back.
+//! The server dies during a call, is down for two seconds, and comes back.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,16 +14,16 @@ const QUOTA: u64 = 20;
 const LIMIT: Limit<Token> = Limit::token_bucket(QUOTA, Duration::from_secs(24 * 60 * 60));
 
 const DEADLINE: Duration = Duration::from_millis(300);
-const AWAY: Duration = Duration::from_secs(2);
-const PATIENCE: Duration = Duration::from_secs(20);
+const DOWN: Duration = Duration::from_secs(2);
+const AT_MOST: Duration = Duration::from_secs(20);
 
-/// A call now and then, as a service that is not busy makes them.
+/// The pause between calls of a service that is not busy.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Of a server that forgets no call it has admitted, even when it is killed.
+/// The settings of a server that forgets no admitted call, even if it is killed.
 const DURABLE: [(&str, &str); 2] = [("appendonly", "yes"), ("appendfsync", "always")];
 
-/// What a caller saw while the store was away.
+/// What a caller saw while the store was down.
 #[derive(Default)]
 struct Seen {
     admitted: u64,
@@ -31,9 +31,11 @@ struct Seen {
     failed: u64,
 }
 
-/// Each subject makes a call that the dying server does not answer, and others until it is back.
+/// Each subject makes a call that the dying server does not answer, and more calls until the server
+/// is back.
 ///
-/// With a proxy, which keeps the reply back, the server has charged that call; without one it has not.
+/// With a proxy, which loses the reply, the server has charged that call; without a proxy it has
+/// not.
 fn outage(on_error: OnError, subjects: &[Subject], server: &mut Server, proxy: Option<&Proxy>) {
     let keys: Vec<Key> = (0..subjects.len()).map(|index| key!("outage", index)).collect();
     let check = |index: usize| subjects[index].check(&keys[index], LIMIT);
@@ -44,7 +46,7 @@ fn outage(on_error: OnError, subjects: &[Subject], server: &mut Server, proxy: O
         assert_eq!((before.remaining(), before.decided_by()), (QUOTA - 1, DecidedBy::Store));
     }
 
-    // It dies in mid-call: after it has charged the call, or before.
+    // The server dies during a call: after charging it, or before.
     let in_mid_call: Vec<_> = if let Some(proxy) = proxy {
         let lost = |index| {
             proxy.lose_next_reply();
@@ -59,7 +61,7 @@ fn outage(on_error: OnError, subjects: &[Subject], server: &mut Server, proxy: O
         redis::cmd("CLIENT").arg("PAUSE").arg(60_000).arg("WRITE").exec(&mut server.connection()).expect("it answers");
         thread::scope(|scope| {
             let calls: Vec<_> = each().map(|index| scope.spawn(move || check(index))).collect();
-            // Well within the deadline, so that it is the death that ends the call.
+            // Well within the deadline, so that the call ends by the server's death.
             thread::sleep(DEADLINE / 3);
             server.kill();
             calls.into_iter().map(|call| call.join().expect("no panic")).collect()
@@ -71,29 +73,29 @@ fn outage(on_error: OnError, subjects: &[Subject], server: &mut Server, proxy: O
             let error = result.expect_err("there is no reply");
             assert_eq!(error.kind(), ErrorKind::ReplyLost, "{}: {error}", subjects[index]);
         } else {
-            local[index] += u64::from(stands_in(on_error, result).is_admitted());
+            local[index] += u64::from(by_policy(on_error, result).is_admitted());
         }
     }
 
-    // It is away.
+    // The server is down.
     let gone = Instant::now();
     let seen: Vec<Seen> = thread::scope(|scope| {
         let callers: Vec<_> =
-            each().map(|index| scope.spawn(move || call_while_away(on_error, gone, || check(index)))).collect();
+            each().map(|index| scope.spawn(move || call_while_down(on_error, gone, || check(index)))).collect();
         callers.into_iter().map(|caller| caller.join().expect("no panic")).collect()
     });
     for (index, seen) in seen.iter().enumerate() {
         let (subject, Seen { admitted, limited, failed }) = (&subjects[index], seen);
-        let told = format!("{subject}, {on_error:?}: {admitted} admitted, {limited} limited, {failed} failed");
+        let seen = format!("{subject}, {on_error:?}: {admitted} admitted, {limited} limited, {failed} failed");
         match on_error {
-            OnError::Fail => assert!(*failed > 0 && admitted + limited == 0, "{told}"),
-            OnError::Admit => assert!(*admitted > QUOTA && limited + failed == 0, "{told}"),
-            OnError::Limit => assert!(*limited > QUOTA && admitted + failed == 0, "{told}"),
-            _ => assert!(admitted + local[index] == QUOTA && *limited > 0 && *failed == 0, "{told}"),
+            OnError::Fail => assert!(*failed > 0 && admitted + limited == 0, "{seen}"),
+            OnError::Admit => assert!(*admitted > QUOTA && limited + failed == 0, "{seen}"),
+            OnError::Limit => assert!(*limited > QUOTA && admitted + failed == 0, "{seen}"),
+            _ => assert!(admitted + local[index] == QUOTA && *limited > 0 && *failed == 0, "{seen}"),
         }
     }
 
-    // It is back, and what was charged is what it had admitted.
+    // The server is back, and has charged what it had admitted.
     server.start_again();
     for index in each() {
         let subject = &subjects[index];
@@ -101,7 +103,7 @@ fn outage(on_error: OnError, subjects: &[Subject], server: &mut Server, proxy: O
         let decision = loop {
             match check(index) {
                 Ok(decision) if decision.decided_by() == DecidedBy::Store => break decision,
-                other => assert!(back.elapsed() < PATIENCE, "{subject} does not come back: {other:?}"),
+                other => assert!(back.elapsed() < AT_MOST, "{subject} does not recover: {other:?}"),
             }
             thread::sleep(PAUSE);
         };
@@ -114,16 +116,16 @@ fn outage(on_error: OnError, subjects: &[Subject], server: &mut Server, proxy: O
     }
 }
 
-fn call_while_away(on_error: OnError, gone: Instant, check: impl Fn() -> Result<Decision, Error>) -> Seen {
+fn call_while_down(on_error: OnError, gone: Instant, check: impl Fn() -> Result<Decision, Error>) -> Seen {
     let mut seen = Seen::default();
-    while gone.elapsed() < AWAY {
+    while gone.elapsed() < DOWN {
         match check() {
             Err(error) if on_error == OnError::Fail => {
                 assert!(matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::ReplyLost), "{error}");
                 seen.failed += 1;
             }
             answer => {
-                let is_admitted = stands_in(on_error, answer).is_admitted();
+                let is_admitted = by_policy(on_error, answer).is_admitted();
                 seen.admitted += u64::from(is_admitted);
                 seen.limited += u64::from(!is_admitted);
             }
@@ -133,8 +135,8 @@ fn call_while_away(on_error: OnError, gone: Instant, check: impl Fn() -> Result<
     seen
 }
 
-/// The decision that stands in for that of the store, and says so.
-fn stands_in(on_error: OnError, answer: Result<Decision, Error>) -> Decision {
+/// Checks a decision in place of the store's, which must say so.
+fn by_policy(on_error: OnError, answer: Result<Decision, Error>) -> Decision {
     let decision = answer.expect("the policy decides");
     let by = if on_error == OnError::Local { DecidedBy::Local } else { DecidedBy::OnError };
     assert_eq!(decision.decided_by(), by);
@@ -153,7 +155,7 @@ fn durable_server() -> Server {
     DURABLE.iter().fold(Server::builder(), |server, (name, value)| server.config(name, value)).start()
 }
 
-/// The reply is lost, and so nobody but the server knows that the call was charged.
+/// The reply is lost, so only the server knows that the call was charged.
 fn server_dies_after_charging(on_error: OnError) {
     let mut server = durable_server();
     let proxy = Proxy::start(server.port());
@@ -173,7 +175,7 @@ fn cluster_dies(on_error: OnError) {
     outage(on_error, &subjects, &mut cluster.nodes_mut()[0], None);
 }
 
-/// A test for each policy.
+/// Defines tests for each policy.
 macro_rules! under_each_policy {
     ($($policy:ident: $on_error:expr;)+) => {
         $(
@@ -181,17 +183,17 @@ macro_rules! under_each_policy {
                 use super::*;
 
                 #[test]
-                fn when_the_server_dies_after_charging() {
+                fn holds_when_the_server_dies_after_charging() {
                     server_dies_after_charging($on_error);
                 }
 
                 #[test]
-                fn when_the_server_dies_before_charging() {
+                fn holds_when_the_server_dies_before_charging() {
                     server_dies_before_charging($on_error);
                 }
 
                 #[test]
-                fn when_a_node_of_a_cluster_dies() {
+                fn holds_when_a_node_of_a_cluster_dies() {
                     cluster_dies($on_error);
                 }
             }
@@ -206,13 +208,13 @@ under_each_policy! {
     decide_locally: OnError::Local;
 }
 
-/// Of many connections that broke together, one call finds out for all.
+/// One call discovers that many connections broke together.
 #[test]
 fn one_lost_call_is_enough_to_notice_a_restart() {
     const CONNECTIONS: u64 = 6;
     let mut server = durable_server();
     for subject in Setup::default().on_server(server.port()) {
-        // So that they are in use at the same time.
+        // So that all connections are in use at the same time.
         redis::cmd("CLIENT").arg("PAUSE").arg(300).arg("WRITE").exec(&mut server.connection()).expect("it answers");
         thread::scope(|scope| {
             for user in 0..CONNECTIONS {
@@ -243,35 +245,35 @@ fn a_server_that_is_back_is_used_at_the_next_call() {
 }
 
 #[test]
-fn what_was_used_locally_is_cleared_too() {
+fn local_usage_is_cleared_too() {
     let server = Server::start();
     let port = server.port();
     drop(server);
     for subject in setup(OnError::Local).on_server(port) {
-        let limit = Limit::fixed_window(1, AWAY * 100);
+        let limit = Limit::fixed_window(1, DOWN * 100);
         let is_admitted = || subject.check(&key!("local"), limit).expect("it is decided locally").is_admitted();
         assert!(is_admitted() && !is_admitted(), "{subject}");
-        let error = subject.clear(&Keyspace::default()).expect_err("the store is away");
+        let error = subject.clear(&Keyspace::default()).expect_err("the store is down");
         assert!(matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::ReplyLost), "{error}");
         assert!(is_admitted(), "{subject}");
     }
 }
 
 #[test]
-fn all_that_is_asked_goes_by_the_policy() {
+fn every_method_follows_the_policy() {
     let server = Server::start();
     let port = server.port();
     drop(server);
-    let [one, other]: [AnyLimit; 2] = [Limit::fixed_window(3, AWAY * 100).into(), LIMIT.into()];
+    let [one, other]: [AnyLimit; 2] = [Limit::fixed_window(3, DOWN * 100).into(), LIMIT.into()];
     let (first, second) = (key!("policy"), key!("other"));
     let together = [(second.clone(), other), (first.clone(), one)];
     let by = |decision: &Decision| (decision.is_admitted(), decision.decided_by(), decision.remaining());
 
     for subject in setup(OnError::Fail).on_server(port) {
         let errors = [
-            subject.peek(&first, one).expect_err("the store is away"),
-            subject.refund(&first, one, 1).expect_err("the store is away"),
-            subject.check_all(&together).expect_err("the store is away"),
+            subject.peek(&first, one).expect_err("the store is down"),
+            subject.refund(&first, one, 1).expect_err("the store is down"),
+            subject.check_all(&together).expect_err("the store is down"),
         ];
         for error in errors {
             assert!(matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::ReplyLost), "{subject}: {error}");
@@ -279,14 +281,14 @@ fn all_that_is_asked_goes_by_the_policy() {
     }
     for (on_error, is_admitted) in [(OnError::Admit, true), (OnError::Limit, false)] {
         let remaining = |limit| if is_admitted { limit } else { 0 };
-        let unasked = |limit| (is_admitted, DecidedBy::OnError, remaining(limit));
+        let fallback = |limit| (is_admitted, DecidedBy::OnError, remaining(limit));
         for subject in setup(on_error).on_server(port) {
             let peeked = subject.peek(&first, one).expect("the policy decides");
-            assert_eq!(by(&peeked), unasked(3), "{subject}, {on_error:?}");
+            assert_eq!(by(&peeked), fallback(3), "{subject}, {on_error:?}");
             assert_eq!(subject.refund(&first, one, 1).expect("the policy decides"), 0, "{subject}, {on_error:?}");
             let answer = subject.check_all(&together).expect("the policy decides");
             let each: Vec<_> = answer.each().iter().map(by).collect();
-            assert_eq!(each, [unasked(QUOTA), unasked(3)], "{subject}, {on_error:?}");
+            assert_eq!(each, [fallback(QUOTA), fallback(3)], "{subject}, {on_error:?}");
             assert_eq!(answer.binding(), usize::from(is_admitted), "{subject}, {on_error:?}");
             assert_eq!(answer.decision(), answer.each()[answer.binding()], "{subject}, {on_error:?}");
             let retry = (!is_admitted).then_some(RetryAfter::After(DEADLINE));
@@ -309,9 +311,9 @@ fn all_that_is_asked_goes_by_the_policy() {
     }
 }
 
-/// No policy makes a call of what is none.
+/// No policy hides a call that is invalid.
 #[test]
-fn limits_that_can_not_be_are_no_outage() {
+fn invalid_limits_are_not_an_outage() {
     let server = Server::start();
     let port = server.port();
     drop(server);
@@ -319,7 +321,7 @@ fn limits_that_can_not_be_are_no_outage() {
         for subject in setup(on_error).on_server(port) {
             let twice = [(key!("twice"), LIMIT.into()), (key!("twice"), LIMIT.into())];
             for limits in [&[][..], &twice] {
-                let error = subject.check_all(limits).expect_err("no such limits");
+                let error = subject.check_all(limits).expect_err("the limits are invalid");
                 assert_eq!(error.kind(), ErrorKind::Configuration, "{subject}, {on_error:?}: {error}");
             }
         }

@@ -1,4 +1,4 @@
-//! Looking at a limit without charging it.
+//! Deciding a call without charging it.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::stores::{Setup, limits};
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
 #[test]
-fn it_answers_what_the_call_is_answered_then_and_changes_nothing() {
+fn peek_answers_as_the_next_call_and_changes_nothing() {
     let server = Server::start();
     let mut subjects = Setup::default().on_server(server.port());
     subjects.extend(Setup::default().in_memory());
@@ -18,22 +18,22 @@ fn it_answers_what_the_call_is_answered_then_and_changes_nothing() {
         for limit in limits(2, HOUR) {
             let key = key!("peek", index);
             for call in 0..4 {
-                let told = |decision: &Decision| (decision.is_admitted(), decision.limit(), decision.remaining());
+                let fields = |decision: &Decision| (decision.is_admitted(), decision.limit(), decision.remaining());
                 let peeked = [(); 3].map(|()| subject.peek(&key, limit).expect("the store answers"));
                 let name = Keyspace::default().key(&key, limit.algorithm());
                 let exists = redis::cmd("EXISTS").arg(name).query(&mut server.connection());
-                assert!(call > 0 || exists == Ok(0), "{subject}, {limit:?}: peeking made a key");
+                assert!(call > 0 || exists == Ok(0), "{subject}, {limit:?}: peek created a key");
 
                 let checked = subject.check(&key, limit).expect("the store answers");
                 let checked = (checked.is_admitted(), checked.limit(), checked.remaining());
-                assert_eq!(peeked.map(|peeked| told(&peeked)), [checked; 3], "{subject}, {limit:?}, call {call}");
+                assert_eq!(peeked.map(|peeked| fields(&peeked)), [checked; 3], "{subject}, {limit:?}, call {call}");
             }
         }
     }
 }
 
 #[test]
-fn it_leaves_no_key_in_memory() {
+fn peek_leaves_no_key_in_memory() {
     let memory = MemoryBackend::new();
     for limit in limits(2, HOUR) {
         assert!(memory.peek("key", limit).is_admitted());

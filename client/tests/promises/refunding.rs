@@ -1,4 +1,4 @@
-//! Giving back what was used.
+//! Giving back used units.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -19,8 +19,9 @@ fn with_each(server: &Server, try_it: impl Fn(&Subject, usize)) {
     subjects.iter().enumerate().for_each(|(index, subject)| try_it(subject, index));
 }
 
+/// And a refund returns no more than was used.
 #[test]
-fn what_is_given_back_can_be_used_again_and_no_more_than_was_used() {
+fn refunded_units_can_be_used_again() {
     with_each(&Server::start(), |subject, index| {
         for limit in limits(5, HOUR) {
             let key = key!("refund", index);
@@ -36,7 +37,7 @@ fn what_is_given_back_can_be_used_again_and_no_more_than_was_used() {
 }
 
 #[test]
-fn a_key_that_is_as_good_as_new_is_no_more() {
+fn a_refund_that_resets_a_key_deletes_it() {
     let server = Server::start();
     with_each(&server, |subject, index| {
         for limit in limits(5, HOUR) {
@@ -56,7 +57,7 @@ fn a_key_that_is_as_good_as_new_is_no_more() {
 }
 
 #[test]
-fn units_are_those_that_the_server_takes() {
+fn refunds_have_the_bounds_of_the_server() {
     let server = Server::start();
     with_each(&server, |subject, _| {
         for units in [0, 1_000_000_000_001] {
@@ -72,12 +73,13 @@ fn units_are_those_that_the_server_takes() {
 }
 
 #[test]
-fn what_has_been_forgotten_is_not_given_back() {
+fn expired_units_are_not_refunded() {
     for limit in limits(4, HOUR) {
         let clock = Clock::default();
         let memory = clock.memory();
         assert!(memory.decide("key", limit.try_cost(4).expect("a valid cost")).is_admitted());
-        // A bucket has drained two and a half units, of which the half still counts; a window none.
+        // A bucket has drained two and a half units, and the half unit still counts. A window
+        // drains none.
         clock.set(HOUR * 5 / 8);
         let used = match limit.algorithm() {
             Algorithm::TokenBucket | Algorithm::LeakyBucket => 2,
@@ -91,7 +93,7 @@ fn what_has_been_forgotten_is_not_given_back() {
 }
 
 #[test]
-fn a_bucket_that_was_given_back_to_drains_sooner() {
+fn a_refunded_bucket_drains_sooner() {
     for limit in [Limit::token_bucket(4, HOUR).into(), AnyLimit::from(Limit::leaky_bucket(4, HOUR))] {
         let clock = Clock::default();
         let memory = clock.memory();
@@ -102,9 +104,9 @@ fn a_bucket_that_was_given_back_to_drains_sooner() {
     }
 }
 
-/// As good as new is a bucket only after 2,738 years here, for which clocks do not go.
+/// The bucket is fully reset after 2,738 years, which is beyond the last timestamp.
 #[test]
-fn what_drains_for_longer_than_there_is_time_is_given_back_too() {
+fn usage_that_outlasts_the_clock_is_refunded_too() {
     let clock = Clock::default();
     let memory = clock.memory();
     let limit = Limit::token_bucket(1, DAY);
@@ -114,7 +116,7 @@ fn what_drains_for_longer_than_there_is_time_is_given_back_too() {
 }
 
 #[test]
-fn what_many_give_back_at_once_is_counted_once() {
+fn concurrent_refunds_never_return_a_unit_twice() {
     const USED: u64 = 500;
     with_each(&Server::start(), |subject, index| {
         for limit in limits(1_000, HOUR * 1_000) {

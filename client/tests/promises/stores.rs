@@ -1,4 +1,4 @@
-//! Every backend, sync and async, with the same methods.
+//! Every backend, sync and async, behind the same methods.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use redis::Client;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use tokio::runtime::{self, Runtime};
 
-/// What the throttlers of a test are to be like.
+/// The settings of a test's throttlers.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Setup {
     pub(crate) keyspace: &'static str,
@@ -21,7 +21,7 @@ pub(crate) struct Setup {
 }
 
 impl Default for Setup {
-    /// With a deadline that a loaded machine does not miss.
+    /// Has a deadline that a loaded machine meets.
     fn default() -> Self {
         Self { keyspace: "premier", deadline: Duration::from_secs(10), on_error: OnError::Fail }
     }
@@ -33,7 +33,7 @@ impl Setup {
         builder.keyspace(keyspace).deadline(self.deadline).on_error(self.on_error)
     }
 
-    /// A throttler of each kind on a server.
+    /// Makes a throttler of each kind on a server.
     pub(crate) fn on_server(self, port: u16) -> Vec<Subject> {
         let url = format!("redis://127.0.0.1:{port}");
         let runtime = runtime();
@@ -46,13 +46,13 @@ impl Setup {
             self.sync("a server, sync", Backend::redis(url.as_str()).expect("a valid address")),
             self.asynchronous("a server, async", AsyncBackend::redis(url.as_str()).expect("a valid address")),
             Subject {
-                name: "a server, async, by a manager of the user's",
+                name: "a server, async, by a given manager",
                 throttler: Either::Async(self.of(AsyncThrottler::builder(manager)).build(), runtime),
             },
         ]
     }
 
-    /// A throttler of each kind on a cluster.
+    /// Makes a throttler of each kind on a cluster.
     pub(crate) fn on_cluster(self, urls: &[String]) -> Vec<Subject> {
         let addresses = || urls.iter().map(String::as_str);
         vec![
@@ -61,7 +61,7 @@ impl Setup {
         ]
     }
 
-    /// A throttler of each kind in memory.
+    /// Makes a throttler of each kind in memory.
     pub(crate) fn in_memory(self) -> Vec<Subject> {
         vec![self.sync("memory, sync", Backend::memory()), self.asynchronous("memory, async", AsyncBackend::memory())]
     }
@@ -148,13 +148,13 @@ impl fmt::Display for Subject {
     }
 }
 
-/// With a worker of its own, so that connections live on between calls.
+/// Makes a runtime with a worker of its own, so that connections stay open between calls.
 fn runtime() -> Arc<Runtime> {
     let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
     Arc::new(runtime.expect("a runtime can be made"))
 }
 
-/// A limit by each algorithm.
+/// Makes a limit by each algorithm.
 pub(crate) fn limits(quota: u64, duration: Duration) -> [AnyLimit; 4] {
     [
         Limit::fixed_window(quota, duration).into(),

@@ -14,15 +14,15 @@ use tokio_rustls::rustls::ServerConfig;
 
 const LIMIT: Limit<Token> = Limit::token_bucket(2, Duration::from_secs(60 * 60));
 
-/// Decrypts before a server, as not every build of Redis can. Its `rediss` address, and its certificate, which it has signed
-/// itself.
-async fn decrypt_before(server: &Server) -> (String, String) {
+/// Decrypts in front of a server, as not every build of Redis supports TLS. Returns a `rediss`
+/// address and a self-signed certificate.
+async fn decrypt_in_front_of(server: &Server) -> (String, String) {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate can be made");
     let config = ServerConfig::builder()
         .with_no_client_auth()
         .with_single_cert(vec![cert.der().clone()], signing_key.into())
-        .expect("the key is that of the certificate");
+        .expect("the key belongs to the certificate");
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
     let url = format!("rediss://127.0.0.1:{}", listener.local_addr().expect("it is bound").port());
@@ -31,7 +31,7 @@ async fn decrypt_before(server: &Server) -> (String, String) {
         while let Ok((client, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
-                // Whichever side ends, and however, ends the other.
+                // When one side closes, so does the other.
                 if let (Ok(mut client), Ok(mut server)) =
                     (acceptor.accept(client).await, TcpStream::connect(server).await)
                 {
@@ -49,29 +49,29 @@ async fn check(throttler: Throttler) -> Result<Decision, Error> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_nobody_vouches_for_is_refused() {
+async fn an_untrusted_certificate_is_refused() {
     let server = Server::start();
-    let (url, _) = decrypt_before(&server).await;
+    let (url, _) = decrypt_in_front_of(&server).await;
     let throttler = AsyncThrottler::builder(AsyncBackend::redis(url.as_str()).expect("a valid address")).build();
-    let error = throttler.check(&key!("f"), LIMIT).await.expect_err("the server is not to be trusted");
+    let error = throttler.check(&key!("f"), LIMIT).await.expect_err("the certificate is not trusted");
     assert!(error.to_string().contains("invalid peer certificate"), "{error}");
 
     let throttler = Throttler::builder(Backend::redis(url).expect("a valid address")).build();
-    let error = check(throttler).await.expect_err("the server is not to be trusted");
+    let error = check(throttler).await.expect_err("the certificate is not trusted");
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.to_string().contains("invalid peer certificate"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_of_ones_own_is_taken() {
+async fn a_certificate_of_ones_own_is_accepted() {
     let server = Server::start();
-    let (url, certificate) = decrypt_before(&server).await;
+    let (url, certificate) = decrypt_in_front_of(&server).await;
     let certificates = TlsCertificates { client_tls: None, root_cert: Some(certificate.into_bytes()) };
     let client = Client::build_with_tls(url, certificates).expect("a valid certificate");
-    let manager = client.get_connection_manager().await.expect("the server is to be trusted");
+    let manager = client.get_connection_manager().await.expect("the certificate is trusted");
     let throttler = AsyncThrottler::builder(manager).build();
     assert!(throttler.check(&key!("f"), LIMIT).await.expect("the server answers").is_admitted());
 
     let throttler = Throttler::builder(client).deadline(Duration::from_secs(10)).build();
-    assert_eq!(check(throttler).await.expect("the server is to be trusted").remaining(), 0);
+    assert_eq!(check(throttler).await.expect("the certificate is trusted").remaining(), 0);
 }

@@ -1,4 +1,4 @@
-//! Calls of several limits, charged to all of them or to none.
+//! Calls with several limits, charged to all of them or to none.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
@@ -12,7 +12,7 @@ use crate::stores::{Setup, Subject, limits};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// Each on stores of all kinds; on the clusters all keys are on one node.
+/// Runs a test on every kind of store; in the cluster all keys are on one node.
 fn with_each(try_it: impl Fn(&Subject, usize)) {
     let (server, cluster) = (Server::start(), Cluster::start(3));
     let setup = Setup { keyspace: "{together}", ..Setup::default() };
@@ -22,7 +22,7 @@ fn with_each(try_it: impl Fn(&Subject, usize)) {
     subjects.iter().enumerate().for_each(|(index, subject)| try_it(subject, index));
 }
 
-/// Three limits by each algorithm, of which the one in the middle admits least.
+/// Makes three limits by each algorithm, the second of which admits least.
 fn twelve(index: usize) -> Vec<(Key<'static>, AnyLimit)> {
     let quotas = [("wide", 20), ("narrow", 2), ("middle", 10)];
     let of = |(name, quota)| limits(quota, HOUR).map(|limit| (key!(name, index), limit));
@@ -36,27 +36,27 @@ fn a_call_is_charged_to_all_limits_or_to_none() {
         for call in 1..=4 {
             let answer = subject.check_all(&limits).expect("the store answers");
             let used = call.min(2);
-            let told = format!("{subject}, call {call}: {answer:?}");
-            assert_eq!(answer.decision().is_admitted(), call <= 2, "{told}");
-            assert_eq!((answer.decision().limit(), answer.decision().remaining()), (2, 2 - used), "{told}");
-            assert_eq!(answer.each().len(), limits.len(), "{told}");
+            let context = format!("{subject}, call {call}: {answer:?}");
+            assert_eq!(answer.decision().is_admitted(), call <= 2, "{context}");
+            assert_eq!((answer.decision().limit(), answer.decision().remaining()), (2, 2 - used), "{context}");
+            assert_eq!(answer.each().len(), limits.len(), "{context}");
             let binds = answer.each()[answer.binding()];
-            assert_eq!((binds.limit(), binds.is_admitted()), (2, call <= 2), "{told}");
+            assert_eq!((binds.limit(), binds.is_admitted()), (2, call <= 2), "{context}");
             for ((key, limit), alone) in limits.iter().zip(answer.each()) {
                 let is_narrow = alone.limit() == 2;
-                assert_eq!(alone.is_admitted(), call <= 2 || !is_narrow, "{told}");
-                // A call that is limited would leave one less where it is admitted, but takes nothing.
+                assert_eq!(alone.is_admitted(), call <= 2 || !is_narrow, "{context}");
+                // A limit that would admit a limited call answers as if it had charged it.
                 let would_leave = alone.limit() - used - u64::from(call > 2 && !is_narrow);
-                assert_eq!(alone.remaining(), would_leave, "{told}");
+                assert_eq!(alone.remaining(), would_leave, "{context}");
                 let peeked = subject.peek(key, *limit).expect("the store answers");
                 let left = alone.limit() - used;
-                assert_eq!(peeked.remaining(), left - u64::from(left > 0), "{told}: {key:?} was charged otherwise");
+                assert_eq!(peeked.remaining(), left - u64::from(left > 0), "{context}: {key:?} has another charge");
             }
         }
     });
 }
 
-/// Of the waits the longest, be it of another limit than the binding one.
+/// The longest wait counts, even if another limit binds.
 #[test]
 fn an_admitted_call_waits_for_its_turn_by_all_limits() {
     with_each(|subject, index| {
@@ -73,27 +73,28 @@ fn an_admitted_call_waits_for_its_turn_by_all_limits() {
 }
 
 #[test]
-fn costs_and_forces_are_those_of_each_limit() {
+fn each_limit_has_its_own_cost_and_force() {
     with_each(|subject, index| {
         let blocked = (key!("blocked", index), Limit::fixed_window(0, HOUR).forced().into());
-        let dear = (key!("dear", index), Limit::token_bucket(5, HOUR).cost(4).into());
+        let expensive = (key!("expensive", index), Limit::token_bucket(5, HOUR).cost(4).into());
         let forced = (key!("forced", index), Limit::sliding_window(5, HOUR).cost(7).forced().into());
-        let answer = subject.check_all(&[dear.clone(), forced.clone()]).expect("the store answers");
+        let answer = subject.check_all(&[expensive.clone(), forced.clone()]).expect("the store answers");
         let remaining: Vec<_> = answer.each().iter().map(Decision::remaining).collect();
         assert_eq!((answer.decision().is_admitted(), answer.binding(), remaining), (true, 1, vec![1, 0]), "{subject}");
 
-        let answer = subject.check_all(&[forced, dear, blocked]).expect("the store answers");
+        let answer = subject.check_all(&[forced, expensive, blocked]).expect("the store answers");
         assert_eq!(answer.decision().retry_after(), Some(RetryAfter::Never), "{subject}: {answer:?}");
         assert_eq!(answer.binding(), 2, "{subject}: {answer:?}");
     });
 }
 
 #[test]
-fn many_at_once_are_charged_as_one_after_the_other() {
+fn concurrent_calls_are_charged_one_by_one() {
     const THREADS: usize = 8;
     const CALLS: usize = 40;
     with_each(|subject, index| {
-        // Each shares a key with all others, and one with its neighbour, named in another order.
+        // Each thread shares one key with all threads, and one with its neighbour, in another
+        // order.
         let limit = |name: &str, of: usize, quota| -> (Key<'static>, AnyLimit) {
             (key!("threads", index, name, of), Limit::token_bucket(quota, HOUR * 10_000).into())
         };
@@ -126,14 +127,14 @@ fn many_at_once_are_charged_as_one_after_the_other() {
             let neighbour = (thread + THREADS - 1) % THREADS;
             assert_eq!(admitted[thread] + admitted[neighbour], used("pair", thread, 50), "{subject}: {admitted:?}");
         }
-        // No call was limited for nothing: whoever was has a key that is used up.
+        // No call was limited without reason: some key is used up.
         assert!(sum == 150 || (0..THREADS).any(|of| used("pair", of, 50) == 50), "{subject}: {admitted:?}");
     });
 }
 
-/// Two calls that name the same keys in opposite order.
+/// Even if two calls name the same keys in opposite order.
 #[test]
-fn in_memory_no_two_calls_wait_for_each_other() {
+fn calls_in_memory_do_not_deadlock() {
     let throttler = Throttler::builder(Backend::memory()).build();
     let (done, all_done) = mpsc::channel();
     for thread in 0..8 {
@@ -151,12 +152,12 @@ fn in_memory_no_two_calls_wait_for_each_other() {
         });
     }
     for _ in 0..8 {
-        all_done.recv_timeout(Duration::from_secs(60)).expect("they wait for each other");
+        all_done.recv_timeout(Duration::from_secs(60)).expect("the calls do not deadlock");
     }
 }
 
 #[test]
-fn what_can_not_be_charged_together_is_refused_and_charged_to_none() {
+fn a_refused_call_is_charged_to_no_limit() {
     with_each(|subject, index| {
         let limit: AnyLimit = Limit::fixed_window(100, HOUR).into();
         let many: Vec<_> = (0..17).map(|of| (key!("many", index, of), limit)).collect();
@@ -168,33 +169,33 @@ fn what_can_not_be_charged_together_is_refused_and_charged_to_none() {
             (&[], "a call must have a limit"),
         ];
         for (limits, sentence) in expected {
-            let error = subject.check_all(limits).expect_err("they can't be charged together");
+            let error = subject.check_all(limits).expect_err("they are invalid together");
             assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Configuration, sentence), "{subject}");
         }
         assert_eq!(subject.peek(&many[0].0, limit).expect("the store answers").remaining(), 98, "{subject}");
 
-        // By another algorithm it is another key.
+        // Another algorithm makes another key.
         let other = (many[0].0.clone(), Limit::sliding_window(100, HOUR).into());
         assert!(subject.check_all(&[many[0].clone(), other]).expect("the store answers").decision().is_admitted());
     });
 }
 
 #[test]
-fn memory_takes_no_other_limits_than_throttlers_do() {
+fn memory_refuses_the_limits_that_throttlers_refuse() {
     let memory = MemoryBackend::new();
     let limit: AnyLimit = Limit::fixed_window(1, HOUR).into();
     for limits in [&[][..], &[("key", limit), ("key", Limit::sliding_window(1, HOUR).into())], &[("key", limit); 17]] {
-        let error = memory.decide_all(limits).expect_err("they can't be charged together");
+        let error = memory.decide_all(limits).expect_err("they are invalid together");
         assert_eq!(error.kind(), ErrorKind::Configuration);
     }
     assert!(memory.decide_all(&[("a", limit), ("b", limit)]).is_ok_and(|answer| answer.decision().is_admitted()));
     assert_eq!(memory.len(), 2);
     assert!(memory.decide_all(&[("a", limit), ("c", limit)]).is_ok_and(|answer| !answer.decision().is_admitted()));
-    assert_eq!(memory.len(), 2, "a limited call made a key");
+    assert_eq!(memory.len(), 2, "a limited call created a key");
 }
 
 #[test]
-fn in_a_cluster_the_keys_have_to_be_in_one_slot() {
+fn cluster_keys_must_be_in_one_slot() {
     let cluster = Cluster::start(3);
     for subject in Setup::default().on_cluster(&cluster.urls()) {
         let limit: AnyLimit = Limit::fixed_window(2, HOUR).into();
