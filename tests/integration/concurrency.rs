@@ -51,8 +51,8 @@ impl Way {
     }
 }
 
-/// Asserts that clients that call in these ways are admitted exactly the quota. Each makes a quarter
-/// as many calls as the quota, in turns of `calls_in_a_turn`.
+/// Asserts that clients that call in these ways are admitted exactly the quota. Each makes a
+/// quarter as many calls as the quota, in turns of `calls_in_a_turn`.
 fn assert_admitted_exactly(builder: Builder, ways: [Way; CLIENTS], calls_in_a_turn: usize) {
     let server = builder.start();
     for limiter in LIMITERS {

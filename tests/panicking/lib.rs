@@ -1,4 +1,5 @@
-//! A module whose only command panics, registered as the commands of premier are, to try that the server survives a bug.
+//! A module whose only command panics, registered as the commands of premier are, to try that the
+//! server survives a bug.
 
 use std::ffi::CStr;
 

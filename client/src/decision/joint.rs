@@ -84,11 +84,11 @@ impl<'a, K> JointLimits<'a, K> {
             return Err(Error::invalid_limits("a call must have a limit"));
         }
         if limits.len() > MAX_LIMITS {
-            return Err(Error::invalid_limits("one call may have up to 16 limits"));
+            return Err(Error::invalid_limits("a call may have at most 16 limits"));
         }
         for (index, (key, _)) in limits.iter().enumerate() {
             if limits[..index].iter().any(|(other, _)| other.as_ref() == key.as_ref()) {
-                return Err(Error::invalid_limits("a key may be named once only"));
+                return Err(Error::invalid_limits("a key may be named only once"));
             }
         }
         Ok(Self(limits))

@@ -164,8 +164,8 @@ fn a_refused_call_is_charged_to_no_limit() {
         assert_eq!(subject.check_all(&many[..16]).expect("the store answers").each().len(), 16, "{subject}");
         let twice = [many[0].clone(), many[1].clone(), many[0].clone()];
         let expected = [
-            (&many[..], "one call may have up to 16 limits"),
-            (&twice, "a key may be named once only"),
+            (&many[..], "a call may have at most 16 limits"),
+            (&twice, "a key may be named only once"),
             (&[], "a call must have a limit"),
         ];
         for (limits, sentence) in expected {

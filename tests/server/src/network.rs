@@ -11,9 +11,11 @@ use crate::Server;
 
 const SETTINGS: [&str; 7] = [
     "link set lo up",
-    // Of a prefix on this device all addresses are the system's own. Loopback addresses themselves may not leave it.
+    // Of a prefix on this device all addresses are the system's own. Loopback addresses themselves
+    // may not leave it.
     "address add 192.0.2.254/24 dev lo",
-    // A bridge to nowhere loses all that is sent there, and nobody is told. A route of type blackhole would tell the sender.
+    // A bridge to nowhere loses all that is sent there, and nobody is told. A route of type
+    // blackhole would tell the sender.
     "link add nowhere type bridge",
     "link set nowhere arp off up",
     "route add default dev nowhere table 1",
@@ -22,8 +24,8 @@ const SETTINGS: [&str; 7] = [
     "rule del pref 0 lookup local",
 ];
 
-/// A network without a way out that one thread has to itself, and those that this thread starts. Servers are started and
-/// reached from there.
+/// A network without a way out that one thread has to itself, and those that this thread starts.
+/// Servers are started and reached from there.
 #[derive(Debug)]
 pub struct Network {
     /// Of all addresses.
@@ -34,8 +36,8 @@ impl Network {
     /// Runs this on a thread in a network of its own, which is gone when it returns.
     ///
     /// # Errors
-    /// When there can be none: on other systems than Linux, without the rights of root, without the program `ip`, or when servers
-    /// run in containers.
+    /// When there can be none: on other systems than Linux, without the rights of root, without the
+    /// program `ip`, or when servers run in containers.
     ///
     /// # Panics
     /// When `body` does.
@@ -64,7 +66,8 @@ impl Network {
         Ipv4Addr::new(a, b, c, u8::try_from(node + 1).expect("a cluster of a few nodes"))
     }
 
-    /// Cuts a server off from others, in both directions: what they send each other is lost. Clients still reach them all.
+    /// Cuts a server off from others, in both directions: what they send each other is lost.
+    /// Clients still reach them all.
     ///
     /// # Panics
     /// When the system refuses it.

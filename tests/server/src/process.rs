@@ -18,7 +18,8 @@ pub(crate) struct Process(Child);
 impl Process {
     /// Runs redis-server in `dir` with the configuration that lies there.
     pub(crate) fn spawn(wrapper: &[String], dir: &Path) -> Self {
-        // By way of the output, not `logfile`: what the server says before it has read its configuration counts too.
+        // By way of the output, not `logfile`: what the server says before it has read its
+        // configuration counts too.
         let log =
             File::options().create(true).append(true).open(log_file(dir)).expect("the server's folder is writable");
         let mut words: Vec<OsString> = DIE_WITH_THIS_THREAD.iter().map(OsString::from).collect();
@@ -65,7 +66,8 @@ impl Drop for Process {
     }
 }
 
-/// A path is made absolute, as the server runs in another folder; a bare name is left to the `PATH`.
+/// A path is made absolute, as the server runs in another folder; a bare name is left to the
+/// `PATH`.
 fn redis_server() -> OsString {
     let Some(server) = env::var_os("PREMIER_REDIS_SERVER") else {
         return "redis-server".into();
@@ -76,8 +78,8 @@ fn redis_server() -> OsString {
     absolute(server).expect("PREMIER_REDIS_SERVER is a path").into()
 }
 
-/// Put before a command line: runs it so that it is killed when the thread that started it ends. It becomes the command by
-/// `exec`, so the process id stays the same.
+/// Put before a command line: runs it so that it is killed when the thread that started it ends. It
+/// becomes the command by `exec`, so the process id stays the same.
 #[cfg(target_os = "linux")]
 const DIE_WITH_THIS_THREAD: &[&str] = &["setpriv", "--pdeathsig", "KILL", "--"];
 
