@@ -4,7 +4,6 @@ mod accepted;
 mod caching;
 mod compiler;
 mod forms;
-mod http;
 mod order;
 mod refused;
 mod retrying;

@@ -7,6 +7,9 @@
 //! curl -i http://127.0.0.1:8080/greet/ada
 //! ```
 
+#[cfg(test)]
+mod tests;
+
 use std::env;
 use std::error::Error as StdError;
 use std::net::SocketAddr;
@@ -61,7 +64,7 @@ impl IntoResponse for Refusal {
     }
 }
 
-pub(crate) fn app() -> Router {
+fn app() -> Router {
     Router::new().route("/greet/{user}", get(greet)).route("/report", get(report))
 }
 
@@ -85,7 +88,7 @@ async fn main() -> Result<(), Box<dyn StdError>> {
 }
 
 /// Returns the response to a request, with its headers.
-pub(crate) async fn fetch(address: SocketAddr, path: &str) -> Result<String, std::io::Error> {
+async fn fetch(address: SocketAddr, path: &str) -> Result<String, std::io::Error> {
     let mut connection = TcpStream::connect(address).await?;
     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
     connection.write_all(request.as_bytes()).await?;

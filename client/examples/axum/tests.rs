@@ -1,19 +1,18 @@
-//! An axum handler with attributes, called over HTTP.
+//! The service, called over HTTP.
 
 use std::time::Instant;
 
+use axum::serve;
 use tokio::net::TcpListener;
 
-#[expect(dead_code, reason = "its main is not called")]
-#[path = "../../examples/axum.rs"]
-mod example;
+use crate::{app, fetch};
 
 #[tokio::test]
 async fn requests_are_limited_per_user() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("there is a port");
     let address = listener.local_addr().expect("it listens");
-    let service = tokio::spawn(async { axum::serve(listener, example::app()).await });
-    let get = async |path| example::fetch(address, path).await.expect("the service answers");
+    let service = tokio::spawn(async { serve(listener, app()).await });
+    let get = async |path| fetch(address, path).await.expect("the service answers");
 
     let start = Instant::now();
     for _ in 0..2 {
