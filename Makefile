@@ -46,6 +46,7 @@ test-containers: setup ## run a selection of them in containers, and the Dockerf
 lint: setup ## check formatting, run clippy and rustdoc; warnings are errors
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
+	scripts/check-width
 	cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
 	for feature in "" tokio memory macros cache cluster tls "cache macros"; do \
 	    cargo clippy --quiet -p premier-client --no-default-features --features "$$feature" -- -D warnings || exit 1; \
