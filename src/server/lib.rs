@@ -6,10 +6,10 @@
 //!
 //! Every unsafe block here relies on this:
 //! - The server fills in the functions of the interface before anything else runs: see
-//!   [`interface`].
+//!   `interface.rs`.
 //! - Commands and callbacks run on the server's main thread, one at a time. Only freeing a value
 //!   may happen on another thread.
-//! - No panic leaves a function that the server calls: see [`panics`].
+//! - No panic leaves a function that the server calls: see `panics.rs`.
 
 #![expect(unsafe_code, reason = "this crate is its home")]
 
