@@ -7,7 +7,7 @@ use redis::aio;
 use redis::{Cmd, ConnectionLike, RedisResult, ToSingleRedisArg};
 
 use crate::limiters::by_algorithm;
-use crate::{AnyLimit, CellDecision, Decision, Fixed, JointDecision, Leaky, Limit, LimitedKey, Sliding, Token, wire};
+use crate::{AnyLimit, CellDecision, Decision, JointDecision, Limit, LimitedKey, wire};
 
 /// Defines the traits for connections and pipelines. They have the same methods: one for each
 /// algorithm, and those that are given.
@@ -16,6 +16,7 @@ macro_rules! commands {
         methods: { $($methods:tt)+ }
         $($(#[$default:meta])? $variant:ident($limiter:ident) {
             summary: $summary:literal,
+            details: $details:literal,
             name: $name:ident,
             word: $word:literal,
             command: $command:literal $method:ident,
@@ -27,7 +28,7 @@ macro_rules! commands {
                 #[doc = concat!("`", $command, "`: decides a call, and charges it if it is admitted.")]
                 ///
                 #[doc = $summary]
-                fn $method(key: impl ToSingleRedisArg, limit: Limit<$limiter>) -> Decision {
+                fn $method(key: impl ToSingleRedisArg, limit: Limit<crate::$limiter>) -> Decision {
                     wire::check(key, &limit.into())
                 }
             )+
@@ -175,19 +176,19 @@ impl<C: aio::ConnectionLike + Send> AsyncPremierCommands for C {}
 impl<P: Pipe> PremierPipelineCommands for P {}
 
 /// A pipeline of redis-rs: [`redis::Pipeline`] or `redis::cluster::ClusterPipeline`.
-pub trait Pipe: sealed::Pipe {
+pub trait Pipe: sealed::Sealed {
     /// Adds a command.
     fn push(&mut self, command: Cmd) -> &mut Self;
 }
 
 mod sealed {
     /// What nobody else can implement.
-    pub trait Pipe {}
+    pub trait Sealed {}
 
-    impl Pipe for redis::Pipeline {}
+    impl Sealed for redis::Pipeline {}
 
     #[cfg(feature = "cluster")]
-    impl Pipe for redis::cluster::ClusterPipeline {}
+    impl Sealed for redis::cluster::ClusterPipeline {}
 }
 
 impl Pipe for redis::Pipeline {

@@ -16,7 +16,10 @@ macro_rules! by_algorithm {
             // The algorithm of throttlers that are given none.
             #[default]
             FixedWindow(Fixed) {
-                summary: "At most `quota` units in a window, which the first admitted call opens.",
+                summary: "Admits at most `quota` units in a window, which the first admitted call opens.",
+                details: "Around the end of a window up to twice the quota may be admitted within a \
+                          moment: where that matters, use [`Sliding`](crate::Sliding). When the limit \
+                          changes, an open window stays open, for the new duration from its beginning.",
                 name: fixed,
                 word: "FIXED",
                 command: "PREMIER.FIXED" premier_fixed,
@@ -25,7 +28,10 @@ macro_rules! by_algorithm {
                 may_wait: |_| false,
             }
             SlidingWindow(Sliding) {
-                summary: "At most `quota` units in any span of the duration.",
+                summary: "Admits at most `quota` units in any span of the duration.",
+                details: "Exact up to a quota of 64. Above that a unit may count for up to a 64th of the \
+                          duration longer than it should, never shorter, so that a key takes at most \
+                          about 1 KiB.",
                 name: sliding,
                 word: "SLIDING",
                 command: "PREMIER.SLIDING" premier_sliding,
@@ -34,7 +40,9 @@ macro_rules! by_algorithm {
                 may_wait: |_| false,
             }
             TokenBucket(Token) {
-                summary: "A bucket of tokens, full at first and refilled continuously at `quota` per `duration`.",
+                summary: "Admits what a bucket of tokens holds, full at first and refilled at `quota` per `duration`.",
+                details: "Bursts up to the [capacity](Limit::capacity) are admitted at once. With a \
+                          [maximum wait](Limit::max_wait) the bucket also lends tokens.",
                 name: token,
                 word: "TOKEN",
                 command: "PREMIER.TOKEN" premier_token,
@@ -44,7 +52,9 @@ macro_rules! by_algorithm {
                 may_wait: |terms| terms.max_wait.is_some(),
             }
             LeakyBucket(Leaky) {
-                summary: "A queue that admitted calls leave one after the other, at `quota` per `duration`.",
+                summary: "Admits calls to a queue, which they leave one after the other at `quota` per `duration`.",
+                details: "The queue has room for the [capacity](Limit::capacity). An admitted call has to \
+                          [wait](crate::Decision::wait) for its turn.",
                 name: leaky,
                 word: "LEAKY",
                 command: "PREMIER.LEAKY" premier_leaky,
@@ -58,11 +68,11 @@ macro_rules! by_algorithm {
 pub(crate) use by_algorithm;
 
 /// An algorithm as a type: [`Fixed`], [`Sliding`], [`Token`] or [`Leaky`].
-pub trait Limiter: sealed::Limiter {}
+pub trait Limiter: sealed::Sealed {}
 
 /// What nobody else can implement.
 pub(crate) mod sealed {
-    pub trait Limiter {}
+    pub trait Sealed {}
 
     /// An algorithm whose limits have a capacity and a maximum wait.
     pub trait Bucket: super::Limiter {}
@@ -71,6 +81,7 @@ pub(crate) mod sealed {
 macro_rules! limiters {
     ($($(#[$default:meta])? $variant:ident($limiter:ident) {
         summary: $summary:literal,
+        details: $details:literal,
         name: $name:ident,
         word: $word:literal,
         command: $command:literal $method:ident,
@@ -81,12 +92,14 @@ macro_rules! limiters {
         $(
             #[doc = $summary]
             ///
+            #[doc = $details]
+            ///
             #[doc = concat!("Its limits are made by [`Limit::", stringify!($constructor), "`].")]
             #[derive(Debug, Clone, Copy)]
             pub struct $limiter;
 
             impl Limiter for $limiter {}
-            impl sealed::Limiter for $limiter {}
+            impl sealed::Sealed for $limiter {}
             limiters!(@bucket $is_bucket $limiter);
 
             impl Limit<$limiter> {

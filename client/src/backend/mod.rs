@@ -56,7 +56,7 @@ impl AsyncBackend {
     /// Keeps limits in a Redis or Valkey server that has loaded the module.
     ///
     /// # Errors
-    /// If the address is invalid. A server that cannot be reached shows at the first call.
+    /// If the address is invalid. An unreachable server is an error of the first call.
     pub fn redis(address: impl IntoConnectionInfo) -> Result<Self, Error> {
         Ok(Self(AsyncKind::Server(AsyncServer::new(address)?)))
     }
@@ -64,8 +64,8 @@ impl AsyncBackend {
     /// Keeps limits in a cluster of Redis or Valkey servers that have loaded the module.
     ///
     /// # Errors
-    /// If there is no address, or one is invalid. A cluster that cannot be reached shows at the
-    /// first call.
+    /// If there is no address, or one is invalid. An unreachable cluster is an error of the first
+    /// call.
     #[cfg(feature = "cluster")]
     pub fn cluster<T: IntoConnectionInfo>(addresses: impl IntoIterator<Item = T>) -> Result<Self, Error> {
         Ok(Self(AsyncKind::Cluster(AsyncCluster::new(addresses)?)))

@@ -8,6 +8,7 @@ use crate::{AnyLimit, Decision};
 macro_rules! shard {
     ($($(#[$default:meta])? $variant:ident($limiter:ident) {
         summary: $summary:literal,
+        details: $details:literal,
         name: $name:ident,
         $($rest:tt)*
     })+) => {

@@ -134,10 +134,9 @@ impl AsyncThrottler {
     /// each user on one node.
     ///
     /// # Errors
-    /// - [`Configuration`](crate::ErrorKind::Configuration) if there is no limit, or more than 16,
-    ///   or two have the same key;
-    /// - [`Refused`](crate::ErrorKind::Refused) if the keys are in several slots of a cluster;
-    /// - as for [`check`](Self::check).
+    /// If there is no limit, or more than 16, or two have the same key
+    /// ([`Configuration`](crate::ErrorKind::Configuration)); if the keys are in several slots of a
+    /// cluster ([`Refused`](crate::ErrorKind::Refused)); and as for [`check`](Self::check).
     pub async fn check_all(&self, limits: &[(Key<'_>, AnyLimit)]) -> Result<JointDecision, Error> {
         let named = |(key, limit): &(Key<'_>, AnyLimit)| (self.settings.keyspace.key(key, limit.algorithm()), *limit);
         let limits: Vec<_> = limits.iter().map(named).collect();
@@ -164,7 +163,7 @@ impl AsyncThrottler {
     /// ```
     ///
     /// # Errors
-    /// As for [`check`](Self::check).
+    /// If the store does not decide, as for [`check`](Self::check).
     pub async fn peek(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Decision, Error> {
         let limit = limit.into();
         let key = self.settings.keyspace.key(key, limit.algorithm());
@@ -209,7 +208,7 @@ impl AsyncThrottler {
     /// When this returns a decision, the call goes ahead.
     ///
     /// # Errors
-    /// [`QuotaExceeded`](crate::ErrorKind::QuotaExceeded) if the call is limited, and as for
+    /// If the call is limited ([`QuotaExceeded`](crate::ErrorKind::QuotaExceeded)), and as for
     /// [`check`](Self::check).
     pub async fn admit(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Decision, Error> {
         let limit = limit.into();
@@ -228,8 +227,8 @@ impl AsyncThrottler {
     /// it returns at once, and charges nothing.
     ///
     /// # Errors
-    /// [`QuotaExceeded`](crate::ErrorKind::QuotaExceeded) if the call would have to wait longer,
-    /// and as for [`check`](Self::check).
+    /// If the call would have to wait longer
+    /// ([`QuotaExceeded`](crate::ErrorKind::QuotaExceeded)), and as for [`check`](Self::check).
     pub async fn acquire(
         &self,
         key: &Key<'_>,
