@@ -39,11 +39,11 @@ test-libraries: setup ## run the tests of the algorithms, the client and the tes
 test-matrix: setup ## run the tests of the module on Redis 7.0, 8.0 and 8.2, Valkey 8.1 and 9.1
 	scripts/test-matrix
 
-test-containers: setup ## run a selection of them in containers, and the Dockerfile with compose.yaml
+test-containers: setup ## run a selection of the module's tests in containers, and the Dockerfile with compose.yaml
 	scripts/test-matrix --images
 	scripts/test-dockerfile
 
-lint: setup ## check formatting, run clippy and rustdoc; warnings are errors
+lint: setup ## check formatting and line width, run clippy and rustdoc; warnings are errors
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	scripts/check-width

@@ -1,5 +1,5 @@
 //! The limiters: an algorithm each, with its command, its data type and its counters, in one block;
-//! and `by_algorithm!`, the only place that tells them apart.
+//! and `by_algorithm!`, the only place that dispatches over them.
 
 use std::ffi::CStr;
 
@@ -157,8 +157,8 @@ fn bucket(arguments: &Arguments) -> BucketLimit {
     }
 }
 
-/// Dispatches over the limiters. In what follows, the type `L` is in turn, or is the one of,
-/// [`Fixed`], [`Sliding`], [`Token`] and [`Leaky`]:
+/// Dispatches over [`Fixed`], [`Sliding`], [`Token`] and [`Leaky`]. In each form, the type `L` is
+/// the limiter:
 ///
 /// - `by_algorithm!(each L => body)` runs the body for each limiter.
 /// - `by_algorithm!(name, L => value)` evaluates to the value for the limiter that the [`Name`]

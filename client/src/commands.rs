@@ -182,7 +182,7 @@ pub trait Pipe: sealed::Sealed {
 }
 
 mod sealed {
-    /// What nobody else can implement.
+    /// Seals the traits: no other crate can implement them.
     pub trait Sealed {}
 
     impl Sealed for redis::Pipeline {}

@@ -91,7 +91,7 @@ impl Error {
         }
     }
 
-    /// Returns the decision that the quota is exceeded, with the time to come back.
+    /// Returns the decision on the limited call, which has the retry-after.
     #[must_use]
     pub fn decision(&self) -> Option<Decision> {
         match *self.0 {
@@ -231,15 +231,15 @@ impl fmt::Display for Error {
                         decision.limit()
                     )
                 }
-                Some(RetryAfter::After(after)) => write!(f, "the quota of {key} is exceeded: come back in {after:?}"),
+                Some(RetryAfter::After(after)) => write!(f, "the quota of {key} is exceeded: retry after {after:?}"),
                 None => write!(f, "the quota of {key} is exceeded"),
             },
             Reason::Unavailable(source) => write!(f, "the store is unavailable, nothing was charged: {source}"),
             Reason::ReplyLost(source) => {
-                write!(f, "the reply was lost, and the call may have been charged or not: {source}")
+                write!(f, "the reply was lost, the call may or may not have been charged: {source}")
             }
             Reason::NoReply { deadline } => {
-                write!(f, "the store did not reply within {deadline:?}, and the call may have been charged or not")
+                write!(f, "the store did not reply within {deadline:?}, the call may or may not have been charged")
             }
             Reason::ModuleNotLoaded(_) => f.write_str(
                 "the server has not loaded the premier module: add `loadmodule /path/to/libpremier.so` to its \
@@ -251,7 +251,7 @@ impl fmt::Display for Error {
             Reason::InvalidLimits(rule) => f.write_str(rule),
             #[cfg(feature = "macros")]
             Reason::ConfiguredAlready => f.write_str(
-                "the throttlers of decorated functions are in use already: configure them once, before the first call of \
+                "the throttlers of decorated functions are in use already: configure them only once, before the first call of \
                  such a function",
             ),
             #[cfg(all(feature = "macros", feature = "tokio"))]

@@ -186,7 +186,7 @@ impl<A: Bucket> Limit<A> {
         Ok(Self::of(Terms { capacity, ..self.terms }))
     }
 
-    /// Sets how long a caller is ready to wait: 0 to 3650 days, in whole microseconds, rounded
+    /// Sets how long a caller is willing to wait: 0 to 3650 days, in whole microseconds, rounded
     /// down.
     ///
     /// A token bucket lends tokens for that long, and an admitted call then has to

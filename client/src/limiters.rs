@@ -70,7 +70,7 @@ pub(crate) use by_algorithm;
 /// An algorithm as a type: [`Fixed`], [`Sliding`], [`Token`] or [`Leaky`].
 pub trait Limiter: sealed::Sealed {}
 
-/// What nobody else can implement.
+/// Seals the traits: no other crate can implement them.
 pub(crate) mod sealed {
     pub trait Sealed {}
 

@@ -12,8 +12,7 @@ use premier_server::{
 use crate::limiters::{Limiter, Name, by_algorithm};
 
 /// The server logs this for an AOF or a replication stream of a newer premier, too.
-const REFUSAL: &str =
-    "effect must be what a PREMIER command of this version of premier, or of an older one, replicated";
+const REFUSAL: &str = "invalid effect: expected one that this version of premier, or an older one, replicated";
 
 /// Puts the state of each effect into its key, or changes no key if one of the effects is invalid.
 /// Effects were decided elsewhere and are not judged again, whatever the keys hold.

@@ -19,7 +19,7 @@ impl Command for Peek {
 
     fn docs() -> Docs {
         Docs {
-            summary: "Answers what a call would be answered now, and changes nothing",
+            summary: "Previews a call: replies as the call would now, and changes nothing",
             complexity: "O(1); SLIDING: O(N) where N is the number of entries in the log of the key, 66 at most",
             since: "0.1.0",
             parameters: parameters_by_algorithm(),

@@ -18,7 +18,7 @@ impl Command for Refund {
 
     fn docs() -> Docs {
         Docs {
-            summary: "Gives back units that were used, no more than are used now; SLIDING the newest first",
+            summary: "Returns used units, at most those that are used now; SLIDING returns the newest first",
             complexity: "O(1); SLIDING: O(N) where N is the number of entries in the log of the key, 66 at most",
             since: "0.1.0",
             parameters: vec![parameter(&UNITS, Presence::Required)],

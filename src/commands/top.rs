@@ -16,7 +16,7 @@ use rand::{RngExt, SeedableRng};
 use super::parameters::parameter;
 use crate::settings::TOP_KEYS;
 
-static COUNT: Argument = argument!("count", "How many keys to answer", units from 1 to 256);
+static COUNT: Argument = argument!("count", "How many keys to list", units from 1 to 256);
 
 const RESET: &str = "RESET";
 
@@ -101,18 +101,18 @@ impl Command for Top {
     fn docs() -> Docs {
         let reset = Parameter {
             name: RESET,
-            summary: "Forgets what was counted".to_owned(),
+            summary: "Clears the counts".to_owned(),
             kind: ParameterKind::Nothing,
             presence: Presence::Required,
         };
         let choice = Parameter {
             name: "what",
-            summary: "How many keys to answer, or to forget them; as many as premier.top-keys by default".to_owned(),
+            summary: "How many keys to list, premier.top-keys by default, or RESET to clear the counts".to_owned(),
             kind: ParameterKind::OneOf(vec![parameter(&COUNT, Presence::Required), reset]),
             presence: Presence::Optional,
         };
         Docs {
-            summary: "Answers the keys that were limited most of late on this node, and how often",
+            summary: "Lists the keys that were limited most in recent minutes on this node, with their counts",
             complexity: "O(N*log(N)) where N is the number of keys that are counted, 1024 at most",
             since: "0.1.0",
             parameters: vec![choice],
@@ -129,9 +129,7 @@ impl Command for Top {
             return Ok(());
         }
         let len = match word {
-            Some(word) => {
-                COUNT.units(word).map_err(|invalid| Error::Argument(format!("{invalid}, or {RESET} in its place")))?
-            }
+            Some(word) => COUNT.units(word).map_err(|invalid| Error::Argument(format!("{invalid}, or {RESET}")))?,
             None => u64::MAX,
         };
         let len = len.min(TOP_KEYS.get().into());

@@ -48,16 +48,16 @@ pub enum Keys {
 /// What a command does, as servers classify it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flags {
-    /// It reads. It is in the category @premier.
+    /// The command reads. It is in the category @premier.
     Read,
-    /// It writes. It is in the category @premier.
+    /// The command writes. It is in the category @premier.
     Write,
-    /// It writes, but takes no memory. It is in the category @premier.
+    /// The command writes, but takes no memory. It is in the category @premier.
     Free,
-    /// It is for operators, as it shows keys that the caller may have no access to.
+    /// The command is for operators, as it shows keys that the caller may have no access to.
     Operator,
-    /// It is for servers among themselves. It writes, but is not flagged `write`: `+@write` must
-    /// not allow it.
+    /// The command is internal, sent only between servers. It writes, but is not flagged `write`:
+    /// `+@write` must not allow it.
     Internal,
 }
 

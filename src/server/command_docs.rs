@@ -38,11 +38,11 @@ pub struct Parameter {
 /// How an argument is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Presence {
-    /// At its position.
+    /// The argument is required, at its position.
     Required,
-    /// At its position, or not at all.
+    /// The argument is optional, at its position.
     Optional,
-    /// By its name, then its value, or not at all.
+    /// The argument is optional, given as its name and then its value.
     Named,
 }
 
@@ -194,7 +194,10 @@ impl Docs {
         if status != OK {
             log(
                 Level::Warning,
-                &format!("COMMAND DOCS lacks a command, as the server refuses its docs: {}", self.summary),
+                &format!(
+                    "the server refuses the documentation of a command, so COMMAND DOCS lacks it: {}",
+                    self.summary
+                ),
             );
         }
     }

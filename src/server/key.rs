@@ -77,11 +77,11 @@ impl<'call, T: DataType, M: Mode> Key<'call, T, M> {
 }
 
 impl<'call, T: DataType> Key<'call, T> {
-    /// Opens a key that may hold a string. If `state` makes a state of that string, the key counts
-    /// as holding that state, and the first change replaces the string.
+    /// Opens a key that may hold a string. If `state` returns a state for that string, the key
+    /// counts as holding that state, and the first change replaces the string.
     ///
     /// # Errors
-    /// If the key holds a value of another type, or a string of which `state` makes nothing.
+    /// If the key holds a value of another type, or a string for which `state` returns `None`.
     pub fn open_or_convert(
         call: &'call Call<'call>,
         position: KeyPosition,
@@ -118,8 +118,8 @@ impl<'call, T: DataType> Key<'call, T> {
         }
     }
 
-    /// Returns units to the key, replicates the effect, and returns how many units that were. A key
-    /// of which nothing is used any more is deleted.
+    /// Returns units to the key, replicates the effect, and returns their number. Deletes the key
+    /// when nothing of it is used any more.
     #[must_use]
     pub fn refund(self, now: Now, units: Units) -> u64 {
         if self.value.is_null() {

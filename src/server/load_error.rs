@@ -26,10 +26,10 @@ pub enum LoadError {
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Interface(name) => write!(f, "this server is too old, it lacks {name}"),
+            Self::Interface(name) => write!(f, "this server is too old: it lacks {name}"),
             Self::DataType(name) => write!(f, "the server refuses the data type {}", name.to_string_lossy()),
-            Self::Events => f.write_str("the server does not let it subscribe to events"),
-            Self::Report => f.write_str("the server refuses its section of INFO"),
+            Self::Events => f.write_str("the server refuses the subscription to its events"),
+            Self::Report => f.write_str("the server refuses the module's section of INFO"),
             Self::Setting(name) => write!(f, "the server refuses the setting {}", name.to_string_lossy()),
             Self::Settings => f.write_str("one of its settings is invalid; the line above says which"),
             Self::Argument(sentence) => f.write_str(sentence),

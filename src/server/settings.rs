@@ -22,7 +22,7 @@ pub struct Number {
     value: AtomicU32,
 }
 
-/// Yes or no, by default no. It does not change after the module is loaded.
+/// A switch, `no` by default. It does not change after the module is loaded.
 #[derive(Debug)]
 pub struct Switch {
     name: &'static CStr,
@@ -60,7 +60,7 @@ impl Switch {
 pub enum Setting {
     /// A number.
     Number(&'static Number),
-    /// Yes or no.
+    /// A switch: `yes` or `no`.
     Switch(&'static Switch),
 }
 

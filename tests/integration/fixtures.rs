@@ -182,7 +182,7 @@ fn an_aof_effect_of_a_newer_premier_is_refused_and_logged() {
     let aof = redis::cmd("PREM").arg("key").arg(effect).get_packed_command();
     let server = started_on_aof(&aof);
     assert!(!run::<bool>(&mut server.connection(), "EXISTS key"));
-    let line = "effect must be what a PREMIER command of this version of premier, or of an older one, replicated";
+    let line = "invalid effect: expected one that this version of premier, or an older one, replicated";
     assert!(server.log().contains(line), "the log lacks: {line}\n{}", server.log());
 }
 

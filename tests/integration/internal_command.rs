@@ -15,8 +15,7 @@ use crate::tools::effect::{
 use crate::tools::snapshot::{content, snapshot};
 use crate::tools::states::{MAX_ENTRIES, fill};
 
-const REFUSAL: &str =
-    "ERR effect must be what a PREMIER command of this version of premier, or of an older one, replicated";
+const REFUSAL: &str = "ERR invalid effect: expected one that this version of premier, or an older one, replicated";
 
 const LETTERS: [u8; 4] = *b"FSTL";
 

@@ -92,7 +92,7 @@ fn command_docs_lists_every_argument() {
     let choices: Vec<Map> = parse(&top[0]["arguments"]);
     assert_eq!(choices.len(), 2);
     assert_argument(&choices[0], ("count", "integer", None, false, "an integer from 1 to 256"));
-    assert_argument(&choices[1], ("reset", "pure-token", Some("RESET"), false, "Forgets"));
+    assert_argument(&choices[1], ("reset", "pure-token", Some("RESET"), false, "Clears"));
 
     let mut internal = arguments(&mut connection, "PREM");
     let further = internal.pop().expect("further keys");
@@ -118,7 +118,7 @@ fn command_docs_has_summary_since_complexity_and_group() {
         ("PREMIER.ALL", "several limits", "O(N)"),
         ("PREMIER.PEEK", "changes nothing", "O(1)"),
         ("PREMIER.REFUND", "Gives back", "O(1)"),
-        ("PREMIER.TOP", "limited most of late", "O(N*log(N))"),
+        ("PREMIER.TOP", "limited most in recent minutes", "O(N*log(N))"),
         ("PREM", "Internal", "O(N)"),
     ];
     for (name, summary, complexity) in expected {

@@ -6,7 +6,6 @@
 
 mod tools;
 
-mod audience;
 mod changing_limits;
 mod cl_throttle;
 mod cluster;
@@ -20,7 +19,7 @@ mod fixtures;
 mod forced_calls;
 mod grammar;
 mod hostile_bytes;
-mod insight;
+mod info_section;
 mod internal_command;
 mod introspection;
 mod keys;
@@ -32,6 +31,7 @@ mod panics;
 mod pauses;
 mod peek;
 mod persistence;
+mod propagation;
 mod real_time;
 mod refunds;
 mod replication;

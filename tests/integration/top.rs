@@ -138,7 +138,7 @@ fn an_error_names_the_invalid_argument() {
     let mut connection = server.connection();
     for argument in ["0", "257", "-1", "many", ""] {
         let line = error(&mut connection, &command(&format!("PREMIER.TOP {argument}")));
-        assert_eq!(line, "ERR count must be an integer from 1 to 256, or RESET in its place");
+        assert_eq!(line, "ERR count must be an integer from 1 to 256, or RESET");
     }
     let line = error(&mut connection, &command("PREMIER.TOP RESET 1"));
     assert!(line.contains("wrong number of arguments"), "{line}");

@@ -26,7 +26,7 @@ async fn requests_are_limited_per_user() {
     // A token comes back every 30 seconds.
     let retry_after: u64 = retry_after.parse().expect("seconds");
     assert!(retry_after <= 30 && retry_after + start.elapsed().as_secs() >= 29, "{retry_after}");
-    assert!(response.contains("greet:token:ada is exceeded: come back in"), "{response}");
+    assert!(response.contains("greet:token:ada is exceeded: retry after"), "{response}");
     assert!(get("/greet/bob").await.starts_with("HTTP/1.1 200 OK\r\n"));
     assert_eq!(get("/report").await.lines().last(), get("/report").await.lines().last(), "the report is remembered");
     service.abort();

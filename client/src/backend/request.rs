@@ -10,7 +10,7 @@ use crate::MemoryBackend;
 use crate::decision::JointLimits;
 use crate::{AnyLimit, Decision, JointDecision, wire};
 
-/// A question to a backend, with its answers while a store does not answer.
+/// A request to a backend, with the answers that replace those of a store that does not answer.
 pub(crate) trait Request {
     type Answer: Answer;
 
@@ -84,7 +84,7 @@ impl Request for Peek<'_> {
     }
 }
 
-/// Returns used units. Answers how many.
+/// Gives back used units. The answer is their number.
 pub(crate) struct Refund<'a> {
     pub(crate) key: &'a str,
     /// The limit whose algorithm used them.

@@ -180,7 +180,7 @@ fn send(pooled: &mut Pooled<ClusterConnection>, command: &Cmd) -> RedisResult<Va
             break;
         };
         // A connection never learns where a slot has moved; a new one will know.
-        pooled.is_worn |= redirection.is_permanent;
+        pooled.is_broken |= redirection.is_permanent;
         let Some(node) = redirection.node else {
             break;
         };

@@ -34,8 +34,8 @@ struct Manager<T> {
 pub(super) struct Pooled<C> {
     pub(super) connection: C,
     /// Set when the connection is of no more use.
-    pub(super) is_worn: bool,
-    /// When a connection wears out, its whole generation is replaced.
+    pub(super) is_broken: bool,
+    /// When a connection breaks, its whole generation is replaced.
     generation: u64,
 }
 
@@ -71,9 +71,9 @@ impl<T: Target> Pool<T> {
         let result = send(&mut pooled);
         if let Err(error) = &result {
             // The next call would take a late reply for its own.
-            pooled.is_worn |= error.is_io_error() || error.is_unrecoverable_error();
+            pooled.is_broken |= error.is_io_error() || error.is_unrecoverable_error();
         }
-        if pooled.is_worn {
+        if pooled.is_broken {
             // Another connection of this generation may have done the same already.
             let (old, new) = (pooled.generation, pooled.generation + 1);
             let _ = self.generation.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed);
@@ -88,7 +88,7 @@ impl<T: Target> r2d2::ManageConnection for Manager<T> {
 
     fn connect(&self) -> RedisResult<Self::Connection> {
         let generation = self.generation.load(Ordering::Relaxed);
-        Ok(Pooled { connection: self.target.connect()?, is_worn: false, generation })
+        Ok(Pooled { connection: self.target.connect()?, is_broken: false, generation })
     }
 
     /// Sends no PING, which would double the time of each call.
@@ -96,11 +96,11 @@ impl<T: Target> r2d2::ManageConnection for Manager<T> {
         if pooled.generation == self.generation.load(Ordering::Relaxed) {
             Ok(())
         } else {
-            Err((redis::ErrorKind::Client, "made before another connection wore out").into())
+            Err((redis::ErrorKind::Client, "older than a connection that broke").into())
         }
     }
 
     fn has_broken(&self, pooled: &mut Self::Connection) -> bool {
-        pooled.is_worn || !pooled.connection.is_open()
+        pooled.is_broken || !pooled.connection.is_open()
     }
 }

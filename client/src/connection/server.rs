@@ -23,8 +23,8 @@ use super::within;
 use super::{CONNECT_TIMEOUT, STEP_TIMEOUT};
 use crate::{Error, Keyspace};
 
-/// After how long without an acknowledgement the system gives up a connection. Without this, it
-/// would notice only after a quarter of an hour that a network drops every packet.
+/// The time without an acknowledgement after which the system gives up a connection. Without this,
+/// it would notice only after a quarter of an hour that a network drops every packet.
 const USER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A server, reached through a pool of connections.
@@ -52,7 +52,7 @@ impl Server {
         Ok(client(address)?.into())
     }
 
-    /// Sends a command once.
+    /// Sends a command, only once.
     pub(crate) fn call<T: FromRedisValue>(&self, command: &Cmd, deadline: Duration) -> Result<T, Error> {
         self.0.call(deadline, |pooled| command.query(&mut pooled.connection))
     }
@@ -77,7 +77,7 @@ impl AsyncServer {
         Ok(Self::Lazy(Arc::new(Lazy { client, manager: OnceCell::new() })))
     }
 
-    /// Sends a command once.
+    /// Sends a command, only once.
     pub(crate) async fn call<T: FromRedisValue>(&self, command: &Cmd, deadline: Duration) -> Result<T, Error> {
         let mut manager = self.manager().await?;
         within(Instant::now(), deadline, async {

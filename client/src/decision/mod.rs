@@ -31,9 +31,9 @@ pub(crate) enum Outcome {
 /// When a limited call would be admitted if nobody else called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RetryAfter {
-    /// After this time.
+    /// The call would be admitted after this time.
     After(Duration),
-    /// Never: the call costs more than the limit.
+    /// The call is never admitted: it costs more than the limit.
     Never,
 }
 

@@ -227,8 +227,8 @@ impl AsyncThrottler {
     /// it returns at once, and charges nothing.
     ///
     /// # Errors
-    /// If the call would have to wait longer
-    /// ([`QuotaExceeded`](crate::ErrorKind::QuotaExceeded)), and as for [`check`](Self::check).
+    /// If the call would have to wait longer ([`QuotaExceeded`](crate::ErrorKind::QuotaExceeded)),
+    /// and as for [`check`](Self::check).
     pub async fn acquire(
         &self,
         key: &Key<'_>,

@@ -252,5 +252,5 @@ fn configuring_after_the_first_call_fails() {
     assert!(settled().is_ok());
     let error = configure().install().expect_err("it is too late");
     assert_eq!(error.kind(), ErrorKind::Configuration);
-    assert!(error.to_string().contains("configure them once"), "{error}");
+    assert!(error.to_string().contains("configure them only once"), "{error}");
 }

@@ -67,7 +67,7 @@ fn acquire_gives_up_at_once_if_the_wait_is_too_long() {
         assert_eq!(error.key(), Some(stored.as_str()));
         let decision = error.decision().expect("the error contains the decision");
         let Some(RetryAfter::After(after)) = decision.retry_after() else { panic!("{subject}: {decision:?}") };
-        assert_eq!(error.to_string(), format!("the quota of {stored} is exceeded: come back in {after:?}"));
+        assert_eq!(error.to_string(), format!("the quota of {stored} is exceeded: retry after {after:?}"));
     });
 }
 

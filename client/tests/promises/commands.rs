@@ -377,7 +377,7 @@ fn arguments_that_the_server_refuses_are_errors() {
     }
     for count in [0, 257] {
         let error = connection.premier_top(Some(count)).expect_err("the count is out of bounds");
-        assert_eq!(error.detail(), Some("count must be an integer from 1 to 256, or RESET in its place"));
+        assert_eq!(error.detail(), Some("count must be an integer from 1 to 256, or RESET"));
     }
 }
 

@@ -15,6 +15,6 @@ mod memory;
 mod outages;
 mod peeking;
 mod refunding;
+mod several_limits;
 mod stores;
 mod tls;
-mod together;

@@ -39,4 +39,4 @@ pub static ALGORITHM: Argument = argument!("algorithm", "The algorithm", one of 
 
 /// `MAXWAIT`: how long a caller is willing to wait.
 pub static MAX_WAIT: Argument =
-    argument!("MAXWAIT", "How long the caller is ready to wait for its turn", time from 0 to 3650 "d");
+    argument!("MAXWAIT", "How long the caller is willing to wait before going ahead", time from 0 to 3650 "d");

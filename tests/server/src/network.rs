@@ -28,7 +28,7 @@ const SETTINGS: [&str; 7] = [
 /// Servers are started and reached from there.
 #[derive(Debug)]
 pub struct Network {
-    /// Of all addresses.
+    /// The prefix of all addresses.
     prefix: [u8; 3],
 }
 
@@ -40,7 +40,7 @@ impl Network {
     /// program `ip`, or when servers run in containers.
     ///
     /// # Panics
-    /// When `body` does.
+    /// If `body` panics.
     pub fn scope<T: Send>(body: impl FnOnce(&Self) -> T + Send) -> io::Result<T> {
         let run = || {
             let network = Self::new()?;

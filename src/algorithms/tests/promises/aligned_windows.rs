@@ -7,12 +7,12 @@ use premier_algorithms::Fixed;
 use proptest::collection;
 use proptest::prelude::*;
 
+use crate::accurate_retry_after::{every_retry_after_is_accurate, the_retry_after_is_accurate};
 use crate::exactness::answers_as;
 use crate::model::{FixedWindow, Limits, Outcome, Reply};
 use crate::scenario::{
     Call, Key, Subject, any_limits, any_windows, calls, calls_with_forced, duration, encoded, start,
 };
-use crate::true_wait::{every_retry_after_is_accurate, the_retry_after_is_accurate};
 
 const NOW: u64 = 1_800_000_000_000_000;
 const SECOND: u64 = 1_000_000;

@@ -5,6 +5,7 @@ use premier_algorithms::{Algorithm, Clock, Fixed, Leaky, MAX_USED, Sliding, Stat
 use proptest::collection;
 use proptest::prelude::*;
 
+use crate::accurate_retry_after::the_retry_after_is_accurate;
 use crate::encoding::{any_stamp, payload};
 use crate::exactness::{answers_as, buckets_of_one_rate, windows_counted_exactly};
 use crate::model::{FixedWindow, LeakyQueue, Limits, Outcome, Reply, SlidingLog, TokenBucket};
@@ -16,7 +17,6 @@ use crate::strictness::{
     any_window, changing_limits, rounds_no_more_than_it_must, sliding_counts_long_enough_and_little_longer,
     window_above_64,
 };
-use crate::true_wait::the_retry_after_is_accurate;
 
 const NOW: u64 = 1_800_000_000_000_000;
 const SECOND: u64 = 1_000_000;

@@ -6,6 +6,7 @@
 mod model;
 mod scenario;
 
+mod accurate_retry_after;
 mod aligned_windows;
 mod arguments;
 mod changing_limits;
@@ -16,7 +17,6 @@ mod expiry;
 mod forced_calls;
 mod fresh_key;
 mod limited_calls;
-mod looking;
 mod never_too_much;
 mod overflow;
 mod refunds;
@@ -26,4 +26,4 @@ mod sliding_memory;
 mod strictness;
 mod taken_over;
 mod time_units;
-mod true_wait;
+mod zero_cost;
