@@ -19,7 +19,7 @@ fn lose_a_reply_of_each(subjects: &[Subject], proxy: &Proxy, server: &Server) {
         let error = subject.check(&key, LIMIT).expect_err("the reply is lost");
         proxy.wait_until_lost();
         assert_eq!(error.kind(), ErrorKind::ReplyLost, "{subject}: {error}");
-        assert!(error.to_string().contains("the call may have been charged or not"), "{error}");
+        assert!(error.to_string().contains("the call may or may not have been charged"), "{error}");
 
         let name = Keyspace::default().key(&key, Algorithm::TokenBucket);
         let charged = server.connection().premier_token(name, LIMIT).expect("the server answers");
