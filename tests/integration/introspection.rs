@@ -117,7 +117,7 @@ fn command_docs_has_summary_since_complexity_and_group() {
         ("PREMIER.LEAKY", "queue", "O(1)"),
         ("PREMIER.ALL", "several limits", "O(N)"),
         ("PREMIER.PEEK", "changes nothing", "O(1)"),
-        ("PREMIER.REFUND", "Gives back", "O(1)"),
+        ("PREMIER.REFUND", "Returns used units", "O(1)"),
         ("PREMIER.TOP", "limited most in recent minutes", "O(N*log(N))"),
         ("PREM", "Internal", "O(N)"),
     ];
