@@ -215,12 +215,11 @@ impl Server {
         answer().is_ok_and(|info| info.contains(&own_config))
     }
 
+    /// Connects without timeouts for reads and writes: with one, Linux fails them with EINTR when
+    /// the machine is frozen and thawed, which virtual machines are; without, it resumes them.
     fn try_connection(&self) -> redis::RedisResult<redis::Connection> {
         let client = redis::Client::open((self.address.to_string(), self.port))?;
-        let connection = client.get_connection_with_timeout(self.patience())?;
-        connection.set_read_timeout(Some(self.patience()))?;
-        connection.set_write_timeout(Some(self.patience()))?;
-        Ok(connection)
+        client.get_connection_with_timeout(self.patience())
     }
 
     fn patience(&self) -> Duration {
