@@ -9,6 +9,7 @@ pub struct Now {
     /// How far this is ahead of the clock that was read.
     ahead: Span,
     steady_since: Timestamp,
+    least_lead: Span,
 }
 
 impl Now {
@@ -18,30 +19,35 @@ impl Now {
         self.at
     }
 
+    /// Returns the moment on the clock that was read.
+    pub(crate) const fn reading(self) -> Timestamp {
+        self.at.minus(self.ahead)
+    }
+
     /// Returns the moment when `span` will have passed on the clock that was read, in milliseconds
     /// since the Unix epoch, rounded up.
     #[must_use]
     pub const fn millis_after(self, span: Span) -> u64 {
-        self.at.minus(self.ahead).millis_after(span)
+        self.reading().millis_after(span)
     }
 
     /// Returns the time until this long after the Unix epoch, on the clock that was read. Zero if
     /// that is over.
     #[must_use]
     pub const fn until(self, since_epoch: Span) -> Span {
-        let read = Span::from_micros(self.at.minus(self.ahead).as_micros());
-        since_epoch.saturating_sub(read)
+        since_epoch.saturating_sub(Span::from_micros(self.reading().as_micros()))
     }
 
     /// Returns the moment at which a timestamp was made, as far as this clock can know: never later
     /// than now.
     ///
-    /// A timestamp in the future was made by another clock. It is dated to the earliest moment
-    /// since which this clock is known to have been behind it. The timestamp is at least that old,
-    /// so nothing extra is admitted, and time passes from there.
+    /// A timestamp in the future was made by another clock, before it arrived here. It is dated to
+    /// the latest moment at which it may have arrived: when the last one from the future did, or
+    /// earlier if even the one that was the least in the future would have been made earlier. The
+    /// timestamp is at least that old, so nothing extra is admitted, and time passes from there.
     #[must_use]
     pub(crate) fn date(self, stamp: Timestamp) -> Timestamp {
-        if stamp > self.at { self.steady_since } else { stamp }
+        if stamp > self.at { self.steady_since.min(stamp.minus(self.least_lead)) } else { stamp }
     }
 }
 
@@ -54,10 +60,20 @@ impl Now {
 pub struct Clock {
     latest: Timestamp,
     ahead: Span,
-    /// The latest timestamp of another clock, while this clock is behind it.
-    seen: Timestamp,
+    /// The earliest and the latest of the timestamps of other clocks that are ahead of the latest
+    /// reading and were noted since. The latest is the epoch if there is none.
+    noted: (Timestamp, Timestamp),
+    /// The latest timestamp of another clock.
+    last_seen: Timestamp,
+    /// When the last timestamp arrived that was ahead of this clock. Any timestamp from before the
+    /// first reading was made by another clock.
     steady_since: Timestamp,
+    /// By how much timestamps were ahead of this clock when they arrived: the least of those that
+    /// may still be ahead.
+    least_lead: Span,
 }
+
+const NOTHING_NOTED: (Timestamp, Timestamp) = (Timestamp::MAX, Timestamp::from_micros(0));
 
 impl Clock {
     /// Returns a clock that has not been read yet.
@@ -66,9 +82,10 @@ impl Clock {
         Self {
             latest: Timestamp::from_micros(0),
             ahead: Span::ZERO,
-            // Any timestamp from before the first reading was made by another clock.
-            seen: Timestamp::MAX,
+            noted: NOTHING_NOTED,
+            last_seen: Timestamp::from_micros(0),
             steady_since: Timestamp::MAX,
+            least_lead: Span::ZERO,
         }
     }
 
@@ -78,17 +95,35 @@ impl Clock {
         self.ahead = self.ahead.plus(step_back);
         let at = reading.plus(self.ahead);
         self.latest = at;
-        if at < self.seen {
-            self.seen = at;
-            self.steady_since = at;
+        self.steady_since = self.steady_since.min(at);
+        if self.noted.1 != NOTHING_NOTED.1 {
+            self.take_note(at);
         }
-        Now { at, ahead: self.ahead, steady_since: self.steady_since }
+        Now { at, ahead: self.ahead, steady_since: self.steady_since, least_lead: self.least_lead }
     }
 
     /// Notes a timestamp that another clock made: this one before a restart, or that of another
-    /// server.
+    /// server. It counts as arriving at the next reading.
     pub fn see(&mut self, stamp: Timestamp) {
-        self.seen = self.seen.max(stamp);
+        if stamp > self.latest {
+            let (earliest, latest) = self.noted;
+            self.noted = (earliest.min(stamp), latest.max(stamp));
+        }
+    }
+
+    /// Lets what was noted arrive now.
+    #[cold]
+    fn take_note(&mut self, at: Timestamp) {
+        let (earliest, latest) = self.noted;
+        self.noted = NOTHING_NOTED;
+        if latest <= at {
+            return;
+        }
+        let lead = earliest.since(at);
+        let are_others_ahead = self.last_seen > at;
+        self.least_lead = if are_others_ahead { self.least_lead.min(lead) } else { lead };
+        self.last_seen = self.last_seen.max(latest);
+        self.steady_since = at;
     }
 }
 

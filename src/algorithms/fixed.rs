@@ -6,7 +6,7 @@ use crate::{
 /// Fixed window: the first admitted call opens a window of `duration`, in which at most `quota`
 /// units are admitted. When the window ends, the whole quota is available again. An aligned window
 /// begins at the latest multiple of its duration since the Unix epoch, at or before the call that
-/// opens it.
+/// opens it, on the clock that was read.
 ///
 /// If the limit changes while a window is open, the window keeps its beginning and what was used in
 /// it, and ends when the new duration has passed since that beginning.
@@ -43,7 +43,7 @@ impl Current {
         match limit.start {
             WindowStart::FirstCall => Self { window: FixedState { opened: now.at(), used: 0 }, rest: duration },
             WindowStart::Aligned => {
-                let since_start = now.at().since_multiple_of(duration);
+                let since_start = now.reading().since_multiple_of(duration);
                 let opened = now.at().minus(since_start);
                 Self { window: FixedState { opened, used: 0 }, rest: duration.saturating_sub(since_start) }
             }

@@ -15,23 +15,30 @@ thread_local! {
 /// except on servers before Redis 7.2, whose interface has no such clock.
 #[must_use]
 pub fn now() -> Now {
+    let mut clock = CLOCK.get();
+    let now = read(&mut clock);
+    CLOCK.set(clock);
+    now
+}
+
+/// Notes a stamp that [`now`] did not return: one that arrives from a file or from another server.
+pub(crate) fn see(stamp: Timestamp) {
+    let mut clock = CLOCK.get();
+    // The first reading shows whether the stamp is ahead, and the second one when it arrived.
+    read(&mut clock);
+    clock.see(stamp);
+    read(&mut clock);
+    CLOCK.set(clock);
+}
+
+fn read(clock: &mut Clock) -> Now {
     // SAFETY: the pointer was filled in when the module was loaded; it is null on older servers.
     let micros = match unsafe { raw::RedisModule_CachedMicroseconds } {
         // SAFETY: it has no parameters and only reads a number of the server's.
         Some(cached) => unsafe { cached() },
         None => system_micros(),
     };
-    let mut clock = CLOCK.get();
-    let now = clock.read(Timestamp::from_micros(u64::try_from(micros).unwrap_or(0)));
-    CLOCK.set(clock);
-    now
-}
-
-/// Notes a stamp that [`now`] did not return: one from a file or from another server.
-pub(crate) fn see(stamp: Timestamp) {
-    let mut clock = CLOCK.get();
-    clock.see(stamp);
-    CLOCK.set(clock);
+    clock.read(Timestamp::from_micros(u64::try_from(micros).unwrap_or(0)))
 }
 
 /// Reads the system clock, as servers do that have no clock in their interface.

@@ -108,6 +108,11 @@ proptest! {
     }
 
     #[test]
+    fn aligned_windows_end_by_the_clock_that_was_read(steps in steps(), limits in small_limits()) {
+        every_aligned_window_ends_by_the_clock_that_was_read(&steps, &limits.aligned())?;
+    }
+
+    #[test]
     fn the_retry_after_is_accurate_after_a_step_back(
         forward in 0..=64_u64, back in 1..=300_u64, on in 0..=64_u64, limits in small_limits()
     ) {
@@ -149,12 +154,64 @@ proptest! {
     }
 
     #[test]
+    fn later_arrivals_from_ahead_extend_no_earlier_wait(
+        lead in 1..=300_u64, pauses in collection::vec(1..=16_u64, 1..30), limits in small_limits()
+    ) {
+        is_not_extended_by_later_arrivals::<Fixed>(lead, &pauses, &limits)?;
+        is_not_extended_by_later_arrivals::<Sliding>(lead, &pauses, &limits)?;
+        is_not_extended_by_later_arrivals::<Token>(lead, &pauses, &limits)?;
+        is_not_extended_by_later_arrivals::<Leaky>(lead, &pauses, &limits)?;
+    }
+
+    #[test]
+    fn keys_of_several_clocks_wait_longer_by_their_lead_at_most(
+        arrivals in collection::vec((0..=16_u64, 0..=100_u64, 0..=100_u64), 1..20), limits in small_limits()
+    ) {
+        each_waits_longer_by_its_lead_at_most::<Fixed>(&arrivals, &limits)?;
+        each_waits_longer_by_its_lead_at_most::<Sliding>(&arrivals, &limits)?;
+        each_waits_longer_by_its_lead_at_most::<Token>(&arrivals, &limits)?;
+        each_waits_longer_by_its_lead_at_most::<Leaky>(&arrivals, &limits)?;
+    }
+
+    #[test]
     fn a_clock_ahead_admits_nothing_extra(
         ahead in 0..=64_u64, pauses in collection::vec(0..=64_u64, 1..4), limits in small_limits()
     ) {
         a_key_from_ahead_admits_nothing_extra::<Token>(ahead, &pauses, &limits)?;
         a_key_from_ahead_admits_nothing_extra::<Leaky>(ahead, &pauses, &limits)?;
     }
+}
+
+/// Makes a call after each step. A window stays open until the reported end, however the clock
+/// steps, and the next one ends at a multiple of the duration on the clock that was read.
+fn every_aligned_window_ends_by_the_clock_that_was_read(
+    steps: &[(Step, u64)],
+    limits: &Limits,
+) -> Result<(), TestCaseError> {
+    let mut key = Key::<Fixed>::fresh();
+    let (mut reading, mut elapsed, mut end, mut used) = (NOW, 0, 0, 0);
+    for (step, units) in steps {
+        match step {
+            Step::Forward(share) => {
+                let micros = (limits.duration * share).div_ceil(64);
+                reading += micros;
+                elapsed += micros;
+            }
+            Step::Back(share) => reading = reading.saturating_sub(limits.duration * share / 64),
+        }
+        let units = (*units).min(limits.quota);
+        let reply = key.call(reading, limits, units);
+        if elapsed >= end {
+            prop_assert!(reply.is_admitted(), "the window is over: {reply:?}");
+            prop_assert_eq!((reading + reply.reset) % limits.duration, 0);
+            prop_assert!((1..=limits.duration).contains(&reply.reset));
+            (end, used) = (elapsed + reply.reset, 0);
+        }
+        prop_assert_eq!(elapsed + reply.reset, end);
+        prop_assert_eq!(reply.is_admitted(), used + units <= limits.quota);
+        used += if reply.is_admitted() { units } else { 0 };
+    }
+    Ok(())
 }
 
 /// Checks that a caller that is limited now is admitted after the retry-after, which is at most
@@ -263,6 +320,66 @@ fn a_key_from_ahead_extends_waits_by_the_lead_at_most<A: Subject>(
         here.clock.read(Timestamp::from_micros(NOW));
         let (reading, ahead) = (NOW + limits.duration * on / 64, limits.duration * ahead / 64);
         waits_longer_by_the_lead_at_most(&mut here, reading, limits, ahead)?;
+    }
+    Ok(())
+}
+
+/// Returns a key that another server has used up just before this reading of its clock.
+fn used_up<A: Subject>(reading: u64, limits: &Limits) -> Key<A> {
+    let mut key = Key::<A>::fresh();
+    assert!(key.call(reading, limits, A::full(limits)).is_admitted());
+    key
+}
+
+/// Takes over a used-up key from a server whose clock is ahead, and further ones after each pause.
+/// Times are in 64ths of a duration.
+fn is_not_extended_by_later_arrivals<A: Subject>(
+    lead: u64,
+    pauses: &[u64],
+    limits: &Limits,
+) -> Result<(), TestCaseError> {
+    let lead = limits.duration * lead / 64;
+    let end = NOW + wait_of_a_full_key::<A>(NOW, limits, 1);
+    let mut running = Clock::new();
+    running.read(Timestamp::from_micros(NOW - 1));
+    let mut key = taken_over(&used_up::<A>(NOW + lead, limits), running);
+    key.clock.read(Timestamp::from_micros(NOW));
+    let mut reading = NOW;
+    for pause in pauses {
+        reading += limits.duration * pause / 64;
+        key.clock = taken_over(&used_up::<A>(reading + lead, limits), key.clock).clock;
+        key.clock.read(Timestamp::from_micros(reading));
+        let reply = key.ask(reading, limits, 1);
+        // When this clock has reached the timestamp, nothing distinguishes the two clocks.
+        if reading < NOW + lead {
+            prop_assert_eq!(reply.retry().unwrap_or(0), end.saturating_sub(reading), "{} µs on", reading - NOW);
+        }
+    }
+    Ok(())
+}
+
+/// Takes over used-up keys: each has a pause before it, the lead of the clock that stamped it, and
+/// the time since it was used up, all in 64ths of a duration.
+fn each_waits_longer_by_its_lead_at_most<A: Subject>(
+    arrivals: &[(u64, u64, u64)],
+    limits: &Limits,
+) -> Result<(), TestCaseError> {
+    let share = |share| limits.duration * share / 64;
+    let full = wait_of_a_full_key::<A>(NOW, limits, 1);
+    let (mut clock, mut reading, mut keys) = (Clock::new(), NOW, Vec::new());
+    clock.read(Timestamp::from_micros(NOW - 1));
+    for (pause, lead, age) in arrivals {
+        reading += share(*pause);
+        let (made, lead) = (reading - share(*age), share(*lead));
+        let key = taken_over(&used_up::<A>(made + lead, limits), clock);
+        clock = key.clock;
+        clock.read(Timestamp::from_micros(reading));
+        keys.push((key.state, made, lead));
+        for (state, made, lead) in &keys {
+            let is_admitted = Key::<A> { state: state.clone(), clock }.call(reading, limits, 1).is_admitted();
+            prop_assert!(!is_admitted || reading >= made + full, "is admitted {} µs early", made + full - reading);
+            prop_assert!(is_admitted || reading < made + full + lead, "{} µs late", reading - made - full - lead);
+        }
     }
     Ok(())
 }
@@ -380,6 +497,19 @@ fn a_step_back_between_stamps_leaves_a_storable_log() {
     let mut stored = taken_over(&key, key.clock);
     assert_eq!(stored.call(NOW + 15 * SECOND, &limits, 2).remaining, 1);
     assert_eq!(stored.state, key.state);
+}
+
+/// The clock was ahead by 40 minutes for one call.
+#[test]
+fn an_hour_stays_the_hour_after_a_step_back() {
+    const MINUTE: u64 = 60 * SECOND;
+    let limits = Limits::new(5, HOUR).aligned();
+    let mut key = Key::<Fixed>::fresh();
+    key.clock.read(Timestamp::from_micros(NOW + 40 * MINUTE));
+    key.clock.read(Timestamp::from_micros(NOW));
+    assert_eq!(key.call(NOW + 30 * MINUTE, &limits, 5).reset, 30 * MINUTE);
+    assert_eq!(key.call(NOW + 59 * MINUTE, &limits, 1).retry(), Some(MINUTE));
+    assert_eq!(key.call(NOW + HOUR, &limits, 1).reset, HOUR);
 }
 
 /// Time continues after a step back. The expiry does not move with it: the server compares the
