@@ -120,17 +120,32 @@ fn load(module: &Module, register: fn(&Module) -> Result<(), LoadError>) -> Resu
     if let Some(name) = missing_function() {
         return Err(LoadError::Interface(name));
     }
-    // The server refuses a corrupt RDB file or RESTORE payload, and a key counts as modified only
-    // when we say so.
-    let options = raw::REDISMODULE_OPTIONS_HANDLE_IO_ERRORS | raw::REDISMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED;
-    // SAFETY: the module is being loaded.
-    unsafe { api!(RedisModule_SetModuleOptions(module.context, options.cast_signed())) };
+    declare_options(module.context);
     command::add_category(module.context);
     register(module)?;
     // Last, as Redis 7.0 goes on sending events to a module whose loading fails after this.
     propagation::subscribe(module.context)?;
     log(Level::Notice, concat!("premier ", env!("CARGO_PKG_VERSION"), " is loaded"));
     Ok(())
+}
+
+/// Declares what the module does itself.
+fn declare_options(context: *mut raw::RedisModuleCtx) {
+    // Valkey 9 moves slots atomically only if every module can take part. The bindings, which are
+    // those of Redis, lack its option.
+    const HANDLE_ATOMIC_SLOT_MIGRATION: c_int = 1 << 5;
+    // The server refuses a corrupt RDB file or RESTORE payload, and a key counts as modified only
+    // when we say so.
+    let options = raw::REDISMODULE_OPTIONS_HANDLE_IO_ERRORS | raw::REDISMODULE_OPTION_NO_IMPLICIT_SIGNAL_MODIFIED;
+    // SAFETY: the pointer was filled in before; it is null on servers before Redis 7.2.
+    let known = match unsafe { raw::RedisModule_GetModuleOptionsAll } {
+        // SAFETY: it has no parameters and returns a constant.
+        Some(all) => unsafe { all() },
+        None => 0,
+    };
+    let options = options.cast_signed() | HANDLE_ATOMIC_SLOT_MIGRATION & known;
+    // SAFETY: the module is being loaded.
+    unsafe { api!(RedisModule_SetModuleOptions(context, options)) };
 }
 
 /// Returns the version as MODULE LIST shows it: 10203 for 1.2.3.

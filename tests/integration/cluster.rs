@@ -2,9 +2,10 @@
 //! that move or masters that hand over to their replicas: no call is lost, and none is counted
 //! twice.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use premier_test_server::Cluster;
+use premier_test_server::{Cluster, Server};
 use redis::Value;
 use redis::cluster::{ClusterClient, ClusterConnection};
 
@@ -12,6 +13,7 @@ use crate::tools::call::{LIMITERS, Limiter, call, command, error, run};
 use crate::tools::load::{LASTING, meanwhile, used};
 use crate::tools::patience::wait_until;
 use crate::tools::replica::{assert_alike, is_master};
+use crate::tools::skipped::skipped;
 
 const MASTERS: usize = 3;
 
@@ -190,6 +192,49 @@ fn moving_slots_under_load_keeps_every_count_exact() {
         }
     });
     ledger.assert_exact(&cluster);
+}
+
+/// Moves slots atomically, as Valkey 9 and newer can.
+fn migrate_slots(source: &Server, target: &Server, [first, last]: [usize; 2]) {
+    let target: String = run(&mut target.connection(), "CLUSTER MYID");
+    let mut connection = source.connection();
+    let () = run(&mut connection, &format!("CLUSTER MIGRATESLOTS SLOTSRANGE {first} {last} NODE {target}"));
+    wait_until("the slots have moved", || {
+        let jobs: Vec<HashMap<String, Value>> = run(&mut connection, "CLUSTER GETSLOTMIGRATIONS");
+        let states: Vec<String> =
+            jobs.iter().map(|job| redis::from_redis_value(job["state"].clone()).expect("text")).collect();
+        assert!(states.iter().all(|state| state != "failed" && state != "canceled"), "{jobs:?}");
+        states.iter().all(|state| state == "success")
+    });
+}
+
+/// On servers that move slots atomically.
+#[test]
+fn atomic_slot_migrations_keep_every_count_exact() {
+    const SLOTS: usize = 16_384;
+    let cluster = start();
+    let masters = &cluster.nodes()[..MASTERS];
+    let help: Vec<String> = run(&mut masters[0].connection(), "CLUSTER HELP");
+    if !help.iter().any(|line| line.starts_with("MIGRATESLOTS")) {
+        return skipped("this server has no CLUSTER MIGRATESLOTS");
+    }
+    let ledger = Ledger::new(&mut connect(&cluster));
+    ledger.under_load(&cluster, || {
+        // Once around. Each master keeps its last slot, as one without slots becomes a replica.
+        for hop in 0..MASTERS {
+            for range in 0..MASTERS {
+                let [source, target] = [range + hop, range + hop + 1].map(|index| &masters[index % MASTERS]);
+                let slots = [range * SLOTS / MASTERS, (range + 1) * SLOTS / MASTERS - 2];
+                migrate_slots(source, target, slots);
+                cluster.wait_until_agreed();
+                ledger.wait_until_called();
+            }
+        }
+    });
+    ledger.assert_exact(&cluster);
+    for (master, replica) in masters.iter().zip(&cluster.nodes()[MASTERS..]) {
+        assert_alike(master, replica);
+    }
 }
 
 #[test]
