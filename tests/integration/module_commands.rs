@@ -3,11 +3,12 @@
 use std::fs;
 
 use premier_test_server::{Server, module_path};
-use redis::Connection;
+use redis::{Cmd, Connection};
 
 use crate::tools::call::{LIMITERS, call, command, error, run};
-use crate::tools::info::info;
+use crate::tools::info::{info, info_number};
 use crate::tools::load::{admitted_meanwhile, used};
+use crate::tools::patience::wait_until;
 use crate::tools::snapshot::snapshot;
 use crate::tools::states::fill;
 
@@ -56,6 +57,40 @@ fn loading_the_module_again_is_refused_and_harms_nothing() {
     }
     assert_eq!(info(&mut connection, "premier", "premier_token"), counted);
     assert_eq!(call(&mut connection, "PREMIER.TOKEN key 5 3650d").remaining, 3);
+}
+
+/// Returns the command that loads the module with these arguments.
+fn load(arguments: &str) -> Cmd {
+    let mut command = redis::cmd("MODULE");
+    command
+        .arg("LOAD")
+        .arg(module_path().to_str().expect("UTF-8"))
+        .arg(arguments.split_whitespace().collect::<Vec<_>>());
+    command
+}
+
+/// Whether an argument is wrong or a command is there already. A server must not go on sending
+/// events to a module that it has removed.
+#[test]
+fn a_refused_load_harms_no_running_server() {
+    let config = Server::builder().without_module().config("enable-module-command", "yes").config("hz", "100");
+    // As if redis-cell were loaded.
+    let server = config.config("rename-command", "ECHO CL.THROTTLE").start();
+    let mut connection = server.connection();
+    let () = run(&mut connection, "SET other kept");
+    let refused = ["top-keys 999", "top-key 9", "top-keys", "cell-compat maybe", "cell-compat yes"];
+    for arguments in refused.into_iter().cycle().take(2 * refused.len()) {
+        let line = error(&mut connection, &load(arguments));
+        assert!(line.starts_with("ERR "), "{arguments}: {line}");
+        // The fork is an event, and so is each look of the server whether the child is done.
+        let _: String = run(&mut connection, "BGSAVE");
+        wait_until("the server has saved", || {
+            info_number(&mut connection, "persistence", "rdb_bgsave_in_progress") == 0
+        });
+        assert_eq!(run::<String>(&mut connection, "GET other"), "kept", "{arguments}");
+    }
+    let () = load("top-keys 9").query(&mut connection).expect("the module is loaded");
+    assert_eq!(call(&mut connection, "PREMIER.TOKEN key 5 1h").remaining, 4);
 }
 
 #[test]
