@@ -35,6 +35,7 @@ pub struct Sketch {
     halved_at: Option<Timestamp>,
     /// The hasher, seeded at random. Two keys are the same if their 64-bit hashes are.
     hasher: RandomState,
+    /// Seeded by the hasher, so that no caller can foresee which keys are admitted.
     random: SmallRng,
 }
 
@@ -56,11 +57,12 @@ fn set_of(hash: u64) -> Range<usize> {
 impl Default for Sketch {
     #[cold]
     fn default() -> Self {
+        let hasher = RandomState::default();
         Self {
             counters: iter::repeat_with(Counter::default).take(SETS * COUNTERS_PER_SET).collect(),
             halved_at: None,
-            hasher: RandomState::default(),
-            random: SmallRng::seed_from_u64(0),
+            random: SmallRng::seed_from_u64(hasher.hash_one(SETS)),
+            hasher,
         }
     }
 }

@@ -2,7 +2,9 @@
 //! node.
 
 use std::cell::RefCell;
+use std::collections::hash_map::RandomState;
 use std::ffi::CStr;
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use premier_algorithms::sketch::{HALF_LIFE, Sketch};
@@ -41,6 +43,7 @@ struct Limited {
     /// When counting one by one began, and for how many more calls it goes on.
     exact_since: Timestamp,
     exact_calls: u32,
+    /// Seeded at random, so that no caller can foresee which calls are skipped.
     random: SmallRng,
 }
 
@@ -51,7 +54,7 @@ impl Limited {
             sketch: Sketch::default(),
             exact_since: Timestamp::default(),
             exact_calls: 0,
-            random: SmallRng::seed_from_u64(0),
+            random: SmallRng::seed_from_u64(RandomState::new().hash_one(SAMPLE)),
         }
     }
 

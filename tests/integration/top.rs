@@ -132,6 +132,27 @@ fn keys_that_limit_equally_often_are_counted_alike() {
     assert_eq!(top(&mut connection, ""), [pair("c", 3)]);
 }
 
+/// A caller that knew which calls are skipped could hide there.
+#[test]
+fn no_two_samples_skip_the_same_calls() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let mut counted = || {
+        limit(&mut connection, "counted-one-by-one", 1_000);
+        for key in 0..100 {
+            limit(&mut connection, &format!("sampled:{key}"), 1);
+        }
+        let () = run(&mut connection, "CONFIG SET premier.top-keys 256");
+        let mut keys = top(&mut connection, "");
+        keys.sort();
+        let () = run(&mut connection, "PREMIER.TOP RESET");
+        keys
+    };
+    let (first, second) = (counted(), counted());
+    assert!((2..90).contains(&first.len()), "{first:?}");
+    assert_ne!(first, second);
+}
+
 #[test]
 fn an_error_names_the_invalid_argument() {
     let server = Server::start();
