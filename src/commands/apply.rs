@@ -50,9 +50,7 @@ impl Command for Apply {
         if !words.len().is_multiple_of(2) {
             return Err(Error::WrongArity);
         }
-        if call.is_refused_by_replica() {
-            return Err(Error::ReadOnly);
-        }
+        call.check_is_replicated()?;
         let mut changes = ArrayVec::<_, { Effect::MAX_TOGETHER }>::new();
         for effect in words.skip(1).step_by(2) {
             let change = read(effect).filter(|_| !changes.is_full());

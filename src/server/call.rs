@@ -8,6 +8,7 @@ use redis_module::raw;
 
 use crate::interface::api;
 use crate::log::printable;
+use crate::rights::has_full_rights;
 use crate::strings::{from_server, texts};
 
 /// A running command.
@@ -46,6 +47,8 @@ pub enum Error {
     WrongType,
     /// The server is a replica, and the call does not come from its primary.
     ReadOnly,
+    /// The command is internal, and the user has not all rights.
+    NoPermission,
     /// premier has a bug. The server's log says more.
     Internal,
     /// An argument is invalid. The sentence says which, and what is allowed.
@@ -128,16 +131,21 @@ impl<'call> Call<'call> {
         texts(self.words.get(first..).unwrap_or_default())
     }
 
-    /// Returns whether this server takes writes only from its primary, and the call comes from
-    /// elsewhere.
-    #[must_use]
-    pub fn is_refused_by_replica(&self) -> bool {
+    /// Checks that the call comes from the primary, from an AOF, or from a user with full rights.
+    ///
+    /// # Errors
+    /// If it comes from somebody else, or if this server takes writes only from its primary.
+    pub fn check_is_replicated(&self) -> Result<(), Error> {
         // SAFETY: the context is that of the running command.
         let flags = unsafe { api!(RedisModule_GetContextFlags(self.context)) };
         let has = |flag: u32| flags & flag.cast_signed() != 0;
-        has(raw::REDISMODULE_CTX_FLAGS_READONLY)
-            && !has(raw::REDISMODULE_CTX_FLAGS_REPLICATED)
-            && !has(raw::REDISMODULE_CTX_FLAGS_LOADING)
+        if has(raw::REDISMODULE_CTX_FLAGS_REPLICATED) || has(raw::REDISMODULE_CTX_FLAGS_LOADING) {
+            return Ok(());
+        }
+        if has(raw::REDISMODULE_CTX_FLAGS_READONLY) {
+            return Err(Error::ReadOnly);
+        }
+        if has_full_rights(self.context) { Ok(()) } else { Err(Error::NoPermission) }
     }
 
     /// Begins an array in the reply. Its elements follow.
@@ -184,6 +192,9 @@ impl<'call> Call<'call> {
             }
             Error::WrongType => c"WRONGTYPE Operation against a key holding the wrong kind of value".into(),
             Error::ReadOnly => c"READONLY You can't write against a read only replica.".into(),
+            Error::NoPermission => c"NOPERM this command is internal: it may be run by the primary, from the AOF, \
+                 or, outside of scripts, by a user who may also run ACL SETUSER, CONFIG SET and REPLICAOF"
+                .into(),
             Error::Internal => c"ERR premier has an internal error; the server's log says more".into(),
             Error::Argument(sentence) => printable(&format!("ERR {sentence}")),
         };

@@ -34,6 +34,7 @@ macro_rules! interface {
 }
 
 interface!(
+    RedisModule_ACLCheckCommandPermissions,
     RedisModule_CloseKey,
     RedisModule_CreateCommand,
     RedisModule_CreateDataType,
@@ -43,11 +44,15 @@ interface!(
     RedisModule_DigestEndSequence,
     RedisModule_EmitAOF,
     RedisModule_Free,
+    RedisModule_FreeModuleUser,
     RedisModule_FreeServerInfo,
     RedisModule_FreeString,
     RedisModule_GetAbsExpire,
+    RedisModule_GetClientId,
+    RedisModule_GetClientUserNameById,
     RedisModule_GetCommand,
     RedisModule_GetContextFlags,
+    RedisModule_GetModuleUserFromUserName,
     RedisModule_GetNotifyKeyspaceEvents,
     RedisModule_GetServerInfo,
     RedisModule_InfoAddFieldCString,

@@ -28,6 +28,7 @@ mod module;
 mod panics;
 mod propagation;
 mod replication;
+mod rights;
 mod settings;
 mod strings;
 

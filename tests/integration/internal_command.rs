@@ -328,6 +328,39 @@ fn a_command_may_have_at_most_16_effects() {
     assert_eq!(snapshot(&target.server).len(), 17);
 }
 
+/// Connects as a user with these rights.
+fn connect_as(server: &Server, rights: &str) -> Connection {
+    let () = run(&mut server.connection(), &format!("ACL SETUSER tester reset on nopass ~* &* {rights}"));
+    let mut connection = server.connection();
+    let () = run(&mut connection, "AUTH tester any");
+    connection
+}
+
+/// Alone, in a transaction and in a script. Redis 7.0 knows no ACL categories of a module's
+/// commands.
+#[test]
+fn only_users_with_full_rights_can_apply_effects() {
+    let server = Server::start();
+    let effect = lasting_effect(b'F', &fixed_state(MOMENT, 3));
+    let mut script = redis::cmd("EVAL");
+    script.arg("return redis.call('PREM', KEYS[1], ARGV[1])").arg(1).arg("forged").arg(&effect);
+    let limited =
+        ["+@all -@admin -@dangerous", "+@all -@admin -@dangerous +prem", "+@all -@dangerous +prem", "-@all +prem"];
+    for rights in limited {
+        let mut connection = connect_as(&server, rights);
+        let line = error(&mut connection, &prem(&[("forged", effect.clone())]));
+        assert!(line.starts_with("NOPERM"), "{rights}: {line}");
+        for command in [command("MULTI"), prem(&[("forged", effect.clone())]), command("EXEC")] {
+            // Refused at once or at EXEC.
+            let _ = command.query::<Value>(&mut connection);
+        }
+        assert!(script.query::<Value>(&mut connection).is_err(), "{rights}");
+    }
+    assert!(snapshot(&server).is_empty());
+    let mut connection = connect_as(&server, "+@all");
+    assert_eq!(prem(&[("applied", effect)]).query(&mut connection), Ok(Value::Okay));
+}
+
 #[test]
 fn different_states_have_different_digests() {
     let server = Server::start();
