@@ -4,8 +4,10 @@
 //! admitted call. A new replica or AOF begins with a snapshot by a forked child and needs the
 //! effects from that fork on, so propagation is needed from each fork on. A server that changes its
 //! role may already have a backlog, from which others continue without a snapshot, so propagation
-//! is needed from each change of role on, too. It ends only when the server itself reports no AOF,
-//! no replica and no backlog. In a cluster it never ends, as slots move in further ways.
+//! is needed from each change of role on, too. Besides, the module looks about ten times a second
+//! whether the server itself reports an AOF, a replica or a backlog: a replica that waits for its
+//! fork has made the server create one. In a cluster propagation never ends, as slots move in
+//! further ways.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,7 +38,7 @@ pub(crate) fn subscribe(context: *mut raw::RedisModuleCtx) -> Result<(), LoadErr
     let statuses = [
         subscribe(raw::REDISMODULE_EVENT_FORK_CHILD, begin),
         subscribe(raw::REDISMODULE_EVENT_REPLICATION_ROLE_CHANGED, begin),
-        subscribe(raw::REDISMODULE_EVENT_CRON_LOOP, end_if_nothing_receives),
+        subscribe(raw::REDISMODULE_EVENT_CRON_LOOP, look_for_receivers),
     ];
     if statuses == [OK; 3] { Ok(()) } else { Err(LoadError::Events) }
 }
@@ -54,15 +56,13 @@ unsafe extern "C" fn begin(
 }
 
 /// Called about ten times a second.
-unsafe extern "C" fn end_if_nothing_receives(
+unsafe extern "C" fn look_for_receivers(
     context: *mut raw::RedisModuleCtx,
     _event: raw::RedisModuleEvent,
     _subevent: u64,
     _data: *mut c_void,
 ) {
-    if is_needed() && nothing_receives(context) {
-        IS_NEEDED.store(false, Ordering::Relaxed);
-    }
+    IS_NEEDED.store(!nothing_receives(context), Ordering::Relaxed);
 }
 
 fn nothing_receives(context: *mut raw::RedisModuleCtx) -> bool {

@@ -1,6 +1,8 @@
 //! Propagation: the module makes effects only for replicas and an AOF. Those that are added under
 //! load, at any moment, miss none.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -64,6 +66,42 @@ fn effects_are_made_only_for_a_replica_or_an_aof() {
     assert!(is_replicating(&mut connection));
     let () = run(&mut connection, "CONFIG SET appendonly no");
     wait_until_nothing_is_propagated(&server);
+}
+
+/// Reads what the backlog has from this offset on, up to the PREM of this key.
+fn backlog_up_to(server: &Server, offset: i64, key: &str) -> String {
+    let id = info(&mut server.connection(), "replication", "master_replid").expect("a primary has an id");
+    let mut stream = TcpStream::connect((server.address(), server.port())).expect("the server accepts connections");
+    write!(stream, "PSYNC {id} {offset}\r\n").expect("the server reads");
+    let mut text = String::new();
+    while !text.contains(&format!("PREM\r\n${}\r\n{key}\r\n", key.len())) {
+        let mut bytes = [0; 4096];
+        let len = stream.read(&mut bytes).expect("the server replies");
+        assert_ne!(len, 0, "the backlog ends: {text}");
+        text += &String::from_utf8_lossy(&bytes[..len]);
+    }
+    text
+}
+
+/// The replica has made the server create its backlog, although nobody reads it yet.
+#[test]
+fn a_replica_that_waits_for_its_fork_gets_effects() {
+    let primary = with_short_lived_backlog().config("repl-diskless-sync-delay", "3600").start();
+    let replica = with_short_lived_backlog().start();
+    let mut connection = primary.connection();
+    wait_until_nothing_is_propagated(&primary);
+    let () = run(&mut replica.connection(), &format!("REPLICAOF 127.0.0.1 {}", primary.port()));
+    wait_until("the replica waits", || {
+        info(&mut connection, "replication", "slave0").is_some_and(|replica| replica.contains("state=wait_bgsave"))
+    });
+    wait_until("effects are made", || is_replicating(&mut connection));
+    let offset = info_number(&mut connection, "replication", "master_repl_offset");
+    for limiter in LIMITERS {
+        assert!(!call(&mut connection, &format!("{} {} 5 1h", limiter.command, limiter.data_type)).limited);
+    }
+    let _: Value = run(&mut connection, "PREMIER.ALL all FIXED 5 1h AND last TOKEN 5 1h");
+    let backlog = backlog_up_to(&primary, offset + 1, "all");
+    assert!(!backlog.contains("PREMIER."), "{backlog}");
 }
 
 #[test]
