@@ -77,7 +77,7 @@ fn throttle(call: &Call) -> Result<(), Error> {
 
 /// Converts a string of redis-cell. It is the theoretical arrival time, the moment at which the
 /// bucket will be empty, in nanoseconds since the Unix epoch. redis-cell writes 64 bits, which have
-/// 19 digits from 2001 to 2262, so any other string belongs to somebody else.
+/// 19 digits from 2001 to 2262, and lets them expire, so any other string belongs to somebody else.
 fn convert(string: &[u8], now: Now, limit: &BucketLimit) -> Option<BucketState> {
     const DIGITS: usize = 19;
     const NANOS_PER_MICRO: u64 = 1_000;

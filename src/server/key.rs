@@ -77,11 +77,12 @@ impl<'call, T: DataType, M: Mode> Key<'call, T, M> {
 }
 
 impl<'call, T: DataType> Key<'call, T> {
-    /// Opens a key that may hold a string. If `state` returns a state for that string, the key
-    /// counts as holding that state, and the first change replaces the string.
+    /// Opens a key that may hold a string that expires. If `state` returns a state for that string,
+    /// the key counts as holding that state, and the first change replaces the string.
     ///
     /// # Errors
-    /// If the key holds a value of another type, or a string for which `state` returns `None`.
+    /// If the key holds a value of another type, a string that never expires, or one for which
+    /// `state` returns `None`.
     pub fn open_or_convert(
         call: &'call Call<'call>,
         position: KeyPosition,
@@ -89,7 +90,10 @@ impl<'call, T: DataType> Key<'call, T> {
     ) -> Result<Self, Error> {
         let open = OpenKey::new::<Writing>(call, position);
         let (value, fresh) = match open.value_of::<T>() {
-            Err(Error::WrongType) => (ptr::null_mut(), open.string().and_then(state).ok_or(Error::WrongType)?),
+            Err(Error::WrongType) => {
+                let string = open.string().filter(|_| open.expiry() != Expiry::NEVER);
+                (ptr::null_mut(), string.and_then(state).ok_or(Error::WrongType)?)
+            }
             value => (value?, T::State::default()),
         };
         Ok(Self { value, open, fresh, mode: PhantomData })

@@ -113,7 +113,7 @@ fn a_key_from_redis_cell_counts_what_was_used() {
 
     // This key is fully reset.
     let value = left_by_redis_cell(Duration::ZERO);
-    let () = run(&mut connection, &format!("SET user {value}"));
+    let () = run(&mut connection, &format!("SET user {value} EX 9"));
     assert_eq!(throttle(&mut connection, "user 15 36 3600"), [0, 16, 15, -1, 100]);
 }
 
@@ -134,19 +134,23 @@ fn a_value_that_redis_cell_did_not_write_is_left_alone() {
         "9795556007308688612",
     ];
     for value in values {
-        let () = run(&mut connection, &format!("SET text {value}"));
+        let () = run(&mut connection, &format!("SET text {value} EX 950"));
         for quantity in ["", " 0", " 99"] {
             let line = format!("CL.THROTTLE text 15 36 3600{quantity}");
             assert!(error(&mut connection, &command(&line)).starts_with("WRONGTYPE "), "{value}");
         }
         assert_eq!(run::<String>(&mut connection, "GET text"), value);
     }
+    // The keys of redis-cell expire.
+    let counter = left_by_redis_cell(Duration::from_secs(9));
+    let () = run(&mut connection, &format!("SET counter {counter}"));
     let () = run(&mut connection, "RPUSH list 1795556007308688612");
     call(&mut connection, "PREMIER.LEAKY leaky 5 1h");
-    for key in ["list", "leaky"] {
+    for key in ["counter", "list", "leaky"] {
         let line = error(&mut connection, &command(&format!("CL.THROTTLE {key} 15 36 3600")));
         assert!(line.starts_with("WRONGTYPE "), "{line}");
     }
+    assert_eq!(run::<u128>(&mut connection, "GET counter"), counter);
     let binary: [i64; 5] = redis::cmd("CL.THROTTLE")
         .arg(b"\xff\x00\r\n")
         .arg(&[15, 36, 3600])
@@ -154,7 +158,7 @@ fn a_value_that_redis_cell_did_not_write_is_left_alone() {
         .expect("a key may be any bytes");
     assert_eq!(binary, [0, 16, 15, -1, 100]);
     // Only CL.THROTTLE takes over the keys of redis-cell.
-    let () = run(&mut connection, &format!("SET user {}", left_by_redis_cell(Duration::from_secs(9))));
+    let () = run(&mut connection, &format!("SET user {} EX 9", left_by_redis_cell(Duration::from_secs(9))));
     assert!(error(&mut connection, &command("PREMIER.TOKEN user 5 1h")).starts_with("WRONGTYPE "));
 }
 
@@ -187,7 +191,7 @@ fn cl_throttle_replicates_effects_and_survives_a_restart() {
     // The primary replicates effects, so a replica needs no CL.THROTTLE.
     let replica = replica_of(&primary);
     let mut connection = primary.connection();
-    let () = run(&mut connection, &format!("SET old {}", left_by_redis_cell(Duration::from_secs(950))));
+    let () = run(&mut connection, &format!("SET old {} EX 950", left_by_redis_cell(Duration::from_secs(950))));
     throttle(&mut connection, "old 15 36 3600 6");
     throttle(&mut connection, "new 15 36 3600 6");
     let offset = info_number(&mut connection, "replication", "master_repl_offset");
