@@ -2,8 +2,11 @@
 //! [options]]…`: one call of several limits, charged to all of them or to none.
 
 use std::ffi::CStr;
+use std::hash::BuildHasher;
+use std::sync::LazyLock;
 
 use arrayvec::ArrayVec;
+use foldhash::fast::RandomState;
 use premier_algorithms::{Arguments, Decision, Joint, Now, Outcome};
 use premier_server::{
     self as server, Call, Command, Docs, Effect, Effects, Error, Expiry, Flags, Key, KeyPosition, Keys, Parameter,
@@ -11,7 +14,7 @@ use premier_server::{
 
 use super::limiter::{Change, decide, reply, report_limited};
 use super::parameters::parameters_by_algorithm;
-use crate::limiters::{Limiter, Name, by_algorithm};
+use crate::limiters::{self, Limiter, by_algorithm};
 
 /// The largest number of limits of a call.
 const MAX_LIMITS: usize = Effect::MAX_TOGETHER;
@@ -70,8 +73,25 @@ impl Command for All {
 /// A limit of the call, and its decision alone.
 struct Limit<'call> {
     key: KeyPosition,
-    name: &'call [u8],
+    name: Name<'call>,
     decided: AnyDecided<'call>,
+}
+
+/// The name of a key, and its hash if it is long. To compare many long names that differ only at
+/// their ends with each other would block the server.
+#[derive(PartialEq)]
+struct Name<'call> {
+    // Compared first.
+    hash: Option<u64>,
+    bytes: &'call [u8],
+}
+
+impl<'call> Name<'call> {
+    fn new(bytes: &'call [u8]) -> Self {
+        const MAX_SHORT: usize = 1_024;
+        static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::default);
+        Self { hash: (bytes.len() > MAX_SHORT).then(|| HASHER.hash_one(bytes)), bytes }
+    }
 }
 
 by_algorithm!(enum AnyDecided<'call> of Decided);
@@ -93,7 +113,7 @@ fn decide_each<'call>(call: &'call Call<'call>, now: Now, limits: &mut Limits<'c
     let mut has_next = true;
     while has_next {
         let key = KeyPosition::behind_first(words_in_call - words.len());
-        let name = words.next().ok_or(Error::WrongArity)?;
+        let name = Name::new(words.next().ok_or(Error::WrongArity)?);
         if limits.iter().any(|limit| limit.name == name) {
             return Err(Error::Argument("a key may be named only once".to_owned()));
         }
@@ -105,7 +125,7 @@ fn decide_each<'call>(call: &'call Call<'call>, now: Now, limits: &mut Limits<'c
             has_next = is_and(word);
             !has_next
         });
-        let algorithm = Name::parse(words_of_limit.next())?;
+        let algorithm = limiters::Name::parse(words_of_limit.next())?;
         let decided = by_algorithm!(algorithm, L => AnyDecided of Decided::<L>::new(call, key, now, words_of_limit)?);
         limits.push(Limit { key, name, decided });
     }

@@ -193,6 +193,30 @@ fn premier_all_breaks_a_watch_of_each_of_its_keys() {
     }
 }
 
+/// Long names are compared by their hashes.
+#[test]
+fn long_keys_may_be_alike_but_only_one_may_be_named_twice() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    for len in [1_024, 1_025, 100_000] {
+        let names: Vec<Vec<u8>> = [0, len / 2, len - 1]
+            .map(|different| (0..len).map(|index| if index == different { b'b' } else { b'a' }).collect())
+            .into();
+        let call = |names: &[&Vec<u8>]| {
+            let mut command = redis::cmd("PREMIER.ALL");
+            for (index, name) in names.iter().enumerate() {
+                command.arg(&["AND"][..index.min(1)]).arg(name).arg(&["FIXED", "5", "1h"]);
+            }
+            command
+        };
+        let [first, middle, last] = &names[..] else { unreachable!() };
+        let joint: Joint = call(&[first, middle, last]).query(&mut connection).expect("the keys differ");
+        assert_eq!(joint.each.len(), 3);
+        let line = error(&mut connection, &call(&[first, middle, last, middle]));
+        assert_eq!(line, "ERR a key may be named only once");
+    }
+}
+
 #[test]
 fn getkeys_acls_and_the_cluster_find_all_its_keys() {
     let server = Server::start();
