@@ -60,6 +60,8 @@ impl Now {
 pub struct Clock {
     latest: Timestamp,
     ahead: Span,
+    /// When the clock that is read last stepped back.
+    stepped_back_at: Timestamp,
     /// The earliest and the latest of the timestamps of other clocks that are ahead of the latest
     /// reading and were noted since. The latest is the epoch if there is none.
     noted: (Timestamp, Timestamp),
@@ -82,6 +84,7 @@ impl Clock {
         Self {
             latest: Timestamp::from_micros(0),
             ahead: Span::ZERO,
+            stepped_back_at: Timestamp::from_micros(0),
             noted: NOTHING_NOTED,
             last_seen: Timestamp::from_micros(0),
             steady_since: Timestamp::MAX,
@@ -95,11 +98,22 @@ impl Clock {
         self.ahead = self.ahead.plus(step_back);
         let at = reading.plus(self.ahead);
         self.latest = at;
+        if step_back > Span::ZERO {
+            self.stepped_back_at = at;
+        }
         self.steady_since = self.steady_since.min(at);
         if self.noted.1 != NOTHING_NOTED.1 {
             self.take_note(at);
         }
         Now { at, ahead: self.ahead, steady_since: self.steady_since, least_lead: self.least_lead }
+    }
+
+    /// Returns by how much the clock that is read may have stepped back since this clock made a
+    /// timestamp, at most. What expires at a fixed reading, set at the time of that timestamp,
+    /// lives longer than it should by up to that much.
+    #[must_use]
+    pub fn set_back_since(&self, stamp: Timestamp) -> Span {
+        if stamp <= self.stepped_back_at { self.ahead } else { Span::ZERO }
     }
 
     /// Notes a timestamp that another clock made: this one before a restart, or that of another

@@ -38,6 +38,20 @@ pub trait State: Clone + Default {
     /// as drained.
     fn refund(&mut self, now: Now, reset: Span, units: Units) -> Refund;
 
+    /// Gives units back when the key may live `longer` than it should, because the clock stepped
+    /// back: no more than are used now if it does, and no more than if it does not.
+    fn refund_if_longer(&mut self, now: Now, reset: Span, longer: Span, units: Units) -> Refund {
+        if longer == Span::ZERO {
+            return self.refund(now, reset, units);
+        }
+        let used = self.clone().refund(now, reset.saturating_sub(longer), units).units;
+        match Units::new(used) {
+            Ok(units) => self.refund(now, reset, units),
+            // Nothing is used, or there is no telling how much.
+            Err(_) => Refund { units: 0, reset },
+        }
+    }
+
     /// Returns how many bytes the state occupies on the heap.
     fn heap_size(&self) -> usize {
         0

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::ptr;
 
-use premier_algorithms::{Clock, Now, Timestamp};
+use premier_algorithms::{Clock, Now, Span, Timestamp};
 use redis_module::raw;
 
 thread_local! {
@@ -29,6 +29,11 @@ pub(crate) fn see(stamp: Timestamp) {
     clock.see(stamp);
     read(&mut clock);
     CLOCK.set(clock);
+}
+
+/// Returns by how much the server's clock may have been set back since [`now`] returned a stamp.
+pub(crate) fn set_back_since(stamp: Timestamp) -> Span {
+    CLOCK.get().set_back_since(stamp)
 }
 
 fn read(clock: &mut Clock) -> Now {

@@ -131,7 +131,9 @@ impl<'call, T: DataType> Key<'call, T> {
         }
         let expiry = self.open.expiry();
         // SAFETY: as in `state`.
-        let refund = unsafe { state_of::<T>(self.value) }.refund(now, expiry.rest(now), units);
+        let state = unsafe { state_of::<T>(self.value) };
+        let set_back = clock::set_back_since(state.latest_stamp());
+        let refund = state.refund_if_longer(now, expiry.rest(now), set_back, units);
         if refund.reset == Span::ZERO {
             self.open.delete();
         } else {

@@ -1,10 +1,10 @@
 //! A clock that steps back admits nothing extra, and nobody waits longer than for a full key.
 
-use premier_algorithms::{Clock, Fixed, Leaky, Now, Sliding, Span, State, Timestamp, Token};
+use premier_algorithms::{Clock, Fixed, Leaky, Now, Sliding, Span, State, Timestamp, Token, Units};
 use proptest::collection;
 use proptest::prelude::*;
 
-use crate::model::Limits;
+use crate::model::{FixedWindow, LeakyQueue, Limits, Model, SlidingLog, TokenBucket, rounded_up};
 use crate::never_too_much::{
     Admitted, leaky_never_admits_too_much, sliding_never_admits_too_much, token_never_lets_too_much_go_ahead,
 };
@@ -113,6 +113,16 @@ proptest! {
     }
 
     #[test]
+    fn a_refund_after_steps_gives_no_more_than_is_used(
+        steps in steps(), on in 0..=64_u64, units in 1..=20_u64, limits in small_limits()
+    ) {
+        gives_no_more_than_is_used::<FixedWindow, Fixed>(&steps, [on, units], &limits)?;
+        gives_no_more_than_is_used::<SlidingLog, Sliding>(&steps, [on, units], &limits)?;
+        gives_no_more_than_is_used::<TokenBucket, Token>(&steps, [on, units], &limits)?;
+        gives_no_more_than_is_used::<LeakyQueue, Leaky>(&steps, [on, units], &limits)?;
+    }
+
+    #[test]
     fn the_retry_after_is_accurate_after_a_step_back(
         forward in 0..=64_u64, back in 1..=300_u64, on in 0..=64_u64, limits in small_limits()
     ) {
@@ -212,6 +222,73 @@ fn every_aligned_window_ends_by_the_clock_that_was_read(
         used += if reply.is_admitted() { units } else { 0 };
     }
     Ok(())
+}
+
+/// Makes a call after each step, then refunds units, `on` 64ths of a duration later. The key
+/// expires at a fixed reading.
+fn gives_no_more_than_is_used<M: Model, A: Subject>(
+    steps: &[(Step, u64)],
+    [on, units]: [u64; 2],
+    limits: &Limits,
+) -> Result<(), TestCaseError> {
+    let (mut key, mut model) = (Key::<A>::fresh(), M::default());
+    let (mut reading, mut time, mut expiry) = (NOW, NOW, 0);
+    for (step, units) in steps.iter().chain([&(Step::Forward(on), 0)]) {
+        match step {
+            Step::Forward(share) => {
+                let micros = (limits.duration * share).div_ceil(64);
+                reading += micros;
+                time += micros;
+            }
+            Step::Back(share) => reading = reading.saturating_sub(limits.duration * share / 64),
+        }
+        if reading >= expiry {
+            (key, model) = (Key { clock: key.clock, ..Key::fresh() }, M::default());
+        }
+        if *units > 0 {
+            let reply = key.call(reading, limits, (*units).min(A::full(limits)));
+            if reply.is_admitted() {
+                model.admit(time, limits, (*units).min(A::full(limits)));
+                expiry = reading + reply.reset;
+            }
+        }
+    }
+    let now = key.clock.read(Timestamp::from_micros(reading));
+    if reading >= expiry {
+        return Ok(());
+    }
+    let longer = key.clock.set_back_since(key.state.latest_stamp());
+    let rest = Span::from_micros(expiry - reading);
+    let refund = key.state.refund_if_longer(now, rest, longer, Units::new(units).unwrap());
+    let used = rounded_up(&model.used(time, limits));
+    prop_assert!(refund.units <= used, "{refund:?} of {units}, {used} are used");
+    // What was not given back still counts.
+    model.refund(time, limits, refund.units);
+    let state = if refund.reset == Span::ZERO { A::State::default() } else { key.state.clone() };
+    let reply = Key::<A> { state, clock: key.clock }.ask(reading, limits, A::full(limits) + 1);
+    let expected = model.reply(time, limits, A::full(limits) + 1);
+    prop_assert!(reply.remaining <= expected.remaining, "{reply:?}, not {expected:?}");
+    prop_assert!(refund.reset.as_micros() >= expected.reset, "{refund:?}, not {expected:?}");
+    Ok(())
+}
+
+/// The bucket has drained by half when the clock steps back by as much as has passed.
+#[test]
+fn a_refund_after_a_step_back_knows_what_has_drained() {
+    let limits = Limits::new(10, 100 * SECOND);
+    let mut key = Key::<Token>::fresh();
+    assert!(key.call(NOW, &limits, 10).is_admitted());
+    key.clock.read(Timestamp::from_micros(NOW + 50 * SECOND));
+    let now = key.clock.read(Timestamp::from_micros(NOW));
+    let longer = key.clock.set_back_since(key.state.latest_stamp());
+    let units = Units::new(10).unwrap();
+    assert_eq!(key.clone().state.refund(now, Span::from_secs(100), units).units, 7, "the bucket seems fuller");
+    assert_eq!(key.state.refund_if_longer(now, Span::from_secs(100), longer, units).units, 5);
+    // Where nothing was charged before the step, nothing is uncertain.
+    assert!(key.call(NOW, &limits, 1).is_admitted());
+    assert_eq!(key.clock.set_back_since(key.state.latest_stamp()), Span::from_secs(50), "it may be from just before");
+    assert!(key.call(NOW + 1, &limits, 1).is_admitted());
+    assert_eq!(key.clock.set_back_since(key.state.latest_stamp()), Span::ZERO);
 }
 
 /// Checks that a caller that is limited now is admitted after the retry-after, which is at most
