@@ -13,8 +13,13 @@ pub struct Span(u64);
 const MICROS_PER_MILLI: u64 = 1_000;
 const MICROS_PER_SECOND: u64 = 1_000_000;
 
+/// The longest time without a unit, in seconds: 366 days. Most longer numbers are a mistake: a time
+/// that a client sends in milliseconds or nanoseconds.
+const MAX_SECONDS_WITHOUT_UNIT: u64 = 366 * 24 * 60 * 60;
+
 /// The units in which a time can be written, longest first, each with its length in microseconds.
-const UNITS: [(&str, u64); 6] = [
+const UNITS: [(&str, u64); 7] = [
+    ("w", 7 * 24 * 60 * 60 * MICROS_PER_SECOND),
     ("d", 24 * 60 * 60 * MICROS_PER_SECOND),
     ("h", 60 * 60 * MICROS_PER_SECOND),
     ("m", 60 * MICROS_PER_SECOND),
@@ -127,22 +132,33 @@ impl Span {
         Self(self.0.saturating_sub(other.0))
     }
 
-    /// Reads whole seconds (`60`), or an integer with a unit: `us`, `ms`, `s`, `m`, `h` or `d`
-    /// (`500ms`).
+    /// Reads integers with units, longest unit first and each at most once (`500ms`, `1h30m`), or
+    /// whole seconds without a unit (`60`), at most those of 366 days.
     pub(crate) fn parse(text: &[u8]) -> Option<Self> {
-        let (number, unit) = split_integer(text)?;
-        let micros_per_unit = match unit {
-            [] => MICROS_PER_SECOND,
-            unit => UNITS.iter().find_map(|(name, micros)| (name.as_bytes() == unit).then_some(*micros))?,
-        };
-        number.checked_mul(micros_per_unit).map(Self)
+        let (mut number, mut rest) = split_integer(text)?;
+        if rest.is_empty() {
+            return (number <= MAX_SECONDS_WITHOUT_UNIT).then(|| Self::from_secs(number));
+        }
+        let (mut micros, mut units) = (0_u64, UNITS.iter());
+        loop {
+            let letters = rest.iter().position(u8::is_ascii_digit).unwrap_or(rest.len());
+            let (unit, behind) = rest.split_at(letters);
+            // A unit that was passed over cannot follow, nor can the same one.
+            let (_, length) = units.find(|(name, _)| name.as_bytes() == unit)?;
+            micros = micros.checked_add(number.checked_mul(*length)?)?;
+            if behind.is_empty() {
+                return Some(Self(micros));
+            }
+            (number, rest) = split_integer(behind)?;
+        }
     }
 }
 
-/// Prints the span as a command takes it: a whole number of the longest unit possible.
+/// Prints the span as a command takes it: a whole number of the longest unit possible. Weeks are
+/// printed as days, since aligned windows of `1w` and of `7d` begin on different days.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match UNITS.iter().find(|(_, micros)| self.0 != 0 && self.0.is_multiple_of(*micros)) {
+        match UNITS.iter().skip(1).find(|(_, micros)| self.0 != 0 && self.0.is_multiple_of(*micros)) {
             Some((name, micros)) => write!(f, "{}{name}", self.0 / micros),
             None => write!(f, "0"),
         }

@@ -83,19 +83,31 @@ fn number(word: &[u8]) -> u128 {
     str::from_utf8(word).expect("digits").parse().expect("a number")
 }
 
+/// Reads a time: numbers with units, or one number without.
 fn micros(word: &[u8]) -> u128 {
-    let digits = word.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let (value, unit) = word.split_at(digits);
-    let factor = match unit {
-        b"us" => 1,
-        b"ms" => 1_000,
-        b"" | b"s" => 1_000_000,
-        b"m" => 60 * 1_000_000,
-        b"h" => 60 * 60 * 1_000_000,
-        b"d" => 24 * 60 * 60 * 1_000_000,
-        _ => panic!("an unknown unit was accepted: {unit:?}"),
-    };
-    number(value) * factor
+    let mut sum = 0;
+    let mut rest = word;
+    while !rest.is_empty() {
+        let (value, behind) = rest.split_at(rest.iter().take_while(|byte| byte.is_ascii_digit()).count());
+        let (unit, behind) = behind.split_at(behind.iter().take_while(|byte| !byte.is_ascii_digit()).count());
+        let factor = match unit {
+            b"us" => 1,
+            b"ms" => 1_000,
+            b"s" => 1_000_000,
+            b"m" => 60 * 1_000_000,
+            b"h" => 60 * 60 * 1_000_000,
+            b"d" => 24 * 60 * 60 * 1_000_000,
+            b"w" => 7 * 24 * 60 * 60 * 1_000_000,
+            b"" => {
+                assert!(value == word && number(word) <= 366 * 24 * 60 * 60, "a unit is missing: {word:?}");
+                1_000_000
+            }
+            _ => panic!("an unknown unit was accepted: {unit:?}"),
+        };
+        sum += number(value) * factor;
+        rest = behind;
+    }
+    sum
 }
 
 /// Checks that an error fits into one line of a reply.

@@ -8,8 +8,10 @@ use crate::tools::snapshot::snapshot;
 
 const UNITS_FROM_0: &str = "an integer from 0 to 1000000000000";
 const UNITS_FROM_1: &str = "an integer from 1 to 1000000000000";
-const TIME_FROM_1_MS: &str = "whole seconds, or an integer with a unit (us, ms, s, m, h, d), from 1ms to 3650d";
-const TIME_FROM_0: &str = "whole seconds, or an integer with a unit (us, ms, s, m, h, d), from 0 to 3650d";
+const TIME_FROM_1_MS: &str = "a time from 1ms to 3650d: integers with units, longest first (w, d, h, m, s, ms, us; \
+                              1m30s), or whole seconds up to 31622400";
+const TIME_FROM_0: &str = "a time from 0 to 3650d: integers with units, longest first (w, d, h, m, s, ms, us; \
+                           1m30s), or whole seconds up to 31622400";
 
 /// Values that are not an integer from 0 to 10¹².
 const INVALID_UNITS: &[&[u8]] = &[
@@ -67,7 +69,6 @@ const INVALID_TIMES: &[&[u8]] = &[
     b"ms",
     b"d",
     b"forever",
-    b"1w",
     b"1y",
     b"1ns",
     b"1S",
@@ -77,10 +78,18 @@ const INVALID_TIMES: &[&[u8]] = &[
     b"1US",
     b"1H",
     b"1D",
+    b"1W",
     b"1ss",
-    b"1m30s",
     b"1min",
     b"1h1",
+    b"1h 1m",
+    b"1h01m",
+    b"1m1h",
+    b"1h1h",
+    b"1s1ms1s",
+    b"521w3d1us",
+    b"60000000000",
+    b"31622401",
     b"1\xff",
     b"\xff",
     "1µs".as_bytes(),
@@ -307,7 +316,7 @@ fn arguments_are_accepted_up_to_their_bounds_in_every_unit() {
     let mut connection = server.connection();
     let durations = [
         ("1", 1_000),
-        ("315360000", 315_360_000_000),
+        ("31622400", 31_622_400_000),
         ("1000us", 1),
         ("1001us", 2),
         ("315360000000000us", 315_360_000_000),
@@ -321,6 +330,12 @@ fn arguments_are_accepted_up_to_their_bounds_in_every_unit() {
         ("87600h", 315_360_000_000),
         ("1d", 86_400_000),
         ("3650d", 315_360_000_000),
+        ("521w", 315_100_800_000),
+        ("521w3d", 315_360_000_000),
+        ("1m30s", 90_000),
+        ("1w1d1h1m1s1ms", 694_861_001),
+        ("1h0m5s", 3_605_000),
+        ("1s1us", 1_001),
     ];
     for limiter in LIMITERS {
         let name = limiter.command;
@@ -340,7 +355,8 @@ fn arguments_are_accepted_up_to_their_bounds_in_every_unit() {
                 "MAXWAIT 0ms",
                 "MAXWAIT 1us",
                 "MAXWAIT 3650d",
-                "MAXWAIT 315360000",
+                "MAXWAIT 1w2h",
+                "MAXWAIT 31622400",
             ] {
                 call(&mut connection, &format!("{name} {name} 5 1h {options}"));
             }

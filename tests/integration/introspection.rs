@@ -27,7 +27,7 @@ fn docs(connection: &mut Connection, name: &str) -> Map {
 /// Name, type, token, whether it is optional, and a part of its summary.
 type Argument = (&'static str, &'static str, Option<&'static str>, bool, &'static str);
 
-const TIME: &str = "whole seconds, or an integer with a unit (us, ms, s, m, h, d)";
+const TIME: &str = "integers with units, longest first (w, d, h, m, s, ms, us; 1m30s), or whole seconds up to 31622400";
 
 fn arguments(connection: &mut Connection, name: &str) -> Vec<Map> {
     parse(&docs(connection, name)["arguments"])
@@ -136,6 +136,7 @@ struct CommandInfo {
     flags: Vec<String>,
     /// First, last and step.
     keys: [i64; 3],
+    tips: Vec<String>,
     key_specs: Vec<Map>,
 }
 
@@ -146,6 +147,7 @@ fn command_info(connection: &mut Connection, name: &str) -> CommandInfo {
         arity: parse(&fields[1]),
         flags: parse(&fields[2]),
         keys: [parse(&fields[3]), parse(&fields[4]), parse(&fields[5])],
+        tips: parse(&fields[7]),
         key_specs: parse(&fields[8]),
     }
 }
@@ -188,6 +190,22 @@ fn command_info_has_arity_flags_and_keys() {
         for (field, value) in [("lastkey", last_key), ("keystep", key_step), ("limit", 0)] {
             assert_eq!(range.get(field), Some(&Value::Int(value)), "{name} {field}");
         }
+    }
+}
+
+#[test]
+fn command_tips_say_what_proxies_must_know() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let of_top = ["request_policy:all_shards", "response_policy:special", "nondeterministic_output"];
+    for (name, tips) in [
+        ("PREMIER.TOP", &of_top[..]),
+        ("PREMIER.PEEK", &["nondeterministic_output"]),
+        ("PREMIER.TOKEN", &[]),
+        ("PREMIER.ALL", &[]),
+        ("PREMIER.REFUND", &[]),
+    ] {
+        assert_eq!(command_info(&mut connection, name).tips, tips, "{name}");
     }
 }
 

@@ -68,8 +68,8 @@ macro_rules! argument {
         $crate::argument!(
             $name, $summary,
             $crate::Values::Time { min: $crate::Span::from_micros($min * 1_000), max: $crate::Span::from_secs($max * 24 * 60 * 60) },
-            "whole seconds, or an integer with a unit (us, ms, s, m, h, d), from ",
-            $min $(, $ms)?, " to ", $max, "d"
+            "a time from ", $min $(, $ms)?, " to ", $max,
+            "d: integers with units, longest first (w, d, h, m, s, ms, us; 1m30s), or whole seconds up to 31622400"
         )
     };
     ($name:literal, $summary:literal, one of $first:literal $(, $word:literal)* or $last:literal) => {

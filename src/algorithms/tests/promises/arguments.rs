@@ -61,10 +61,34 @@ fn nonsense_is_an_error_that_names_the_argument() {
 
 #[test]
 fn a_time_is_a_number_with_a_known_unit_and_nothing_else() {
-    for text in
-        ["s", "ms", "d", "1000S", "1000Ms", "1min", "1w", "1y", "1 s", "1s ", "1ss", "1s1", "1.5s", "01s", "1000µs"]
+    for text in ["s", "ms", "d", "1000S", "1000Ms", "1min", "1y", "1 s", "1s ", "1ss", "1s1", "1.5s", "01s", "1000µs"]
     {
         assert_eq!(micros(LimitDuration::parse(text.as_bytes())), None, "{text}");
+    }
+}
+
+#[test]
+fn units_come_longest_first_and_each_once() {
+    for text in ["1s1m", "1m1m", "1m1s1m", "1m01s", "1m 1s", "1m+1s", "1m1", "1m1S", "1mm1s", "m1s"] {
+        assert_eq!(micros(LimitDuration::parse(text.as_bytes())), None, "{text}");
+    }
+}
+
+/// A longer one is most often a time in milliseconds or nanoseconds.
+#[test]
+fn a_time_without_a_unit_is_at_most_366_days() {
+    assert_eq!(micros(LimitDuration::parse(b"31622400")), Some(366 * 86_400_000_000));
+    for argument in [&DURATION, &MAX_WAIT] {
+        assert!(argument.rule.ends_with(" or whole seconds up to 31622400"));
+    }
+    for text in ["31622401", "60000000", "60000000000"] {
+        assert_eq!(LimitDuration::parse(text.as_bytes()), Err(DURATION.invalid()), "{text}");
+        assert_eq!(MaxWait::parse(text.as_bytes()), Err(MAX_WAIT.invalid()), "{text}");
+        assert_eq!(
+            LimitDuration::parse(format!("{text}s").as_bytes()).is_ok(),
+            text == "31622401" || text == "60000000",
+            "{text}s"
+        );
     }
 }
 
@@ -151,11 +175,16 @@ fn a_time_is_whole_seconds_or_has_a_unit() {
         ("1d", 86_400_000_000),
         ("3650d", MAX_TIME),
         ("87600h", MAX_TIME),
-        ("315360000", MAX_TIME),
+        ("315360000s", MAX_TIME),
+        ("1w", 604_800_000_000),
+        ("521w3d", MAX_TIME),
+        ("1m30s", 90_000_000),
+        ("1w2d3h4m5s6ms7us", 788_645_006_007),
+        ("1h0m0s", 3_600_000_000),
     ] {
         assert_eq!(micros(LimitDuration::parse(text.as_bytes())), Some(expected), "{text}");
     }
-    for text in ["3651d", "87601h", "315360001", "0", "0s", "0d", "999us"] {
+    for text in ["3651d", "87601h", "522w", "521w3d1us", "315360001s", "0", "0s", "0d", "999us"] {
         assert_eq!(micros(LimitDuration::parse(text.as_bytes())), None, "{text}");
     }
     for text in ["0", "0us", "0ms", "0s", "0m", "0h", "0d"] {
@@ -174,13 +203,13 @@ fn a_time_that_overflows_is_too_long() {
 
 #[test]
 fn errors_name_the_argument_and_what_is_allowed() {
-    let time = "whole seconds, or an integer with a unit (us, ms, s, m, h, d), from";
+    let time = "integers with units, longest first (w, d, h, m, s, ms, us; 1m30s), or whole seconds up to 31622400";
     for (error, expected) in [
         (Quota::parse(b"x").unwrap_err(), "quota must be an integer from 0 to 1000000000000".to_owned()),
         (Capacity::parse(b"0").unwrap_err(), "CAPACITY must be an integer from 1 to 1000000000000".to_owned()),
         (Cost::new(0).unwrap_err(), "COST must be an integer from 1 to 1000000000000".to_owned()),
-        (LimitDuration::parse(b"0").unwrap_err(), format!("duration must be {time} 1ms to 3650d")),
-        (MaxWait::parse(b"-1").unwrap_err(), format!("MAXWAIT must be {time} 0 to 3650d")),
+        (LimitDuration::parse(b"0").unwrap_err(), format!("duration must be a time from 1ms to 3650d: {time}")),
+        (MaxWait::parse(b"-1").unwrap_err(), format!("MAXWAIT must be a time from 0 to 3650d: {time}")),
     ] {
         assert_eq!(error.to_string(), expected);
     }
@@ -209,7 +238,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_read_or_refused(text in "[0-9]{0,25}(us|ms|s|m|h|d|\\PC)?|.*") {
+    fn any_bytes_are_read_or_refused(text in "([0-9]{0,25}(us|ms|s|m|h|d|w|\\PC)?){0,3}|.*") {
         let number = |text: &str| (text == "0" || !text.starts_with('0')).then(|| text.parse::<u64>().ok()).flatten();
         let digits_only = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let units = Some(text.as_str()).filter(|text| digits_only(text)).and_then(number);
