@@ -41,6 +41,7 @@ impl Command for Apply {
             summary: "Internal: applies the effect of an admitted call on replicas and from the AOF",
             complexity: "O(N) where N is the number of keys",
             since: "0.1.0",
+            tips: None,
             parameters: vec![effect(), further],
         }
     }

@@ -35,6 +35,7 @@ impl Command for ClThrottle {
             summary: "Limits calls by a token bucket, with the arguments and the reply of redis-cell",
             complexity: "O(1)",
             since: "0.1.0",
+            tips: None,
             parameters: required.into_iter().chain([parameter(&QUANTITY, Presence::Optional)]).collect(),
         }
     }

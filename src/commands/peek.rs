@@ -22,6 +22,7 @@ impl Command for Peek {
             summary: "Previews a call: replies as the call would now, and changes nothing",
             complexity: "O(1); SLIDING: O(N) where N is the number of entries in the log of the key, 66 at most",
             since: "0.1.0",
+            tips: Some("nondeterministic_output"),
             parameters: parameters_by_algorithm(),
         }
     }

@@ -21,6 +21,7 @@ impl Command for Refund {
             summary: "Returns used units, at most those that are used now; SLIDING returns the newest first",
             complexity: "O(1); SLIDING: O(N) where N is the number of entries in the log of the key, 66 at most",
             since: "0.1.0",
+            tips: None,
             parameters: vec![parameter(&UNITS, Presence::Required)],
         }
     }

@@ -20,7 +20,13 @@ impl<L: Limiter> Command for Throttle<L> {
     const FLAGS: Flags = Flags::Write;
 
     fn docs() -> Docs {
-        Docs { summary: L::SUMMARY, complexity: L::COMPLEXITY, since: "0.1.0", parameters: parameters(L::OPTIONS) }
+        Docs {
+            summary: L::SUMMARY,
+            complexity: L::COMPLEXITY,
+            since: "0.1.0",
+            tips: None,
+            parameters: parameters(L::OPTIONS),
+        }
     }
 
     fn run(call: &Call) -> Result<(), Error> {

@@ -118,6 +118,7 @@ impl Command for Top {
             summary: "Lists the keys that were limited most in recent minutes on this node, with their counts",
             complexity: "O(N*log(N)) where N is the number of keys that are counted, 1024 at most",
             since: "0.1.0",
+            tips: Some("request_policy:all_shards response_policy:special nondeterministic_output"),
             parameters: vec![choice],
         }
     }

@@ -210,7 +210,16 @@ impl<'call> Call<'call> {
 
     /// Publishes a keyspace notification of a module, if the server is configured to.
     pub fn notify(&self, key: KeyPosition, event: &CStr) {
-        let kind = raw::REDISMODULE_NOTIFY_MODULE;
+        self.publish(raw::REDISMODULE_NOTIFY_MODULE, key, event);
+    }
+
+    /// Publishes the keyspace notification `del`, as the server does when a command of its own
+    /// deletes a key.
+    pub(crate) fn notify_deleted(&self, key: KeyPosition) {
+        self.publish(raw::REDISMODULE_NOTIFY_GENERIC, key, c"del");
+    }
+
+    fn publish(&self, kind: c_int, key: KeyPosition, event: &CStr) {
         // SAFETY: it only reads a setting. Without this check a call would cost ten times as much
         // where nothing is published.
         if unsafe { api!(RedisModule_GetNotifyKeyspaceEvents()) } & kind == 0 {

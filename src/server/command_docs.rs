@@ -18,6 +18,9 @@ pub struct Docs {
     pub complexity: &'static str,
     /// The first version of premier that has the command.
     pub since: &'static str,
+    /// What proxies and clients should know of the command, in the words of COMMAND INFO, separated
+    /// by spaces; `None` if there is nothing to know.
+    pub tips: Option<&'static str>,
     /// The arguments, without a key that comes first.
     pub parameters: Vec<Parameter>,
 }
@@ -183,7 +186,7 @@ impl Docs {
             complexity: parameters.text(self.complexity),
             since: parameters.text(self.since),
             history: ptr::null_mut(),
-            tips: ptr::null(),
+            tips: self.tips.map_or(ptr::null(), |tips| parameters.text(tips)),
             arity: self.arity(has_key),
             key_specs: key_specs.as_mut_ptr(),
             args: parameters.list.as_mut_ptr(),

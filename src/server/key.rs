@@ -135,11 +135,20 @@ impl<'call, T: DataType> Key<'call, T> {
         let set_back = clock::set_back_since(state.latest_stamp());
         let refund = state.refund_if_longer(now, expiry.rest(now), set_back, units);
         if refund.reset == Span::ZERO {
-            self.open.delete();
+            self.delete();
         } else {
             self.update(if expiry == Expiry::NEVER { expiry } else { Expiry::after(now, refund.reset) });
         }
         refund.units
+    }
+
+    /// Deletes the key, replicates that, and publishes it when the key is closed, as a subscriber
+    /// may do anything with it.
+    fn delete(self) {
+        let OpenKey { call, position, .. } = self.open;
+        self.open.delete();
+        drop(self);
+        call.notify_deleted(position);
     }
 
     fn update(&self, expiry: Expiry) {

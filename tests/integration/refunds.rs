@@ -103,6 +103,32 @@ fn a_refund_breaks_a_watch_of_the_key() {
     }
 }
 
+/// This needs `g` in `notify-keyspace-events`, as for the `del` of DEL.
+#[test]
+fn a_refund_that_empties_a_key_publishes_del() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let mut listener = server.connection();
+    let mut listener = listener.as_pubsub();
+    listener.subscribe("__keyevent@0__:del").expect("SUBSCRIBE");
+    for (events, expected) in [("Ed", vec!["end"]), ("Eg", vec!["all", "end"])] {
+        let () = run(&mut connection, &format!("CONFIG SET notify-keyspace-events {events}"));
+        for key in ["all", "some"] {
+            call(&mut connection, &format!("PREMIER.TOKEN {key} 10 3650d COST 5"));
+        }
+        assert_eq!(refund(&mut connection, "some", 4), 4);
+        assert_eq!(refund(&mut connection, "all", 9), 5);
+        assert_eq!(refund(&mut connection, "all", 1), 0, "the key is gone");
+        let () = run(&mut connection, "PUBLISH __keyevent@0__:del end");
+
+        let mut notified: Vec<String> = Vec::new();
+        while notified.last().is_none_or(|key| key != "end") {
+            notified.push(listener.get_message().and_then(|message| message.get_payload()).expect("a notification"));
+        }
+        assert_eq!(notified, expected, "{events}");
+    }
+}
+
 #[test]
 fn a_refund_is_a_write_and_needs_the_key_of_a_limiter() {
     let primary = primary().start();

@@ -15,7 +15,7 @@ impl Command for Panic {
     const FLAGS: Flags = Flags::Write;
 
     fn docs() -> Docs {
-        Docs { summary: "Panics", complexity: "O(1)", since: "0.0.0", parameters: Vec::new() }
+        Docs { summary: "Panics", complexity: "O(1)", since: "0.0.0", tips: None, parameters: Vec::new() }
     }
 
     fn run(_call: &Call) -> Result<(), Error> {
