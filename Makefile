@@ -9,7 +9,7 @@ MSRV := $(shell sed -n 's/^rust-version *= *"\(.*\)"/\1/p' Cargo.toml)
 # One set of features for all tests, so that they share what is compiled.
 TEST_FEATURES := --workspace --features $(shell scripts/features)
 
-.PHONY: help setup build run test test-libraries test-matrix test-containers lint msrv fuzz bench instructions performance pictures valgrind soak dist clean
+.PHONY: help setup build run test test-libraries test-matrix test-containers packages lint msrv fuzz bench instructions performance pictures valgrind soak dist clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -43,9 +43,13 @@ test-containers: setup ## run a selection of the module's tests in containers, a
 	scripts/test-matrix --images
 	scripts/test-dockerfile
 
+packages: setup ## package the crates as `cargo publish` does, and test a service that depends on these packages only
+	scripts/packages
+
 lint: setup ## check formatting and line width, run clippy and rustdoc; warnings are errors
 	cargo fmt --all --check
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
+	cargo fmt --manifest-path tests/consumer/Cargo.toml --check
 	scripts/check-width
 	cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
 	for feature in "" tokio memory macros cache cluster tls "cache macros"; do \
