@@ -7,9 +7,9 @@ REDIS_CELL_SO ?= $(shell scripts/redis-cell || echo "redis-cell cannot be built 
 SECONDS ?= 60
 MSRV := $(shell sed -n 's/^rust-version *= *"\(.*\)"/\1/p' Cargo.toml)
 # One set of features for all tests, so that they share what is compiled.
-TEST_FEATURES := --workspace --features $(shell scripts/features)
+TEST_FEATURES := --workspace --all-features
 
-.PHONY: help setup build run test test-libraries test-matrix test-containers packages lint msrv fuzz bench instructions performance pictures valgrind soak dist clean
+.PHONY: help setup build run test test-libraries test-matrix test-containers test-images test-dockerfile packages lint msrv fuzz bench instructions performance pictures valgrind soak dist clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -40,7 +40,14 @@ test-matrix: setup ## run the tests of the module on Redis 7.0, 8.0 and 8.2, Val
 	scripts/test-matrix
 
 test-containers: setup ## run a selection of the module's tests in containers, and the Dockerfile with compose.yaml
+	scripts/test-dockerfile --images
+	@# The one mostly waits, the other compiles.
+	$(MAKE) --jobs 2 test-images test-dockerfile
+
+test-images:
 	scripts/test-matrix --images
+
+test-dockerfile:
 	scripts/test-dockerfile
 
 packages: setup ## package the crates as `cargo publish` does, and test a service that depends on these packages only
@@ -53,9 +60,10 @@ lint: setup ## check formatting and line width, run clippy and rustdoc; warnings
 	scripts/check-width
 	cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
 	for feature in "" tokio memory macros cache cluster tls "cache macros"; do \
-	    cargo clippy --quiet -p premier-client --no-default-features --features "$$feature" -- -D warnings || exit 1; \
+	    cargo rustc --quiet --profile check -p premier-client --lib --no-default-features --features "$$feature" -- -D warnings || exit 1; \
 	done
-	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps --all-features
+	@# With examples, as the features of dependencies are then the same as above.
+	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps --all-features --lib --examples
 
 msrv: setup ## check that the module and the client build with the oldest supported Rust
 	@if rustup toolchain install $(MSRV) --profile minimal; then \
