@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, Weak};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use crate::PATIENCE;
 
@@ -33,8 +34,7 @@ impl Proxy {
     pub fn start(target_port: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port on 127.0.0.1");
         let port = listener.local_addr().expect("a bound socket has an address").port();
-        let shared =
-            Arc::new(Shared { target_port, state: Mutex::new(State::default()), reply_is_lost: Condvar::new() });
+        let shared = Arc::new(Shared { state: Mutex::new(State::to(target_port)), reply_is_lost: Condvar::new() });
         let acceptor = thread::spawn({
             let shared = Arc::clone(&shared);
             move || shared.accept(&listener)
@@ -46,6 +46,16 @@ impl Proxy {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Connects new clients to the server on another port, as an address does after a failover.
+    pub fn lead_to(&self, target_port: u16) {
+        self.shared.state().target_port = target_port;
+    }
+
+    /// Delays all replies from now on, as a long way does.
+    pub fn delay_replies(&self, by: Duration) {
+        self.shared.state().delay = by;
     }
 
     /// Loses the reply to the next request that contains `PREMIER.`: when the server has answered,
@@ -91,17 +101,24 @@ impl Drop for Proxy {
 
 #[derive(Debug)]
 struct Shared {
-    target_port: u16,
     state: Mutex<State>,
     reply_is_lost: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    target_port: u16,
+    delay: Duration,
     armed: bool,
     lost: bool,
     closed: bool,
     connections: Vec<Weak<Connection>>,
+}
+
+impl State {
+    fn to(target_port: u16) -> Self {
+        Self { target_port, delay: Duration::ZERO, armed: false, lost: false, closed: false, connections: Vec::new() }
+    }
 }
 
 impl Shared {
@@ -124,7 +141,8 @@ impl Shared {
 
     fn serve(&self, client: TcpStream) {
         // To return closes the client's connection.
-        let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, self.target_port)) else { return };
+        let target_port = self.state().target_port;
+        let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, target_port)) else { return };
         for socket in [&client, &server] {
             socket.set_nodelay(true).expect("a TCP socket has this option");
         }
@@ -183,6 +201,8 @@ impl Shared {
                 self.reply_is_lost.notify_all();
                 return Ok(());
             }
+            let delay = self.state().delay;
+            thread::sleep(delay);
             (&connection.client).write_all(received)?;
         }
     }
