@@ -48,6 +48,13 @@ enum Reason {
     ModuleNotLoaded(RedisError),
     InvalidArgument(InvalidArgument),
     InvalidAddress(RedisError),
+    #[cfg(feature = "cluster")]
+    NoAddress,
+    /// A cluster was reached as if it were a single server, or a single server as if a cluster.
+    OtherKindOfStore {
+        is_cluster: bool,
+        error: RedisError,
+    },
     InvalidKeyspace(String),
     InvalidLimits(&'static str),
     #[cfg(feature = "macros")]
@@ -58,6 +65,9 @@ enum Reason {
     },
     Refused(RedisError),
 }
+
+/// How a server begins to refuse a connection that is one too many.
+pub(crate) const TOO_MANY_CLIENTS: &str = "max number of clients";
 
 type Source = Box<dyn StdError + Send + Sync>;
 
@@ -72,8 +82,11 @@ impl Error {
             Reason::ModuleNotLoaded(_) => ErrorKind::ModuleNotLoaded,
             Reason::InvalidArgument(_)
             | Reason::InvalidAddress(_)
+            | Reason::OtherKindOfStore { .. }
             | Reason::InvalidKeyspace(_)
             | Reason::InvalidLimits(_) => ErrorKind::Configuration,
+            #[cfg(feature = "cluster")]
+            Reason::NoAddress => ErrorKind::Configuration,
             #[cfg(feature = "macros")]
             Reason::ConfiguredAlready => ErrorKind::Configuration,
             #[cfg(all(feature = "macros", feature = "tokio"))]
@@ -121,6 +134,36 @@ impl Error {
         Reason::InvalidAddress(error).into()
     }
 
+    #[cfg(feature = "cluster")]
+    pub(crate) fn no_address() -> Self {
+        Reason::NoAddress.into()
+    }
+
+    pub(crate) fn reply_lost(error: RedisError) -> Self {
+        Reason::ReplyLost(error.into()).into()
+    }
+
+    /// Makes an error of a failure to connect.
+    pub(crate) fn unconnected(error: RedisError) -> Self {
+        match error.kind() {
+            redis::ErrorKind::Io | redis::ErrorKind::Parse | redis::ErrorKind::Client => Self::unavailable(error),
+            redis::ErrorKind::InvalidClientConfig => Self::invalid_address(error),
+            _ => Self::answered(error),
+        }
+    }
+
+    /// Returns the address `host:port` of the cluster node that has the key of the call, and
+    /// whether it has its slot. The call was not charged.
+    pub(crate) fn redirection(&self) -> Option<(&str, bool)> {
+        match &*self.0 {
+            Reason::OtherKindOfStore { is_cluster: true, error } => {
+                let (address, _) = error.redirect_node()?;
+                Some((address, error.kind() == ServerErrorKind::Moved.into()))
+            }
+            _ => None,
+        }
+    }
+
     pub(crate) fn invalid_keyspace(name: String) -> Self {
         Reason::InvalidKeyspace(name).into()
     }
@@ -146,16 +189,9 @@ impl Error {
 
         let reason = match error.kind() {
             Kind::Server(
-                Server::BusyLoading
-                | Server::ClusterDown
-                | Server::MasterDown
-                | Server::Moved
-                | Server::Ask
-                | Server::TryAgain
-                | Server::ReadOnly,
-            )
-            | Kind::ClusterConnectionNotFound
-            | Kind::AuthenticationFailed => Reason::Unavailable(error.into()),
+                Server::BusyLoading | Server::ClusterDown | Server::MasterDown | Server::TryAgain | Server::ReadOnly,
+            ) => Reason::Unavailable(error.into()),
+            Kind::Server(Server::Moved | Server::Ask) => Reason::OtherKindOfStore { is_cluster: true, error },
             Kind::Extension if matches!(error.code(), Some("OOM" | "MISCONF" | "NOREPLICAS" | "BUSY")) => {
                 Reason::Unavailable(error.into())
             }
@@ -164,7 +200,18 @@ impl Error {
             {
                 Reason::ModuleNotLoaded(error)
             }
-            Kind::Io if error.is_connection_refusal() => Reason::Unavailable(error.into()),
+            Kind::Server(Server::ResponseError)
+                if error.detail().is_some_and(|detail| detail.starts_with(TOO_MANY_CLIENTS)) =>
+            {
+                Reason::Unavailable(error.into())
+            }
+            Kind::Server(Server::ResponseError)
+                if error
+                    .detail()
+                    .is_some_and(|detail| detail.starts_with("This instance has cluster support disabled")) =>
+            {
+                Reason::OtherKindOfStore { is_cluster: false, error }
+            }
             Kind::Io | Kind::Parse => Reason::ReplyLost(error.into()),
             _ => Reason::Refused(error),
         };
@@ -247,6 +294,15 @@ impl fmt::Display for Error {
             ),
             Reason::InvalidArgument(invalid) => invalid.fmt(f),
             Reason::InvalidAddress(error) => write!(f, "invalid address of the store: {error}"),
+            #[cfg(feature = "cluster")]
+            Reason::NoAddress => f.write_str("a cluster needs the address of at least one of its nodes"),
+            Reason::OtherKindOfStore { is_cluster: true, .. } => f.write_str(
+                "the server is a node of a cluster: use `Backend::cluster` or `AsyncBackend::cluster`, of the feature \
+                 `cluster`",
+            ),
+            Reason::OtherKindOfStore { is_cluster: false, .. } => f.write_str(
+                "the server is not a node of a cluster: use `Backend::redis` or `AsyncBackend::redis`",
+            ),
             Reason::InvalidKeyspace(name) => write!(f, "invalid keyspace {name:?}: {}", Keyspace::RULE),
             Reason::InvalidLimits(rule) => f.write_str(rule),
             #[cfg(feature = "macros")]
@@ -265,7 +321,10 @@ impl StdError for Error {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match &*self.0 {
             Reason::Unavailable(source) | Reason::ReplyLost(source) => Some(&**source),
-            Reason::ModuleNotLoaded(error) | Reason::InvalidAddress(error) | Reason::Refused(error) => Some(error),
+            Reason::ModuleNotLoaded(error)
+            | Reason::InvalidAddress(error)
+            | Reason::OtherKindOfStore { error, .. }
+            | Reason::Refused(error) => Some(error),
             Reason::InvalidArgument(invalid) => Some(invalid),
             _ => None,
         }

@@ -14,9 +14,9 @@ use redis::aio::ConnectionManager;
 use crate::MemoryBackend;
 #[cfg(feature = "tokio")]
 use crate::connection::AsyncServer;
-use crate::connection::Server;
 #[cfg(feature = "cluster")]
 use crate::connection::{AsyncCluster, Cluster};
+use crate::connection::{Node, Server};
 use crate::{Error, Keyspace};
 
 #[cfg(feature = "memory")]
@@ -26,8 +26,9 @@ pub(crate) use request::{All, Check, Peek, Refund, Request};
 /// Where a [`Throttler`](crate::Throttler) keeps its limits: a server, a cluster, or the memory of
 /// this process. Cheap to clone.
 ///
-/// A server or a cluster is reached through a pool of up to 10 connections, which are made when
-/// they are needed.
+/// A server, and each node of a cluster, is reached through a pool of up to 10 connections, which
+/// are made when they are needed. A call has a connection to itself;
+/// [`max_connections`](Self::max_connections) sets how many calls a server decides at a time.
 #[derive(Clone)]
 pub struct Backend(Kind);
 
@@ -35,8 +36,8 @@ pub struct Backend(Kind);
 /// memory of this process. Cheap to clone.
 ///
 /// A server, and each node of a cluster, is reached through one connection that all calls share.
-/// For a server that is a [`ConnectionManager`] of redis-rs, which replaces a broken connection.
-/// Connections belong to the tokio runtime in which the first call is made.
+/// Each tokio runtime in which calls are made has connections of its own, as connections live only
+/// while their runtime runs.
 #[cfg(feature = "tokio")]
 #[derive(Clone)]
 pub struct AsyncBackend(AsyncKind);
@@ -78,13 +79,23 @@ impl AsyncBackend {
         MemoryBackend::new().into()
     }
 
-    pub(crate) async fn ask<R: Request>(&self, request: &R, deadline: Duration) -> Result<R::Answer, Error> {
+    /// Returns the node that decides on a request, as far as is known.
+    pub(crate) fn node<R: Request>(&self, request: &R) -> Node {
         match &self.0 {
-            AsyncKind::Server(server) => server.call(&request.command(), deadline).await,
             #[cfg(feature = "cluster")]
-            AsyncKind::Cluster(cluster) => cluster.call(&request.command(), deadline).await,
+            AsyncKind::Cluster(cluster) => cluster.node(request.key()),
+            _ => Node::default(),
+        }
+    }
+
+    /// Returns the answer, and the node that has given or not given it.
+    pub(crate) async fn ask<R: Request>(&self, request: &R, deadline: Duration) -> (Node, Result<R::Answer, Error>) {
+        match &self.0 {
+            AsyncKind::Server(server) => (Node::default(), server.call(&request.command(), deadline).await),
+            #[cfg(feature = "cluster")]
+            AsyncKind::Cluster(cluster) => cluster.ask(&request.command(), deadline).await,
             #[cfg(feature = "memory")]
-            AsyncKind::Memory(memory) => Ok(request.decide_in(memory)),
+            AsyncKind::Memory(memory) => (Node::default(), Ok(request.decide_in(memory))),
         }
     }
 
@@ -99,6 +110,26 @@ impl AsyncBackend {
     }
 }
 
+impl Backend {
+    /// Sets how many connections there may be to a server, or to each node of a cluster: at least
+    /// 1, and 10 by default. All clones of this backend share them.
+    ///
+    /// If all are in use, a call waits for one, but never so long that its reply could not return
+    /// before the [deadline](crate::Builder::deadline). Then it is
+    /// [`Unavailable`](crate::ErrorKind::Unavailable), and nothing was sent.
+    #[must_use]
+    pub fn max_connections(self, connections: usize) -> Self {
+        match &self.0 {
+            Kind::Server(server) => server.resize(connections),
+            #[cfg(feature = "cluster")]
+            Kind::Cluster(cluster) => cluster.resize(connections),
+            #[cfg(feature = "memory")]
+            Kind::Memory(_) => {}
+        }
+        self
+    }
+}
+
 /// Reaches a server as this client does, with certificates of your own for example.
 impl From<redis::Client> for Backend {
     fn from(client: redis::Client) -> Self {
@@ -109,7 +140,8 @@ impl From<redis::Client> for Backend {
 /// Shares this connection with its other users.
 ///
 /// Its own retries and timeouts apply: the manager retries to connect, but never a command that it
-/// has sent.
+/// has sent. It belongs to the tokio runtime in which it was made, and stays on a primary that
+/// becomes a replica until that closes the connection.
 #[cfg(feature = "tokio")]
 impl From<ConnectionManager> for AsyncBackend {
     fn from(manager: ConnectionManager) -> Self {

@@ -14,6 +14,10 @@ use crate::{AnyLimit, Decision, JointDecision, wire};
 pub(crate) trait Request {
     type Answer: Answer;
 
+    /// Returns the name of the first key, whose slot is that of all others.
+    #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "a single server has all keys"))]
+    fn key(&self) -> &str;
+
     /// Returns the command for a server or a cluster, which is sent once.
     fn command(&self) -> Cmd;
 
@@ -42,6 +46,10 @@ pub(crate) struct Check<'a> {
 impl Request for Check<'_> {
     type Answer = Decision;
 
+    fn key(&self) -> &str {
+        self.key
+    }
+
     fn command(&self) -> Cmd {
         wire::check(self.key, self.limit)
     }
@@ -65,6 +73,10 @@ pub(crate) struct Peek<'a>(pub(crate) Check<'a>);
 
 impl Request for Peek<'_> {
     type Answer = Decision;
+
+    fn key(&self) -> &str {
+        self.0.key
+    }
 
     fn command(&self) -> Cmd {
         wire::peek(self.0.key, self.0.limit)
@@ -96,6 +108,10 @@ pub(crate) struct Refund<'a> {
 impl Request for Refund<'_> {
     type Answer = u64;
 
+    fn key(&self) -> &str {
+        self.key
+    }
+
     fn command(&self) -> Cmd {
         wire::refund(self.key, self.units.get())
     }
@@ -119,6 +135,10 @@ pub(crate) struct All<'a>(pub(crate) JointLimits<'a, String>);
 
 impl Request for All<'_> {
     type Answer = JointDecision;
+
+    fn key(&self) -> &str {
+        self.0.get().first().map_or("", |(key, _)| key)
+    }
 
     fn command(&self) -> Cmd {
         wire::all(self.0.get())

@@ -1,236 +1,280 @@
-//! A cluster.
+//! A cluster: its nodes, and which of them has which key.
 //!
-//! Calls follow redirections here, not in redis-rs: that follows them only if it may also send a
-//! command twice. Following them is safe, as a node that redirects a call has not charged it.
+//! The cluster connections of redis-rs do not report which node did not answer, though the others
+//! are not to be overruled by that. They also follow redirections only if they may send a command
+//! twice. Following them is safe, as a node that redirects a call has not charged it.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use premier_blocking::also_blocking;
-use redis::aio::ConnectionLike as _;
-use redis::cluster::{ClusterClient, ClusterConnection, cluster_pipe};
-use redis::cluster_async::ClusterConnection as AsyncClusterConnection;
-use redis::cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo, SingleNodeRoutingInfo};
-use redis::{Cmd, ConnectionLike as _, FromRedisValue, IntoConnectionInfo, Pipeline, RedisResult, Value};
-use tokio::sync::OnceCell;
-use tokio::time::timeout;
+use redis::{Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline};
 
-use super::pool::{Pool, Pooled, Target};
-use super::redirection::{MAX_REDIRECTIONS, Redirection, node_at};
-use super::scan::{Scan, unlink};
-use super::server::tcp_settings;
-use super::{CONNECT_TIMEOUT, STEP_TIMEOUT, within};
+use super::scan::{Scan, unlink_one};
+use super::server::{AsyncServer, Server};
+use super::{Budget, Node, STEP_TIMEOUT, only, read_last, slots};
 use crate::{Error, Keyspace};
 
-/// A cluster, reached through pools of connections.
+/// How many redirections a call follows.
+const MAX_REDIRECTIONS: usize = 5;
+
+/// How long what is known of the nodes counts as new, so that a node that does not answer does not
+/// make each call ask the others.
+const LEARNING_PAUSE: Duration = Duration::from_millis(100);
+
+/// A cluster, reached through the connections of each node.
+#[also_blocking]
 #[derive(Clone)]
-pub(crate) struct Cluster {
-    charging: Pool<ClusterClient>,
-    clearing: Pool<ClusterClient>,
+pub(crate) struct AsyncCluster(Arc<Nodes<AsyncServer>>);
+
+struct Nodes<S> {
+    /// The nodes that were named by the user, any of which knows all others.
+    seeds: Vec<Arc<Member<S>>>,
+    /// What all nodes have in common.
+    info: ConnectionInfo,
+    map: RwLock<Map<S>>,
 }
 
-/// A cluster, reached through connections that all calls share.
-#[derive(Clone)]
-pub(crate) struct AsyncCluster(Arc<Lazy>);
-
-/// Connections that the first call makes.
-struct Lazy {
-    clients: Clients,
-    charging: OnceCell<AsyncClusterConnection>,
-    clearing: OnceCell<AsyncClusterConnection>,
+/// Which node has which slot, as far as is known.
+struct Map<S> {
+    members: Vec<Arc<Member<S>>>,
+    /// The indices of members.
+    slots: Vec<Option<u16>>,
+    learned_at: Instant,
 }
 
-struct Clients {
-    /// Sends no command twice.
-    charging: ClusterClient,
-    /// Sends a command until it is answered.
-    clearing: ClusterClient,
-}
-
-impl Cluster {
-    /// Makes no connection yet.
-    pub(crate) fn new<T: IntoConnectionInfo>(addresses: impl IntoIterator<Item = T>) -> Result<Self, Error> {
-        let Clients { charging, clearing } = Clients::new(addresses)?;
-        Ok(Self { charging: Pool::new(charging), clearing: Pool::new(clearing) })
-    }
-
-    /// Sends a command, which is charged once. Its first argument is its key.
-    pub(crate) fn call<T: FromRedisValue>(&self, command: &Cmd, deadline: Duration) -> Result<T, Error> {
-        self.charging.call(deadline, |pooled| Ok(T::from_redis_value(send(pooled, command)?.extract_error()?)?))
-    }
-
-    fn route(&self, command: &Cmd, route: RoutingInfo) -> Result<Value, Error> {
-        self.clearing.call(STEP_TIMEOUT, |Pooled { connection, .. }| connection.route_command(command, route))
-    }
-
-    /// Deletes keys. The connection finds their node by itself.
-    fn unlink(&self, keys: &[Vec<u8>], _: &SingleNodeRoutingInfo) -> Result<u64, Error> {
-        let mut pipeline = cluster_pipe();
-        for key in keys {
-            pipeline.cmd("UNLINK").arg(key);
-        }
-        let unlinked: Vec<u64> =
-            self.clearing.call(STEP_TIMEOUT, |Pooled { connection, .. }| pipeline.query(connection))?;
-        Ok(unlinked.iter().sum())
-    }
-}
-
-impl AsyncCluster {
-    /// Makes no connection yet.
-    pub(crate) fn new<T: IntoConnectionInfo>(addresses: impl IntoIterator<Item = T>) -> Result<Self, Error> {
-        let clients = Clients::new(addresses)?;
-        Ok(Self(Arc::new(Lazy { clients, charging: OnceCell::new(), clearing: OnceCell::new() })))
-    }
-
-    /// Sends a command, which is charged once. Its first argument is its key.
-    pub(crate) async fn call<T: FromRedisValue>(&self, command: &Cmd, deadline: Duration) -> Result<T, Error> {
-        let start = Instant::now();
-        let mut connection = connect(&self.0.charging, &self.0.clients.charging, deadline).await?;
-        let reply = async { Ok(T::from_redis_value(async_send(&mut connection, command).await?.extract_error()?)?) };
-        within(start, deadline, reply).await
-    }
-
-    async fn route(&self, command: &Cmd, route: RoutingInfo) -> Result<Value, Error> {
-        let mut connection = connect(&self.0.clearing, &self.0.clients.clearing, STEP_TIMEOUT).await?;
-        within(Instant::now(), STEP_TIMEOUT, connection.route_command(command.clone(), route)).await
-    }
-
-    /// Deletes keys of a node.
-    async fn unlink(&self, keys: &[Vec<u8>], node: &SingleNodeRoutingInfo) -> Result<u64, Error> {
-        let mut connection = connect(&self.0.clearing, &self.0.clients.clearing, STEP_TIMEOUT).await?;
-        let unlink = connection.route_pipeline(unlink(keys), 0, keys.len(), node.clone());
-        let unlinked: Vec<u64> = read(within(Instant::now(), STEP_TIMEOUT, unlink).await?).map_err(Error::answered)?;
-        Ok(unlinked.iter().sum())
-    }
+struct Member<S> {
+    /// `host:port`.
+    address: Arc<str>,
+    server: S,
+    /// Whether it did not answer the latest call, or no longer had the slot, so that another node
+    /// may have its slots by now.
+    is_suspect: AtomicBool,
 }
 
 #[also_blocking]
 impl AsyncCluster {
+    /// Makes no connection yet.
+    pub(crate) fn new<T: IntoConnectionInfo>(addresses: impl IntoIterator<Item = T>) -> Result<Self, Error> {
+        let infos: Result<Vec<_>, _> = addresses.into_iter().map(T::into_connection_info).collect();
+        let infos = infos.map_err(Error::invalid_address)?;
+        let Some(info) = infos.first().cloned() else {
+            return Err(Error::no_address());
+        };
+        let server = AsyncServer::new(info.clone())?;
+        let seed = |info: ConnectionInfo| Ok(Member::new(info.addr().to_string(), server.at(info)?));
+        let seeds = infos.into_iter().map(seed).collect::<Result<_, Error>>()?;
+        let map = Map { members: Vec::new(), slots: Vec::new(), learned_at: Instant::now() };
+        Ok(Self(Arc::new(Nodes { seeds, info, map: RwLock::new(map) })))
+    }
+
+    /// Sends a command, which is executed at most once. Its first argument is its key.
+    pub(crate) async fn call<T: FromRedisValue>(&self, command: &Cmd, deadline: Duration) -> Result<T, Error> {
+        self.ask(command, deadline).await.1
+    }
+
+    /// [`call`](Self::call) that returns the node which answered, or did not.
+    pub(crate) async fn ask<T: FromRedisValue>(&self, command: &Cmd, deadline: Duration) -> (Node, Result<T, Error>) {
+        let budget = Budget::new(deadline);
+        let slot = slots::of(command);
+        let mut member = match self.member_for(slot, budget).await {
+            Ok(member) => member,
+            Err(error) => return (Node::default(), Err(error)),
+        };
+        let mut request = only(command);
+        for _ in 0..MAX_REDIRECTIONS {
+            let reply = match member.server.exchange(&request, budget).await {
+                Ok(replies) => read_last(replies),
+                Err(error) => Err(error),
+            };
+            let is_down = reply.as_ref().is_err_and(Error::is_outage);
+            member.is_suspect.store(is_down, Ordering::Relaxed);
+            let Some((address, is_permanent)) = reply.as_ref().err().and_then(Error::redirection) else {
+                return (member.node(), reply);
+            };
+            let next = match self.member_at(address) {
+                Ok(next) => next,
+                Err(error) => return (member.node(), Err(error)),
+            };
+            if is_permanent {
+                member.is_suspect.store(true, Ordering::Relaxed);
+                self.0.map_mut().assign(slot, &next);
+                request = only(command);
+            } else {
+                request = Pipeline::with_capacity(2);
+                request.cmd("ASKING").add_command(command.clone());
+            }
+            member = next;
+        }
+        (member.node(), Err(Error::unavailable("the nodes of the cluster redirect the call in circles")))
+    }
+
+    /// Returns the node that has the key of this name, as far as is known.
+    pub(crate) fn node(&self, key: &str) -> Node {
+        let member = self.0.map().member(slots::of_key(key.as_bytes()));
+        member.map(|member| member.node()).unwrap_or_default()
+    }
+
+    /// Returns the node that has a slot. Asks other nodes if it is unknown or did not answer.
+    async fn member_for(&self, slot: usize, budget: Budget) -> Result<Arc<Member<AsyncServer>>, Error> {
+        let (known, is_new) = {
+            let map = self.0.map();
+            (map.member(slot), map.learned_at.elapsed() < LEARNING_PAUSE)
+        };
+        if let Some(member) = known.as_ref().filter(|member| is_new || !member.is_suspect()) {
+            return Ok(Arc::clone(member));
+        }
+        match (self.learn(budget).await, known) {
+            (Ok(()), _) => {
+                self.0.map().member(slot).ok_or_else(|| Error::unavailable("no node of the cluster has the slot"))
+            }
+            (Err(_), Some(member)) => Ok(member),
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// Asks nodes which of them has which slot, until one answers.
+    async fn learn(&self, budget: Budget) -> Result<(), Error> {
+        let mut result = Err(Error::unavailable("no node of the cluster answered in time"));
+        for member in self.0.advisers() {
+            // A node that does not answer leaves time to ask another one.
+            let reply = member.server.call(&slots::ask(), budget.left() / 2).await;
+            let ranges = reply.and_then(|reply| slots::read(reply, member.host()).map_err(Error::answered));
+            member.is_suspect.store(ranges.is_err(), Ordering::Relaxed);
+            match ranges {
+                Ok(ranges) if !ranges.is_empty() => {
+                    let nodes = ranges.into_iter().map(|range| Ok((self.member_at(&range.node)?, range)));
+                    let nodes = nodes.collect::<Result<Vec<_>, Error>>()?;
+                    *self.0.map_mut() = Map::of(nodes);
+                    return Ok(());
+                }
+                Ok(_) => {}
+                Err(error) => result = Err(error),
+            }
+        }
+        result
+    }
+
+    /// Returns the node at an address.
+    fn member_at(&self, address: &str) -> Result<Arc<Member<AsyncServer>>, Error> {
+        let known = |members: &[Arc<Member<AsyncServer>>]| {
+            members.iter().find(|member| *member.address == *address).map(Arc::clone)
+        };
+        if let Some(member) = known(&self.0.map().members).or_else(|| known(&self.0.seeds)) {
+            return Ok(member);
+        }
+        let info = self.0.info.clone().set_addr(at(self.0.info.addr(), address)?);
+        Ok(Member::new(address.to_owned(), self.0.seeds[0].server.at(info)?))
+    }
+
     /// Deletes the keys of a keyspace. Returns their number.
     pub(crate) async fn clear(&self, keyspace: &Keyspace) -> Result<u64, Error> {
-        let replies = self.route(&Scan::over(keyspace).step(), every_master()).await?;
-        let mut cleared = 0;
-        for (node, mut reply) in by_node(replies).map_err(Error::answered)? {
+        self.learn(Budget::new(STEP_TIMEOUT)).await?;
+        let members = self.0.map().members.clone();
+        let mut keys = 0;
+        for member in members {
             let mut scan = Scan::over(keyspace);
             loop {
-                let keys = scan.read(reply).map_err(Error::answered)?;
-                if !keys.is_empty() {
-                    cleared += self.unlink(&keys, &node).await?;
+                let cleared = member.server.clear_step(&mut scan).await?;
+                keys += cleared.keys;
+                for key in cleared.moved {
+                    keys += self.call::<u64>(&unlink_one(&key), STEP_TIMEOUT).await?;
                 }
                 if scan.is_done() {
                     break;
                 }
-                reply = self.route(&scan.step(), RoutingInfo::SingleNode(node.clone())).await?;
             }
         }
-        Ok(cleared)
+        Ok(keys)
     }
 }
 
-impl Clients {
-    fn new<T: IntoConnectionInfo>(addresses: impl IntoIterator<Item = T>) -> Result<Self, Error> {
-        #[cfg(feature = "tls")]
-        super::server::choose_crypto_provider();
-        let addresses: RedisResult<Vec<_>> = addresses.into_iter().map(T::into_connection_info).collect();
-        let addresses = addresses.map_err(Error::invalid_address)?;
-        let builder = || {
-            ClusterClient::builder(addresses.clone())
-                .connection_timeout(CONNECT_TIMEOUT)
-                // Calls have deadlines of their own.
-                .response_timeout(STEP_TIMEOUT)
-                .overall_response_timeout(None)
-                .tcp_settings(tcp_settings())
-        };
-        let charging = builder().retries(0).build().map_err(Error::invalid_address)?;
-        let clearing = builder().build().map_err(Error::invalid_address)?;
-        Ok(Self { charging, clearing })
+impl Cluster {
+    /// Sets how many connections there may be to each node.
+    pub(crate) fn resize(&self, connections: usize) {
+        self.0.seeds[0].server.resize(connections);
     }
 }
 
-impl Target for ClusterClient {
-    type Connection = ClusterConnection;
-
-    fn connect(&self) -> RedisResult<ClusterConnection> {
-        self.get_connection()
+impl<S> Nodes<S> {
+    fn map(&self) -> RwLockReadGuard<'_, Map<S>> {
+        self.map.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set_timeout(connection: &ClusterConnection, timeout: Duration) -> RedisResult<()> {
-        connection.set_write_timeout(Some(timeout))?;
-        connection.set_read_timeout(Some(timeout))
+    fn map_mut(&self) -> RwLockWriteGuard<'_, Map<S>> {
+        self.map.write().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-/// Returns the connection, which is made by the first call that gets one.
-async fn connect(
-    connection: &OnceCell<AsyncClusterConnection>,
-    client: &ClusterClient,
-    deadline: Duration,
-) -> Result<AsyncClusterConnection, Error> {
-    match timeout(deadline, connection.get_or_try_init(|| client.get_async_connection())).await {
-        Ok(connection) => connection.cloned().map_err(Error::unavailable),
-        Err(late) => Err(Error::unavailable(late)),
+    /// Returns the nodes to ask about the others, first those that are likely to answer.
+    fn advisers(&self) -> Vec<Arc<Member<S>>> {
+        let mut members: Vec<_> = self.map().members.iter().chain(&self.seeds).map(Arc::clone).collect();
+        members.sort_by_key(|member| member.is_suspect());
+        members
     }
 }
 
-/// Sends a command, which is charged once.
-fn send(pooled: &mut Pooled<ClusterConnection>, command: &Cmd) -> RedisResult<Value> {
-    let mut reply = pooled.connection.req_command(command);
-    for _ in 0..MAX_REDIRECTIONS {
-        let Some(redirection) = reply.as_ref().err().and_then(Redirection::of) else {
-            break;
-        };
-        // A connection never learns where a slot has moved; a new one will know.
-        pooled.is_broken |= redirection.is_permanent;
-        let Some(node) = redirection.node else {
-            break;
-        };
-        if !redirection.is_permanent {
-            pooled.connection.route_command(&redis::cmd("ASKING"), RoutingInfo::SingleNode(node.clone()))?;
+impl<S> Map<S> {
+    fn of(nodes: Vec<(Arc<Member<S>>, slots::Range)>) -> Self {
+        let mut map = Self { members: Vec::new(), slots: vec![None; slots::COUNT], learned_at: Instant::now() };
+        for (member, range) in nodes {
+            let index = map.index(&member);
+            map.slots[range.first..=range.last].fill(Some(index));
         }
-        reply = pooled.connection.route_command(command, RoutingInfo::SingleNode(node));
+        map
     }
-    reply
-}
 
-/// Sends a command, which is charged once.
-async fn async_send(connection: &mut AsyncClusterConnection, command: &Cmd) -> RedisResult<Value> {
-    let mut reply = connection.req_packed_command(command).await;
-    for _ in 0..MAX_REDIRECTIONS {
-        let Some(redirection) = reply.as_ref().err().and_then(Redirection::of) else {
-            break;
-        };
-        reply = match redirection.node {
-            Some(node) if !redirection.is_permanent => ask(connection, command, node).await,
-            // The connection is learning where the slot has moved, and the command waits for that.
-            _ => connection.req_packed_command(command).await,
-        };
+    fn member(&self, slot: usize) -> Option<Arc<Member<S>>> {
+        let index = (*self.slots.get(slot)?)?;
+        self.members.get(usize::from(index)).map(Arc::clone)
     }
-    reply
+
+    fn assign(&mut self, slot: usize, member: &Arc<Member<S>>) {
+        let index = self.index(member);
+        if let Some(entry) = self.slots.get_mut(slot) {
+            *entry = Some(index);
+        }
+    }
+
+    /// Returns the index of a member, which is added if it is new.
+    fn index(&mut self, member: &Arc<Member<S>>) -> u16 {
+        let known = self.members.iter().position(|other| other.address == member.address);
+        let index = known.unwrap_or_else(|| {
+            self.members.push(Arc::clone(member));
+            self.members.len() - 1
+        });
+        u16::try_from(index).expect("a cluster has at most 16,384 nodes")
+    }
 }
 
-/// Sends a command to a node that does not have the slot yet.
-async fn ask(
-    connection: &mut AsyncClusterConnection,
-    command: &Cmd,
-    node: SingleNodeRoutingInfo,
-) -> RedisResult<Value> {
-    let mut pipeline = Pipeline::with_capacity(2);
-    pipeline.cmd("ASKING").add_command(command.clone());
-    let (reply,) = read(connection.route_pipeline(pipeline, 1, 1, node).await?)?;
-    Ok(reply)
+impl<S> Member<S> {
+    fn new(address: String, server: S) -> Arc<Self> {
+        Arc::new(Self { address: address.into(), server, is_suspect: AtomicBool::new(false) })
+    }
+
+    fn is_suspect(&self) -> bool {
+        self.is_suspect.load(Ordering::Relaxed)
+    }
+
+    fn node(&self) -> Node {
+        Node(Some(Arc::clone(&self.address)))
+    }
+
+    fn host(&self) -> &str {
+        self.address.rsplit_once(':').map_or(&self.address, |(host, _)| host)
+    }
 }
 
-/// Reads the replies to a routed pipeline, whose errors redis-rs returns among them.
-fn read<T: FromRedisValue>(replies: Vec<Value>) -> RedisResult<T> {
-    Ok(T::from_redis_value(Value::Array(replies).extract_error()?)?)
-}
-
-fn every_master() -> RoutingInfo {
-    RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None))
-}
-
-/// Splits the replies of several nodes.
-fn by_node(replies: Value) -> RedisResult<Vec<(SingleNodeRoutingInfo, Value)>> {
-    let replies: Vec<(String, Value)> = FromRedisValue::from_redis_value(replies)?;
-    Ok(replies.into_iter().filter_map(|(address, reply)| Some((node_at(&address)?, reply))).collect())
+/// Returns the address `host:port`, encrypted like another one.
+fn at(like: &ConnectionAddr, address: &str) -> Result<ConnectionAddr, Error> {
+    let parts = address.rsplit_once(':').and_then(|(host, port)| Some((host.to_owned(), port.parse().ok()?)));
+    let Some((host, port)) = parts else {
+        return Err(Error::unavailable(format!("a node of the cluster named an invalid address: {address:?}")));
+    };
+    Ok(match like {
+        ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
+            ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
+        }
+        _ => ConnectionAddr::Tcp(host, port),
+    })
 }

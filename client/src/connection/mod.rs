@@ -3,16 +3,20 @@
 #[cfg(feature = "cluster")]
 mod cluster;
 mod pool;
-#[cfg(feature = "cluster")]
-mod redirection;
 mod scan;
 mod server;
-
-use std::time::Duration;
 #[cfg(feature = "tokio")]
-use std::time::Instant;
+mod shared;
+#[cfg(feature = "cluster")]
+mod slots;
+mod socket;
 
-#[cfg(feature = "tokio")]
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use redis::{Cmd, FromRedisValue, Pipeline, Value};
+
 use crate::Error;
 
 #[cfg(feature = "cluster")]
@@ -27,15 +31,54 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a step of a scan may take.
 const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Waits for a reply until the deadline, which counts from the start.
-#[cfg(feature = "tokio")]
-async fn within<T>(
+/// A server whose outages are its own: a single one, or a node of a cluster. The default is the
+/// single one, or any node of a cluster while none is known to have a key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(crate) struct Node(Option<Arc<str>>);
+
+impl fmt::Display for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_deref().unwrap_or("the store"))
+    }
+}
+
+/// The time that a call has left.
+#[derive(Debug, Clone, Copy)]
+struct Budget {
     start: Instant,
     deadline: Duration,
-    reply: impl Future<Output = redis::RedisResult<T>>,
-) -> Result<T, Error> {
-    match tokio::time::timeout(deadline.saturating_sub(start.elapsed()), reply).await {
-        Ok(reply) => reply.map_err(Error::answered),
-        Err(_) => Err(Error::no_reply(deadline)),
+}
+
+impl Budget {
+    fn new(deadline: Duration) -> Self {
+        Self { start: Instant::now(), deadline }
     }
+
+    fn left(&self) -> Duration {
+        self.deadline.saturating_sub(self.start.elapsed())
+    }
+
+    fn is_over(&self) -> bool {
+        self.left().is_zero()
+    }
+}
+
+/// Makes a pipeline of one command.
+fn only(command: &Cmd) -> Pipeline {
+    let mut pipeline = Pipeline::with_capacity(1);
+    pipeline.add_command(command.clone());
+    pipeline
+}
+
+/// Reads the last of these replies.
+fn read_last<T: FromRedisValue>(mut replies: Vec<Value>) -> Result<T, Error> {
+    let reply = replies.pop().unwrap_or(Value::Nil);
+    let read = reply.extract_error().and_then(|reply| Ok(T::from_redis_value(reply)?));
+    read.map_err(Error::answered)
+}
+
+/// Returns whether a primary has become a replica. It has refused the call, so nothing was charged.
+fn is_read_only(replies: &[Value]) -> bool {
+    let read_only = Some(redis::ServerErrorKind::ReadOnly);
+    replies.iter().any(|reply| matches!(reply, Value::ServerError(error) if error.kind() == read_only))
 }

@@ -1,106 +1,236 @@
-//! Pools of sync connections, for servers and clusters alike.
+//! A pool of sync connections.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use redis::{ConnectionLike, RedisError, RedisResult};
+use redis::{Client, Pipeline, RedisError, Value};
 
-use super::CONNECT_TIMEOUT;
+use super::socket::{Failure, Socket};
+use super::{Budget, is_read_only};
 use crate::Error;
 
-/// What a pool connects to.
-pub(crate) trait Target: Send + Sync + 'static {
-    type Connection: ConnectionLike + Send;
+/// How many connections a pool has at most by default.
+const DEFAULT_SIZE: usize = 10;
 
-    fn connect(&self) -> RedisResult<Self::Connection>;
+/// A pool of connections to one server. Clones share it.
+#[derive(Clone)]
+pub(super) struct Pool(Arc<Shared>);
 
-    /// Limits how long the connection may take to send, and again to receive.
-    fn set_timeout(connection: &Self::Connection, timeout: Duration) -> RedisResult<()>;
+struct Shared {
+    client: Client,
+    size: Arc<AtomicUsize>,
+    state: Mutex<State>,
+    /// A connection was returned, made, or lost.
+    changed: Condvar,
 }
 
-/// A pool of connections. Clones share it.
-pub(crate) struct Pool<T: Target> {
-    connections: r2d2::Pool<Manager<T>>,
-    generation: Arc<AtomicU64>,
-}
-
-struct Manager<T> {
-    target: T,
-    generation: Arc<AtomicU64>,
-}
-
-/// A connection of a pool.
-pub(super) struct Pooled<C> {
-    pub(super) connection: C,
-    /// Set when the connection is of no more use.
-    pub(super) is_broken: bool,
-    /// When a connection breaks, its whole generation is replaced.
+#[derive(Default)]
+struct State {
+    idle: Vec<Socket>,
+    lent: usize,
+    connecting: usize,
+    /// The calls that wait for a connection.
+    waiting: usize,
+    /// When one connection breaks, its whole generation is replaced.
     generation: u64,
+    /// The latest failure to connect, and their number.
+    failure: Option<RedisError>,
+    failures: u64,
+    /// How long replies take at the moment, about.
+    round_trip: Duration,
 }
 
-impl<T: Target> Clone for Pool<T> {
-    fn clone(&self) -> Self {
-        Self { connections: self.connections.clone(), generation: Arc::clone(&self.generation) }
-    }
+/// The right of a call to a connection of its own.
+struct Lease<'a> {
+    pool: &'a Shared,
+    generation: u64,
+    /// The connection, when it is as good as before, and how long the replies took.
+    returned: Option<(Socket, Duration)>,
 }
 
-impl<T: Target> Pool<T> {
+impl Pool {
     /// Makes no connection yet.
-    pub(super) fn new(target: T) -> Self {
-        let generation = Arc::new(AtomicU64::new(0));
-        let manager = Manager { target, generation: Arc::clone(&generation) };
-        let connections = r2d2::Pool::builder()
-            .min_idle(Some(0))
-            .error_handler(Box::new(r2d2::NopErrorHandler))
-            .connection_timeout(CONNECT_TIMEOUT)
-            .build_unchecked(manager);
-        Self { connections, generation }
+    pub(super) fn new(client: Client) -> Self {
+        Self::sized(client, Arc::new(AtomicUsize::new(DEFAULT_SIZE)))
     }
 
-    /// Lends a connection for one call.
-    pub(super) fn call<R>(
-        &self,
-        deadline: Duration,
-        send: impl FnOnce(&mut Pooled<T::Connection>) -> RedisResult<R>,
-    ) -> Result<R, Error> {
-        let start = Instant::now();
-        let mut pooled = self.connections.get_timeout(deadline).map_err(Error::unavailable)?;
-        let left = deadline.saturating_sub(start.elapsed()).max(Duration::from_millis(1));
-        T::set_timeout(&pooled.connection, left).map_err(Error::unavailable)?;
-        let result = send(&mut pooled);
-        if let Err(error) = &result {
-            // The next call would take a late reply for its own.
-            pooled.is_broken |= error.is_io_error() || error.is_unrecoverable_error();
+    /// Returns a pool of connections to another server, which has the same size for ever.
+    #[cfg(feature = "cluster")]
+    pub(super) fn to(&self, client: Client) -> Self {
+        Self::sized(client, Arc::clone(&self.0.size))
+    }
+
+    fn sized(client: Client, size: Arc<AtomicUsize>) -> Self {
+        Self(Arc::new(Shared { client, size, state: Mutex::default(), changed: Condvar::new() }))
+    }
+
+    /// Sets how many connections there may be.
+    pub(super) fn resize(&self, size: usize) {
+        self.0.size.store(size.max(1), Ordering::Relaxed);
+    }
+
+    /// Sends a request, of which nothing is executed twice, and waits for its replies.
+    pub(super) fn exchange(&self, request: &Pipeline, budget: Budget) -> Result<Vec<Value>, Error> {
+        let mut was_read_only = false;
+        loop {
+            let (mut socket, mut lease) = self.0.lend(budget)?;
+            let start = Instant::now();
+            match socket.exchange(request, budget.left()) {
+                Ok(replies) if !is_read_only(&replies) => {
+                    lease.returned = Some((socket, start.elapsed()));
+                    return Ok(replies);
+                }
+                // The address may lead to the new primary by now.
+                Ok(replies) => {
+                    lease.discard_all();
+                    if was_read_only {
+                        return Ok(replies);
+                    }
+                    was_read_only = true;
+                }
+                Err(Failure::NotSent(error)) => {
+                    lease.discard_all();
+                    if budget.is_over() {
+                        return Err(Error::unavailable(error));
+                    }
+                }
+                // The connection goes, as the next call would take a late reply for its own.
+                Err(Failure::Lost(error)) if error.is_timeout() => {
+                    self.0.state().learn(start.elapsed());
+                    return Err(Error::no_reply(budget.deadline));
+                }
+                Err(Failure::Lost(error)) => {
+                    lease.discard_all();
+                    return Err(Error::reply_lost(error));
+                }
+            }
         }
-        if pooled.is_broken {
-            // Another connection of this generation may have done the same already.
-            let (old, new) = (pooled.generation, pooled.generation + 1);
-            let _ = self.generation.compare_exchange(old, new, Ordering::Relaxed, Ordering::Relaxed);
-        }
-        result.map_err(|error| if error.is_timeout() { Error::no_reply(deadline) } else { Error::answered(error) })
     }
 }
 
-impl<T: Target> r2d2::ManageConnection for Manager<T> {
-    type Connection = Pooled<T::Connection>;
-    type Error = RedisError;
-
-    fn connect(&self) -> RedisResult<Self::Connection> {
-        let generation = self.generation.load(Ordering::Relaxed);
-        Ok(Pooled { connection: self.target.connect()?, is_broken: false, generation })
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sends no PING, which would double the time of each call.
-    fn is_valid(&self, pooled: &mut Self::Connection) -> RedisResult<()> {
-        if pooled.generation == self.generation.load(Ordering::Relaxed) {
-            Ok(())
-        } else {
-            Err((redis::ErrorKind::Client, "older than a connection that broke").into())
+    fn size(&self) -> usize {
+        self.size.load(Ordering::Relaxed)
+    }
+
+    /// Waits for a connection, but only for as long as replies can still return in time.
+    fn lend(self: &Arc<Self>, budget: Budget) -> Result<(Socket, Lease<'_>), Error> {
+        let mut state = self.state();
+        let failures = state.failures;
+        let mut time = budget.left();
+        loop {
+            if time.is_zero() {
+                // What woke this call may be of use to another one.
+                self.changed.notify_one();
+                return Err(state.unavailable_since(failures));
+            }
+            if let Some(mut socket) = state.idle.pop() {
+                state.lent += 1;
+                let lease = Lease { pool: self, generation: state.generation, returned: None };
+                drop(state);
+                if !socket.is_closed(time) {
+                    return Ok((socket, lease));
+                }
+                drop(lease);
+                state = self.state();
+                time = budget.left();
+                continue;
+            }
+            let has_failed = state.failures != failures;
+            if has_failed && state.lent == 0 {
+                return Err(state.unavailable_since(failures));
+            }
+            if !has_failed && state.lent + state.connecting < self.size() && state.connecting <= state.waiting {
+                state.connecting += 1;
+                if let Err(error) = self.connect(state.generation) {
+                    state.connecting -= 1;
+                    state.fail(error.into());
+                    continue;
+                }
+            }
+            time = state.time_to_wait(budget);
+            state.waiting += 1;
+            (state, _) = self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner);
+            state.waiting -= 1;
+            time = state.time_to_wait(budget);
         }
     }
 
-    fn has_broken(&self, pooled: &mut Self::Connection) -> bool {
-        pooled.is_broken || !pooled.connection.is_open()
+    /// Makes a connection on another thread, so that no call waits for longer than its deadline,
+    /// and slow connecting still ends.
+    fn connect(self: &Arc<Self>, generation: u64) -> io::Result<JoinHandle<()>> {
+        let shared = Arc::clone(self);
+        let connect = move || {
+            let connected = Socket::connect(&shared.client);
+            let mut state = shared.state();
+            state.connecting -= 1;
+            match connected {
+                Ok(socket) if generation == state.generation => state.idle.push(socket),
+                Ok(_) => {}
+                Err(error) => state.fail(error),
+            }
+            drop(state);
+            shared.changed.notify_all();
+        };
+        thread::Builder::new().spawn(connect)
+    }
+}
+
+impl State {
+    /// Learns how long replies take, the latest counting most.
+    fn learn(&mut self, sample: Duration) {
+        self.round_trip = if self.round_trip.is_zero() { sample } else { (self.round_trip * 3 + sample) / 4 };
+    }
+
+    /// Returns for how much longer a call may wait for a connection, so that its replies still
+    /// return in time. After a stall, it may wait for a quarter of its deadline all the same.
+    fn time_to_wait(&self, budget: Budget) -> Duration {
+        budget.left().saturating_sub((self.round_trip * 2).min(budget.deadline * 3 / 4))
+    }
+
+    fn fail(&mut self, error: RedisError) {
+        self.failure = Some(error);
+        self.failures += 1;
+    }
+
+    /// Returns why there is no connection for a call that began after so many failures.
+    fn unavailable_since(&self, failures: u64) -> Error {
+        match &self.failure {
+            Some(failure) if self.failures != failures => Error::unconnected(failure.clone()),
+            _ => Error::unavailable("no connection to it was free in time"),
+        }
+    }
+}
+
+impl Lease<'_> {
+    /// Discards all connections that are as old as this one.
+    fn discard_all(&self) {
+        let mut state = self.pool.state();
+        if state.generation == self.generation {
+            state.generation += 1;
+            state.idle.clear();
+        }
+    }
+}
+
+impl Drop for Lease<'_> {
+    fn drop(&mut self) {
+        let mut state = self.pool.state();
+        state.lent -= 1;
+        if let Some((socket, took)) = self.returned.take() {
+            state.learn(took);
+            if self.generation == state.generation && state.lent + state.idle.len() < self.pool.size() {
+                state.idle.push(socket);
+            }
+        }
+        drop(state);
+        self.pool.changed.notify_one();
     }
 }

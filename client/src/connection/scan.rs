@@ -42,7 +42,13 @@ impl Scan {
 pub(super) fn unlink(keys: &[Vec<u8>]) -> Pipeline {
     let mut pipeline = Pipeline::with_capacity(keys.len());
     for key in keys {
-        pipeline.cmd("UNLINK").arg(key);
+        pipeline.add_command(unlink_one(key));
     }
     pipeline
+}
+
+pub(super) fn unlink_one(key: &[u8]) -> Cmd {
+    let mut unlink = redis::cmd("UNLINK");
+    unlink.arg(key);
+    unlink
 }

@@ -1,10 +1,13 @@
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use crate::Error;
 #[cfg(feature = "memory")]
 use crate::backend::Answer as _;
 use crate::backend::Request;
+use crate::connection::Node;
 #[cfg(feature = "memory")]
 use crate::{Keyspace, MemoryBackend};
 
@@ -39,7 +42,7 @@ pub enum OnError {
 #[derive(Debug)]
 pub(super) struct Fallback {
     policy: Policy,
-    outage: Outage,
+    outages: Outages,
 }
 
 /// [`OnError`], with what it needs.
@@ -61,23 +64,28 @@ impl Fallback {
             #[cfg(feature = "memory")]
             OnError::Local => Policy::Local(MemoryBackend::new()),
         };
-        Self { policy, outage: Outage::new(deadline) }
+        Self { policy, outages: Outages::new(deadline) }
     }
 
     /// Returns the answer to a request that the store is not to be asked now.
-    pub(super) fn answer_while_down<R: Request>(&self, request: &R) -> Option<R::Answer> {
-        if self.outage.claim_attempt() { None } else { self.answer(request) }
+    pub(super) fn answer_while_down<R: Request>(&self, node: &Node, request: &R) -> Option<R::Answer> {
+        if self.outages.claim_attempt(node) { None } else { self.answer(request) }
     }
 
-    /// Learns from the store's answer whether it is up, and replaces the error of an outage.
-    pub(super) fn settle<R: Request>(&self, answer: Result<R::Answer, Error>, request: &R) -> Result<R::Answer, Error> {
+    /// Learns from a node's answer whether it is up, and replaces the error of an outage.
+    pub(super) fn settle<R: Request>(
+        &self,
+        node: &Node,
+        answer: Result<R::Answer, Error>,
+        request: &R,
+    ) -> Result<R::Answer, Error> {
         match answer {
             Err(error) if error.is_outage() => {
-                self.outage.mark_down();
+                self.outages.mark_down(node);
                 self.answer(request).ok_or(error)
             }
             answer => {
-                self.outage.mark_up();
+                self.outages.mark_up(node);
                 answer
             }
         }
@@ -87,7 +95,7 @@ impl Fallback {
         match &self.policy {
             Policy::Fail => None,
             Policy::Admit => Some(request.admitted()),
-            Policy::Limit => Some(request.limited(self.outage.pause)),
+            Policy::Limit => Some(request.limited(self.outages.pause)),
             #[cfg(feature = "memory")]
             Policy::Local(memory) => Some(request.decide_in(memory).decided_locally()),
         }
@@ -101,45 +109,47 @@ impl Fallback {
     }
 }
 
-/// Whether the store is down, and when to ask it again.
+/// Which nodes are down, and when to ask them again.
 #[derive(Debug)]
-struct Outage {
+struct Outages {
     start: Instant,
-    /// How long the store is not asked after it did not answer.
+    /// How long a node is not asked after it did not answer.
     pause: Duration,
-    /// Microseconds after the start; [`UP`] while the store answers.
-    ask_at: AtomicU64,
+    /// In microseconds after the start, when to ask a node that is down.
+    down: RwLock<HashMap<Node, AtomicU64>>,
 }
 
-const UP: u64 = 0;
-
-impl Outage {
+impl Outages {
     fn new(pause: Duration) -> Self {
-        Self { start: Instant::now(), pause, ask_at: AtomicU64::new(UP) }
+        Self { start: Instant::now(), pause, down: RwLock::default() }
     }
 
-    /// Returns whether a call is to ask the store: each call while the store is up, one call per
-    /// pause while it is down.
-    fn claim_attempt(&self) -> bool {
-        let ask_at = self.ask_at.load(Ordering::Relaxed);
-        ask_at == UP
-            || self.micros_after(Duration::ZERO) >= ask_at
-                && self
-                    .ask_at
-                    .compare_exchange(ask_at, self.after_pause(), Ordering::Relaxed, Ordering::Relaxed)
-                    .is_ok()
+    /// Returns whether a call is to ask the node: each call while it is up, one call per pause
+    /// while it is down.
+    fn claim_attempt(&self, node: &Node) -> bool {
+        let down = self.down.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(at) = down.get(node) else {
+            return true;
+        };
+        let ask_at = at.load(Ordering::Relaxed);
+        self.micros_after(Duration::ZERO) >= ask_at
+            && at.compare_exchange(ask_at, self.after_pause(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    fn mark_down(&self) {
-        self.ask_at.store(self.after_pause(), Ordering::Relaxed);
+    fn mark_down(&self, node: &Node) {
+        let mut down = self.down.write().unwrap_or_else(PoisonError::into_inner);
+        down.insert(node.clone(), self.after_pause().into());
     }
 
-    fn mark_up(&self) {
-        self.ask_at.store(UP, Ordering::Relaxed);
+    fn mark_up(&self, node: &Node) {
+        let is_down = self.down.read().unwrap_or_else(PoisonError::into_inner).contains_key(node);
+        if is_down {
+            self.down.write().unwrap_or_else(PoisonError::into_inner).remove(node);
+        }
     }
 
     fn after_pause(&self) -> u64 {
-        self.micros_after(self.pause).max(UP + 1)
+        self.micros_after(self.pause)
     }
 
     fn micros_after(&self, later: Duration) -> u64 {

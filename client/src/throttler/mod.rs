@@ -285,9 +285,10 @@ impl AsyncThrottler {
 
     async fn ask<R: Request>(&self, request: &R) -> Result<R::Answer, Error> {
         let Settings { fallback, deadline, .. } = &*self.settings;
-        match fallback.answer_while_down(request) {
-            Some(answer) => Ok(answer),
-            None => fallback.settle(self.backend.ask(request, *deadline).await, request),
+        if let Some(answer) = fallback.answer_while_down(&self.backend.node(request), request) {
+            return Ok(answer);
         }
+        let (node, answer) = self.backend.ask(request, *deadline).await;
+        fallback.settle(&node, answer, request)
     }
 }

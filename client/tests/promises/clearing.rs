@@ -6,7 +6,7 @@ use premier_client::{Algorithm, Backend, Key, Keyspace, Limit, PremierPipelineCo
 use premier_test_server::{Cluster, Server};
 use redis::cluster::{ClusterClient, cluster_pipe};
 
-use crate::stores::Setup;
+use crate::stores::{Setup, Subject};
 
 const LIMIT: Limit<Token> = Limit::token_bucket(1, Duration::from_secs(60 * 60));
 
@@ -57,6 +57,27 @@ fn memory_clears_only_the_keyspace() {
         assert_eq!(subject.clear(&Keyspace::default()).expect("memory answers"), 1);
         assert!(subject.check(&key!("f"), LIMIT).expect("memory answers").is_admitted(), "{subject}");
     }
+}
+
+/// Most steps of the scan find no key of the keyspace.
+#[test]
+fn a_keyspace_is_cleared_among_many_foreign_keys() {
+    let (server, cluster) = (Server::start(), Cluster::start(2));
+    for node in cluster.nodes().iter().chain([&server]) {
+        redis::cmd("DEBUG").arg("POPULATE").arg(5_000).exec(&mut node.connection()).expect("the server answers");
+    }
+    let mut subjects = Setup::default().on_server(server.port());
+    subjects.extend(Setup::default().on_cluster(&cluster.urls()));
+    let clear = |subject: &Subject| subject.clear(&Keyspace::default()).expect("the store answers");
+    for subject in &subjects {
+        assert_eq!(clear(subject), 0, "{subject}");
+        for user in 0..3 {
+            assert!(subject.check(&key!("few", user), LIMIT).expect("the store answers").is_admitted());
+        }
+        assert_eq!(clear(subject), 3, "{subject}");
+        assert_eq!(clear(subject), 0, "{subject}");
+    }
+    assert_eq!(redis::cmd("DBSIZE").query(&mut server.connection()), Ok(5_000));
 }
 
 const MANY: u64 = 100_000;

@@ -1,12 +1,13 @@
 //! What errors say, and that they differ from limited calls.
 
 use std::error::Error as _;
+use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
 
 use premier_client::{
     Algorithm, AsyncBackend, Backend, DecidedBy, Error, ErrorKind, Key, Keyspace, Limit, OnError, Throttler, Token, key,
 };
-use premier_test_server::Server;
+use premier_test_server::{Cluster, Server};
 
 use crate::stores::Setup;
 
@@ -95,9 +96,85 @@ fn authentication_and_permission_errors_are_not_limits() {
     let error = throttler("").check(&key!("f"), LIMIT).expect_err("there is no password");
     assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
     let error = throttler(":wrong@").check(&key!("f"), LIMIT).expect_err("the password is wrong");
-    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
     let error = throttler("reader:r@").check(&key!("f"), LIMIT).expect_err("it may only read");
     assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
+}
+
+/// A store that answers is never overruled, in sync and async code alike.
+#[test]
+fn a_wrong_password_or_database_is_refused_under_any_policy() {
+    let server = Server::start();
+    redis::cmd("CONFIG").arg(&["SET", "requirepass", "secret"]).exec(&mut server.connection()).expect("it answers");
+    let port = server.port();
+    for address in ["127.0.0.1", ":wrong@127.0.0.1", "nobody:secret@127.0.0.1"] {
+        refused_under_any_policy(&format!("redis://{address}:{port}"));
+    }
+    refused_under_any_policy(&format!("redis://:secret@127.0.0.1:{port}/16"));
+}
+
+fn refused_under_any_policy(url: &str) {
+    for on_error in POLICIES {
+        for subject in (Setup { on_error, ..Setup::default() }).at(url) {
+            for _ in 0..2 {
+                let error = subject.check(&key!("f"), LIMIT).expect_err("the server refuses it");
+                assert_eq!(error.kind(), ErrorKind::Refused, "{subject} at {url}, {on_error:?}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_wrong_kind_of_store_is_a_configuration_error() {
+    let (server, cluster) = (Server::start(), Cluster::start(2));
+    // One of its two nodes has not the slot.
+    let foreign = (0..100)
+        .map(|user| key!("f", user))
+        .find(|key| cluster.locate(&Keyspace::default().key(key, Algorithm::TokenBucket)).1 == 1);
+    let foreign = foreign.expect("half of all keys are there");
+    for on_error in POLICIES {
+        let setup = Setup { on_error, ..Setup::default() };
+        for subject in setup.on_server(cluster.nodes()[0].port()) {
+            let error = subject.check(&foreign, LIMIT).expect_err("the key is on the other node");
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{subject}, {on_error:?}: {error}");
+            assert!(error.to_string().contains("use `Backend::cluster`"), "{error}");
+        }
+        for subject in setup.on_cluster(&[format!("redis://127.0.0.1:{}", server.port())]) {
+            let error = subject.check(&foreign, LIMIT).expect_err("the server is in no cluster");
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{subject}, {on_error:?}: {error}");
+            assert!(error.to_string().contains("use `Backend::redis`"), "{error}");
+        }
+    }
+}
+
+/// Nothing was sent, so nothing was charged.
+#[test]
+fn an_unknown_host_or_a_silent_one_is_unavailable() {
+    // It accepts connections and never answers.
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+    let silent = format!("redis://{}", silent.local_addr().expect("it is bound"));
+    let setup = Setup { deadline: Duration::from_millis(300), ..Setup::default() };
+    for url in ["redis://no-such-host.invalid", &silent] {
+        let mut subjects = setup.at(url);
+        subjects.extend(setup.on_cluster(&[url.to_owned()]));
+        for subject in subjects {
+            for _ in 0..3 {
+                let error = subject.check(&key!("f"), LIMIT).expect_err("there is no server");
+                assert_eq!(error.kind(), ErrorKind::Unavailable, "{subject} at {url}: {error}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_server_with_too_many_clients_is_unavailable() {
+    let server = Server::start();
+    let _held = server.connection();
+    redis::cmd("CONFIG").arg(&["SET", "maxclients", "1"]).exec(&mut server.connection()).expect("it answers");
+    for subject in Setup::default().on_server(server.port()) {
+        let error = subject.check(&key!("f"), LIMIT).expect_err("it is one client too many");
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{subject}: {error}");
+    }
 }
 
 #[test]

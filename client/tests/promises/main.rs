@@ -7,6 +7,7 @@ mod clock;
 mod cluster;
 mod commands;
 mod conformance;
+mod connections;
 mod errors;
 mod forcing;
 mod limits;

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use premier_client::{
-    AnyLimit, DecidedBy, Decision, Error, ErrorKind, Key, Keyspace, Limit, OnError, RetryAfter, Token, key,
+    Algorithm, AnyLimit, DecidedBy, Decision, Error, ErrorKind, Key, Keyspace, Limit, OnError, RetryAfter, Token, key,
 };
 use premier_test_server::{Cluster, Proxy, Server};
 
@@ -206,6 +206,64 @@ under_each_policy! {
     admit: OnError::Admit;
     limit: OnError::Limit;
     decide_locally: OnError::Local;
+}
+
+/// Outages are per node.
+#[test]
+fn a_dead_node_of_a_cluster_overrules_no_other_node() {
+    const NODES: usize = 3;
+    for on_error in [OnError::Fail, OnError::Admit, OnError::Limit, OnError::Local] {
+        let mut cluster = Cluster::start(NODES);
+        let name = |key: &Key<'_>| Keyspace::default().key(key, Algorithm::TokenBucket);
+        for (index, subject) in setup(on_error).on_cluster(&cluster.urls()).iter().enumerate() {
+            if index > 0 {
+                cluster.nodes_mut()[0].start_again();
+                cluster.wait_until_agreed();
+            }
+            let mut keys = vec![Vec::new(); NODES];
+            for user in 0..30 {
+                let key = key!("node", index * 100 + user);
+                keys[cluster.locate(&name(&key)).1].push(key);
+            }
+            let one = Limit::token_bucket(1, DOWN * 1000);
+            for key in keys.iter().flatten() {
+                assert!(subject.check(key, one).expect("the cluster answers").is_admitted(), "{subject}");
+            }
+            cluster.nodes_mut()[0].kill();
+            for _ in 0..5 {
+                for healthy in keys[1..].iter().flatten() {
+                    let dead = &keys[0][0];
+                    match subject.check(dead, one) {
+                        Ok(decision) => assert_ne!(decision.decided_by(), DecidedBy::Store, "{subject}, {on_error:?}"),
+                        Err(error) => assert_eq!(on_error, OnError::Fail, "{subject}: {error}"),
+                    }
+                    let decision = subject.check(healthy, one).expect("its node answers");
+                    let by = (decision.decided_by(), decision.is_admitted());
+                    assert_eq!(by, (DecidedBy::Store, false), "{subject}, {on_error:?}");
+                }
+            }
+        }
+    }
+}
+
+/// The promoted replica is found through the other nodes.
+#[test]
+fn a_cluster_is_used_again_after_a_failover() {
+    for index in 0..2 {
+        let mut cluster = Cluster::start_with_replicas(3, &[("cluster-node-timeout", "500")]);
+        let seed = cluster.urls()[1].clone();
+        let subject = &setup(OnError::Admit).on_cluster(&[seed])[index];
+        let name = |key: &Key<'_>| Keyspace::default().key(key, Algorithm::TokenBucket);
+        let key = (0..100).map(|user| key!("failover", user)).find(|key| cluster.locate(&name(key)).1 == 0);
+        let key = key.expect("a third of all keys is there");
+        assert_eq!(subject.check(&key, LIMIT).expect("the cluster answers").decided_by(), DecidedBy::Store);
+        cluster.nodes_mut()[0].kill();
+        let gone = Instant::now();
+        while subject.check(&key, LIMIT).expect("the policy admits it").decided_by() != DecidedBy::Store {
+            assert!(gone.elapsed() < AT_MOST, "{subject} does not find the new primary");
+            thread::sleep(PAUSE);
+        }
+    }
 }
 
 /// One call discovers that many connections broke together.

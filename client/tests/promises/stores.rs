@@ -35,16 +35,20 @@ impl Setup {
 
     /// Makes a throttler of each kind on a server.
     pub(crate) fn on_server(self, port: u16) -> Vec<Subject> {
-        let url = format!("redis://127.0.0.1:{port}");
+        self.at(&format!("redis://127.0.0.1:{port}"))
+    }
+
+    /// Makes a throttler of each kind on the server of an address.
+    pub(crate) fn at(self, url: &str) -> Vec<Subject> {
         let runtime = runtime();
         let manager = runtime.block_on(async {
             let config = ConnectionManagerConfig::new().set_number_of_retries(0).set_response_timeout(None);
-            let client = Client::open(url.as_str()).expect("a valid address");
+            let client = Client::open(url).expect("a valid address");
             ConnectionManager::new_lazy_with_config(client, config).expect("a valid configuration")
         });
         vec![
-            self.sync("a server, sync", Backend::redis(url.as_str()).expect("a valid address")),
-            self.asynchronous("a server, async", AsyncBackend::redis(url.as_str()).expect("a valid address")),
+            self.sync("a server, sync", Backend::redis(url).expect("a valid address")),
+            self.asynchronous("a server, async", AsyncBackend::redis(url).expect("a valid address")),
             Subject {
                 name: "a server, async, by a given manager",
                 throttler: Either::Async(self.of(AsyncThrottler::builder(manager)).build(), runtime),
