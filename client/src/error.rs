@@ -18,20 +18,22 @@ pub enum ErrorKind {
     /// The quota is exceeded. The error contains the key and the [`Decision`].
     QuotaExceeded,
     /// The store cannot be reached, or cannot decide now: it is loading its data, is out of memory,
-    /// or is a replica. Nothing was charged.
+    /// is a replica, or has too many clients; or no connection of the pool was free in time.
+    /// Nothing was charged.
     Unavailable,
     /// The call may have reached the store, but the reply was lost. The call may have been charged,
     /// or not.
     ReplyLost,
     /// The server has not loaded the module.
     ModuleNotLoaded,
-    /// A limit, a keyspace, an address or a setting is invalid.
+    /// A limit, a keyspace, an address or a setting is invalid, or the store is a cluster where a
+    /// single server is expected, or the reverse.
     Configuration,
     /// The call took longer than its [`timeout`](crate::decorate#timeouts), and was dropped.
     #[cfg(feature = "macros")]
     Timeout,
-    /// The store refused the call: the key has another type, or the user lacks permission. Nothing
-    /// was charged.
+    /// The store refused the call: the key has another type, the password or the database is wrong,
+    /// or the user lacks permission. Nothing was charged.
     Refused,
 }
 

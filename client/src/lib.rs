@@ -148,7 +148,8 @@
 //!
 //! A call to the store has a [deadline](Builder::deadline), 500 ms by default. [`OnError`] chooses
 //! what happens while the store does not answer: an error, admit, limit, or decide in the memory of
-//! this process. [`Decision::decided_by`] shows who decided.
+//! this process. [`Decision::decided_by`] shows who decided. In a cluster, the keys of one node may
+//! be in an outage while those of all others are not.
 //!
 //! ```
 //! use std::time::Duration;

@@ -80,6 +80,7 @@ impl AsyncBackend {
     }
 
     /// Returns the node that decides on a request, as far as is known.
+    #[cfg_attr(not(feature = "cluster"), expect(unused_variables, reason = "only a cluster has several nodes"))]
     pub(crate) fn node<R: Request>(&self, request: &R) -> Node {
         match &self.0 {
             #[cfg(feature = "cluster")]

@@ -10,7 +10,7 @@ use redis::ProtocolVersion;
 #[cfg(feature = "tokio")]
 use redis::aio::ConnectionManager;
 use redis::io::tcp::TcpSettings;
-use redis::{Client, Cmd, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, Value};
+use redis::{Client, Cmd, FromRedisValue, IntoConnectionInfo, Pipeline, Value};
 
 use super::pool::Pool;
 use super::scan::{Scan, unlink};
@@ -51,7 +51,7 @@ impl Server {
 
     /// Returns the server at another address, with pools of one size.
     #[cfg(feature = "cluster")]
-    pub(super) fn at(&self, address: ConnectionInfo) -> Result<Self, Error> {
+    pub(super) fn at(&self, address: redis::ConnectionInfo) -> Result<Self, Error> {
         Ok(Self(self.0.to(client(address)?)))
     }
 
@@ -79,7 +79,7 @@ impl AsyncServer {
     /// Returns the server at another address.
     #[cfg(feature = "cluster")]
     #[expect(clippy::unused_self, reason = "the sync twin shares the size of its pool")]
-    pub(super) fn at(&self, address: ConnectionInfo) -> Result<Self, Error> {
+    pub(super) fn at(&self, address: redis::ConnectionInfo) -> Result<Self, Error> {
         Self::new(address)
     }
 

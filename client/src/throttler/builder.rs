@@ -57,8 +57,7 @@ impl<B> Builder<B> {
 
     /// Sets how long a call to the store may take, connecting included; 500 ms by default.
     ///
-    /// A store that has not replied by then counts as down. A sync call that a cluster redirects to
-    /// a node without a connection may take a second longer.
+    /// A store, or a node of a cluster, that has not replied by then counts as down.
     pub fn deadline(self, deadline: Duration) -> Self {
         Self { deadline, ..self }
     }

@@ -14,10 +14,11 @@ use crate::{Keyspace, MemoryBackend};
 /// What happens to calls while the store does not answer: while it cannot be reached, cannot
 /// decide, or lets the deadline pass.
 ///
-/// A store that answers is never overruled, whether it limits a call or refuses it. While it does
-/// not answer, only one call per deadline asks it, and all others are decided at once (with
-/// [`OnError::Fail`] every call asks it). [`Decision::decided_by`](crate::Decision::decided_by)
-/// shows such a decision.
+/// A store that answers is never overruled, whether it limits a call or refuses it: a wrong
+/// password is an error under each policy. While it does not answer, only one call per deadline
+/// asks it, and all others are decided at once (with [`OnError::Fail`] every call asks it). In a
+/// cluster, each node has outages of its own: while one is down, the others decide on their keys.
+/// [`Decision::decided_by`](crate::Decision::decided_by) shows a decision in place of the store's.
 ///
 /// A call whose reply was lost may have been charged in the store as well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
