@@ -93,7 +93,9 @@ impl AsyncCluster {
             let Some((address, is_permanent)) = reply.as_ref().err().and_then(Error::redirection) else {
                 return (member.node(), reply);
             };
-            let next = match self.member_at(address) {
+            // A node that does not know the host of another one means its own.
+            let host = if address.starts_with(':') { member.host() } else { "" };
+            let next = match self.member_at(&format!("{host}{address}")) {
                 Ok(next) => next,
                 Err(error) => return (member.node(), Err(error)),
             };

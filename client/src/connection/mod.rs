@@ -11,7 +11,6 @@ mod shared;
 mod slots;
 mod socket;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -35,12 +34,6 @@ const STEP_TIMEOUT: Duration = Duration::from_secs(10);
 /// single one, or any node of a cluster while none is known to have a key.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub(crate) struct Node(Option<Arc<str>>);
-
-impl fmt::Display for Node {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.0.as_deref().unwrap_or("the store"))
-    }
-}
 
 /// The time that a call has left.
 #[derive(Debug, Clone, Copy)]

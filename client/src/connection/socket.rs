@@ -4,7 +4,7 @@
 //! server has closed would only be noticed by a call that it loses. TCP connections are therefore
 //! our own; all others are those of redis-rs.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _};
 use std::time::{Duration, Instant};
 
@@ -166,17 +166,32 @@ impl Tcp {
         let send = || {
             self.stream.set_write_timeout(Some(left))?;
             self.stream.set_read_timeout(Some(left))?;
-            io::Write::write_all(&mut &self.stream, &request.get_packed_pipeline())
+            (&self.stream).write_all(&request.get_packed_pipeline())
         };
         send().map_err(|error| Failure::NotSent(error.into()))?;
         let mut replies = Vec::with_capacity(request.len());
         while replies.len() < request.len() {
-            match self.parser.parse_value(&self.stream).map_err(Failure::Lost)? {
+            match self.parser.parse_value(Resumed(&self.stream)).map_err(Failure::Lost)? {
                 Value::Push { .. } => {}
                 reply => replies.push(reply),
             }
         }
         Ok(replies)
+    }
+}
+
+/// A stream whose reads go on after an interruption: with a timeout set, Linux interrupts them when
+/// the machine is frozen and thawed, as virtual machines are.
+struct Resumed<'a>(&'a TcpStream);
+
+impl Read for Resumed<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.0.read(buffer) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                result => return result,
+            }
+        }
     }
 }
 

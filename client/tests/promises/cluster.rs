@@ -11,7 +11,16 @@ const LIMIT: Limit<Token> = Limit::token_bucket(10, Duration::from_secs(60 * 60)
 
 #[test]
 fn a_call_follows_its_key_to_another_node() {
-    let cluster = Cluster::start(3);
+    calls_follow_their_keys(&Cluster::start(3));
+}
+
+/// Behind some gateways, nodes name only the ports of others.
+#[test]
+fn a_call_follows_its_key_to_a_node_named_by_port_only() {
+    calls_follow_their_keys(&Cluster::start_with(3, &[("cluster-preferred-endpoint-type", "unknown-endpoint")]));
+}
+
+fn calls_follow_their_keys(cluster: &Cluster) {
     for (index, subject) in Setup::default().on_cluster(&cluster.urls()).iter().enumerate() {
         let key = key!("moved", index);
         let remaining = || subject.check(&key, LIMIT).map(|decision| decision.remaining());
@@ -20,11 +29,11 @@ fn a_call_follows_its_key_to_another_node() {
         let (slot, from) = cluster.locate(&Keyspace::default().key(&key, Algorithm::TokenBucket));
         let to = (from + 1) % 3;
         cluster.move_slot(slot, from, to);
-        let redirected_before = redirected(&cluster);
+        let redirected_before = redirected(cluster);
         for left in [8, 7, 6, 5] {
             assert_eq!(remaining().expect("the call is redirected"), left, "{subject}");
         }
-        assert_eq!(redirected(&cluster), redirected_before + 1, "{subject} does not learn where the slot is");
+        assert_eq!(redirected(cluster), redirected_before + 1, "{subject} does not learn where the slot is");
 
         cluster.move_slot(slot, to, from);
         assert_eq!(remaining().expect("the call is redirected"), 4, "{subject}");

@@ -140,14 +140,7 @@ fn a_failover_behind_one_address_loses_no_call() {
     }
     let _ = runtime.block_on(multiplexed.check(&key!("async"), LIMIT)).expect("the store answers");
 
-    let replicate = ["127.0.0.1".to_owned(), second.port().to_string()];
-    redis::cmd("REPLICAOF").arg(&replicate).exec(&mut first.connection()).expect("the server answers");
-    // Nobody has changed the address yet.
-    let error = pooled.check(&key!("early"), LIMIT).expect_err("the server is a replica");
-    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
-    let error = runtime.block_on(multiplexed.check(&key!("early"), LIMIT)).expect_err("the server is a replica");
-    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
-
+    replicate(&first, &second);
     proxy.lead_to(second.port());
     for left in [999, 998, 997] {
         let decision = pooled.check(&key!("sync"), LIMIT).expect("the new primary answers");
@@ -156,6 +149,23 @@ fn a_failover_behind_one_address_loses_no_call() {
         assert_eq!((decision.decided_by(), decision.remaining()), (DecidedBy::Store, left));
     }
     assert_eq!(redis::cmd("DBSIZE").query(&mut second.connection()), Ok(2));
+
+    // The address changes later than the primary.
+    redis::cmd("REPLICAOF").arg(&["NO", "ONE"]).exec(&mut first.connection()).expect("the server answers");
+    replicate(&second, &first);
+    let error = pooled.check(&key!("early"), LIMIT).expect_err("the server is a replica");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    let error = runtime.block_on(multiplexed.check(&key!("early"), LIMIT)).expect_err("the server is a replica");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    proxy.lead_to(first.port());
+    assert!(pooled.check(&key!("sync"), LIMIT).expect("the new primary answers").is_admitted());
+    let decision = runtime.block_on(multiplexed.check(&key!("async"), LIMIT)).expect("the new primary answers");
+    assert!(decision.is_admitted());
+}
+
+fn replicate(replica: &Server, primary: &Server) {
+    let of = ["127.0.0.1".to_owned(), primary.port().to_string()];
+    redis::cmd("REPLICAOF").arg(&of).exec(&mut replica.connection()).expect("the server answers");
 }
 
 #[test]
