@@ -132,9 +132,10 @@ impl Backend {
 }
 
 /// Reaches a server as this client does, with certificates of your own for example.
-impl From<redis::Client> for Backend {
+#[also_blocking]
+impl From<redis::Client> for AsyncBackend {
     fn from(client: redis::Client) -> Self {
-        Self(Kind::Server(client.into()))
+        Self(AsyncKind::Server(client.into()))
     }
 }
 
@@ -142,7 +143,7 @@ impl From<redis::Client> for Backend {
 ///
 /// Its own retries and timeouts apply: the manager retries to connect, but never a command that it
 /// has sent. It belongs to the tokio runtime in which it was made, and stays on a primary that
-/// becomes a replica until that closes the connection.
+/// becomes a replica until that closes the connection. A [`redis::Client`] knows neither limit.
 #[cfg(feature = "tokio")]
 impl From<ConnectionManager> for AsyncBackend {
     fn from(manager: ConnectionManager) -> Self {

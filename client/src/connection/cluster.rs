@@ -19,8 +19,8 @@ use crate::{Error, Keyspace};
 /// How many redirections a call follows.
 const MAX_REDIRECTIONS: usize = 5;
 
-/// How long what is known of the nodes counts as new, so that a node that does not answer does not
-/// make each call ask the others.
+/// How long to wait before asking again which node has which slot, so that while a node does not
+/// answer, not each of its calls asks the others.
 const LEARNING_PAUSE: Duration = Duration::from_millis(100);
 
 /// A cluster, reached through the connections of each node.
@@ -41,7 +41,8 @@ struct Map<S> {
     members: Vec<Arc<Member<S>>>,
     /// The indices of members.
     slots: Vec<Option<u16>>,
-    learned_at: Instant,
+    /// When the nodes were asked for it.
+    asked_at: Instant,
 }
 
 struct Member<S> {
@@ -65,7 +66,7 @@ impl AsyncCluster {
         let server = AsyncServer::new(info.clone())?;
         let seed = |info: ConnectionInfo| Ok(Member::new(info.addr().to_string(), server.at(info)?));
         let seeds = infos.into_iter().map(seed).collect::<Result<_, Error>>()?;
-        let map = Map { members: Vec::new(), slots: Vec::new(), learned_at: Instant::now() };
+        let map = Map { members: Vec::new(), slots: Vec::new(), asked_at: Instant::now() };
         Ok(Self(Arc::new(Nodes { seeds, info, map: RwLock::new(map) })))
     }
 
@@ -120,11 +121,8 @@ impl AsyncCluster {
 
     /// Returns the node that has a slot. Asks other nodes if it is unknown or did not answer.
     async fn member_for(&self, slot: usize, budget: Budget) -> Result<Arc<Member<AsyncServer>>, Error> {
-        let (known, is_new) = {
-            let map = self.0.map();
-            (map.member(slot), map.learned_at.elapsed() < LEARNING_PAUSE)
-        };
-        if let Some(member) = known.as_ref().filter(|member| is_new || !member.is_suspect()) {
+        let known = self.0.map().member(slot);
+        if let Some(member) = known.as_ref().filter(|member| !member.is_suspect() || !self.0.claim_learning()) {
             return Ok(Arc::clone(member));
         }
         match (self.learn(budget).await, known) {
@@ -208,6 +206,16 @@ impl<S> Nodes<S> {
         self.map.write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns whether a call is to ask again which node has which slot.
+    fn claim_learning(&self) -> bool {
+        let mut map = self.map_mut();
+        let is_due = map.asked_at.elapsed() >= LEARNING_PAUSE;
+        if is_due {
+            map.asked_at = Instant::now();
+        }
+        is_due
+    }
+
     /// Returns the nodes to ask about the others, first those that are likely to answer.
     fn advisers(&self) -> Vec<Arc<Member<S>>> {
         let mut members: Vec<_> = self.map().members.iter().chain(&self.seeds).map(Arc::clone).collect();
@@ -218,7 +226,7 @@ impl<S> Nodes<S> {
 
 impl<S> Map<S> {
     fn of(nodes: Vec<(Arc<Member<S>>, slots::Range)>) -> Self {
-        let mut map = Self { members: Vec::new(), slots: vec![None; slots::COUNT], learned_at: Instant::now() };
+        let mut map = Self { members: Vec::new(), slots: vec![None; slots::COUNT], asked_at: Instant::now() };
         for (member, range) in nodes {
             let index = map.index(&member);
             map.slots[range.first..=range.last].fill(Some(index));

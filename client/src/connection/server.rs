@@ -69,11 +69,7 @@ impl Server {
 impl AsyncServer {
     /// Makes no connection yet.
     pub(crate) fn new(address: impl IntoConnectionInfo) -> Result<Self, Error> {
-        let address = address.into_connection_info().map_err(Error::invalid_address)?;
-        // By RESP3 a connection reports that it is lost.
-        let settings = address.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        let client = client(address.set_redis_settings(settings))?;
-        Ok(Self::Own(Arc::new(Own::new(client))))
+        Ok(client(address)?.into())
     }
 
     /// Returns the server at another address.
@@ -133,6 +129,17 @@ impl AsyncServer {
 impl From<Client> for Server {
     fn from(client: Client) -> Self {
         Self(Pool::new(client))
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl From<Client> for AsyncServer {
+    fn from(client: Client) -> Self {
+        let info = client.get_connection_info().clone();
+        // By RESP3 a connection reports that it is lost.
+        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+        let client = Client::open(info.set_redis_settings(settings)).expect("the address of a client is valid");
+        Self::Own(Arc::new(Own::new(client)))
     }
 }
 

@@ -72,6 +72,8 @@ async fn a_certificate_of_ones_own_is_accepted() {
     let throttler = AsyncThrottler::builder(manager).build();
     assert!(throttler.check(&key!("f"), LIMIT).await.expect("the server answers").is_admitted());
 
-    let throttler = Throttler::builder(client).deadline(Duration::from_secs(10)).build();
+    let throttler = Throttler::builder(client.clone()).deadline(Duration::from_secs(10)).build();
     assert_eq!(check(throttler).await.expect("the certificate is trusted").remaining(), 0);
+    let throttler = AsyncThrottler::builder(client).deadline(Duration::from_secs(10)).build();
+    assert!(!throttler.check(&key!("f"), LIMIT).await.expect("the certificate is trusted").is_admitted());
 }
