@@ -160,8 +160,9 @@ impl Given {
         self.is_proven.store(matches!(reply, Ok(Ok(_))), Ordering::Relaxed);
         match reply {
             Ok(Ok(replies)) => Ok(replies),
-            Ok(Err(error)) if error.is_connection_refusal() => Err(Error::unavailable(error)),
-            Ok(Err(error)) => Err(Error::reply_lost(error)),
+            Ok(Err(error)) if error.is_io_error() && !error.is_connection_refusal() => Err(Error::reply_lost(error)),
+            // The manager has failed to connect meanwhile.
+            Ok(Err(error)) => Err(Error::unconnected(error)),
             Err(_) => Err(Error::no_reply(budget.deadline)),
         }
     }

@@ -1,9 +1,10 @@
 //! Calls find their keys while the slots of a cluster move.
 
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use premier_client::{Algorithm, Keyspace, Limit, Token, key};
-use premier_test_server::{Cluster, Server};
+use premier_client::{Algorithm, Key, Keyspace, Limit, Token, key};
+use premier_test_server::{Cluster, Server, patience};
 
 use crate::stores::Setup;
 
@@ -38,6 +39,42 @@ fn calls_follow_their_keys(cluster: &Cluster) {
         cluster.move_slot(slot, to, from);
         assert_eq!(remaining().expect("the call is redirected"), 4, "{subject}");
     }
+}
+
+/// One redirection is enough to learn where all slots of the node are.
+#[test]
+fn a_planned_failover_redirects_one_call() {
+    let cluster = Cluster::start_with_replicas(3, &[]);
+    let mut replica = 3;
+    let mut primary = 0;
+    for (index, subject) in Setup::default().on_cluster(&cluster.urls()).iter().enumerate() {
+        let keys = (0..100).map(|user| key!("planned", 100 * index + user));
+        let on_node =
+            |key: &Key<'_>| cluster.locate(&Keyspace::default().key(key, Algorithm::TokenBucket)).1 == primary;
+        let keys: Vec<_> = keys.filter(on_node).collect();
+        let check_all = || {
+            for key in &keys {
+                assert!(subject.check(key, LIMIT).expect("the cluster answers").is_admitted(), "{subject}");
+            }
+        };
+        check_all();
+        redis::cmd("CLUSTER").arg("FAILOVER").exec(&mut cluster.nodes()[replica].connection()).expect("it answers");
+        let start = Instant::now();
+        while role(&cluster.nodes()[replica]) != "master" || role(&cluster.nodes()[primary]) != "slave" {
+            assert!(start.elapsed() < patience(), "there is no failover");
+            thread::sleep(Duration::from_millis(10));
+        }
+        cluster.wait_until_agreed();
+        let redirected_before = redirected(&cluster);
+        check_all();
+        assert_eq!(redirected(&cluster), redirected_before + 1, "{subject}");
+        (primary, replica) = (replica, primary);
+    }
+}
+
+fn role(server: &Server) -> String {
+    let role: Vec<redis::Value> = redis::cmd("ROLE").query(&mut server.connection()).expect("it answers");
+    redis::from_redis_value(role.into_iter().next().expect("the name of a role")).expect("a name")
 }
 
 /// Returns how many calls were redirected so far.

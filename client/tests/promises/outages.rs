@@ -246,6 +246,35 @@ fn a_dead_node_of_a_cluster_overrules_no_other_node() {
     }
 }
 
+/// Waiting for one node costs the calls to others nothing.
+#[test]
+fn a_hanging_node_of_a_cluster_overrules_no_other_node() {
+    let cluster = Cluster::start(2);
+    for (index, subject) in setup(OnError::Admit).on_cluster(&cluster.urls()).iter().enumerate() {
+        let mut keys = vec![Vec::new(); 2];
+        for user in 0..20 {
+            let key = key!("hanging", index * 100 + user);
+            keys[cluster.locate(&Keyspace::default().key(&key, Algorithm::TokenBucket)).1].push(key);
+        }
+        for key in keys.iter().flatten() {
+            assert!(subject.check(key, LIMIT).expect("the cluster answers").is_admitted(), "{subject}");
+        }
+        // The first node, which was named first, leaves all calls unanswered.
+        let mut hanging = cluster.nodes()[0].connection();
+        redis::cmd("CLIENT").arg("PAUSE").arg(60_000).arg("WRITE").exec(&mut hanging).expect("it answers");
+        for left in [18, 17, 16] {
+            let decision = subject.check(&keys[0][0], LIMIT).expect("the policy admits it");
+            assert_eq!(decision.decided_by(), DecidedBy::OnError, "{subject}");
+            for healthy in &keys[1] {
+                let decision = subject.check(healthy, LIMIT).expect("its node answers");
+                assert_eq!((decision.decided_by(), decision.remaining()), (DecidedBy::Store, left), "{subject}");
+            }
+            thread::sleep(DEADLINE);
+        }
+        redis::cmd("CLIENT").arg("UNPAUSE").exec(&mut hanging).expect("it answers");
+    }
+}
+
 /// The promoted replica is found through the other nodes.
 #[test]
 fn a_cluster_is_used_again_after_a_failover() {
