@@ -198,6 +198,8 @@ mod limit;
 mod limiters;
 #[cfg(feature = "memory")]
 mod memory;
+#[cfg(feature = "tokio")]
+mod pause;
 mod throttler;
 mod top;
 mod wire;

@@ -142,9 +142,9 @@ attributes! {
     /// }
     /// ```
     ///
-    /// A message is sent every half second. A call waits for its turn before the body runs: a sync
-    /// function sleeps, an async one sleeps on tokio. It returns an error at once if ten calls are
-    /// in the queue, or if its turn is more than three seconds away.
+    /// A message is sent every half second. A call waits for its turn before the body runs. It
+    /// returns an error at once if ten calls are in the queue, or if its turn is more than three
+    /// seconds away.
     #[doc = limit_arguments!(
         ["| `capacity` | units that the queue holds, including the one being served, 1 to 10^12 | the quota |"]
         ["| `max_wait` | the longest wait for a turn, up to 3650 days | no bound |"]

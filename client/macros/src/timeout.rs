@@ -45,17 +45,15 @@ impl Timeout {
         };
         let after = &self.after;
         let call_body = function.call_body();
-        let [after_, error] = ["after", "error"].map(hygienic);
+        let error = hygienic("error");
         let keep_for_retry = function.keep_for_retry(&error);
         let runtime = runtime();
         let trait_ = runtime_at(returned.span());
         let timed_out = quote_spanned!(returned.span()=> #trait_::TimedOut::timed_out(#error));
         Ok(quote! {
-            let #after_ = #after;
-            match #runtime::timeout(#after_, #call_body).await {
+            match #runtime::timeout(#after, #call_body).await {
                 Ok(result) => result,
-                Err(_) => {
-                    let #error = #runtime::timed_out(#after_);
+                Err(#error) => {
                     #keep_for_retry
                     #timed_out
                 }

@@ -56,7 +56,8 @@
 //! - With an expression it returns the value of the expression, which may use the `error`.
 //!
 //! A call that a leaky bucket admits waits for its turn. A sync function blocks its thread, an
-//! async function sleeps on tokio.
+//! async function waits on any runtime: on tokio by its timer, elsewhere by a thread of
+//! [futures-timer](https://docs.rs/futures-timer). A call that need not wait uses no timer.
 //!
 //! # Retries
 //!

@@ -10,8 +10,6 @@ use std::time::Duration;
 
 use premier_algorithms::Units;
 use premier_blocking::also_blocking;
-#[cfg(feature = "tokio")]
-use tokio::time::sleep as async_sleep;
 
 use self::builder::Settings;
 use self::deadline::{Deadline, Step};
@@ -19,6 +17,8 @@ use self::deadline::{Deadline, Step};
 use crate::AsyncBackend;
 use crate::backend::{All, Check, Peek, Refund, Request};
 use crate::decision::JointLimits;
+#[cfg(feature = "tokio")]
+use crate::pause::async_sleep;
 use crate::{AnyLimit, Backend, Decision, Error, InvalidArgument, JointDecision, Key, Keyspace};
 
 pub use self::builder::Builder;
@@ -47,7 +47,10 @@ pub struct Throttler {
     settings: Arc<Settings>,
 }
 
-/// Limits calls of async code, on tokio. Cheap to clone; clones share what was used.
+/// Limits calls of async code. Cheap to clone; clones share what was used.
+///
+/// A server and a cluster are reached on tokio. Limits in memory work on any runtime, waiting
+/// included.
 ///
 /// ```
 /// use std::time::Duration;

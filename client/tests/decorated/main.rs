@@ -7,6 +7,7 @@ mod forms;
 mod order;
 mod refused;
 mod retrying;
+mod runtimes;
 mod server;
 mod stories;
 mod timeouts;

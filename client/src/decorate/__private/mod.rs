@@ -7,12 +7,12 @@ mod throttle;
 #[cfg(feature = "tokio")]
 mod timeout;
 
+#[cfg(feature = "tokio")]
+pub use crate::pause::async_sleep as sleep;
 #[cfg(feature = "cache")]
 pub use cache::{OfResult, OfValue};
 pub use premier_macros::layer;
 pub use retry::{Fallible, InAsRef, InChain, InSyncAsRef, Nowhere, Raised, Retries, Within, delays, holds};
 pub use throttle::{NotAdmitted, OrError, OrPanic, function_of};
 #[cfg(feature = "tokio")]
-pub use timeout::{TimedOut, timed_out};
-#[cfg(feature = "tokio")]
-pub use tokio::time::{sleep, timeout};
+pub use timeout::{TimedOut, timeout};

@@ -1,13 +1,29 @@
 //! What `timeout` calls.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::Error;
+use crate::pause::{async_sleep, is_on_tokio};
 
-/// Makes the error of a call that took longer than this.
-#[must_use]
-pub fn timed_out(after: Duration) -> Error {
-    Error::timed_out(after)
+/// Runs a call, or drops it and returns an error if it takes longer than this.
+///
+/// # Errors
+/// If the call takes longer.
+pub async fn timeout<T>(after: Duration, call: impl Future<Output = T>) -> Result<T, Error> {
+    let returned = if is_on_tokio() {
+        tokio::time::timeout(after, call).await.ok()
+    } else {
+        let (mut call, mut end) = (pin!(call), pin!(async_sleep(after)));
+        poll_fn(|context| match call.as_mut().poll(context) {
+            Poll::Ready(returned) => Poll::Ready(Some(returned)),
+            Poll::Pending => end.as_mut().poll(context).map(|()| None),
+        })
+        .await
+    };
+    returned.ok_or_else(|| Error::timed_out(after))
 }
 
 /// What a function can return when its call takes too long.
