@@ -167,13 +167,16 @@ impl Limit<Fixed> {
 }
 
 /// Token and leaky buckets.
-impl<A: Bucket> Limit<A> {
+impl<A: Limiter> Limit<A> {
     /// Sets the units that the bucket holds; the quota by default.
     ///
     /// # Panics
     /// If the capacity is 0 or more than 10¹².
     #[must_use]
-    pub const fn capacity(self, capacity: u64) -> Self {
+    pub const fn capacity(self, capacity: u64) -> Self
+    where
+        A: Bucket,
+    {
         valid!(self.try_capacity(capacity))
     }
 
@@ -181,7 +184,10 @@ impl<A: Bucket> Limit<A> {
     ///
     /// # Errors
     /// If the capacity is 0 or more than 10¹².
-    pub const fn try_capacity(self, capacity: u64) -> Result<Self, InvalidArgument> {
+    pub const fn try_capacity(self, capacity: u64) -> Result<Self, InvalidArgument>
+    where
+        A: Bucket,
+    {
         let capacity = Some(in_bounds!(Capacity::new(capacity)));
         Ok(Self::of(Terms { capacity, ..self.terms }))
     }
@@ -196,7 +202,10 @@ impl<A: Bucket> Limit<A> {
     /// # Panics
     /// If the maximum is longer than 3650 days.
     #[must_use]
-    pub const fn max_wait(self, max_wait: Duration) -> Self {
+    pub const fn max_wait(self, max_wait: Duration) -> Self
+    where
+        A: Bucket,
+    {
         valid!(self.try_max_wait(max_wait))
     }
 
@@ -204,7 +213,10 @@ impl<A: Bucket> Limit<A> {
     ///
     /// # Errors
     /// If the maximum is longer than 3650 days.
-    pub const fn try_max_wait(self, max_wait: Duration) -> Result<Self, InvalidArgument> {
+    pub const fn try_max_wait(self, max_wait: Duration) -> Result<Self, InvalidArgument>
+    where
+        A: Bucket,
+    {
         Ok(Self::of(ok!(self.terms.try_max_wait(max_wait))))
     }
 }

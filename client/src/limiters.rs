@@ -75,6 +75,7 @@ pub(crate) mod sealed {
     pub trait Sealed {}
 
     /// An algorithm whose limits have a capacity and a maximum wait.
+    #[diagnostic::on_unimplemented(message = "only token and leaky buckets have a capacity and a maximum wait")]
     pub trait Bucket: super::Limiter {}
 }
 
