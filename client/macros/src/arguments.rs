@@ -1,8 +1,8 @@
 //! The arguments of an attribute: `name = value, …`.
 
 use proc_macro2::Span;
-use syn::parse::{Parse, ParseStream};
-use syn::punctuated::Punctuated;
+use syn::ext::IdentExt;
+use syn::parse::ParseStream;
 use syn::{Error, Expr, Ident, Result, Token};
 
 use crate::algorithm::{self, ALGORITHMS};
@@ -12,11 +12,37 @@ struct Argument {
     value: Expr,
 }
 
-impl Parse for Argument {
-    fn parse(input: ParseStream) -> Result<Self> {
-        let name = input.parse()?;
+impl Argument {
+    fn parse(input: ParseStream, known: &[&str]) -> Result<Self> {
+        if !is_named(input) {
+            return Err(input.error(format!("expected `name = value`, where the name is one of {}", known.join(", "))));
+        }
+        let name = input.call(Ident::parse_any)?;
         input.parse::<Token![=]>()?;
-        Ok(Self { name, value: input.parse()? })
+        Ok(Self { name, value: parse_value(input)? })
+    }
+}
+
+/// Whether an argument follows that has a name.
+pub(crate) fn is_named(input: ParseStream) -> bool {
+    input.peek(Ident::peek_any) && input.peek2(Token![=]) && !input.peek2(Token![==]) && !input.peek2(Token![=>])
+}
+
+pub(crate) fn parse_value(input: ParseStream) -> Result<Expr> {
+    input.parse().map(ungrouped)
+}
+
+/// Returns the expression without the parentheses around it, and without the invisible ones of
+/// `macro_rules!`, if it means the same without them.
+pub(crate) fn ungrouped(expression: Expr) -> Expr {
+    let mut inner = &expression;
+    loop {
+        inner = match inner {
+            Expr::Group(group) => &group.expr,
+            Expr::Paren(paren) => &paren.expr,
+            Expr::Array(_) | Expr::Call(_) | Expr::Closure(_) | Expr::Lit(_) | Expr::Path(_) => return inner.clone(),
+            _ => return expression,
+        }
     }
 }
 
@@ -28,7 +54,8 @@ pub(crate) struct Arguments {
 impl Arguments {
     pub(crate) fn parse(input: ParseStream, known: &[&str]) -> Result<Self> {
         let mut given: Vec<Argument> = Vec::new();
-        for argument in Punctuated::<Argument, Token![,]>::parse_terminated(input)? {
+        while !input.is_empty() {
+            let argument = Argument::parse(input, known)?;
             let name = &argument.name;
             if !known.iter().any(|known| name == known) {
                 return Err(Error::new(name.span(), unknown(name, known)));
@@ -37,6 +64,9 @@ impl Arguments {
                 return Err(Error::new(name.span(), format!("`{name}` may be given only once")));
             }
             given.push(argument);
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
         }
         Ok(Self { given })
     }

@@ -6,11 +6,12 @@ use proc_macro2::{Group, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::visit_mut::VisitMut;
 use syn::{
-    Block, Error, Expr, FnArg, GenericArgument, GenericParam, Ident, ItemFn, Local, Pat, PathArguments, ReturnType,
-    Stmt, Type, TypeParamBound, parse_quote, visit_mut,
+    Block, Error, Expr, FnArg, GenericParam, Ident, ItemFn, Local, Pat, PatIdent, Result, ReturnType, Stmt, Type,
+    parse_quote, visit_mut,
 };
 
 use crate::names::{hygienic, runtime};
+use crate::{borrows, futures};
 
 pub(crate) struct Function {
     /// The function without its body.
@@ -21,6 +22,8 @@ pub(crate) struct Function {
     /// The body, with the layers that have been put around it so far.
     pub(crate) body: Block,
     kind: Kind,
+    /// Which of its bodies this is.
+    number: usize,
     /// Whether a layer outside the one that is being built retries.
     pub(crate) is_retried: bool,
 }
@@ -28,42 +31,56 @@ pub(crate) struct Function {
 enum Kind {
     Sync,
     Async,
-    /// It returns a future made by an `async` block, as functions do after `#[async_trait]`.
-    ReturnsFuture,
+    /// It returns futures made by `async` blocks, as functions do after `#[async_trait]`.
+    ReturnsFutures,
 }
 
 impl Kind {
-    /// Returns the block that is the body: the function's own, or that of the future that it
-    /// returns.
-    fn body_in<'a>(&self, block: &'a mut Block) -> &'a mut Block {
-        match self {
-            Self::ReturnsFuture => returned_future(block).expect("this kind of function returns a future"),
-            Self::Sync | Self::Async => block,
+    fn of(function: &ItemFn) -> Self {
+        if function.sig.asyncness.is_some() {
+            Self::Async
+        } else if written_output(&function.sig.output).is_some_and(|returned| futures::output(returned).is_some()) {
+            Self::ReturnsFutures
+        } else {
+            Self::Sync
         }
     }
 }
 
+/// Returns the number of the function's bodies: one, or that of the futures that it may return.
+///
+/// # Errors
+/// If a call may run a body that attributes do not see.
+pub(crate) fn count_bodies(function: &mut ItemFn) -> Result<usize> {
+    let mut futures = 0;
+    let all_seen = futures::each_returned(&mut function.block, |_| futures += 1);
+    match Kind::of(function) {
+        Kind::ReturnsFutures => all_seen.map(|()| futures),
+        Kind::Sync if futures > 0 => Err(Error::new_spanned(
+            &function.sig.output,
+            "attributes cannot see what this future returns: write the type as Pin<Box<dyn Future<Output = …>>>",
+        )),
+        Kind::Sync | Kind::Async => Ok(1),
+    }
+}
+
 impl Function {
-    pub(crate) fn new(mut item: ItemFn) -> Self {
-        let kind = if item.sig.asyncness.is_some() {
-            Kind::Async
-        } else if future_output(&item.sig.output).is_some() && returned_future(&mut item.block).is_some() {
-            Kind::ReturnsFuture
-        } else {
-            Kind::Sync
-        };
-        let mut body = mem::replace(kind.body_in(&mut item.block), parse_quote!({}));
+    /// Takes one of the function's bodies out of it.
+    pub(crate) fn new(mut item: ItemFn, number: usize) -> Self {
+        let kind = Kind::of(&item);
+        let mut body = parse_quote!({});
+        swap_body(&mut item, number, &mut body);
         let prelude = match kind {
-            Kind::ReturnsFuture => {
+            Kind::ReturnsFutures => {
                 let count = body.stmts.iter().take_while(|statement| is_of_async_trait(statement)).count();
                 body.stmts.drain(..count).collect()
             }
             Kind::Sync | Kind::Async => Vec::new(),
         };
-        Self { item, prelude, body, kind, is_retried: false }
+        Self { item, prelude, body, kind, number, is_retried: false }
     }
 
-    /// Returns the function with its body.
+    /// Returns the function with this body in it.
     pub(crate) fn into_item(mut self) -> ItemFn {
         let Block { stmts, .. } = &self.body;
         let mut statements = quote!(#(#stmts)*);
@@ -73,12 +90,17 @@ impl Function {
             statements = rename_self(statements);
         }
         let prelude = &self.prelude;
-        *self.kind.body_in(&mut self.item.block) = parse_quote!({ #(#prelude)* #statements });
+        swap_body(&mut self.item, self.number, &mut parse_quote!({ #(#prelude)* #statements }));
         self.item
     }
 
     pub(crate) fn is_async(&self) -> bool {
         !matches!(self.kind, Kind::Sync)
+    }
+
+    /// Whether this is a sync function whose body calls `block_on`, as `#[tokio::main]` writes it.
+    pub(crate) fn blocks_on_a_future(&self) -> bool {
+        !self.is_async() && has_word("block_on", self.body.to_token_stream())
     }
 
     /// Returns `.await` if the function is async, to go behind a call.
@@ -100,9 +122,10 @@ impl Function {
     /// `()`.
     fn return_type(&self) -> Option<&Type> {
         let returned = match self.kind {
-            Kind::ReturnsFuture => future_output(&self.item.sig.output)?,
+            Kind::ReturnsFutures => futures::output(written_output(&self.item.sig.output)?)?,
             Kind::Sync | Kind::Async => written_output(&self.item.sig.output)?,
         };
+        let returned = futures::ungrouped(returned);
         if matches!(returned, Type::Tuple(unit) if unit.elems.is_empty()) { None } else { Some(returned) }
     }
 
@@ -127,17 +150,33 @@ impl Function {
         quote!(::core::marker::PhantomData::<#returned>)
     }
 
-    /// Returns a call of a closure that has the body, so that `return` leaves only the body. A
-    /// future if the function is async.
+    /// Returns a call of a closure that has the body, so that `return` leaves only the body. If the
+    /// function is async it is an `async` block, which may return what a closure may not: borrows
+    /// from `&mut` arguments.
     pub(crate) fn call_body(&self) -> TokenStream {
         let body = &self.body;
-        let asyncness = self.is_async().then(|| quote!(async));
         let returned = self.return_type().map(|returned| {
             let mut returned = returned.clone();
             InferImplTrait.visit_type_mut(&mut returned);
-            quote!(-> #returned)
+            returned
         });
-        quote!((#asyncness || #returned #body)())
+        if self.is_async() {
+            let returned = returned.unwrap_or_else(|| parse_quote!(()));
+            let [result, never] = ["result", "never"].map(hygienic);
+            let statements = &body.stmts;
+            // The first statement says which type the block returns.
+            quote!(async {
+                if let Some(#never) = ::core::option::Option::None::<#returned> {
+                    return #never;
+                }
+                let #result: #returned = { #(#statements)* };
+                #[allow(unreachable_code)]
+                #result
+            })
+        } else {
+            let returned = returned.map(|returned| quote!(-> #returned));
+            quote!((|| #returned #body)())
+        }
     }
 
     /// Returns the arguments besides `self`.
@@ -163,11 +202,91 @@ impl Function {
         hygienic("raised")
     }
 
-    /// Keeps an `error` of this crate's in [`raised`](Self::raised), if the function is retried.
-    pub(crate) fn keep_for_retry(&self, error: &Ident) -> Option<TokenStream> {
+    /// Keeps what retries need of an `error` of this crate's in [`raised`](Self::raised), if the
+    /// function is retried.
+    pub(crate) fn keep_for_retry(&self, error: &Ident, raised_by: RaisedBy) -> Option<TokenStream> {
         let raised = Self::raised();
         let runtime = runtime();
-        self.is_retried.then(|| quote!(#raised = Some(#runtime::Raised::by(&#error));))
+        let constructor = match raised_by {
+            RaisedBy::Call => quote!(by),
+            RaisedBy::Limit => quote!(by_limit),
+        };
+        self.is_retried.then(|| quote!(#raised = Some(#runtime::Raised::#constructor(&#error));))
+    }
+
+    /// Checks that the body can run again as it ran before.
+    pub(crate) fn check_can_run_again(&self) -> Result<()> {
+        const IS_MUTABLE: &str =
+            "a retry would see this argument as the previous attempt left it: drop `mut` and clone it in the body";
+        for argument in &self.item.sig.inputs {
+            let mutable = match argument {
+                FnArg::Receiver(receiver) if receiver.reference.is_none() => {
+                    receiver.mutability.map(|_| quote!(#receiver))
+                }
+                FnArg::Receiver(_) => None,
+                FnArg::Typed(argument) => mutable_binding(&argument.pat).map(ToTokens::to_token_stream),
+            };
+            if let Some(mutable) = mutable {
+                return Err(Error::new_spanned(mutable, IS_MUTABLE));
+            }
+        }
+        let is_reference = self.item.sig.receiver().is_some_and(|receiver| receiver.reference.is_some());
+        let moved = self.prelude.iter().find_map(|statement| match statement {
+            Stmt::Local(_) if moves_self(statement) && is_reference => None,
+            Stmt::Local(argument) => mutable_binding(&argument.pat),
+            _ => None,
+        });
+        if let Some(mutable) = moved {
+            return Err(Error::new_spanned(mutable, IS_MUTABLE));
+        }
+        match self.return_type() {
+            Some(returned) if borrows::from_mutable_argument(returned, &self.item.sig) => Err(Error::new_spanned(
+                returned,
+                "a retry cannot return what it borrows from a `&mut` argument, because the next attempt borrows it again: return \
+                 an owned value, and borrow after the call",
+            )),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Exchanges one of the function's bodies: its block, or that of a future that it returns. The
+/// future owns what it uses, as the layers in it may use arguments that the body does not.
+fn swap_body(function: &mut ItemFn, number: usize, body: &mut Block) {
+    if !matches!(Kind::of(function), Kind::ReturnsFutures) {
+        return mem::swap(&mut *function.block, body);
+    }
+    let mut numbers = 0..;
+    let seen = futures::each_returned(&mut function.block, |future| {
+        if numbers.next() == Some(number) {
+            future.capture.get_or_insert_default();
+            mem::swap(&mut future.block, body);
+        }
+    });
+    seen.expect("the bodies are counted before");
+}
+
+/// What has raised an error of this crate.
+#[derive(Clone, Copy)]
+pub(crate) enum RaisedBy {
+    /// A layer that runs the body.
+    Call,
+    /// A limit, in place of the body.
+    Limit,
+}
+
+/// Returns the first `mut` name that a pattern binds.
+fn mutable_binding(pattern: &Pat) -> Option<&PatIdent> {
+    match pattern {
+        Pat::Ident(name) if name.mutability.is_some() => Some(name),
+        Pat::Ident(PatIdent { subpat: Some((_, inner)), .. }) => mutable_binding(inner),
+        Pat::TupleStruct(inner) => inner.elems.iter().find_map(mutable_binding),
+        Pat::Tuple(inner) => inner.elems.iter().find_map(mutable_binding),
+        Pat::Slice(inner) => inner.elems.iter().find_map(mutable_binding),
+        Pat::Struct(inner) => inner.fields.iter().find_map(|field| mutable_binding(&field.pat)),
+        Pat::Reference(inner) => mutable_binding(&inner.pat),
+        Pat::Paren(inner) => mutable_binding(&inner.pat),
+        _ => None,
     }
 }
 
@@ -207,6 +326,14 @@ fn is_pattern(argument: &Ident) -> bool {
     argument.to_string().starts_with("__arg")
 }
 
+pub(crate) fn has_word(word: &str, tokens: TokenStream) -> bool {
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Ident(ident) => ident == word,
+        TokenTree::Group(group) => has_word(word, group.stream()),
+        _ => false,
+    })
+}
+
 fn moves_self(statement: &Stmt) -> bool {
     matches!(statement, Stmt::Local(Local { pat: Pat::Ident(to), .. }) if to.ident == "__self")
 }
@@ -224,57 +351,11 @@ fn rename_self(tokens: TokenStream) -> TokenStream {
     tokens.collect()
 }
 
-/// Returns the block of `Box::pin(async move { … })` or of `async move { … }`, if that is what the
-/// function returns.
-fn returned_future(block: &mut Block) -> Option<&mut Block> {
-    let Some(Stmt::Expr(returned, None)) = block.stmts.last_mut() else { return None };
-    match returned {
-        Expr::Async(future) => Some(&mut future.block),
-        Expr::Call(call) if is_box_pin(&call.func) => match call.args.first_mut()? {
-            Expr::Async(future) => Some(&mut future.block),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-fn is_box_pin(function: &Expr) -> bool {
-    let Expr::Path(function) = function else { return false };
-    let names: Vec<_> = function.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
-    names.ends_with(&["Box".to_owned(), "pin".to_owned()])
-}
-
 fn written_output(output: &ReturnType) -> Option<&Type> {
     match output {
         ReturnType::Default => None,
         ReturnType::Type(_, returned) => Some(returned),
     }
-}
-
-/// Returns `R` of `Pin<Box<dyn Future<Output = R>>>` or of `impl Future<Output = R>`.
-fn future_output(output: &ReturnType) -> Option<&Type> {
-    let mut future = written_output(output)?;
-    loop {
-        let path = match future {
-            Type::Path(path) => &path.path,
-            Type::TraitObject(object) => first_trait(&object.bounds)?,
-            Type::ImplTrait(bounds) => first_trait(&bounds.bounds)?,
-            _ => return None,
-        };
-        let PathArguments::AngleBracketed(inner) = &path.segments.last()?.arguments else { return None };
-        future = match inner.args.first()? {
-            GenericArgument::Type(inner) => inner,
-            GenericArgument::AssocType(output) if output.ident == "Output" => return Some(&output.ty),
-            _ => return None,
-        };
-    }
-}
-
-fn first_trait<'a>(bounds: impl IntoIterator<Item = &'a TypeParamBound>) -> Option<&'a syn::Path> {
-    bounds.into_iter().find_map(|bound| match bound {
-        TypeParamBound::Trait(bound) => Some(&bound.path),
-        _ => None,
-    })
 }
 
 /// Replaces `impl Trait`, which a closure cannot have as its return type, by `_`, which the

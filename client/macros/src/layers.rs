@@ -8,23 +8,29 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream};
-use syn::{Attribute, Error, Ident, ItemFn, Result, parse_quote, parse2};
+use syn::{Attribute, Error, Ident, ItemFn, Path, Result, Token, parse_quote, parse2};
 
 use crate::cache::Cache;
-use crate::function::Function;
+use crate::function::{Function, count_bodies};
 use crate::names;
 use crate::retry::Retry;
 use crate::throttle::Throttle;
 use crate::timeout::Timeout;
 
-enum Layer {
+/// A layer, with the path of the client that it calls.
+struct Layer {
+    kind: Kind,
+    client: Path,
+}
+
+enum Kind {
     Throttle(Box<Throttle>),
     Retry(Retry),
     Timeout(Timeout),
     Cache(Cache),
 }
 
-impl Parse for Layer {
+impl Parse for Kind {
     fn parse(input: ParseStream) -> Result<Self> {
         let name: Ident = input.parse()?;
         let arguments;
@@ -38,22 +44,45 @@ impl Parse for Layer {
     }
 }
 
+impl Parse for Layer {
+    fn parse(input: ParseStream) -> Result<Self> {
+        let kind = input.parse()?;
+        input.parse::<Token![,]>()?;
+        Ok(Self { kind, client: Path::parse_mod_style(input)? })
+    }
+}
+
 /// Moves the attribute below all others, as a layer. An error leaves the function as it is, without
 /// the attribute.
 pub(crate) fn defer(name: &str, arguments: &TokenStream, function: &TokenStream) -> TokenStream {
-    try_defer(name, arguments, function.clone()).unwrap_or_else(|error| {
+    try_defer(name, arguments.clone(), function.clone(), names::find_client).unwrap_or_else(|error| {
         let error = error.into_compile_error();
         quote!(#error #function)
     })
 }
 
-pub(crate) fn try_defer(name: &str, arguments: &TokenStream, function: TokenStream) -> Result<TokenStream> {
+pub(crate) fn try_defer(
+    name: &str,
+    arguments: TokenStream,
+    function: TokenStream,
+    find_client: impl FnOnce() -> Result<Path>,
+) -> Result<TokenStream> {
     let name = Ident::new(name, Span::call_site());
-    parse2::<Layer>(quote!(#name(#arguments)))?;
+    let (arguments, client) = names::take_client(arguments)?;
+    let client = client.map_or_else(find_client, Ok)?;
+    parse2::<Kind>(quote!(#name(#arguments)))?;
     let mut function: ItemFn = parse2(function)
         .map_err(|error| Error::new(error.span(), "only a function that has a body can have this attribute"))?;
-    let layer = names::layer();
-    function.attrs.push(parse_quote!(#[#layer(#name(#arguments))]));
+    if let Some(constness) = function.sig.constness {
+        return Err(Error::new_spanned(constness, "a `const fn` cannot have this attribute: remove `const`"));
+    }
+    let layer = names::layer(&client);
+    function.attrs.push(parse_quote!(#[#layer(#name(#arguments), #client)]));
+    if function.sig.asyncness.is_some() {
+        // As they make the function sync, they are to find the layers in its body.
+        let (runners, others) = function.attrs.into_iter().partition::<Vec<_>, _>(is_runner);
+        function.attrs = others.into_iter().chain(runners).collect();
+    }
     Ok(function.into_token_stream())
 }
 
@@ -73,8 +102,13 @@ fn without_layers(function: TokenStream) -> Option<ItemFn> {
     Some(function)
 }
 
+/// Whether the attribute runs an async function, as `#[tokio::main]` and `#[tokio::test]` do.
+fn is_runner(attribute: &Attribute) -> bool {
+    attribute.path().segments.last().is_some_and(|last| last.ident == "main" || last.ident == "test")
+}
+
 fn is_layer(attribute: &Attribute) -> bool {
-    *attribute.path() == names::layer()
+    names::is_layer(attribute.path())
 }
 
 pub(crate) fn try_expand(outermost: TokenStream, function: TokenStream) -> Result<TokenStream> {
@@ -85,30 +119,37 @@ pub(crate) fn try_expand(outermost: TokenStream, function: TokenStream) -> Resul
     for layer in inner {
         layers.push(layer.parse_args()?);
     }
-    wrap_body(&layers, function)
+    wrap_bodies(&layers, function)
 }
 
-/// Puts the layers around the body, from the inside out.
-fn wrap_body(layers: &[Layer], function: ItemFn) -> Result<TokenStream> {
+fn wrap_bodies(layers: &[Layer], mut function: ItemFn) -> Result<TokenStream> {
     Throttle::check_keys_differ(layers.iter().filter_map(|layer| match layer {
-        Layer::Throttle(throttle) => Some(&**throttle),
+        Layer { kind: Kind::Throttle(throttle), .. } => Some(&**throttle),
         _ => None,
     }))?;
-    let mut function = Function::new(function);
-    let outermost_retry = layers.iter().position(|layer| matches!(layer, Layer::Retry(_)));
+    for number in 0..count_bodies(&mut function)? {
+        function = wrap_body(layers, Function::new(function, number))?;
+    }
+    Ok(function.into_token_stream())
+}
+
+/// Puts the layers around a body, from the inside out.
+fn wrap_body(layers: &[Layer], mut function: Function) -> Result<ItemFn> {
+    let outermost_retry = layers.iter().position(|layer| matches!(layer.kind, Kind::Retry(_)));
     for (depth, layer) in layers.iter().enumerate().rev() {
         function.is_retried = outermost_retry.is_some_and(|outermost| outermost < depth);
-        let body = match layer {
-            Layer::Throttle(throttle) => throttle.wrap_body(&function),
-            Layer::Retry(retry) => retry.wrap_body(&function),
-            Layer::Timeout(timeout) => timeout.wrap_body(&function),
-            Layer::Cache(cache) => cache.wrap_body(&function),
+        let body = match &layer.kind {
+            Kind::Throttle(throttle) => throttle.wrap_body(&function),
+            Kind::Retry(retry) => retry.wrap_body(&function),
+            Kind::Timeout(timeout) => timeout.wrap_body(&function),
+            Kind::Cache(cache) => cache.wrap_body(&function),
         }?;
+        let body = names::in_client(&layer.client, body);
         function.body = parse_quote!({ #body });
     }
     if outermost_retry.is_some() {
         let raised = Function::raised();
         function.body.stmts.insert(0, parse_quote!(let mut #raised = None;));
     }
-    Ok(function.into_item().into_token_stream())
+    Ok(function.into_item())
 }

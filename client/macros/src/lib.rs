@@ -3,9 +3,11 @@
 
 mod algorithm;
 mod arguments;
+mod borrows;
 mod cache;
 mod duration;
 mod function;
+mod futures;
 mod key;
 mod layers;
 mod limit;
@@ -50,6 +52,8 @@ macro_rules! limit_arguments {
             "| `keyspace` | a string, the first part of the key | that of the throttler |\n",
             "| `throttler` | a `Throttler`, for an async function an `AsyncThrottler` | the configured one |\n",
             "| `on_limit` | what a call does that is not admitted: `error`, `wait(\"10s\")` or any expression | `error` |\n",
+            "| `decision` | a name by which the body of an admitted call sees its `Decision` | none |\n",
+            "| `crate` | the path of `premier_client`, if another crate exports it | found in Cargo.toml |\n",
             "\n",
             "A duration is a string with a unit (`us`, `ms`, `s`, `m`, `h`, `d`) or an expression of type `Duration`. Literals \
              are checked at compile time. Other expressions are evaluated at each call and may use the function's arguments; a \
@@ -124,6 +128,21 @@ attributes! {
     ///
     /// 50 rows can be exported at once, then ten a second. A call waits up to five seconds for its
     /// tokens.
+    ///
+    /// The body sees the decision that admitted the call if the attribute names it:
+    ///
+    /// ```
+    /// use premier_client::{Error, token_bucket};
+    ///
+    /// #[token_bucket(quota = 100, duration = "1m", capacity = 20, decision = decision)]
+    /// async fn headers() -> Result<[(&'static str, String); 2], Error> {
+    ///     let (left, reset) = (decision.remaining(), decision.reset_after().as_secs());
+    ///     Ok([
+    ///         ("ratelimit-policy", format!("\"api\";q={};w=60", decision.limit())),
+    ///         ("ratelimit", format!("\"api\";r={left};t={reset}")),
+    ///     ])
+    /// }
+    /// ```
     #[doc = limit_arguments!(
         ["| `capacity` | tokens that the bucket holds, 1 to 10^12 | the quota |"]
         ["| `max_wait` | how long a call may wait for tokens that it borrows, up to 3650 days | it borrows none |"]
@@ -186,21 +205,27 @@ attributes! {
     /// | argument | meaning | default |
     /// | --- | --- | --- |
     /// | `max` | attempts in all, the first included, at least 1 | 3 |
-    /// | `strategy` | `"expo"`: each delay is twice as long, up to a minute; `"linear"`: each is longer by the first; `"fixed"`; or any `Fn(u32) -> Duration` from the number of failed attempts to a delay | `"expo"` |
+    /// | `strategy` | `"expo"`: each delay is twice as long, up to `max_delay`; `"linear"`: each is longer by the first, up to `max_delay`; `"fixed"`; or any `Fn(u32) -> Duration` from the number of failed attempts to a delay | `"expo"` |
     /// | `delay` | the first delay, unless the strategy is a function | `"100ms"` |
-    /// | `jitter` | whether up to the same time again is added to each delay, at random | `true` |
+    /// | `max_delay` | the longest delay, and the longest wait for a limit; at least `delay` | `"1m"`, or `delay` if that is longer |
+    /// | `jitter` | whether a random part of the delay is added to each pause | `true` |
     /// | `on` | which errors to retry: a list of `ErrorKind`s of this crate and of predicates over the function's error | all errors |
+    /// | `crate` | the path of `premier_client`, if another crate exports it | found in Cargo.toml |
     ///
     /// A predicate is a function or a closure that takes a reference to the error, like `|error|
     /// error.is_transient()`. An error is retried if one entry of the list matches.
     ///
-    /// A limited call is never repeated before its retry-after, and not at all if the limit can
-    /// never admit it. This holds for each limit in an attribute below. If the body calls a limited
-    /// function, the `premier_client::Error` must be the function's error or one of its sources,
-    /// also within an `anyhow::Error` or a `Box<dyn Error>`.
+    /// A limited call is never repeated before its retry-after, to which the jitter is added. It is
+    /// not repeated at all if the limit can never admit it, or not within `max_delay`: then the
+    /// call returns the error at once. This holds for each limit in an attribute below. If the body
+    /// calls a limited function, the `premier_client::Error` must be the function's error or one of
+    /// its sources, also within an `anyhow::Error` or a `Box<dyn Error>`.
+    ///
+    /// If a limit below stops the last attempt, the call returns the error of the last attempt
+    /// whose body ran.
     ///
     /// The body may run several times, so it cannot move an argument out: clone it there. An
-    /// argument cannot be `mut`.
+    /// argument cannot be `mut`, and the result cannot borrow from a `&mut` argument.
     retry
     /// Drops an async call that takes too long.
     ///
@@ -217,11 +242,13 @@ attributes! {
     ///
     /// | argument | meaning | default |
     /// | --- | --- | --- |
-    /// | the only one, without a name | how long a call may take: a string with a unit (`us`, `ms`, `s`, `m`, `h`, `d`) or an expression of type `Duration`, which may use the function's arguments | required |
+    /// | the first, without a name | how long a call may take: a string with a unit (`us`, `ms`, `s`, `m`, `h`, `d`) or an expression of type `Duration`, which may use the function's arguments | required |
+    /// | `crate` | the path of `premier_client`, if another crate exports it | found in Cargo.toml |
     ///
     /// The call is dropped where it awaits, and returns an error of the kind `Timeout`, converted
     /// by `From`: the function must return a `Result`. A sync function cannot have this attribute,
-    /// because a thread cannot be stopped from outside.
+    /// because a thread cannot be stopped from outside. Write it above `#[tokio::main]`, which
+    /// makes a function sync.
     timeout
     /// Remembers the result of a call for later calls with the same key, except errors.
     ///
@@ -253,6 +280,7 @@ attributes! {
     /// | `key` | a closure over the arguments: calls for which it returns the same share a result | all arguments, by `Display` |
     /// | `keyspace` | a string, the first part of the key | that of the cache |
     /// | `cache` | a `MemoryCache` or `RedisCache`, for an async function an `AsyncMemoryCache` or `AsyncRedisCache` | 10,000 results in memory |
+    /// | `crate` | the path of `premier_client`, if another crate exports it | found in Cargo.toml |
     ///
     /// Results must be `Clone` in memory, and `Serialize` and `DeserializeOwned` in Redis. Of a
     /// function that returns a `Result`, the `Ok` values are remembered.

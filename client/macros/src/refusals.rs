@@ -4,7 +4,7 @@
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
-use syn::{Meta, Result, parse2};
+use syn::{Meta, Result, parse_quote, parse2};
 
 use crate::layers;
 
@@ -37,7 +37,7 @@ fn expand(item: &str) -> Result<TokenStream> {
         let function = tokens.collect();
         item = match name.as_str() {
             "layer" => layers::try_expand(arguments, function)?,
-            name => layers::try_defer(name, &arguments, function)?,
+            name => layers::try_defer(name, arguments, function, || Ok(parse_quote!(::premier_client)))?,
         };
     }
 }

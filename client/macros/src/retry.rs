@@ -4,9 +4,9 @@ use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
-use syn::{Error, Expr, ExprLit, Ident, Lit, LitBool, Pat, Result};
+use syn::{Error, Expr, ExprLit, Ident, Lit, LitBool, Path, Result};
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, ungrouped};
 use crate::duration::Duration;
 use crate::function::Function;
 use crate::names::{hygienic, runtime, runtime_at};
@@ -14,8 +14,10 @@ use crate::names::{hygienic, runtime, runtime_at};
 pub(crate) struct Retry {
     strategy: Strategy,
     max: Option<Expr>,
+    max_delay: Option<Duration>,
     jitter: bool,
-    on: Vec<Condition>,
+    /// `None` stands for every error.
+    on: Option<Vec<Condition>>,
 }
 
 /// How the backoff grows.
@@ -30,22 +32,25 @@ const STRATEGIES: [&str; 3] = ["expo", "fixed", "linear"];
 
 /// Which errors are retried.
 enum Condition {
-    Kind(Ident),
+    Kind(Path),
     Predicate(Expr),
 }
 
 impl Parse for Retry {
     fn parse(input: ParseStream) -> Result<Self> {
-        let mut arguments = Arguments::parse(input, &["max", "strategy", "delay", "jitter", "on"])?;
-        let strategy = arguments.take("strategy");
+        let mut arguments = Arguments::parse(input, &["max", "strategy", "delay", "max_delay", "jitter", "on"])?;
+        let strategy = Strategy::new(arguments.take("strategy"), arguments.take("delay"))?;
+        let max_delay = arguments.take("max_delay").map(Duration::new).transpose()?;
+        strategy.check_delay_is_at_most(max_delay.as_ref())?;
         Ok(Self {
-            strategy: Strategy::new(strategy, arguments.take("delay"))?,
+            strategy,
             max: arguments.take("max").map(at_least_one).transpose()?,
+            max_delay,
             jitter: arguments.take("jitter").map_or(Ok(true), |jitter| match jitter {
                 Expr::Lit(ExprLit { lit: Lit::Bool(LitBool { value, .. }), .. }) => Ok(value),
                 other => Err(Error::new_spanned(other, "`jitter` must be true or false")),
             })?,
-            on: arguments.take("on").map_or(Ok(Vec::new()), conditions)?,
+            on: arguments.take("on").map(conditions).transpose()?,
         })
     }
 }
@@ -79,14 +84,24 @@ impl Strategy {
         Ok(Self::Named { name, delay: delay.map(Duration::new).transpose()? })
     }
 
+    fn check_delay_is_at_most(&self, max_delay: Option<&Duration>) -> Result<()> {
+        match (self, max_delay) {
+            (
+                Self::Named { delay: Some(Duration::Known { span: delay, literal }), .. },
+                Some(Duration::Known { span: max_delay, .. }),
+            ) if delay > max_delay => Err(Error::new_spanned(literal, "`delay` must be at most `max_delay`")),
+            _ => Ok(()),
+        }
+    }
+
     /// Returns an iterator of delays.
-    fn delays(&self) -> TokenStream {
+    fn delays(&self, max_delay: &Ident) -> TokenStream {
         let runtime = runtime();
         match self {
             Self::Named { name, delay } => {
                 let default = || quote!(#runtime::delays::DEFAULT);
                 let delay = delay.as_ref().map_or_else(default, |delay| quote!(#delay));
-                quote!(#runtime::delays::#name(#delay))
+                quote!(#runtime::delays::#name(#delay, #max_delay))
             }
             Self::Computed(strategy) => quote!(#runtime::delays::computed(#strategy)),
         }
@@ -109,18 +124,24 @@ fn conditions(on: Expr) -> Result<Vec<Condition>> {
             "`on` must be a list of error kinds and predicates, like [QuotaExceeded, |error| error.is_transient()]",
         ));
     };
-    let conditions = on.elems.into_iter().map(|condition| match &condition {
-        Expr::Path(path) if path.path.get_ident().is_some_and(is_type_name) => {
-            Condition::Kind(path.path.segments[0].ident.clone())
-        }
-        _ => Condition::Predicate(condition),
+    if on.elems.is_empty() {
+        return Err(Error::new_spanned(
+            on,
+            "`on` must name at least one error: to retry on all errors, leave `on` out",
+        ));
+    }
+    let conditions = on.elems.into_iter().map(|condition| match ungrouped(condition) {
+        Expr::Path(path) if is_kind(&path.path) => Condition::Kind(path.path),
+        predicate => Condition::Predicate(predicate),
     });
     Ok(conditions.collect())
 }
 
-/// `QuotaExceeded` is an error kind, `is_transient` a function.
-fn is_type_name(ident: &Ident) -> bool {
-    ident.to_string().starts_with(char::is_uppercase)
+/// `QuotaExceeded` and `ErrorKind::QuotaExceeded` are error kinds, `is_transient` is a function.
+fn is_kind(path: &Path) -> bool {
+    let mut names = path.segments.iter().rev().map(|segment| segment.ident.to_string());
+    let is_type_name = names.next().is_some_and(|name| name.starts_with(char::is_uppercase));
+    is_type_name && names.next().is_none_or(|of| of == "ErrorKind")
 }
 
 impl Condition {
@@ -129,7 +150,10 @@ impl Condition {
     fn holds(&self, raised: &Ident, error: &Ident) -> TokenStream {
         let runtime = runtime();
         match self {
-            Self::Kind(kind) => quote!(#raised.is_some_and(|raised| raised.is(::premier_client::ErrorKind::#kind))),
+            Self::Kind(path) => {
+                let kind = path.segments.last().map(|segment| &segment.ident);
+                quote!(#raised.is_some_and(|raised| raised.is(::premier_client::ErrorKind::#kind)))
+            }
             Self::Predicate(predicate) => quote!(#runtime::holds(#predicate, #error)),
         }
     }
@@ -137,21 +161,18 @@ impl Condition {
 
 impl Retry {
     pub(crate) fn wrap_body(&self, function: &Function) -> Result<TokenStream> {
-        if let Some(argument) = function.arguments().find(|argument| is_mutable(argument)) {
-            return Err(Error::new_spanned(
-                argument,
-                "a retry would see this argument as the previous attempt left it: drop `mut` and clone it in the body",
-            ));
-        }
+        function.check_can_run_again()?;
         let Some(returned) = function.named_return_type() else {
             return Err(function.wrong_return_type("only a function that returns a `Result` can be retried"));
         };
-        let delays = self.strategy.delays();
         let runtime = runtime();
-        let jitter = self.jitter.then(|| quote!(.map(#runtime::delays::jitter)));
-        let max = self.max.as_ref().map_or_else(|| quote!(3), |max| quote!(#max));
         let raised = Function::raised();
-        let [retries, error, pause] = ["retries", "error", "pause"].map(hygienic);
+        let [retries, error, pause, max_delay_] = ["retries", "error", "pause", "max_delay"].map(hygienic);
+        let delays = self.strategy.delays(&max_delay_);
+        let default = || quote!(#runtime::delays::DEFAULT_MAX);
+        let max_delay = self.max_delay.as_ref().map_or_else(default, |max_delay| quote!(#max_delay));
+        let jitter = self.jitter;
+        let max = self.max.as_ref().map_or_else(|| quote!(3), |max| quote!(#max));
         // The compiler reports at the type if it is no `Result`. All of the expression has one
         // span, as the compiler would report at the whole attribute otherwise.
         let at_return_type = Span::mixed_site().located_at(returned.span());
@@ -160,11 +181,12 @@ impl Retry {
         let error_of_result = quote_spanned!(at_return_type=> #trait_::Fallible::error(&#result));
         let call_body = function.call_body();
         let awaits = function.awaits();
-        let is_retried = if self.on.is_empty() {
-            quote!(true)
-        } else {
-            let conditions = self.on.iter().map(|condition| condition.holds(&raised, &error));
-            quote!(#(#conditions)||*)
+        let is_retried = match &self.on {
+            None => quote!(true),
+            Some(conditions) => {
+                let conditions = conditions.iter().map(|condition| condition.holds(&raised, &error));
+                quote!(#(#conditions)||*)
+            }
         };
         let sleep = if function.is_async() {
             quote!(#runtime::sleep(#pause).await)
@@ -172,24 +194,25 @@ impl Retry {
             quote!(::std::thread::sleep(#pause))
         };
         Ok(quote! {
-            let mut #retries = #runtime::Retries::new(#delays #jitter, #max);
+            let #max_delay_ = #max_delay;
+            let mut #retries = #runtime::Retries::new(#delays, #max_delay_, #jitter, #max);
             loop {
                 #raised = None;
                 let #result = #call_body #awaits;
-                let #pause = #error_of_result.and_then(|#error| {
+                let #pause = #error_of_result.map(|#error| {
                     use #runtime::{InAsRef as _, InChain as _, InSyncAsRef as _, Nowhere as _};
                     let #raised = #raised.or_else(|| (&&&&#runtime::Within(#error)).raised());
                     if #is_retried { #retries.pause(#raised) } else { None }
                 });
                 match #pause {
-                    Some(#pause) => #sleep,
+                    Some(Some(#pause)) => {
+                        #retries.keep(#result, #raised);
+                        #sleep
+                    }
+                    Some(None) => break #retries.give_up(#result, &mut #raised),
                     None => break #result,
                 }
             }
         })
     }
-}
-
-fn is_mutable(argument: &Pat) -> bool {
-    matches!(argument, Pat::Ident(argument) if argument.mutability.is_some())
 }

@@ -1,15 +1,15 @@
 //! The attributes that limit how often a function is called.
 
-use proc_macro2::TokenStream;
-use quote::{format_ident, quote, quote_spanned};
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::parse::ParseStream;
 use syn::spanned::Spanned;
-use syn::{Error, Expr, ExprCall, Ident, Result};
+use syn::{Error, Expr, ExprCall, Ident, Result, parse2};
 
 use crate::algorithm::{ALGORITHMS, Algorithm};
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, ungrouped};
 use crate::duration::Duration;
-use crate::function::Function;
+use crate::function::{Function, RaisedBy};
 use crate::key::Key;
 use crate::limit::Limit;
 use crate::names::{hygienic, runtime, runtime_at};
@@ -22,6 +22,8 @@ pub(crate) struct Throttle {
     key: Key,
     throttler: Option<Expr>,
     on_limit: OnLimit,
+    /// The name by which the body knows the decision.
+    decision: Option<Ident>,
 }
 
 /// What selects the algorithm.
@@ -42,7 +44,7 @@ enum OnLimit {
 /// The arguments of `throttle` that describe a limit.
 const ANY_LIMIT: &[&str] = &["algorithm", "quota", "duration", "cost"];
 /// The arguments that are the same for every limit.
-const COMMON: &[&str] = &["key", "keyspace", "throttler", "on_limit"];
+const COMMON: &[&str] = &["key", "keyspace", "throttler", "on_limit", "decision"];
 
 impl Throttle {
     /// Parses the arguments of an algorithm's attribute, or of `throttle`.
@@ -62,6 +64,7 @@ impl Throttle {
             key: Key::new(arguments.take("key"), arguments.take("keyspace"))?,
             throttler: arguments.take("throttler"),
             on_limit: arguments.take("on_limit").map_or(Ok(OnLimit::Error), OnLimit::new)?,
+            decision: arguments.take("decision").map(variable).transpose()?,
         })
     }
 
@@ -84,10 +87,14 @@ impl Throttle {
 
     /// Asks the throttler before the body.
     pub(crate) fn wrap_body(&self, function: &Function) -> Result<TokenStream> {
-        let given = self.throttler.as_ref().map(|throttler| quote!(&#throttler));
-        let throttler = given.unwrap_or_else(|| function.default("throttler"));
         let key = self.key.of_call(function)?;
         let [throttler_, key_, limit_] = ["throttler", "key", "limit"].map(hygienic);
+        let throttler = if let Some(given) = &self.throttler {
+            bind_given(given, &throttler_, function)
+        } else {
+            let default = function.default("throttler");
+            quote!(let #throttler_ = #default;)
+        };
         let ask = |limit: TokenStream| {
             let awaits = function.awaits();
             match &self.on_limit {
@@ -109,18 +116,22 @@ impl Throttle {
         };
         // Not hygienic, as `on_limit` may use it.
         let error = format_ident!("error");
-        let keep_for_retry = function.keep_for_retry(&error);
+        let keep_for_retry = function.keep_for_retry(&error, RaisedBy::Limit);
         let not_admitted = self.not_admitted(function, &error)?;
         let body = &function.body.stmts;
+        let decision = self.decision.as_ref().map_or_else(|| quote!(_), ToTokens::to_token_stream);
         Ok(quote! {
-            {
-                let #throttler_ = #throttler;
+            let #decision = {
+                #throttler
                 let #key_ = #key;
-                if let Err(#error) = #answer {
-                    #keep_for_retry
-                    #not_admitted
+                match #answer {
+                    Ok(decision) => decision,
+                    Err(#error) => {
+                        #keep_for_retry
+                        #not_admitted
+                    }
                 }
-            }
+            };
             #(#body)*
         })
     }
@@ -151,14 +162,38 @@ impl Throttle {
     }
 }
 
+/// Binds the throttler that is given by an expression. The compiler checks, and reports at the
+/// expression, that it is one for functions of this kind.
+fn bind_given(given: &Expr, throttler: &Ident, function: &Function) -> TokenStream {
+    let method = if function.is_async() { "of_async_function" } else { "of_sync_function" };
+    let method = Ident::new(method, Span::mixed_site().located_at(given.span()));
+    let runtime = runtime();
+    quote! {
+        let #throttler = &#given;
+        let #throttler = {
+            use #runtime::AnyThrottler as _;
+            #throttler.#method()
+        };
+    }
+}
+
+/// Reads the name of a variable.
+fn variable(value: Expr) -> Result<Ident> {
+    parse2(value.to_token_stream()).map_err(|_| {
+        Error::new_spanned(value, "`decision` must be a name for the body to use, like decision = decision")
+    })
+}
+
 impl OnLimit {
     fn new(value: Expr) -> Result<Self> {
+        const WAIT: &str = "`wait` takes the longest wait, like wait(\"10s\")";
         match &value {
             Expr::Path(path) if path.path.is_ident("error") => Ok(Self::Error),
+            Expr::Path(path) if path.path.is_ident("wait") => Err(Error::new_spanned(&value, WAIT)),
             Expr::Call(ExprCall { func, args, .. }) if matches!(&**func, Expr::Path(path) if path.path.is_ident("wait")) => {
                 match args.iter().collect::<Vec<_>>()[..] {
-                    [at_most] => Ok(Self::Wait(Duration::new(at_most.clone())?)),
-                    _ => Err(Error::new_spanned(&value, "`wait` takes the longest wait, like wait(\"10s\")")),
+                    [at_most] => Ok(Self::Wait(Duration::new(ungrouped(at_most.clone()))?)),
+                    _ => Err(Error::new_spanned(&value, WAIT)),
                 }
             }
             _ => Ok(Self::Value(value)),

@@ -4,10 +4,11 @@ use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned;
-use syn::{Error, Result};
+use syn::{Error, Result, Token};
 
+use crate::arguments::{is_named, parse_value};
 use crate::duration::Duration;
-use crate::function::Function;
+use crate::function::{Function, RaisedBy};
 use crate::names::{hygienic, runtime, runtime_at};
 
 pub(crate) struct Timeout {
@@ -20,17 +21,24 @@ impl Parse for Timeout {
         if input.is_empty() {
             return Err(Error::new(Span::call_site(), format!("missing duration: expected one, {EXAMPLE}")));
         }
-        let after = Duration::new(input.parse()?)?;
-        if input.is_empty() {
-            Ok(Self { after })
-        } else {
-            Err(input.error(format!("unexpected argument: expected a duration only, {EXAMPLE}")))
+        let unexpected = || input.error(format!("unexpected argument: expected a duration only, {EXAMPLE}"));
+        if is_named(input) {
+            return Err(unexpected());
         }
+        let after = Duration::new(parse_value(input)?)?;
+        input.parse::<Option<Token![,]>>()?;
+        if input.is_empty() { Ok(Self { after }) } else { Err(unexpected()) }
     }
 }
 
 impl Timeout {
     pub(crate) fn wrap_body(&self, function: &Function) -> Result<TokenStream> {
+        if function.blocks_on_a_future() {
+            return Err(Error::new(
+                function.name().span(),
+                "an attribute above, like `#[tokio::main]`, has made this function sync: move it below this one",
+            ));
+        }
         if !function.is_async() {
             return Err(Error::new(
                 function.name().span(),
@@ -46,7 +54,7 @@ impl Timeout {
         let after = &self.after;
         let call_body = function.call_body();
         let error = hygienic("error");
-        let keep_for_retry = function.keep_for_retry(&error);
+        let keep_for_retry = function.keep_for_retry(&error, RaisedBy::Call);
         let runtime = runtime();
         let trait_ = runtime_at(returned.span());
         let timed_out = quote_spanned!(returned.span()=> #trait_::TimedOut::timed_out(#error));

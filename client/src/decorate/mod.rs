@@ -18,8 +18,12 @@
 //! ```
 //!
 //! They decorate sync and async functions: free functions, methods, functions in the impl of a
-//! trait, those of `#[async_trait]`, and functions that end with an `async` block and return its
-//! future.
+//! trait, those of `#[async_trait]`, and functions that return futures, as `Pin<Box<dyn Future>>`
+//! or `impl Future`. Each future that such a function returns, also by `return`, must be made by an
+//! `async` block there, whose body gets the layers; the compiler refuses any other.
+//!
+//! The attributes find this crate by the package's Cargo.toml, also under another name. If another
+//! crate exports it, each attribute takes its path: `crate = other::premier_client`.
 //!
 //! Durations are strings with a unit (`us`, `ms`, `s`, `m`, `h`, `d`), or expressions of type
 //! `Duration`. Expressions are evaluated at each call and see the arguments of the function.
@@ -43,6 +47,7 @@
 //! | `keyspace` | a string | that of the throttler |
 //! | `throttler` | a [`Throttler`](crate::Throttler), for an async function an [`AsyncThrottler`](crate::AsyncThrottler) | the one that is [configured](configure) |
 //! | `on_limit` | `error`, `wait("10s")`, or any expression | `error` |
+//! | `decision` | a name by which the body sees the [`Decision`](crate::Decision) that admitted it | |
 //!
 //! The bounds are those of [`Limit`](crate::Limit). If an expression is out of bounds, each call
 //! returns an error.
@@ -55,6 +60,24 @@
 //!   or panics with it if the function does not return a `Result`.
 //! - With an expression it returns the value of the expression, which may use the `error`.
 //!
+//! An admitted call sees its decision under the name that `decision` gives it, for what it reports
+//! to its caller:
+//!
+//! ```
+//! use premier_client::{Error, fixed_window};
+//!
+//! /// Returns the headers `RateLimit-Policy` and `RateLimit` of the IETF draft.
+//! #[fixed_window(quota = 100, duration = "1m", decision = decision)]
+//! fn headers() -> Result<[String; 2], Error> {
+//!     let (left, reset) = (decision.remaining(), decision.reset_after().as_secs());
+//!     Ok([format!("\"api\";q={};w=60", decision.limit()), format!("\"api\";r={left};t={reset}")])
+//! }
+//!
+//! assert_eq!(headers()?[0], "\"api\";q=100;w=60");
+//! assert!(headers()?[1].starts_with("\"api\";r=98;t="));
+//! # Ok::<(), Error>(())
+//! ```
+//!
 //! A call that a leaky bucket admits waits for its turn. A sync function blocks its thread, an
 //! async function waits on any runtime: on tokio by its timer, elsewhere by a thread of
 //! [futures-timer](https://docs.rs/futures-timer). A call that need not wait uses no timer.
@@ -66,16 +89,20 @@
 //! | argument | | default |
 //! | --- | --- | --- |
 //! | `max` | attempts in all, including the first | 3 |
-//! | `strategy` | the backoff: `"expo"` doubles each pause, up to a minute; `"linear"` adds the delay to each pause; `"fixed"` keeps it; or any `Fn(u32) -> Duration` of the number of failed attempts | `"expo"` |
-//! | `delay` | the first pause | `"100ms"` |
-//! | `jitter` | whether to lengthen each pause by a random part of itself | `true` |
+//! | `strategy` | the backoff: `"expo"` doubles each delay, `"linear"` adds the first to each, both up to `max_delay`; `"fixed"` keeps it; or any `Fn(u32) -> Duration` of the number of failed attempts | `"expo"` |
+//! | `delay` | the first delay | `"100ms"` |
+//! | `max_delay` | the longest delay, and the longest wait for a limit | `"1m"`, or `delay` if that is longer |
+//! | `jitter` | whether to lengthen each pause by a random part of the delay | `true` |
 //! | `on` | a list of kinds of [`Error`](crate::Error) and of predicates over the function's error | any error |
 //!
-//! A limited attempt is repeated after its retry-after at the earliest, and not at all if that is
-//! [never](crate::RetryAfter::Never). The error of a layer below in the same function is known
-//! whatever the type of the function's own error. An error of a call within the function is known
-//! if the function returns it, or has it among its [sources](std::error::Error::source), directly
-//! or in an `anyhow::Error` or a `Box`. A variant that thiserror makes `transparent` hides it.
+//! A limited attempt is repeated after its retry-after at the earliest, plus the jitter, and not at
+//! all if that is [never](crate::RetryAfter::Never) or after more than `max_delay`. If the last
+//! attempt was limited by a layer below, the call returns the error of the last attempt whose body
+//! ran: it says more than that the quota is exceeded. The error of a layer below in the same
+//! function is known whatever the type of the function's own error. An error of a call within the
+//! function is known if the function returns it, or has it among its
+//! [sources](std::error::Error::source), directly or in an `anyhow::Error` or a `Box`. A variant
+//! that thiserror makes `transparent` hides it.
 //!
 //! The body may run several times, so it cannot consume an argument: clone the argument there.
 //!

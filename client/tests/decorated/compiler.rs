@@ -13,7 +13,26 @@ use serde_json::Value;
 /// Returns the compiler's errors: each text, and the line that it is reported at, with the
 /// underlined words in «».
 pub(crate) fn errors(source: &str) -> Vec<(String, String)> {
-    errors_with(&CLIENT, source)
+    errors_with(&CLIENT, &Package::default(), source)
+}
+
+/// [`errors`] of a package that calls the client by another name.
+pub(crate) fn errors_in(package: &Package, source: &str) -> Vec<(String, String)> {
+    errors_with(&CLIENT, package, source)
+}
+
+/// A package that uses the client.
+pub(crate) struct Package {
+    /// The name of the client in the source.
+    pub(crate) name: &'static str,
+    /// The folder with its Cargo.toml.
+    pub(crate) folder: PathBuf,
+}
+
+impl Default for Package {
+    fn default() -> Self {
+        Self { name: "premier_client", folder: env!("CARGO_MANIFEST_DIR").into() }
+    }
 }
 
 static CLIENT: LazyLock<PathBuf> = LazyLock::new(client);
@@ -43,7 +62,7 @@ fn client() -> PathBuf {
     let newest_first = clients.into_iter().rev().map(|(_, client)| client);
     let mut refused_by = Vec::new();
     for client in newest_first {
-        let errors = errors_with(&client, ALL_FEATURES);
+        let errors = errors_with(&client, &Package::default(), ALL_FEATURES);
         if errors.is_empty() {
             return client;
         }
@@ -53,7 +72,7 @@ fn client() -> PathBuf {
 }
 
 /// Builds nothing: the compiler only checks the source.
-fn errors_with(client: &Path, source: &str) -> Vec<(String, String)> {
+fn errors_with(client: &Path, package: &Package, source: &str) -> Vec<(String, String)> {
     let option = |name: &str, path: &Path| {
         let mut option = OsString::from(name);
         option.push(path);
@@ -63,7 +82,9 @@ fn errors_with(client: &Path, source: &str) -> Vec<(String, String)> {
         .args(["--edition=2024", "--crate-type=lib", "--emit=metadata", "--error-format=json", "-"])
         .arg(option("--out-dir=", Path::new(env!("CARGO_TARGET_TMPDIR"))))
         .arg(option("-Ldependency=", client.parent().expect("it is in a folder")))
-        .arg(option("--extern=premier_client=", client))
+        .arg(option(&format!("--extern={}=", package.name), client))
+        .env("CARGO_MANIFEST_DIR", &package.folder)
+        .env("CARGO_PKG_NAME", "package")
         .stdin(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use premier_client::{
-    Error, ErrorKind, cache, configure, fixed_window, leaky_bucket, retry, sliding_window, timeout, token_bucket,
+    Decision, Error, ErrorKind, cache, configure, fixed_window, leaky_bucket, retry, sliding_window, timeout,
+    token_bucket,
 };
 
 /// The user's own error.
@@ -115,6 +116,34 @@ async fn a_call_whose_turn_is_after_max_wait_is_limited() {
     assert!(impatient().await.is_err());
 }
 
+#[token_bucket(quota = 3, duration = "1h", decision = hourly, key = |_, user| user)]
+#[retry(max = 2, delay = "1us")]
+#[fixed_window(quota = 5, duration = "1h", decision = decision)]
+async fn seen(this: &mut u8, user: &str) -> Result<(u64, Decision), Error> {
+    *this += 1;
+    if *this == 1 { Err(impatient_error()) } else { Ok((hourly.remaining(), decision)) }
+}
+
+fn impatient_error() -> Error {
+    premier_client::Keyspace::new("").expect_err("a keyspace has a name")
+}
+
+#[leaky_bucket(quota = 1, duration = "20ms", capacity = 2, decision = turn, on_limit = wait("1s"))]
+fn seen_in_a_queue() -> Option<Duration> {
+    turn.wait()
+}
+
+#[tokio::test]
+async fn the_body_sees_the_decision_that_admitted_it() {
+    let mut calls = 0;
+    let (hourly, decision) = seen(&mut calls, "ada").await.expect("the second attempt");
+    assert_eq!((hourly, decision.remaining(), decision.limit()), (2, 3, 5), "each attempt is decided anew");
+    assert_eq!(seen(&mut calls, "ada").await.map(|(hourly, _)| hourly).ok(), Some(1));
+    assert_eq!(seen(&mut calls, "bob").await.map(|(hourly, _)| hourly).ok(), Some(2));
+    assert_eq!(seen_in_a_queue(), Some(Duration::ZERO));
+    assert!(seen_in_a_queue().is_some());
+}
+
 struct Ledger<T> {
     name: &'static str,
     entries: Vec<T>,
@@ -178,9 +207,10 @@ trait Notifier {
 
 #[async_trait]
 impl Notifier for Other {
-    #[fixed_window(quota = 1, duration = "1h", key = |whom| whom)]
+    #[fixed_window(quota = 1, duration = "1h", key = |whom| whom, decision = decision)]
     async fn notify(&self, whom: &str) -> Result<usize, Error> {
         tokio::task::yield_now().await;
+        assert_eq!(decision.remaining(), 0);
         Ok(whom.len())
     }
 

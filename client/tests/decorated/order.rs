@@ -62,7 +62,7 @@ macro_rules! pairs {
             #[test]
             fn a_limit_below_a_retry_charges_each_attempt() {
                 let runs = AtomicU32::new(0);
-                assert_eq!(kind($run(retry_over_throttle(&runs))), Some(ErrorKind::QuotaExceeded));
+                assert_eq!(kind($run(retry_over_throttle(&runs))), Some(ErrorKind::Configuration));
                 assert_eq!(runs.into_inner(), 2);
             }
 

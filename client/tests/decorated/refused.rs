@@ -21,6 +21,17 @@ error: a call that returns `u8` can't fail, and be tried again
 async fn f() -> «u8» { 1 }
 error: `u8` can't be made of the error of a call that takes too long
 
+#[fixed_window(quota = 3, duration = "5s", throttler = «throttler»)]
+async fn f(throttler: &Throttler) -> Result<(), Error> { Ok(()) }
+error: an async function needs an `AsyncThrottler`, this is a `Throttler`
+
+#[fixed_window(quota = 3, duration = "5s", throttler = «throttler»)]
+fn f(throttler: &AsyncThrottler) -> Result<(), Error> { Ok(()) }
+error: a sync function needs a `Throttler`, this is an `AsyncThrottler`
+
+fn f(limit: Limit<Fixed>) -> Limit<Fixed> { limit.«capacity»(3) }
+error: only token and leaky buckets have a capacity and a maximum wait
+
 «#[retry]»
 fn f(text: String) -> Result<String, ()> { Ok(text) }
 error: use of moved value: `text`

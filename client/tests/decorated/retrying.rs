@@ -84,6 +84,21 @@ async fn by_squares(attempts: &Attempts) -> Result<u32, Failure> {
     attempts.make(Failure::Transient)
 }
 
+#[retry(delay = "2m", jitter = false, max = 5)]
+async fn exponentially_from_two_minutes(attempts: &Attempts) -> Result<u32, Failure> {
+    attempts.make(Failure::Transient)
+}
+
+#[retry(delay = "1s", max_delay = "3s", jitter = false, max = 5)]
+async fn exponentially_up_to_three(attempts: &Attempts) -> Result<u32, Failure> {
+    attempts.make(Failure::Transient)
+}
+
+#[retry(strategy = "linear", delay = "1s", max_delay = 3 * SECOND, jitter = false, max = 5)]
+async fn linearly_up_to_three(attempts: &Attempts) -> Result<u32, Failure> {
+    attempts.make(Failure::Transient)
+}
+
 async fn seconds(call: impl Future<Output = Result<u32, Failure>>) -> u128 {
     let start = Instant::now();
     assert_eq!(call.await, Ok(5));
@@ -97,6 +112,13 @@ async fn the_strategy_sets_the_delays() {
     assert_eq!(seconds(fixedly(&Attempts::needing(5))).await, 4);
     assert_eq!(seconds(linearly(&Attempts::needing(5))).await, 1 + 2 + 3 + 4);
     assert_eq!(seconds(by_squares(&Attempts::needing(5))).await, 1 + 4 + 9 + 16);
+}
+
+#[tokio::test(start_paused = true)]
+async fn delays_grow_up_to_the_maximum_and_never_shrink() {
+    assert_eq!(seconds(exponentially_from_two_minutes(&Attempts::needing(5))).await, 4 * 120);
+    assert_eq!(seconds(exponentially_up_to_three(&Attempts::needing(5))).await, 1 + 2 + 3 + 3);
+    assert_eq!(seconds(linearly_up_to_three(&Attempts::needing(5))).await, 1 + 2 + 3 + 3);
 }
 
 #[retry(strategy = "fixed", delay = "1s", max = 101)]
@@ -179,6 +201,111 @@ async fn an_async_retry_waits_for_the_retry_after() {
     limited_async().await.expect("the first");
     limited_async().await.expect("the second is admitted after its wait");
     assert!(start.elapsed() >= Duration::from_millis(299));
+}
+
+#[retry(max = 2, delay = "10s")]
+#[fixed_window(quota = 1, duration = "55s")]
+async fn with_jitter_after_a_limit() -> Result<(), Error> {
+    Ok(())
+}
+
+/// The clock of tokio is paused, that of the limits is not: the second attempt is limited too.
+#[tokio::test(start_paused = true)]
+async fn limited_calls_do_not_come_back_together() {
+    with_jitter_after_a_limit().await.expect("the first");
+    let mut waits = Vec::new();
+    for _ in 0..20 {
+        let start = Instant::now();
+        assert!(with_jitter_after_a_limit().await.is_err());
+        waits.push(start.elapsed());
+    }
+    waits.sort();
+    let [first, .., last] = &waits[..] else { panic!("there are twenty") };
+    assert!(*last > *first + SECOND, "{waits:?}");
+    assert!(*first > 50 * SECOND && *last < 66 * SECOND, "{waits:?}");
+}
+
+#[retry(max = 2, jitter = false)]
+#[fixed_window(quota = 1, duration = "59s")]
+async fn limited_for_less_than_a_minute() -> Result<(), Error> {
+    Ok(())
+}
+
+#[retry(max = 2, jitter = false)]
+#[fixed_window(quota = 1, duration = "1d")]
+async fn limited_for_a_day() -> Result<(), Error> {
+    Ok(())
+}
+
+#[retry(max = 2, max_delay = "1d", jitter = false)]
+#[fixed_window(quota = 1, duration = "1d")]
+async fn limited_for_a_day_which_it_waits() -> Result<(), Error> {
+    Ok(())
+}
+
+#[retry(max = 2, strategy = |_| 30 * SECOND, max_delay = SECOND, jitter = false)]
+#[fixed_window(quota = 1, duration = "20s")]
+async fn limited_for_less_than_the_delay() -> Result<(), Error> {
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_gives_up_on_a_longer_wait_than_max_delay() {
+    macro_rules! seconds_of_the_second {
+        ($call:ident) => {{
+            $call().await.expect("the first");
+            let start = Instant::now();
+            assert_eq!($call().await.map_err(|error| error.kind()), Err(ErrorKind::QuotaExceeded));
+            start.elapsed().as_secs()
+        }};
+    }
+    assert!((50..=60).contains(&seconds_of_the_second!(limited_for_less_than_a_minute)));
+    assert_eq!(seconds_of_the_second!(limited_for_a_day), 0);
+    assert!((86_390..=86_401).contains(&seconds_of_the_second!(limited_for_a_day_which_it_waits)));
+    assert!((30..=31).contains(&seconds_of_the_second!(limited_for_less_than_the_delay)));
+}
+
+#[derive(Debug, PartialEq)]
+enum OwnError {
+    Declined(u32),
+    Limited,
+}
+
+impl From<Error> for OwnError {
+    fn from(_: Error) -> Self {
+        Self::Limited
+    }
+}
+
+/// The third attempt is limited, for longer than a retry waits.
+#[retry(max = 5, delay = "1us")]
+#[fixed_window(quota = 2, duration = "1h")]
+fn declined(attempts: &Attempts) -> Result<u32, OwnError> {
+    attempts.make(()).map_err(|()| OwnError::Declined(attempts.made()))
+}
+
+/// Each attempt after the first is limited.
+#[retry(max = 2, delay = "1us")]
+#[retry(max = 2, delay = "1us")]
+#[fixed_window(quota = 1, duration = "200ms")]
+async fn declined_async(attempts: &Attempts) -> Result<u32, OwnError> {
+    attempts.make(()).map_err(|()| OwnError::Declined(attempts.made()))
+}
+
+#[retry(max = 2, delay = "1us")]
+#[fixed_window(quota = 1, duration = "1h", on_limit = Ok(0))]
+fn declined_or_zero(attempts: &Attempts) -> Result<u32, OwnError> {
+    attempts.make(OwnError::Declined(1))
+}
+
+#[tokio::test]
+async fn a_limit_does_not_hide_the_bodys_own_last_error() {
+    let attempts = Attempts::needing(5);
+    assert_eq!(declined(&attempts), Err(OwnError::Declined(2)));
+    assert_eq!(declined(&attempts), Err(OwnError::Limited), "the body did not run");
+    let error = declined_async(&Attempts::needing(5)).await;
+    assert!(matches!(error, Err(OwnError::Declined(_))), "{error:?}");
+    assert_eq!(declined_or_zero(&attempts), Ok(0), "the value of on_limit is no error");
 }
 
 static ASKED: AtomicU32 = AtomicU32::new(0);

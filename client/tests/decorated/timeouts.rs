@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use premier_client::{Error, ErrorKind, timeout};
+use premier_client::{Error, ErrorKind, fixed_window, timeout};
 use tokio::time::{Instant, sleep};
 
 #[timeout("60s")]
@@ -46,6 +46,49 @@ async fn a_call_that_takes_too_long_is_dropped() {
     let is_dropped = AtomicBool::new(false);
     assert!(hold(&is_dropped, Duration::from_secs(8)).await.is_err());
     assert!(is_dropped.into_inner());
+}
+
+struct Counter {
+    count: u32,
+}
+
+impl Counter {
+    #[timeout("1m")]
+    async fn count_mut(&mut self) -> Result<&mut u32, Error> {
+        if self.count > 1 {
+            return Ok(&mut self.count);
+        }
+        self.count += 1;
+        Ok(&mut self.count)
+    }
+}
+
+#[timeout("1m")]
+async fn trimmed(mut text: &str) -> Result<&str, Error> {
+    text = text.trim();
+    Ok(text)
+}
+
+#[tokio::test]
+async fn a_call_that_may_time_out_can_return_a_borrow() {
+    let mut counter = Counter { count: 0 };
+    *counter.count_mut().await.expect("it is quick") += 1;
+    assert_eq!(counter.count_mut().await.ok(), Some(&mut 2));
+    assert_eq!(trimmed(" ada ").await.ok(), Some("ada"));
+}
+
+#[timeout("1s")]
+#[tokio::main(flavor = "current_thread", start_paused = true)]
+#[fixed_window(quota = 1, duration = "1h")]
+async fn run() -> Result<(), Error> {
+    sleep(Duration::from_secs(2)).await;
+    Ok(())
+}
+
+#[test]
+fn a_main_function_can_time_out() {
+    assert_eq!(run().map_err(|error| error.kind()), Err(ErrorKind::Timeout));
+    assert_eq!(run().map_err(|error| error.kind()), Err(ErrorKind::QuotaExceeded));
 }
 
 #[timeout("1s")]

@@ -13,6 +13,8 @@ pub use crate::pause::async_sleep as sleep;
 pub use cache::{OfResult, OfValue};
 pub use premier_macros::layer;
 pub use retry::{Fallible, InAsRef, InChain, InSyncAsRef, Nowhere, Raised, Retries, Within, delays, holds};
-pub use throttle::{NotAdmitted, OrError, OrPanic, function_of};
+#[cfg(feature = "tokio")]
+pub use throttle::OfAsyncFunction;
+pub use throttle::{AnyThrottler, NotAdmitted, OfSyncFunction, OrError, OrPanic, function_of};
 #[cfg(feature = "tokio")]
 pub use timeout::{TimedOut, timeout};

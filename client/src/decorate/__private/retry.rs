@@ -6,64 +6,90 @@ use std::time::Duration;
 
 use crate::{Error, ErrorKind, RetryAfter};
 
-/// The pauses between attempts.
+/// The delays before further attempts.
 pub mod delays {
+    use std::iter;
     use std::time::Duration;
 
-    use backon::{BackoffBuilder, ConstantBuilder, ExponentialBuilder};
-
     pub const DEFAULT: Duration = Duration::from_millis(100);
+    pub const DEFAULT_MAX: Duration = Duration::from_secs(60);
 
-    /// Doubles each pause, up to a minute.
-    pub fn expo(delay: Duration) -> impl Iterator<Item = Duration> {
-        ExponentialBuilder::new().with_min_delay(delay).without_max_times().build()
+    /// Doubles each delay, up to the maximum.
+    pub fn expo(delay: Duration, max: Duration) -> impl Iterator<Item = Duration> {
+        let max = max.max(delay);
+        iter::successors(Some(delay), move |delay| Some(delay.saturating_mul(2).min(max)))
     }
 
-    pub fn fixed(delay: Duration) -> impl Iterator<Item = Duration> {
-        ConstantBuilder::new().with_delay(delay).without_max_times().build()
+    pub fn fixed(delay: Duration, _: Duration) -> impl Iterator<Item = Duration> {
+        iter::repeat(delay)
     }
 
-    /// Adds the delay to each pause.
-    pub fn linear(delay: Duration) -> impl Iterator<Item = Duration> {
-        computed(move |failed| delay.saturating_mul(failed))
+    /// Adds the first delay to each, up to the maximum.
+    pub fn linear(delay: Duration, max: Duration) -> impl Iterator<Item = Duration> {
+        let max = max.max(delay);
+        computed(move |failed| delay.saturating_mul(failed).min(max))
     }
 
     pub fn computed(strategy: impl Fn(u32) -> Duration) -> impl Iterator<Item = Duration> {
         (1..=u32::MAX).map(strategy)
     }
-
-    /// Lengthens a pause by a random part of itself, so that calls that failed together do not come
-    /// back together.
-    #[must_use]
-    pub fn jitter(delay: Duration) -> Duration {
-        delay.saturating_add(rand::random_range(Duration::ZERO..=delay))
-    }
 }
 
-/// The attempts of one call.
+/// The attempts of one call, which returns an `R`.
 #[derive(Debug)]
-pub struct Retries<D> {
+pub struct Retries<D, R> {
     delays: D,
+    /// The longest wait for a limit.
+    max_delay: Duration,
+    has_jitter: bool,
     left: u32,
+    /// What the last attempt returned whose body ran.
+    returned: Option<R>,
 }
 
-impl<D: Iterator<Item = Duration>> Retries<D> {
+impl<D: Iterator<Item = Duration>, R> Retries<D, R> {
     /// Allows up to `max` attempts, including the first.
-    pub fn new(delays: D, max: u32) -> Self {
-        Self { delays, left: max.saturating_sub(1) }
+    pub fn new(delays: D, max_delay: Duration, has_jitter: bool, max: u32) -> Self {
+        Self { delays, max_delay, has_jitter, left: max.saturating_sub(1), returned: None }
     }
 
     /// Returns the pause before the next attempt, if there is one: at least the retry-after of the
-    /// last attempt.
+    /// last attempt, lengthened by a random part of the delay, so that calls that failed together
+    /// do not come back together.
     pub fn pause(&mut self, raised: Option<Raised>) -> Option<Duration> {
         self.left = self.left.checked_sub(1)?;
         let delay = self.delays.next()?;
-        match raised.and_then(|raised| raised.retry_after) {
-            None => Some(delay),
-            Some(RetryAfter::After(after)) => Some(delay.max(after)),
-            Some(RetryAfter::Never) => None,
+        let pause = match raised.and_then(|raised| raised.retry_after) {
+            None => delay,
+            Some(RetryAfter::After(after)) if after <= self.max_delay.max(delay) => delay.max(after),
+            Some(_) => return None,
+        };
+        let jitter = if self.has_jitter { rand::random_range(Duration::ZERO..=delay) } else { Duration::ZERO };
+        Some(pause.saturating_add(jitter))
+    }
+
+    /// Keeps what a failed attempt has returned, unless a limit stopped it before the body.
+    pub fn keep(&mut self, returned: R, raised: Option<Raised>) {
+        if !is_stopped(raised) {
+            self.returned = Some(returned);
         }
     }
+
+    /// Returns what the call returns after the failure of its last attempt. If a limit stopped that
+    /// one, it is the body's own last error.
+    pub fn give_up(self, returned: R, raised: &mut Option<Raised>) -> R {
+        match self.returned {
+            Some(own) if is_stopped(*raised) => {
+                *raised = raised.map(|raised| Raised { is_limit: false, ..raised });
+                own
+            }
+            _ => returned,
+        }
+    }
+}
+
+fn is_stopped(raised: Option<Raised>) -> bool {
+    raised.is_some_and(|raised| raised.is_limit)
 }
 
 /// What a retry depends on in an error of this crate.
@@ -71,13 +97,20 @@ impl<D: Iterator<Item = Duration>> Retries<D> {
 pub struct Raised {
     kind: ErrorKind,
     retry_after: Option<RetryAfter>,
+    /// Whether a limit raised it in place of the body.
+    is_limit: bool,
 }
 
 impl Raised {
     #[must_use]
     pub fn by(error: &Error) -> Self {
         let retry_after = error.decision().and_then(|decision| decision.retry_after());
-        Self { kind: error.kind(), retry_after }
+        Self { kind: error.kind(), retry_after, is_limit: false }
+    }
+
+    #[must_use]
+    pub fn by_limit(error: &Error) -> Self {
+        Self { is_limit: true, ..Self::by(error) }
     }
 
     #[must_use]

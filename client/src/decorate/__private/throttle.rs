@@ -3,7 +3,56 @@
 
 use std::marker::PhantomData;
 
-use crate::Error;
+#[cfg(feature = "tokio")]
+use crate::AsyncThrottler;
+use crate::{Error, Throttler};
+
+/// Checks that a throttler is one for its function. Any throttler has the methods, so that the
+/// compiler says which one is needed.
+pub trait AnyThrottler {
+    fn of_sync_function(&self) -> &Throttler
+    where
+        Self: OfSyncFunction,
+    {
+        self.throttler()
+    }
+
+    #[cfg(feature = "tokio")]
+    fn of_async_function(&self) -> &AsyncThrottler
+    where
+        Self: OfAsyncFunction,
+    {
+        self.throttler()
+    }
+}
+
+impl AnyThrottler for Throttler {}
+#[cfg(feature = "tokio")]
+impl AnyThrottler for AsyncThrottler {}
+
+#[diagnostic::on_unimplemented(message = "a sync function needs a `Throttler`, this is an `AsyncThrottler`")]
+pub trait OfSyncFunction {
+    fn throttler(&self) -> &Throttler;
+}
+
+impl OfSyncFunction for Throttler {
+    fn throttler(&self) -> &Throttler {
+        self
+    }
+}
+
+#[cfg(feature = "tokio")]
+#[diagnostic::on_unimplemented(message = "an async function needs an `AsyncThrottler`, this is a `Throttler`")]
+pub trait OfAsyncFunction {
+    fn throttler(&self) -> &AsyncThrottler;
+}
+
+#[cfg(feature = "tokio")]
+impl OfAsyncFunction for AsyncThrottler {
+    fn throttler(&self) -> &AsyncThrottler {
+        self
+    }
+}
 
 /// What a function can return when its call is not admitted.
 #[diagnostic::on_unimplemented(

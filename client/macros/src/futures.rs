@@ -1,0 +1,223 @@
+//! The futures that a function returns, as one of `fn f() -> Pin<Box<dyn Future<Output = R>>>`
+//! does. Each is made by an `async` block, which is the body of a call.
+
+use quote::ToTokens;
+use syn::visit_mut::{self, VisitMut};
+use syn::{
+    Block, Error, Expr, ExprAsync, ExprClosure, ExprReturn, GenericArgument, Item, Macro, PathArguments, Result, Stmt,
+    Type, TypeParamBound,
+};
+
+use crate::function::has_word;
+
+/// Returns `R` of `Pin<Box<dyn Future<Output = R>>>`, `BoxFuture<'_, R>` or `impl Future<Output =
+/// R>`.
+pub(crate) fn output(returned: &Type) -> Option<&Type> {
+    match ungrouped(returned) {
+        Type::TraitObject(object) => output_of_trait(&object.bounds),
+        Type::ImplTrait(bounds) => output_of_trait(&bounds.bounds),
+        Type::Path(path) => {
+            let last = path.path.segments.last()?;
+            let PathArguments::AngleBracketed(inner) = &last.arguments else { return None };
+            let inner = inner.args.iter().find_map(|argument| match argument {
+                GenericArgument::Type(inner) => Some(inner),
+                _ => None,
+            })?;
+            match last.ident.to_string().as_str() {
+                "Pin" | "Box" => output(inner),
+                "BoxFuture" | "LocalBoxFuture" => Some(inner),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+fn output_of_trait<'a>(bounds: impl IntoIterator<Item = &'a TypeParamBound>) -> Option<&'a Type> {
+    bounds.into_iter().find_map(|bound| {
+        let TypeParamBound::Trait(bound) = bound else { return None };
+        let last = bound.path.segments.last().filter(|last| last.ident.to_string().ends_with("Future"))?;
+        let PathArguments::AngleBracketed(inner) = &last.arguments else { return None };
+        inner.args.iter().find_map(|argument| match argument {
+            GenericArgument::AssocType(output) if output.ident == "Output" => Some(&output.ty),
+            _ => None,
+        })
+    })
+}
+
+/// Returns the type without the parentheses, and without the invisible ones of `macro_rules!`.
+pub(crate) fn ungrouped(mut ty: &Type) -> &Type {
+    loop {
+        ty = match ty {
+            Type::Group(group) => &group.elem,
+            Type::Paren(paren) => &paren.elem,
+            _ => return ty,
+        }
+    }
+}
+
+/// Shows the `async` block of each future that a function returns, in the order of the source.
+///
+/// # Errors
+/// If one is made in another way, as nothing can be put around its body.
+pub(crate) fn each_returned(function: &mut Block, each: impl FnMut(&mut ExprAsync)) -> Result<()> {
+    let mut returned = Returned { each, refused: None };
+    returned.block(function);
+    returned.refused.map_or(Ok(()), Err)
+}
+
+struct Returned<F> {
+    each: F,
+    refused: Option<Error>,
+}
+
+impl<F: FnMut(&mut ExprAsync)> Returned<F> {
+    /// Finds what a block evaluates to, and what it returns before its end.
+    fn block(&mut self, block: &mut Block) {
+        let Some((last, before)) = block.stmts.split_last_mut() else { return };
+        for statement in before {
+            self.visit_stmt_mut(statement);
+        }
+        match last {
+            Stmt::Expr(value, None) => self.value(value),
+            Stmt::Macro(value) if value.semi_token.is_none() => self.value_of_macro(&value.mac),
+            other => self.visit_stmt_mut(other),
+        }
+    }
+
+    /// Finds the futures that an expression in the place of a return value may evaluate to.
+    fn value(&mut self, value: &mut Expr) {
+        match value {
+            Expr::Async(future) => (self.each)(future),
+            Expr::Call(call) if is_box_pin(&call.func) && call.args.len() == 1 => self.value(&mut call.args[0]),
+            Expr::MethodCall(call) if call.method == "boxed" || call.method == "boxed_local" => {
+                self.value(&mut call.receiver);
+            }
+            Expr::Paren(inner) => self.value(&mut inner.expr),
+            Expr::Group(inner) => self.value(&mut inner.expr),
+            Expr::Cast(inner) => self.value(&mut inner.expr),
+            Expr::Block(block) if block.label.is_none() => self.block(&mut block.block),
+            Expr::Unsafe(block) => self.block(&mut block.block),
+            Expr::If(choice) => {
+                self.visit_expr_mut(&mut choice.cond);
+                self.block(&mut choice.then_branch);
+                if let Some((_, otherwise)) = &mut choice.else_branch {
+                    self.value(otherwise);
+                }
+            }
+            Expr::Match(choice) => {
+                self.visit_expr_mut(&mut choice.expr);
+                for arm in &mut choice.arms {
+                    if let Some((_, guard)) = &mut arm.guard {
+                        self.visit_expr_mut(guard);
+                    }
+                    self.value(&mut arm.body);
+                }
+            }
+            Expr::Return(returned) => self.visit_expr_return_mut(returned),
+            Expr::Macro(value) => self.value_of_macro(&value.mac),
+            other => self.refuse(
+                other,
+                "attributes cover only the `async` blocks that a function returns: return Box::pin(async move { … }) here, \
+                 and await this future in it",
+            ),
+        }
+    }
+
+    fn value_of_macro(&mut self, value: &Macro) {
+        if !name_is_in(value, DIVERGING) {
+            self.refuse(value, IN_A_MACRO);
+        }
+    }
+
+    fn refuse(&mut self, tokens: impl ToTokens, text: &str) {
+        self.refused.get_or_insert_with(|| Error::new_spanned(tokens, text));
+    }
+}
+
+const IN_A_MACRO: &str = "attributes cannot see whether this macro returns a future: move it into the `async` block";
+
+/// Visits what runs before the future is returned.
+impl<F: FnMut(&mut ExprAsync)> VisitMut for Returned<F> {
+    fn visit_expr_return_mut(&mut self, returned: &mut ExprReturn) {
+        if let Some(value) = &mut returned.expr {
+            self.value(value);
+        }
+    }
+
+    fn visit_macro_mut(&mut self, call: &mut Macro) {
+        let is_known = name_is_in(call, DIVERGING) || name_is_in(call, RETURNING_NOTHING);
+        if !is_known || has_word("return", call.tokens.clone()) {
+            self.refuse(call, IN_A_MACRO);
+        }
+    }
+
+    // These return from themselves.
+    fn visit_expr_async_mut(&mut self, _: &mut ExprAsync) {}
+    fn visit_expr_closure_mut(&mut self, _: &mut ExprClosure) {}
+    fn visit_item_mut(&mut self, item: &mut Item) {
+        if let Item::Macro(call) = item
+            && call.ident.is_none()
+        {
+            visit_mut::visit_item_macro_mut(self, call);
+        }
+    }
+}
+
+fn is_box_pin(function: &Expr) -> bool {
+    let Expr::Path(function) = function else { return false };
+    let names: Vec<_> = function.path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+    names.ends_with(&["Box".to_owned(), "pin".to_owned()])
+}
+
+const DIVERGING: &[&str] = &["panic", "todo", "unimplemented", "unreachable"];
+
+/// The macros of the standard library and of logging that cannot make their caller return.
+const RETURNING_NOTHING: &[&str] = &[
+    "assert",
+    "assert_eq",
+    "assert_ne",
+    "cfg",
+    "column",
+    "concat",
+    "dbg",
+    "debug",
+    "debug_assert",
+    "debug_assert_eq",
+    "debug_assert_ne",
+    "debug_span",
+    "env",
+    "eprint",
+    "eprintln",
+    "error",
+    "error_span",
+    "event",
+    "file",
+    "format",
+    "format_args",
+    "include_bytes",
+    "include_str",
+    "info",
+    "info_span",
+    "line",
+    "log",
+    "matches",
+    "module_path",
+    "option_env",
+    "print",
+    "println",
+    "span",
+    "stringify",
+    "thread_local",
+    "trace",
+    "trace_span",
+    "vec",
+    "warn",
+    "warn_span",
+    "write",
+    "writeln",
+];
+
+fn name_is_in(call: &Macro, names: &[&str]) -> bool {
+    call.path.segments.last().is_some_and(|last| names.iter().any(|name| last.ident == name))
+}
