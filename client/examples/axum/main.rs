@@ -1,4 +1,5 @@
 //! An HTTP service on axum with decorated handlers: one is limited for each user, one is cached.
+//! Responses of the first say what is left, as draft-ietf-httpapi-ratelimit-headers wants it.
 //!
 //! ```sh
 //! # In one terminal; limits are in memory, or with REDIS_URL=redis://127.0.0.1/ in a server.
@@ -14,20 +15,34 @@ use std::env;
 use std::error::Error as StdError;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use axum::extract::Path;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Router, serve};
-use premier_client::{AsyncBackend, Error, ErrorKind, RetryAfter, cache, configure, token_bucket};
+use premier_client::{AsyncBackend, Decision, Error, ErrorKind, RetryAfter, cache, configure, token_bucket};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 /// Two requests a minute for each user.
-#[token_bucket(quota = 2, duration = "1m", key = |user| user)]
-async fn greet(Path(user): Path<String>) -> Result<String, Refusal> {
-    Ok(format!("hello, {user}\n"))
+#[token_bucket(quota = 2, duration = "1m", key = |user| user, decision = decision)]
+async fn greet(Path(user): Path<String>) -> Result<impl IntoResponse, Refusal> {
+    Ok((rate_limit(&decision), format!("hello, {user}\n")))
+}
+
+fn rate_limit(decision: &Decision) -> [(&'static str, String); 2] {
+    let (left, reset) = (decision.remaining(), whole_seconds(decision.reset_after()));
+    [
+        ("ratelimit-policy", format!("\"user\";q={};w=60", decision.limit())),
+        ("ratelimit", format!("\"user\";r={left};t={reset}")),
+    ]
+}
+
+/// Rounds up: a client that comes back too early is limited again.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
 static COMPUTED: AtomicU32 = AtomicU32::new(0);
@@ -56,9 +71,7 @@ impl IntoResponse for Refusal {
         let mut response = (status, format!("{}\n", self.0)).into_response();
         let retry_after = self.0.decision().and_then(|decision| decision.retry_after());
         if let Some(RetryAfter::After(after)) = retry_after {
-            // In whole seconds, rounded up: a client that comes back too early is limited again.
-            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
         }
         response
     }

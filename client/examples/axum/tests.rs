@@ -15,9 +15,11 @@ async fn requests_are_limited_per_user() {
     let get = async |path| fetch(address, path).await.expect("the service answers");
 
     let start = Instant::now();
-    for _ in 0..2 {
+    for left in ["1", "0"] {
         let response = get("/greet/ada").await;
         assert!(response.starts_with("HTTP/1.1 200 OK\r\n") && response.ends_with("hello, ada\n"), "{response}");
+        assert!(response.contains("\r\nratelimit-policy: \"user\";q=2;w=60\r\n"), "{response}");
+        assert!(response.contains(&format!("\r\nratelimit: \"user\";r={left};t=")), "{response}");
     }
     let response = get("/greet/ada").await;
     assert!(response.starts_with("HTTP/1.1 429 Too Many Requests\r\n"), "{response}");

@@ -1,8 +1,9 @@
 //! The limit that an attribute describes: its quota, duration and options.
 
 use premier_algorithms::{Capacity, Cost, InvalidArgument, LimitDuration, Quota};
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote};
+use syn::spanned::Spanned;
 use syn::{Error, Expr, ExprLit, Ident, Lit, Result};
 
 use crate::arguments::Arguments;
@@ -65,7 +66,10 @@ impl Limit {
                 let constructor = format_ident!("try_{}", algorithm.name);
                 quote!(::premier_client::Limit::#constructor(#quota, #duration))
             }
-            Selection::Expression(algorithm) => quote!((#algorithm).limit(#quota, #duration)),
+            Selection::Expression(algorithm) => {
+                let method = Ident::new("limit", Span::mixed_site().located_at(algorithm.span()));
+                quote!((#algorithm).#method(#quota, #duration))
+            }
             Selection::Configured => quote!(#throttler.limit(#quota, #duration)),
         };
         let capacity = capacity.as_ref().map(|capacity| quote!(.and_then(|#limit_| #limit_.try_capacity(#capacity))));

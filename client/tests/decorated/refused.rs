@@ -32,6 +32,14 @@ error: a sync function needs a `Throttler`, this is an `AsyncThrottler`
 fn f(limit: Limit<Fixed>) -> Limit<Fixed> { limit.«capacity»(3) }
 error: only token and leaky buckets have a capacity and a maximum wait
 
+#[throttle(quota = 3, duration = "5s", algorithm = «"fixed"»)]
+fn f() -> Result<(), Error> { Ok(()) }
+error: no method named `limit` found for reference `&'static str` in the current scope
+
+#[fixed_window(quota = 3, duration = "5s", on_limit = wait("1s"))]
+fn f() -> «Result»<u8, String> { Ok(1) }
+error: the trait bound `std::string::String: From<premier_client::Error>` is not satisfied
+
 «#[retry]»
 fn f(text: String) -> Result<String, ()> { Ok(text) }
 error: use of moved value: `text`

@@ -74,14 +74,15 @@ impl<T, E: From<Error>> NotAdmitted for Result<T, E> {
 /// Ends a call that has waited too long, if its function returns a `Result`. The compiler finds
 /// this before [`OrPanic`].
 pub trait OrError<R> {
-    fn give_up(&self, error: Error) -> R;
-}
-
-impl<T, E: From<Error>> OrError<Result<T, E>> for PhantomData<Result<T, E>> {
-    fn give_up(&self, error: Error) -> Result<T, E> {
-        Err(error.into())
+    fn give_up(&self, error: Error) -> R
+    where
+        R: NotAdmitted,
+    {
+        R::not_admitted(error)
     }
 }
+
+impl<T, E> OrError<Result<T, E>> for PhantomData<Result<T, E>> {}
 
 /// Ends a call that has waited too long, if its function returns anything else.
 pub trait OrPanic<R> {

@@ -13,17 +13,15 @@ use crate::pause::{async_sleep, is_on_tokio};
 /// # Errors
 /// If the call takes longer.
 pub async fn timeout<T>(after: Duration, call: impl Future<Output = T>) -> Result<T, Error> {
-    let returned = if is_on_tokio() {
-        tokio::time::timeout(after, call).await.ok()
-    } else {
-        let (mut call, mut end) = (pin!(call), pin!(async_sleep(after)));
-        poll_fn(|context| match call.as_mut().poll(context) {
-            Poll::Ready(returned) => Poll::Ready(Some(returned)),
-            Poll::Pending => end.as_mut().poll(context).map(|()| None),
-        })
-        .await
-    };
-    returned.ok_or_else(|| Error::timed_out(after))
+    if is_on_tokio() {
+        return tokio::time::timeout(after, call).await.map_err(|_| Error::timed_out(after));
+    }
+    let (mut call, mut end) = (pin!(call), pin!(async_sleep(after)));
+    poll_fn(|context| match call.as_mut().poll(context) {
+        Poll::Ready(returned) => Poll::Ready(Ok(returned)),
+        Poll::Pending => end.as_mut().poll(context).map(|()| Err(Error::timed_out(after))),
+    })
+    .await
 }
 
 /// What a function can return when its call takes too long.
