@@ -1,9 +1,10 @@
 //! `#[cache(ttl = "30s")]`: remembers the results of calls.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::parse::{Parse, ParseStream};
-use syn::{Error, Expr, Result};
+use syn::spanned::Spanned;
+use syn::{Error, Expr, Ident, Result};
 
 use crate::arguments::Arguments;
 use crate::duration::Duration;
@@ -34,7 +35,8 @@ impl Cache {
             return Err(function.wrong_return_type("a cached function must return a value of a type that can be named"));
         }
         let key = if self.key.has_closure() { self.key.of_call(function)? } else { self.key_of_arguments(function)? };
-        let store = self.store.as_ref().map_or_else(|| function.default("cache"), |store| quote!((#store)));
+        let store = self.store.as_ref().map_or_else(|| function.default("cache"), |store| given_cache(store, function));
+        let import = self.store.as_ref().map(|_| quote!(AnyCache as _,));
         let ttl = &self.ttl;
         let [key_, outcome] = ["key", "outcome"].map(hygienic);
         let return_type = function.return_type_marker();
@@ -43,7 +45,7 @@ impl Cache {
         let asyncness = function.is_async().then(|| quote!(async));
         let runtime = runtime();
         Ok(quote! {
-            use #runtime::{OfResult as _, OfValue as _};
+            use #runtime::{#import OfResult as _, OfValue as _};
             let #outcome = &&#return_type;
             let #key_ = #key;
             #outcome.join(#store.get_or_compute(&#key_, #ttl, #asyncness || #outcome.split(#call_body #awaits))#awaits)
@@ -63,4 +65,12 @@ impl Cache {
         );
         Err(Error::new(function.name().span(), text))
     }
+}
+
+/// Returns the cache that is given by an expression. The compiler checks, and reports at the
+/// expression, that it is one for functions of this kind.
+fn given_cache(given: &Expr, function: &Function) -> TokenStream {
+    let method = if function.is_async() { "of_async_function" } else { "of_sync_function" };
+    let method = Ident::new(method, Span::mixed_site().located_at(given.span()));
+    quote!((#given).#method())
 }

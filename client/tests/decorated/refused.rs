@@ -32,6 +32,14 @@ error: a sync function needs a `Throttler`, this is an `AsyncThrottler`
 fn f(limit: Limit<Fixed>) -> Limit<Fixed> { limit.«capacity»(3) }
 error: only token and leaky buckets have a capacity and a maximum wait
 
+#[cache(ttl = "1s", key = |_| 1, cache = «store»)]
+async fn f(store: &MemoryCache) -> u8 { 1 }
+error: an async function needs an `AsyncMemoryCache` or an `AsyncRedisCache`
+
+#[cache(ttl = "1s", key = |_| 1, cache = «store»)]
+fn f(store: &AsyncRedisCache) -> u8 { 1 }
+error: a sync function needs a `MemoryCache` or a `RedisCache`
+
 #[throttle(quota = 3, duration = "5s", algorithm = «"fixed"»)]
 fn f() -> Result<(), Error> { Ok(()) }
 error: no method named `limit` found for reference `&'static str` in the current scope

@@ -1,6 +1,8 @@
 //! What the attributes write into functions. No part of the public API.
 
 #[cfg(feature = "cache")]
+mod any_cache;
+#[cfg(feature = "cache")]
 mod cache;
 mod retry;
 mod throttle;
@@ -9,6 +11,8 @@ mod timeout;
 
 #[cfg(feature = "tokio")]
 pub use crate::pause::async_sleep as sleep;
+#[cfg(feature = "cache")]
+pub use any_cache::{AnyCache, AsyncCache, SyncCache};
 #[cfg(feature = "cache")]
 pub use cache::{OfResult, OfValue};
 pub use premier_macros::layer;
