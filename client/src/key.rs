@@ -1,50 +1,118 @@
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use crate::{Algorithm, Error};
 
-/// Which calls are counted together: all calls of a function, or those that have a custom part in
-/// common.
+/// Which calls are counted together.
 ///
-/// [`key!`](crate::key) makes a key in the module where it is written.
+/// | made by | in the store |
+/// | --- | --- |
+/// | [`key!("mail", user)`](crate::key), [`Key::named`] | `{keyspace}:mail:{algorithm}:{user}` |
+/// | an attribute, [`Key::new`] | `{keyspace}:{module}:{function}:{algorithm}`, and `:{custom}` if there is a custom part |
+/// | [`Key::exact("user:42")`](Key::exact) | `user:42` |
+///
+/// For a cache, `cache` replaces the algorithm.
 ///
 /// ```
-/// use premier_client::{Key, key};
+/// use premier_client::{Algorithm, Key, Keyspace, key};
 ///
 /// let user = 42;
-/// let login = key!("login", user);
-/// assert_eq!(login, Key::new(module_path!(), "login").custom(user));
+/// let stored = |key| Keyspace::default().key(&key, Algorithm::TokenBucket);
+/// assert_eq!(stored(key!("mail", user)), "premier:mail:token:42");
+/// assert_eq!(stored(Key::new("shop::cart", "pay").custom(user)), "premier:shop::cart:pay:token:42");
+/// assert_eq!(stored(Key::exact("user:42")), "user:42");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Key<'a> {
     keyspace: Option<&'a Keyspace>,
-    module: &'a str,
-    function: &'a str,
+    name: Name<'a>,
     custom: Option<String>,
 }
 
-/// Makes a [`Key`] in this module: `key!("login")`, or `key!("login", user.id)` to count the calls
-/// of each user apart. There may be several custom parts: `key!("price", product, currency)`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Name<'a> {
+    /// Colons in it are escaped, so it is never a module and its function.
+    Given(&'a str),
+    Function {
+        module: &'a str,
+        function: &'a str,
+        /// Where a function in a block is, as other blocks may have functions of the same name.
+        place: Option<Place>,
+    },
+    Exact(Cow<'a, str>),
+}
+
+/// A place in source code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// Line and column.
+    pub written: (u32, u32),
+    /// The line and column of the use of a macro, if the function is written in the macro.
+    pub expanded: (u32, u32),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { written, expanded } = self;
+        write!(f, "@{}:{}", written.0, written.1)?;
+        if written == expanded { Ok(()) } else { write!(f, "@{}:{}", expanded.0, expanded.1) }
+    }
+}
+
+/// Makes a [`Key`] of this name: `key!("login")`, or `key!("login", user.id)` to count the calls of
+/// each user apart. There may be several custom parts: `key!("price", product, currency)`.
+///
+/// The parts are borrowed. The same name is the same key in all programs that use the store and the
+/// keyspace.
+///
+/// ```
+/// use premier_client::{Key, key};
+///
+/// let (product, currency) = ("tea".to_owned(), "EUR".to_owned());
+/// assert_eq!(key!("price"), Key::named("price"));
+/// assert_eq!(key!("price", product), Key::named("price").custom(&product));
+/// assert_eq!(key!("price", product, currency), Key::named("price").custom_parts(&[&product, &currency]));
+/// ```
 #[macro_export]
 macro_rules! key {
-    ($function:expr) => {
-        $crate::Key::new(::core::module_path!(), $function)
+    ($name:expr $(,)?) => {
+        $crate::Key::named($name)
     };
-    ($function:expr, $custom:expr) => {
-        $crate::Key::new(::core::module_path!(), $function).custom($custom)
-    };
-    ($function:expr, $($part:expr),+) => {{
+    ($name:expr, $($part:expr),+ $(,)?) => {{
         // A statement, so that no reference lives on: futures that hold one would not be `Send`.
-        let key = $crate::Key::new(::core::module_path!(), $function).custom_parts(&[$(&$part),+]);
+        let key = $crate::Key::named($name).custom_parts(&[$(&$part),+]);
         key
     }};
 }
 
 impl<'a> Key<'a> {
-    /// Makes the key of all calls of a function.
+    /// Makes a key of this name, as [`key!`](crate::key) does. Colons and backslashes in the name
+    /// are escaped by a backslash.
+    #[must_use]
+    pub const fn named(name: &'a str) -> Self {
+        Self::of(Name::Given(name))
+    }
+
+    /// Makes the key of a function, as the attributes do: of [`module_path!`] and its name. The
+    /// name of a method includes its type, like `Shop::open`.
     #[must_use]
     pub const fn new(module: &'a str, function: &'a str) -> Self {
-        Self { keyspace: None, module, function, custom: None }
+        Self::of(Name::Function { module, function, place: None })
+    }
+
+    /// Makes a key that is exactly this in the store, without the keyspace of the throttler and
+    /// without the algorithm, to share it with programs in other languages for example.
+    ///
+    /// Limits of different algorithms cannot share an exact key. It is
+    /// [cleared](crate::Throttler::clear) with a keyspace only if it begins with its name and a
+    /// colon.
+    #[must_use]
+    pub fn exact(key: impl Into<Cow<'a, str>>) -> Self {
+        Self::of(Name::Exact(key.into()))
+    }
+
+    const fn of(name: Name<'a>) -> Self {
+        Self { keyspace: None, name, custom: None }
     }
 
     /// Moves the key to another keyspace than that of the throttler.
@@ -53,7 +121,14 @@ impl<'a> Key<'a> {
         Self { keyspace: Some(keyspace), ..self }
     }
 
-    /// Counts apart the calls with this custom part: the id of a user, an address.
+    /// Makes the key of a function in a block.
+    #[cfg(feature = "macros")]
+    pub(crate) const fn in_block(module: &'a str, function: &'a str, place: Place) -> Self {
+        Self::of(Name::Function { module, function, place: Some(place) })
+    }
+
+    /// Counts apart the calls with this custom part: the id of a user, an address. It is the end of
+    /// the key, as it is.
     #[must_use]
     pub fn custom(self, custom: impl fmt::Display) -> Self {
         Self { custom: Some(custom.to_string()), ..self }
@@ -61,41 +136,40 @@ impl<'a> Key<'a> {
 
     /// Counts apart the calls with all of these custom parts.
     ///
-    /// A single part is the same as [`custom`](Self::custom). Several are joined by colons. Colons
-    /// and backslashes in a part are escaped by a backslash, so that no two lists make the same
-    /// key.
+    /// They are joined by colons. Colons and backslashes in a part are escaped by a backslash, so
+    /// that no two lists make the same key.
     ///
     /// ```
     /// use premier_client::key;
     ///
     /// assert_eq!(key!("price", "a:b", "c"), key!("price").custom(r"a\:b:c"));
     /// assert_ne!(key!("price", "a:b", "c"), key!("price", "a", "b:c"));
+    /// assert_ne!(key!("price", "a:b"), key!("price", "a", "b"));
     /// ```
     #[must_use]
     pub fn custom_parts(self, parts: &[&dyn fmt::Display]) -> Self {
-        if let [one] = parts {
-            return self.custom(one);
-        }
         let mut custom = String::new();
-        for part in parts {
-            for character in part.to_string().chars() {
-                if matches!(character, ':' | '\\') {
-                    custom.push('\\');
-                }
-                custom.push(character);
+        for (index, part) in parts.iter().enumerate() {
+            if index > 0 {
+                custom.push(':');
             }
-            custom.push(':');
+            push_escaped(&mut custom, &part.to_string());
         }
-        custom.pop();
         self.custom(custom)
     }
 }
 
-/// The first part of every key. The keys of a keyspace are [cleared](crate::Throttler::clear)
-/// together.
-///
-/// The keys in the store are `{keyspace}:{module}:{function}:{algorithm}`, followed by `:{custom}`
-/// if there is a custom part.
+fn push_escaped(key: &mut String, part: &str) {
+    for character in part.chars() {
+        if matches!(character, ':' | '\\') {
+            key.push('\\');
+        }
+        key.push(character);
+    }
+}
+
+/// The first part of every key that is not [exact](Key::exact). The keys of a keyspace are
+/// [cleared](crate::Throttler::clear) together. [`Key`] shows the other parts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Keyspace(Cow<'static, str>);
 
@@ -125,11 +199,10 @@ impl Keyspace {
     /// Returns a key as it is in the store.
     ///
     /// ```
-    /// use premier_client::{Algorithm, Key, Keyspace};
+    /// use premier_client::{Algorithm, Keyspace, key};
     ///
-    /// let key = Key::new("shop::cart", "pay").custom(42);
-    /// let key = Keyspace::default().key(&key, Algorithm::TokenBucket);
-    /// assert_eq!(key, "premier:shop::cart:pay:token:42");
+    /// let key = Keyspace::from_static("shop").key(&key!("pay", 42), Algorithm::TokenBucket);
+    /// assert_eq!(key, "shop:pay:token:42");
     /// ```
     #[must_use]
     pub fn key(&self, key: &Key<'_>, algorithm: Algorithm) -> String {
@@ -138,19 +211,36 @@ impl Keyspace {
 
     /// Returns a key as it is in the store, with this kind in place of the algorithm.
     pub(crate) fn name(&self, key: &Key<'_>, kind: &str) -> String {
-        let Key { keyspace, module, function, custom } = key;
-        let parts = [&*keyspace.unwrap_or(self).0, *module, *function, kind];
-        let custom_len = custom.as_ref().map_or(0, String::len);
-        let mut name = String::with_capacity(parts.iter().map(|part| part.len() + 1).sum::<usize>() + custom_len);
-        for part in parts {
-            name.push_str(part);
-            name.push(':');
+        let Key { keyspace, name, custom } = key;
+        let custom = custom.as_deref();
+        let keyspace = if let Name::Exact(_) = name { *keyspace } else { Some(keyspace.unwrap_or(self)) };
+        let mut stored = String::with_capacity(USUAL_LEN + custom.map_or(0, str::len));
+        if let Some(Self(keyspace)) = keyspace {
+            stored.push_str(keyspace);
+            stored.push(':');
         }
-        match custom {
-            Some(custom) => name.push_str(custom),
-            None => _ = name.pop(),
+        match name {
+            Name::Exact(key) => stored.push_str(key),
+            Name::Given(name) => push_escaped(&mut stored, name),
+            Name::Function { module, function, place } => {
+                stored.push_str(module);
+                stored.push(':');
+                // A brace would begin the part of the key that selects its node in a cluster.
+                stored.extend(function.split(['{', '}']));
+                if let Some(place) = place {
+                    let _infallible = write!(stored, "{place}");
+                }
+            }
         }
-        name
+        if !matches!(name, Name::Exact(_)) {
+            stored.push(':');
+            stored.push_str(kind);
+        }
+        if let Some(custom) = custom {
+            stored.push(':');
+            stored.push_str(custom);
+        }
+        stored
     }
 
     /// Returns what all its keys begin with.
@@ -183,6 +273,9 @@ const fn is_valid(name: &str) -> bool {
     }
     index > 0
 }
+
+/// The space for a key of ordinary length, without its custom part.
+const USUAL_LEN: usize = 64;
 
 /// The keyspace `premier`.
 impl Default for Keyspace {

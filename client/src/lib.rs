@@ -61,17 +61,18 @@
 //! # Name a key
 //!
 //! Calls with the same key are counted together. [`key!`] takes a name and any number of custom
-//! parts, and adds the module in which it is written. The [`Keyspace`] of the throttler is the
-//! first part of each key.
+//! parts. The [`Keyspace`] of the throttler is the first part of each key, and the algorithm is a
+//! part too. [`Key::exact`] is a key as it is in the store, to share it with other programs.
 //!
 //! ```
-//! use premier_client::{Backend, Keyspace, Throttler, key};
+//! use premier_client::{Backend, Key, Keyspace, Throttler, key};
 //!
 //! let throttler = Throttler::builder(Backend::memory()).keyspace(Keyspace::new("shop")?).build();
 //! let of_all_calls = key!("search");
 //! let of_a_user = key!("search", "ada");
-//! let of_a_user_and_a_country = key!("search", "ada", "gb");
-//! # let _ = (throttler, of_all_calls, of_a_user, of_a_user_and_a_country);
+//! let of_a_user_and_a_country = key!("search", "ada", "gb"); // shop:search:token:ada:gb
+//! let of_another_service = Key::exact("user:42"); // user:42
+//! # let _ = (throttler, of_all_calls, of_a_user, of_a_user_and_a_country, of_another_service);
 //! # Ok::<(), premier_client::Error>(())
 //! ```
 //!

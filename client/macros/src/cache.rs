@@ -61,6 +61,15 @@ impl Cache {
             return Ok(self.key.of_arguments(function));
         };
         let text = format!(
+        } else if function.has_impl_trait_arguments() {
+            const EXAMPLE: &str = r#"|value| format!("{}/{value}", std::any::type_name_of_val(value))"#;
+            ("function with an `impl Trait` argument", "its type", EXAMPLE)
+        } else if function.has_dyn_trait_arguments() {
+            (
+                "function with a `dyn Trait` argument",
+                "the type behind it",
+                r#"|shape| format!("{}/{shape}", shape.kind())"#,
+            )
             "the result of a {kind} depends on {more}, not only on its arguments: add a `key`, like key = {example}"
         );
         Err(Error::new(function.name().span(), text))

@@ -198,6 +198,24 @@ impl Function {
 
     /// Returns the variable that keeps what retries need of the error that a layer has raised in
     /// the last attempt.
+    /// Returns whether there is an `impl Trait` in the type of an argument.
+    pub(crate) fn has_impl_trait_arguments(&self) -> bool {
+        self.has_arguments_with(|ty| matches!(ty, Type::ImplTrait(_)))
+    }
+
+    /// Returns whether there is a `dyn Trait` in the type of an argument.
+    pub(crate) fn has_dyn_trait_arguments(&self) -> bool {
+        self.has_arguments_with(|ty| matches!(ty, Type::TraitObject(_)))
+    }
+
+    fn has_arguments_with(&self, is_it: fn(&Type) -> bool) -> bool {
+        let mut find = FindType { is_it, found: false };
+        for argument in &self.item.sig.inputs {
+            find.visit_fn_arg_mut(&mut argument.clone());
+        }
+        find.found
+    }
+
     pub(crate) fn raised() -> Ident {
         hygienic("raised")
     }
@@ -366,6 +384,19 @@ impl VisitMut for InferImplTrait {
     fn visit_type_mut(&mut self, ty: &mut Type) {
         if matches!(ty, Type::ImplTrait(_)) {
             *ty = parse_quote!(_);
+/// Looks for a type, also within other types.
+struct FindType {
+    is_it: fn(&Type) -> bool,
+    found: bool,
+}
+
+impl VisitMut for FindType {
+    fn visit_type_mut(&mut self, ty: &mut Type) {
+        self.found |= (self.is_it)(ty);
+        visit_mut::visit_type_mut(self, ty);
+    }
+}
+
         } else {
             visit_mut::visit_type_mut(self, ty);
         }

@@ -1,10 +1,11 @@
 //! The key that a call is counted or cached under.
 
-use proc_macro2::TokenStream;
-use quote::quote;
+use proc_macro2::{Literal, Span, TokenStream};
+use quote::{quote, quote_spanned};
 use syn::{Error, Expr, ExprClosure, ExprLit, Ident, Lit, LitStr, Pat, Result};
 
 use crate::function::{Function, bound_names};
+use crate::names::{hygienic, runtime};
 
 /// The closure that computes the user's part of the key, and the keyspace.
 #[derive(PartialEq)]
@@ -40,22 +41,28 @@ impl Key {
     /// Returns the key of all calls of the function, or with a closure of those for which it
     /// returns the same.
     pub(crate) fn of_call(&self, function: &Function) -> Result<TokenStream> {
-        let key = self.of_function();
+        let key = self.of_function(function);
         let Some(closure) = &self.closure else { return Ok(key) };
         let parameters = bind_parameters(closure, function)?;
-        let custom = &closure.body;
-        Ok(quote!({ #(#parameters)* #key.custom(#custom) }))
+        let (output, body) = (&closure.output, &closure.body);
+        Ok(quote!({ #parameters #key.custom((|| #output #body)()) }))
     }
 
     /// Returns the key of the calls that have the same arguments.
     pub(crate) fn of_arguments(&self, function: &Function) -> TokenStream {
-        let key = self.of_function();
+        let key = self.of_function(function);
         let arguments: Vec<_> = function.arguments().flat_map(bound_names).collect();
         if arguments.is_empty() { key } else { quote!(#key.custom_parts(&[#(&#arguments),*])) }
     }
 
-    fn of_function(&self) -> TokenStream {
-        let key = quote!(::premier_client::Key::new(::core::module_path!(), ::premier_client::function_name!()));
+    fn of_function(&self, function: &Function) -> TokenStream {
+        let runtime = runtime();
+        let span = function.name().span();
+        let (line, column) = line_and_column(span);
+        // In a macro's code these are the line and column of its use.
+        let expanded = quote_spanned!(span=> (::core::line!(), ::core::column!()));
+        let place = quote!(#runtime::Place { written: (#line, #column), expanded: #expanded });
+        let key = quote!(#runtime::key_of(::core::any::type_name_of_val(&|| ()), ::core::module_path!(), #place));
         match &self.keyspace {
             None => key,
             Some(keyspace) => quote!({
@@ -66,8 +73,17 @@ impl Key {
     }
 }
 
-/// Binds the closure's parameters to references to the arguments.
-fn bind_parameters(closure: &ExprClosure, function: &Function) -> Result<Vec<TokenStream>> {
+/// Returns where the user's code has the span, in the code of a macro too.
+fn line_and_column(span: Span) -> (Literal, Literal) {
+    // Tests of this crate run outside of the compiler.
+    let (line, column) =
+        if proc_macro::is_available() { (span.unwrap().line(), span.unwrap().column()) } else { (0, 0) };
+    (Literal::usize_unsuffixed(line), Literal::usize_unsuffixed(column))
+}
+
+/// Binds the closure's parameters to references to the arguments. No parameter hides an argument
+/// from another parameter: all references are taken first.
+fn bind_parameters(closure: &ExprClosure, function: &Function) -> Result<TokenStream> {
     let [expected, found] = [function.arguments().count(), closure.inputs.len()];
     if expected != found {
         return Err(Error::new_spanned(
@@ -79,13 +95,15 @@ fn bind_parameters(closure: &ExprClosure, function: &Function) -> Result<Vec<Tok
         ));
     }
     let pairs = closure.inputs.iter().zip(function.arguments());
-    pairs
-        .filter(|(parameter, _)| !matches!(parameter, Pat::Wild(_)))
-        .map(|(parameter, argument)| {
-            let name = single_name(argument)?;
-            Ok(quote!(let #parameter = &#name;))
-        })
-        .collect()
+    let used = pairs.filter(|(parameter, _)| !matches!(parameter, Pat::Wild(_)));
+    let (mut references, mut parameters) = (TokenStream::new(), TokenStream::new());
+    for (index, (parameter, argument)) in used.enumerate() {
+        let name = single_name(argument)?;
+        let reference = hygienic(&format!("argument_{index}"));
+        references.extend(quote!(let #reference = &#name;));
+        parameters.extend(quote!(let #parameter = #reference;));
+    }
+    Ok(quote!(#references #parameters))
 }
 
 fn single_name(argument: &Pat) -> Result<&Ident> {

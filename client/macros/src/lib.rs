@@ -59,7 +59,8 @@ macro_rules! limit_arguments {
              are checked at compile time. Other expressions are evaluated at each call and may use the function's arguments; a \
              value out of bounds is an error of that call.\n",
             key_closure!(),
-            "The keyspace, module, function and algorithm are part of every key, so two functions never share a limit.\n",
+            "The keyspace, module, function and algorithm are part of every key, so two functions never share a limit. The \
+             function includes the type of a method, with its type parameters.\n",
             "\n# What a call does that is not admitted\n\n",
             "- `error`: it returns the error, converted by `From`. The function must return a `Result`.\n",
             "- `wait(\"10s\")`: it waits until it is admitted, 10 s at most. Then it returns the error, or panics with it if the \

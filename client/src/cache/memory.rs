@@ -109,7 +109,9 @@ impl AsyncMemoryCache {
     /// Forgets the value of this key.
     ///
     /// The key of a decorated function consists of its module, its name (for a method after the
-    /// name of its type), and its arguments: `key!("Shop::price", product, currency)`.
+    /// name of its type), and its arguments: `Key::new(module_path!(),
+    /// "price").custom_parts(&[&product, &currency])`. If the attribute has a `key`, its result
+    /// takes the place of the arguments: `….custom(product)`.
     pub async fn invalidate(&self, key: &Key<'_>) {
         self.entries.invalidate(&name(&KEYSPACE, key)).await;
     }

@@ -120,7 +120,7 @@
 //! | argument | | default |
 //! | --- | --- | --- |
 //! | `ttl` | how long a value is remembered | |
-//! | `key` | a closure over the arguments except `self`, whose results are remembered apart | all arguments, by `Display`; a method or a generic function needs a key |
+//! | `key` | a closure over the arguments except `self`, whose results are remembered apart | all arguments, by `Display`; a method, a generic function, and one with an `impl Trait` or `dyn Trait` argument need a key |
 //! | `keyspace` | a string | that of the cache |
 //! | `cache` | a `MemoryCache` or `RedisCache`, for an async function an `AsyncMemoryCache` or `AsyncRedisCache` | 10,000 values in memory: [`cache()`], [`async_cache()`] |
 //!
@@ -170,9 +170,18 @@
 //! # Keys
 //!
 //! Keys in the store are `{keyspace}:{module}:{function}:{algorithm}`, followed by `:{custom}` if
-//! there is a `key`. For a cache `cache` replaces the algorithm. The function of a method includes
-//! the type, as [`type_name`](std::any::type_name) writes it. [`key!`](crate::key) makes the same
-//! keys.
+//! there is a `key`. For a cache `cache` replaces the algorithm. [`Key::new`](crate::Key::new)
+//! makes the same keys.
+//!
+//! - The function of a method includes the type, as [`type_name`](std::any::type_name) writes it,
+//!   with its type parameters: `Shop<u8>::open`. So does that of a default method of a trait. Each
+//!   of these types has its own limit.
+//! - The type parameters of a function itself are no part of its key: it has one limit.
+//! - A function in a block, like one within another function, adds its line and column, as there
+//!   may be another of the same name in another block. Its key changes when it is moved.
+//!
+//! Types of the same full name cannot be told apart: two closures of one function, and types in two
+//! blocks of a function. Give what depends on them a `key`.
 
 #[doc(hidden)]
 pub mod __private;

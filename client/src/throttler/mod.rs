@@ -132,7 +132,7 @@ impl AsyncThrottler {
     /// `key!("api per second", user)` and `key!("api per day", user)`.
     ///
     /// In a cluster all keys must be in one slot, which is that of the text between the first
-    /// braces in their [names](Keyspace). A keyspace like `{shop}` puts all its keys on one node. A
+    /// braces in their [names](Key). A keyspace like `{shop}` puts all its keys on one node. A
     /// custom part in braces, as in `key!("api", format_args!("{{{user}}}"))`, puts the keys of
     /// each user on one node.
     ///

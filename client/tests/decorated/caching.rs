@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use premier_client::{AsyncMemoryCache, AsyncRedisCache, Keyspace, MemoryCache, RedisCache, cache, decorate, key};
+use premier_client::{AsyncMemoryCache, AsyncRedisCache, Key, Keyspace, MemoryCache, RedisCache, cache, decorate, key};
 use premier_test_server::Server;
 use redis::Commands;
 use serde::{Deserialize, Serialize};
@@ -185,7 +185,7 @@ macro_rules! promises {
             fn forgets_what_is_invalidated() {
                 invalidating_a_key_forgets_its_result(
                     |runs, name| $run(by_name(runs, name)),
-                    |name| _ = $run($cache.invalidate(&key!("by_name", name))),
+                    |name| _ = $run($cache.invalidate(&Key::new(module_path!(), "by_name").custom(name))),
                 );
             }
         }
@@ -215,7 +215,7 @@ fn the_arguments_are_the_default_key() {
     assert_eq!(price("a", "b:EUR", 2), 3);
     assert_eq!((price("a:b", "EUR", 1), price("a", "b:EUR", 1), price("a", "b:EUR", 2)), (1, 2, 3));
 
-    decorate::cache().invalidate(&key!("price", "a:b", "EUR", 1));
+    decorate::cache().invalidate(&Key::new(module_path!(), "price").custom_parts(&[&"a:b", &"EUR", &1]));
     assert_eq!((price("a:b", "EUR", 1), price("a", "b:EUR", 1)), (4, 2));
 }
 
@@ -239,7 +239,7 @@ async fn methods_are_cached_by_their_key() {
         assert_eq!((shop.opening("monday").await, shop.opening("monday").await), (Some(1), Some(1)));
         assert_eq!(shop.opening("tuesday").await, Some(2));
     }
-    decorate::async_cache().invalidate(&key!("Shop::opening", "this monday")).await;
+    decorate::async_cache().invalidate(&Key::new(module_path!(), "Shop::opening").custom("this monday")).await;
     assert_eq!((shops[0].opening("monday").await, shops[1].opening("monday").await), (Some(3), Some(1)));
 }
 
@@ -355,7 +355,7 @@ fn values_on_a_server_are_json_that_expires() {
     let mut connection = redis::Client::open(("127.0.0.1", server::port()))
         .and_then(|client| client.get_connection())
         .expect("the server answers");
-    let name = "premier-cache:decorated::caching:user:cache:1";
+    let name = "premier-cache:user:cache:1";
     let json: String = connection.get(name).expect("it is there");
     assert_eq!(json, r#"{"id":1,"name":"Ada"}"#);
     let ttl = Duration::from_millis(connection.pttl(name).expect("it expires"));

@@ -6,6 +6,7 @@ mod compiler;
 mod forms;
 mod futures;
 mod handed_on;
+mod keys;
 mod order;
 mod refused;
 mod renamed;

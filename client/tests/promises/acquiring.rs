@@ -63,7 +63,7 @@ fn acquire_gives_up_at_once_if_the_wait_is_too_long() {
         assert!(start.elapsed() < LONG / 4, "{subject} waited");
 
         assert_eq!(error.kind(), ErrorKind::QuotaExceeded);
-        let stored = format!("premier:{}:hopeless:sliding:{index}", module_path!());
+        let stored = format!("premier:hopeless:sliding:{index}");
         assert_eq!(error.key(), Some(stored.as_str()));
         let decision = error.decision().expect("the error contains the decision");
         let Some(RetryAfter::After(after)) = decision.retry_after() else { panic!("{subject}: {decision:?}") };

@@ -94,21 +94,3 @@ impl<R> OrPanic<R> for &PhantomData<R> {
         panic!("{error}")
     }
 }
-
-/// Returns the name of the function that calls this, with the type if it is a method.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! function_name {
-    () => {{
-        struct Here;
-        $crate::decorate::__private::function_of(::core::any::type_name::<Here>(), ::core::module_path!())
-    }};
-}
-
-/// Reduces `module::Type::method::{{closure}}::Here` to `Type::method`.
-#[must_use]
-pub fn function_of(here: &'static str, module: &str) -> &'static str {
-    let path = here.strip_suffix("::Here").unwrap_or(here);
-    let path = path.find("::{{").map_or(path, |end| &path[..end]);
-    path.strip_prefix(module).and_then(|path| path.strip_prefix("::")).unwrap_or(path)
-}

@@ -1,0 +1,309 @@
+//! Functions share a limit or a cached result only if they are meant to.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use premier_client::{Algorithm, Backend, Error, Key, Keyspace, Limit, Throttler, cache, fixed_window, key};
+
+use crate::server;
+
+/// A function whose first call is admitted and whose second one is limited, by this key.
+fn assert_limited_alone(call: impl Fn() -> Result<(), Error>) -> String {
+    call().expect("another function has used up its limit");
+    let error = call().expect_err("the second call is limited");
+    error.key().expect("an error of a limit has its key").to_owned()
+}
+
+/// Functions in blocks: those of one block, and those that have the same name in another block.
+macro_rules! in_blocks {
+    () => {{
+        #[cache(ttl = "1h")]
+        fn area(w: u32, h: u32) -> u32 {
+            w * h
+        }
+        #[cache(ttl = "1h")]
+        fn perimeter(w: u32, h: u32) -> u32 {
+            2 * (w + h)
+        }
+        assert_eq!((area(3, 4), perimeter(3, 4)), (12, 14));
+        {
+            #[cache(ttl = "1h")]
+            fn area(w: u32, h: u32) -> u32 {
+                w * h / 2
+            }
+            assert_eq!(area(3, 4), 6);
+        }
+        {
+            struct Square;
+            impl Square {
+                #[cache(ttl = "1h")]
+                fn area(side: u32) -> u32 {
+                    side * side
+                }
+            }
+            assert_eq!(Square::area(3), 9);
+        }
+        {
+            struct Square;
+            impl Square {
+                #[cache(ttl = "1h")]
+                fn area(side: u32) -> u32 {
+                    side
+                }
+            }
+            assert_eq!(Square::area(3), 3);
+        }
+        {
+            #[fixed_window(quota = 1, duration = "1h")]
+            fn send() -> Result<(), Error> {
+                Ok(())
+            }
+            assert_limited_alone(send);
+        }
+        {
+            #[fixed_window(quota = 1, duration = "1h")]
+            fn send() -> Result<(), Error> {
+                Ok(())
+            }
+            let key = assert_limited_alone(send);
+            assert!(!key.contains(['{', '}']), "{key} would choose a node of a cluster by a brace");
+        }
+    }};
+}
+
+#[test]
+fn functions_in_blocks_share_no_key() {
+    in_blocks!();
+    {
+        in_blocks!();
+    }
+    let in_closure = || in_blocks!();
+    in_closure();
+}
+
+#[tokio::test]
+async fn functions_in_async_blocks_share_no_key() {
+    in_blocks!();
+    async { in_blocks!() }.await;
+    async { in_blocks!() }.await;
+    let in_closure = async || in_blocks!();
+    in_closure().await;
+}
+
+trait Shape {
+    fn area(&self) -> u32;
+}
+
+#[test]
+fn trait_methods_in_blocks_share_no_key() {
+    {
+        struct Square(u32);
+        impl Shape for Square {
+            #[cache(ttl = "1h", key = || self.0)]
+            fn area(&self) -> u32 {
+                self.0 * self.0
+            }
+        }
+        assert_eq!(Square(3).area(), 9);
+    }
+    {
+        struct Square(u32);
+        impl Shape for Square {
+            #[cache(ttl = "1h", key = || self.0)]
+            fn area(&self) -> u32 {
+                self.0
+            }
+        }
+        assert_eq!(Square(3).area(), 3);
+    }
+}
+
+#[test]
+fn a_key_of_a_function_in_a_block_has_its_place() {
+    let line = line!() + 2;
+    #[fixed_window(quota = 1, duration = "1h")]
+    fn inner() -> Result<(), Error> {
+        Ok(())
+    }
+    let stored = "premier:decorated::keys:a_key_of_a_function_in_a_block_has_its_place::inner";
+    assert_eq!(assert_limited_alone(inner), format!("{stored}@{line}:8:fixed"));
+}
+
+#[fixed_window(quota = 1, duration = "1h")]
+fn free() -> Result<(), Error> {
+    Ok(())
+}
+
+struct Shop<T>(T);
+
+impl Shop<u8> {
+    #[fixed_window(quota = 1, duration = "1h")]
+    fn open() -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+mod elsewhere {
+    use premier_client::{Error, fixed_window};
+
+    pub(super) trait Service {
+        #[fixed_window(quota = 1, duration = "1h")]
+        fn serve(&self) -> Result<(), Error> {
+            Ok(())
+        }
+    }
+}
+
+use elsewhere::Service;
+
+struct Plain;
+
+impl Service for Plain {
+    #[fixed_window(quota = 1, duration = "1h")]
+    fn serve(&self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+#[test]
+fn functions_outside_blocks_have_keys_without_a_place() {
+    assert_eq!(assert_limited_alone(free), "premier:decorated::keys:free:fixed");
+    assert_eq!(assert_limited_alone(Shop::open), "premier:decorated::keys:Shop<u8>::open:fixed");
+    let of_trait =
+        "premier:decorated::keys:<decorated::keys::Plain as decorated::keys::elsewhere::Service>::serve:fixed";
+    assert_eq!(assert_limited_alone(|| Plain.serve()), of_trait);
+}
+
+impl Service for u8 {}
+impl Service for u16 {}
+impl<T> Service for Vec<T> {}
+
+#[test]
+fn default_methods_of_each_type_have_a_limit() {
+    for call in [|| 1_u8.serve(), || 1_u16.serve(), || Vec::<u8>::new().serve(), || Vec::<fn(u8) -> u16>::new().serve()]
+    {
+        assert_limited_alone(call);
+    }
+}
+
+impl<T> Shop<T> {
+    #[fixed_window(quota = 1, duration = "1h")]
+    async fn sell(&self) -> Result<(), Error> {
+        Ok(())
+    }
+
+    #[cache(ttl = "1h")]
+    fn size() -> usize {
+        size_of::<T>()
+    }
+
+    #[fixed_window(quota = 1, duration = "1h")]
+    fn pay<C>(currency: C, _: impl Display) -> Result<C, Error> {
+        Ok(currency)
+    }
+}
+
+#[tokio::test]
+async fn methods_of_each_generic_type_have_a_limit() {
+    Shop(1_u8).sell().await.expect("the first of this type");
+    Shop("a").sell().await.expect("the first of this type");
+    Shop(1_u8).sell().await.expect_err("the second of this type");
+    assert_eq!((Shop::<u8>::size(), Shop::<u64>::size(), Shop::<[fn(u8) -> u8; 2]>::size()), (1, 8, 16));
+}
+
+#[test]
+fn type_parameters_of_a_function_share_its_limit() {
+    Shop::<u8>::pay("EUR", 1).expect("the first call");
+    let error = Shop::<u8>::pay(|_: Vec<fn(u8) -> u8>| 1, "one").err().expect("the second call");
+    assert_eq!(error.key(), Some("premier:decorated::keys:Shop<u8>::pay:fixed"));
+    assert!(Shop::<u16>::pay("EUR", 1).is_ok());
+}
+
+#[fixed_window(quota = 1, duration = "1h", key = |to, from| format!("{from}>{to}"))]
+fn moved(from: &str, to: &str) -> Result<(), Error> {
+    let _ = (from, to);
+    Ok(())
+}
+
+#[cache(ttl = "1h", key = |b: &str, (c, a), _| -> String {
+    if a.is_empty() {
+        return "empty".to_owned();
+    }
+    format!("{a}{b}{c}")
+})]
+fn joined(a: &str, b: (String, String), c: &str) -> String {
+    format!("{a}/{}/{}/{c}", b.0, b.1)
+}
+
+#[test]
+fn a_key_closure_may_name_its_parameters_as_it_likes() {
+    let moved_by = |from, to| moved(from, to).err().and_then(|error| error.key().map(str::to_owned));
+    assert_eq!((moved_by("a", "b"), moved_by("b", "a")), (None, None));
+    assert_eq!(moved_by("a", "b").as_deref(), Some("premier:decorated::keys:moved:fixed:b>a"));
+}
+
+#[test]
+fn a_return_in_a_key_closure_ends_the_closure_only() {
+    let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+    assert_eq!(joined("1", pair("2", "3"), "4"), "1/2/3/4");
+    assert_eq!(joined("1", pair("2", ""), "4"), "1/2//4");
+    assert_eq!(joined("5", pair("6", ""), "7"), "1/2//4", "the closure returns the same");
+}
+
+fn stored(key: &Key<'_>) -> String {
+    Keyspace::default().key(key, Algorithm::FixedWindow)
+}
+
+#[test]
+fn a_key_is_its_name_wherever_it_is_written() {
+    let user = "ada".to_owned();
+    let name = String::from("mail");
+    assert_eq!(stored(&key!("mail")), "premier:mail:fixed");
+    assert_eq!(stored(&key!(&name, user,)), "premier:mail:fixed:ada");
+    assert_eq!(stored(&key!("mail", user, 1)), "premier:mail:fixed:ada:1");
+    assert_eq!(user, "ada", "parts are borrowed");
+    let shop = Keyspace::from_static("shop");
+    assert_eq!(stored(&key!("mail", user).keyspace(&shop)), "shop:mail:fixed:ada");
+}
+
+#[test]
+fn no_two_lists_of_parts_make_the_same_key() {
+    let keys = [
+        key!("a"),
+        key!("a", ""),
+        key!("a", "", ""),
+        key!("a", "b:c"),
+        key!("a", "b", "c"),
+        key!("a", r"b\", "c"),
+        key!("a", r"b\:c"),
+        key!("a:fixed", "b"),
+        key!("a", "fixed:b"),
+        key!("a:b"),
+        key!(r"a\:b"),
+        Key::new("a", "b"),
+        Key::new("a", "b").custom("c"),
+    ];
+    let mut stored = keys.map(|key| self::stored(&key));
+    stored.sort();
+    assert!(stored.is_sorted_by(|one, next| one < next), "{stored:#?}");
+}
+
+#[test]
+fn an_exact_key_is_that_very_key() {
+    assert_eq!(stored(&Key::exact("user:42")), "user:42");
+    assert_eq!(stored(&Key::exact(format!("user:{}", 42)).custom("mail")), "user:42:mail");
+
+    let mut connection = redis::Client::open(("127.0.0.1", server::port()))
+        .and_then(|client| client.get_connection())
+        .expect("the server answers");
+    let backend = Backend::redis(("127.0.0.1", server::port())).expect("a valid address");
+    let throttlers = [backend, Backend::memory()].map(|backend| Throttler::builder(backend).build());
+    let limit = Limit::fixed_window(1, Duration::from_secs(60 * 60));
+    for throttler in throttlers {
+        assert!(throttler.check(&Key::exact("user:42"), limit).expect("the store answers").is_admitted());
+        assert!(!throttler.check(&Key::exact("user:42"), limit).expect("the store answers").is_admitted());
+        assert!(throttler.check(&key!("user", 42), limit).expect("the store answers").is_admitted());
+    }
+    let type_of = |key| redis::cmd("TYPE").arg(key).query::<String>(&mut connection).expect("the server answers");
+    assert_eq!(["user:42", "premier:user:fixed:42"].map(type_of), ["premfixed", "premfixed"]);
+}
