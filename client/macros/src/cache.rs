@@ -38,17 +38,21 @@ impl Cache {
         let store = self.store.as_ref().map_or_else(|| function.default("cache"), |store| given_cache(store, function));
         let import = self.store.as_ref().map(|_| quote!(AnyCache as _,));
         let ttl = &self.ttl;
-        let [key_, outcome] = ["key", "outcome"].map(hygienic);
+        let [key_, outcome, returned] = ["key", "outcome", "returned"].map(hygienic);
         let return_type = function.return_type_marker();
         let call_body = function.call_body();
         let awaits = function.awaits();
         let asyncness = function.is_async().then(|| quote!(async));
         let runtime = runtime();
+        let is_fallback = Function::is_fallback();
         Ok(quote! {
             use #runtime::{#import OfResult as _, OfValue as _};
             let #outcome = &&#return_type;
             let #key_ = #key;
-            #outcome.join(#store.get_or_compute(&#key_, #ttl, #asyncness || #outcome.split(#call_body #awaits))#awaits)
+            #outcome.join(#store.get_or_compute(&#key_, #ttl, #asyncness || {
+                let #returned = #call_body #awaits;
+                #outcome.split(#returned, #is_fallback)
+            })#awaits)
         })
     }
 
@@ -57,10 +61,6 @@ impl Cache {
             ("method", "`self`", r#"|id| format!("{}/{id}", self.name)"#)
         } else if function.has_type_parameters() {
             ("generic function", "its types", r#"|id| format!("{}/{id}", std::any::type_name::<T>())"#)
-        } else {
-            return Ok(self.key.of_arguments(function));
-        };
-        let text = format!(
         } else if function.has_impl_trait_arguments() {
             const EXAMPLE: &str = r#"|value| format!("{}/{value}", std::any::type_name_of_val(value))"#;
             ("function with an `impl Trait` argument", "its type", EXAMPLE)
@@ -70,6 +70,10 @@ impl Cache {
                 "the type behind it",
                 r#"|shape| format!("{}/{shape}", shape.kind())"#,
             )
+        } else {
+            return Ok(self.key.of_arguments(function));
+        };
+        let text = format!(
             "the result of a {kind} depends on {more}, not only on its arguments: add a `key`, like key = {example}"
         );
         Err(Error::new(function.name().span(), text))

@@ -26,6 +26,8 @@ pub(crate) struct Function {
     number: usize,
     /// Whether a layer outside the one that is being built retries.
     pub(crate) is_retried: bool,
+    /// Whether a layer outside the one that is being built caches.
+    pub(crate) is_cached: bool,
 }
 
 enum Kind {
@@ -77,7 +79,7 @@ impl Function {
             }
             Kind::Sync | Kind::Async => Vec::new(),
         };
-        Self { item, prelude, body, kind, number, is_retried: false }
+        Self { item, prelude, body, kind, number, is_retried: false, is_cached: false }
     }
 
     /// Returns the function with this body in it.
@@ -196,8 +198,6 @@ impl Function {
         parameters.any(|parameter| !matches!(parameter, GenericParam::Lifetime(_)))
     }
 
-    /// Returns the variable that keeps what retries need of the error that a layer has raised in
-    /// the last attempt.
     /// Returns whether there is an `impl Trait` in the type of an argument.
     pub(crate) fn has_impl_trait_arguments(&self) -> bool {
         self.has_arguments_with(|ty| matches!(ty, Type::ImplTrait(_)))
@@ -216,8 +216,16 @@ impl Function {
         find.found
     }
 
+    /// Returns the variable that keeps what retries need of the error that a layer has raised in
+    /// the last attempt.
     pub(crate) fn raised() -> Ident {
         hygienic("raised")
+    }
+
+    /// Returns the variable that says whether a limit has ended the call with a value of its own,
+    /// which no cache remembers.
+    pub(crate) fn is_fallback() -> Ident {
+        hygienic("is_fallback")
     }
 
     /// Keeps what retries need of an `error` of this crate's in [`raised`](Self::raised), if the
@@ -376,14 +384,6 @@ fn written_output(output: &ReturnType) -> Option<&Type> {
     }
 }
 
-/// Replaces `impl Trait`, which a closure cannot have as its return type, by `_`, which the
-/// compiler infers.
-struct InferImplTrait;
-
-impl VisitMut for InferImplTrait {
-    fn visit_type_mut(&mut self, ty: &mut Type) {
-        if matches!(ty, Type::ImplTrait(_)) {
-            *ty = parse_quote!(_);
 /// Looks for a type, also within other types.
 struct FindType {
     is_it: fn(&Type) -> bool,
@@ -397,6 +397,14 @@ impl VisitMut for FindType {
     }
 }
 
+/// Replaces `impl Trait`, which a closure cannot have as its return type, by `_`, which the
+/// compiler infers.
+struct InferImplTrait;
+
+impl VisitMut for InferImplTrait {
+    fn visit_type_mut(&mut self, ty: &mut Type) {
+        if matches!(ty, Type::ImplTrait(_)) {
+            *ty = parse_quote!(_);
         } else {
             visit_mut::visit_type_mut(self, ty);
         }

@@ -136,7 +136,9 @@ fn wrap_bodies(layers: &[Layer], mut function: ItemFn) -> Result<TokenStream> {
 /// Puts the layers around a body, from the inside out.
 fn wrap_body(layers: &[Layer], mut function: Function) -> Result<ItemFn> {
     let outermost_retry = layers.iter().position(|layer| matches!(layer.kind, Kind::Retry(_)));
+    let outermost_cache = layers.iter().position(|layer| matches!(layer.kind, Kind::Cache(_)));
     for (depth, layer) in layers.iter().enumerate().rev() {
+        function.is_cached = outermost_cache.is_some_and(|outermost| outermost < depth);
         function.is_retried = outermost_retry.is_some_and(|outermost| outermost < depth);
         let body = match &layer.kind {
             Kind::Throttle(throttle) => throttle.wrap_body(&function),
@@ -146,6 +148,10 @@ fn wrap_body(layers: &[Layer], mut function: Function) -> Result<ItemFn> {
         }?;
         let body = names::in_client(&layer.client, body);
         function.body = parse_quote!({ #body });
+    }
+    if outermost_cache.is_some() {
+        let is_fallback = Function::is_fallback();
+        function.body.stmts.insert(0, parse_quote!(let mut #is_fallback = false;));
     }
     if outermost_retry.is_some() {
         let raised = Function::raised();

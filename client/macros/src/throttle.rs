@@ -118,10 +118,13 @@ impl Throttle {
         let error = format_ident!("error");
         let keep_for_retry = function.keep_for_retry(&error, RaisedBy::Limit);
         let not_admitted = self.not_admitted(function, &error)?;
+        let is_fallback = function.is_cached.then(Function::is_fallback);
+        let no_fallback = is_fallback.map(|is_fallback| quote!(#is_fallback = false;));
         let body = &function.body.stmts;
         let decision = self.decision.as_ref().map_or_else(|| quote!(_), ToTokens::to_token_stream);
         Ok(quote! {
             let #decision = {
+                #no_fallback
                 #throttler
                 let #key_ = #key;
                 match #answer {
@@ -139,7 +142,11 @@ impl Throttle {
     /// Returns the end of a call that is not admitted.
     fn not_admitted(&self, function: &Function, error: &Ident) -> Result<TokenStream> {
         match (&self.on_limit, function.named_return_type()) {
-            (OnLimit::Value(value), _) => Ok(quote!(let _ = #error; return #value;)),
+            (OnLimit::Value(value), _) => {
+                let is_fallback = function.is_cached.then(Function::is_fallback);
+                let is_fallback = is_fallback.map(|is_fallback| quote!(#is_fallback = true;));
+                Ok(quote!(let _ = #error; #is_fallback return #value;))
+            }
             (OnLimit::Wait(_), None) => Ok(quote!(panic!("{error}"))),
             (OnLimit::Wait(_), Some(returned)) => {
                 let runtime = runtime();

@@ -40,6 +40,35 @@ macro_rules! pairs {
                 assert_eq!(kind($run(cache_over_throttle(2))), Some(ErrorKind::QuotaExceeded));
             }
 
+            #[cache(ttl = "1h", key = |key, _| key)]
+            #[retry(max = 2, delay = "1us")]
+            #[fixed_window(quota = 1, duration = "100ms", on_limit = Err(failure()))]
+            $($async)? fn cache_over_retried_fallback(key: u8, runs: &AtomicU32) -> Result<u32, Error> {
+                let _ = key;
+                Ok(count(runs))
+            }
+
+            #[test]
+            fn a_cache_remembers_the_retry_of_a_fallback() {
+                let runs = AtomicU32::new(0);
+                let results = [1, 2, 2].map(|key| $run(cache_over_retried_fallback(key, &runs)).ok());
+                assert_eq!(results, [Some(1), Some(2), Some(2)]);
+            }
+
+            #[cache(ttl = "1h", key = |_| "the same")]
+            #[cache(ttl = "1h", keyspace = "outer", key = |_| "the same")]
+            #[fixed_window(quota = 0, duration = "1h", on_limit = count(runs))]
+            $($async)? fn caches_over_fallback(runs: &AtomicU32) -> u32 {
+                let _ = runs;
+                0
+            }
+
+            #[test]
+            fn a_cache_never_remembers_a_fallback() {
+                let runs = AtomicU32::new(0);
+                assert_eq!(($run(caches_over_fallback(&runs)), $run(caches_over_fallback(&runs))), (1, 2));
+            }
+
             #[fixed_window(quota = 1, duration = "1h")]
             #[cache(ttl = "1h")]
             $($async)? fn throttle_over_cache(number: u32) -> Result<u32, Error> {
