@@ -290,8 +290,11 @@ attributes! {
     /// for its result (singleflight). If it fails, the others run the body on their own.
     #[doc = key_closure!()]
     ///
-    /// A method or a generic function needs a `key`, because its result depends on more than its
-    /// arguments.
+    /// A method, a generic function, and a function with an `impl Trait` or `dyn Trait` argument
+    /// need a `key`, because their results depend on more than what their arguments display.
+    ///
+    /// A call that needs its own result, as a recursive one with the same key does, panics: it
+    /// would wait for itself forever. The value of an `on_limit` below is not remembered.
     cache
 }
 

@@ -73,6 +73,10 @@ impl AsyncMemoryCache {
     ///
     /// # Errors
     /// If the computation fails.
+    ///
+    /// # Panics
+    /// If the computation asks for the same key, directly or through other cached values, because
+    /// it would wait for itself forever. What it asks on other threads or tasks is not noticed.
     pub async fn get_or_compute<T, E>(
         &self,
         key: &Key<'_>,
@@ -91,7 +95,7 @@ impl AsyncMemoryCache {
         let result = if let Some(value) = self.get(&name).await {
             Ok(value)
         } else {
-            let result = compute().await;
+            let result = caller.async_compute(compute).await;
             if let Ok(value) = &result {
                 self.entries.insert(name.clone(), Entry::new(T::clone(value), ttl)).await;
             }

@@ -1,5 +1,6 @@
 //! Caches that remember for some time what functions return.
 
+mod dependencies;
 mod memory;
 mod redis;
 mod singleflight;

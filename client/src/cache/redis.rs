@@ -112,6 +112,10 @@ impl AsyncRedisCache {
         ttl: Duration,
         compute: impl AsyncFnOnce() -> Result<T, E>,
     ) -> Result<T, E>
+    ///
+    /// # Panics
+    /// If the computation asks for the same key, directly or through other cached values, because
+    /// it would wait for itself forever. What it asks on other threads or tasks is not noticed.
     where
         T: Serialize + DeserializeOwned,
     {
@@ -121,13 +125,13 @@ impl AsyncRedisCache {
         let result = match self.call(&get(&name)).await.map(read) {
             Ok(Some(value)) => Ok(value),
             Ok(None) => {
-                let result = compute().await;
+                let result = caller.async_compute(compute).await;
                 if let Some(set) = result.as_ref().ok().and_then(|value| set(&name, value, ttl)) {
                     let _not_remembered = self.call::<()>(&set).await;
                 }
                 result
             }
-            Err(_) => compute().await,
+            Err(_) => caller.async_compute(compute).await,
         };
         caller.finish();
         drop(turn);

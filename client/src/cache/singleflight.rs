@@ -4,8 +4,14 @@
 //! or wrapped. Here only the caller whose computation failed gets the error, as it is.
 
 use std::collections::HashMap;
+#[cfg(feature = "tokio")]
+use std::future::poll_fn;
+#[cfg(feature = "tokio")]
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::dependencies::{Computation, Cycle, Dependency};
 
 /// The computations that are running, by name. `L` is the lock that the computing caller holds.
 #[derive(Default)]
@@ -17,6 +23,7 @@ pub(super) struct Singleflight<L> {
 struct Flight<L> {
     lock: L,
     is_done: AtomicBool,
+    computation: Computation,
 }
 
 /// A caller that has joined a flight.
@@ -24,13 +31,24 @@ pub(super) struct Caller<'a, L> {
     singleflight: &'a Singleflight<L>,
     name: &'a str,
     flight: Arc<Flight<L>>,
+    /// What the computation around this call waits for, if there is one.
+    _dependency: Option<Dependency>,
 }
 
 impl<L: Default> Singleflight<L> {
     /// Joins the flight of this name, or begins it.
+    ///
+    /// # Panics
+    /// If the flight waits for the computation that makes this call, which could never end.
     pub(super) fn join<'a>(&'a self, name: &'a str) -> Caller<'a, L> {
         let flight = Arc::clone(self.flights().entry(name.to_owned()).or_default());
-        Caller { singleflight: self, name, flight }
+        match flight.computation.needed_by_current() {
+            Ok(dependency) => Caller { singleflight: self, name, flight, _dependency: dependency },
+            Err(Cycle) => panic!(
+                "the cached value of {name} needs itself while it is computed, directly or through other cached values, \
+                 and would wait for itself forever: give the calls different keys, or call a function that is not cached"
+            ),
+        }
     }
 }
 
@@ -51,6 +69,24 @@ impl<L> Caller<'_, L> {
     /// compute at the same time: one by one, the last would wait for all failures before.
     pub(super) fn is_done(&self) -> bool {
         self.flight.is_done.load(Ordering::Relaxed)
+    }
+
+    /// Computes. Only the computation of a flight that is not done keeps other callers waiting.
+    pub(super) fn compute<R>(&self, compute: impl FnOnce() -> R) -> R {
+        let _current = (!self.is_done()).then(|| self.flight.computation.enter());
+        compute()
+    }
+
+    /// Computes. Only the computation of a flight that is not done keeps other callers waiting.
+    #[cfg(feature = "tokio")]
+    pub(super) async fn async_compute<R>(&self, compute: impl AsyncFnOnce() -> R) -> R {
+        let keeps_waiting = !self.is_done();
+        let mut computing = pin!(compute());
+        poll_fn(|context| {
+            let _current = keeps_waiting.then(|| self.flight.computation.enter());
+            computing.as_mut().poll(context)
+        })
+        .await
     }
 
     /// Ends the flight: later callers begin another one.

@@ -127,6 +127,10 @@
 //! Values in memory must be `Clone`, those in Redis `Serialize` and `DeserializeOwned`. The method
 //! `invalidate` of a cache forgets a value by its key.
 //!
+//! The value of `on_limit` is returned, but not remembered, if the limit is below the cache in the
+//! same function. A call that needs its own result, as a recursive one with the same key does, or
+//! two that need each other's, would wait for themselves forever: the call panics instead.
+//!
 //! # Order
 //!
 //! The top attribute is the outermost layer:

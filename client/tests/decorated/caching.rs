@@ -413,3 +413,114 @@ async fn a_cluster_caches_like_a_server() {
         assert_eq!(cache.get_or_compute::<User, _>(&key, MINUTE, || Err(())), Err(()));
     }
 }
+
+#[cache(ttl = "1h", key = |_| "the same")]
+fn of_itself(depth: u32) -> u32 {
+    if depth == 0 { 0 } else { of_itself(depth - 1) + 1 }
+}
+
+#[cache(ttl = "1h", key = |_| "the same", cache = ASYNC_SERVER)]
+async fn of_itself_async(depth: u32) -> u32 {
+    if depth == 0 { 0 } else { Box::pin(of_itself_async(depth - 1)).await + 1 }
+}
+
+#[cache(ttl = "1h", cache = SERVER)]
+fn even(number: u32) -> bool {
+    number == 0 || odd(number % 2)
+}
+
+#[cache(ttl = "1h")]
+fn odd(number: u32) -> bool {
+    even(number)
+}
+
+/// Every test that hangs fails: after this time.
+const TOO_LONG: Duration = Duration::from_secs(60);
+
+/// Returns what the panic of a call says.
+fn panics_within_a_minute(call: impl FnOnce() + Send + 'static) -> String {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    thread::spawn(move || {
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(call)).expect_err("it cannot succeed");
+        sender.send(panic.downcast_ref::<String>().cloned()).expect("the receiver waits");
+    });
+    receiver.recv_timeout(TOO_LONG).expect("it ends").expect("it says why")
+}
+
+#[test]
+fn a_cached_call_that_needs_its_own_key_panics() {
+    let of_itself: fn() = || _ = of_itself(3);
+    let of_itself_async: fn() = || _ = block_on(of_itself_async(3));
+    let of_each_other: fn() = || _ = even(1);
+    for (call, key) in [
+        (of_itself, "premier-cache:decorated::caching:of_itself:cache:the same"),
+        (of_itself_async, "premier-cache:decorated::caching:of_itself_async:cache:the same"),
+        (of_each_other, "premier-cache:decorated::caching:even:cache:1"),
+    ] {
+        let text = panics_within_a_minute(call);
+        assert!(text.contains(key) && text.contains("needs itself"), "{text}");
+    }
+}
+
+#[test]
+fn threads_that_need_each_others_keys_panic() {
+    let cache = MemoryCache::new(10);
+    let text = panics_within_a_minute(move || {
+        let both = std::sync::Barrier::new(2);
+        let compute = |one: &'static str, other: &'static str| {
+            let of_other = || infallible(cache.get_or_compute(&key!(other), TTL, || Ok(1)));
+            let once_both_compute = || {
+                both.wait();
+                Ok(of_other())
+            };
+            infallible(cache.get_or_compute(&key!(one), TTL, once_both_compute))
+        };
+        thread::scope(|scope| {
+            let threads = [scope.spawn(|| compute("one", "other")), scope.spawn(|| compute("other", "one"))];
+            let panics: Vec<_> = threads.into_iter().filter_map(|thread| thread.join().err()).collect();
+            std::panic::resume_unwind(panics.into_iter().next().expect("one of them panics"));
+        });
+    });
+    assert!(text.contains("needs itself"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn tasks_that_need_each_others_keys_panic() {
+    let cache = AsyncMemoryCache::new(10);
+    let compute = |one: &'static str, other: &'static str| {
+        let cache = cache.clone();
+        tokio::spawn(async move {
+            let of_other = async || infallible(cache.get_or_compute(&key!(other), MINUTE, async || Ok(1)).await);
+            let after_a_moment = async || {
+                sleep(TAKES).await;
+                Ok(of_other().await)
+            };
+            infallible(cache.get_or_compute(&key!(one), MINUTE, after_a_moment).await)
+        })
+    };
+    let both = async { tokio::join!(compute("one", "other"), compute("other", "one")) };
+    let (one, other) = tokio::time::timeout(TOO_LONG, both).await.expect("they end");
+    let panic = one.and(other).expect_err("one of them panics").into_panic();
+    let text = panic.downcast_ref::<String>().expect("it says why");
+    assert!(text.contains("needs itself"), "{text}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cached_call_may_need_other_keys_many_times() {
+    let cache = AsyncMemoryCache::new(10);
+    let inner = async || {
+        let compute = async || {
+            sleep(TAKES).await;
+            Ok(1)
+        };
+        infallible(cache.get_or_compute(&key!("inner"), MINUTE, compute).await)
+    };
+    let outer = async || {
+        let compute = async || {
+            let (one, two, three) = tokio::join!(inner(), inner(), inner());
+            Ok(one + two + three)
+        };
+        infallible(cache.get_or_compute(&key!("outer"), MINUTE, compute).await)
+    };
+    assert_eq!(tokio::join!(outer(), inner(), outer(), inner()), (3, 1, 3, 1));
+}
