@@ -1,6 +1,7 @@
 //! Caches that remember for some time what functions return.
 
 mod dependencies;
+mod format;
 mod memory;
 mod redis;
 mod singleflight;

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 #[cfg(feature = "tokio")]
 use super::AsyncComputations;
-use super::{Computations, KEYSPACE, name};
+use super::{Computations, KEYSPACE, format, name};
 #[cfg(feature = "tokio")]
 use crate::connection::AsyncServer;
 use crate::connection::Server;
@@ -20,9 +20,13 @@ use crate::{Error, Key, Keyspace};
 
 /// Remembers values in Redis or Valkey, for sync code in any number of processes. Cheap to clone.
 ///
-/// Values are strings of JSON under `{keyspace}:{module}:{function}:cache`, followed by `:{custom}`
-/// if there is a custom part, and expire by themselves. A value that cannot be read, as another
-/// version of the program has written it, is computed again.
+/// Values are stored under the [`Key`] and expire by themselves. They are in a binary format with
+/// the names of fields, so that what is read is what was written: `Some(None)`, `Some(())` and NaN
+/// too.
+///
+/// A value is computed again if it cannot be read, as another version of the program or another
+/// program has written it, or if its `Deserialize` does not read what its `Serialize` writes: a
+/// `Some(None)` within an internally tagged enum or a flattened field for example.
 ///
 /// If the server does not answer or refuses, values are computed and not remembered. Each call may
 /// then take longer by the deadline.
@@ -108,14 +112,14 @@ impl AsyncRedisCache {
     /// If the computation fails.
     pub async fn get_or_compute<T, E>(
         &self,
-        key: &Key<'_>,
-        ttl: Duration,
-        compute: impl AsyncFnOnce() -> Result<T, E>,
-    ) -> Result<T, E>
     ///
     /// # Panics
     /// If the computation asks for the same key, directly or through other cached values, because
     /// it would wait for itself forever. What it asks on other threads or tasks is not noticed.
+        key: &Key<'_>,
+        ttl: Duration,
+        compute: impl AsyncFnOnce() -> Result<T, E>,
+    ) -> Result<T, E>
     where
         T: Serialize + DeserializeOwned,
     {
@@ -174,11 +178,11 @@ fn get(name: &str) -> Cmd {
 }
 
 /// Returns `None` if the value cannot be written.
-fn set(name: &str, value: &impl Serialize, ttl: Duration) -> Option<Cmd> {
-    let json = serde_json::to_vec(value).ok()?;
+fn set<T: Serialize + DeserializeOwned>(name: &str, value: &T, ttl: Duration) -> Option<Cmd> {
+    let written = format::write(value)?;
     let millis = ttl.as_nanos().div_ceil(1_000_000).clamp(1, MAX_TTL.as_millis());
     let mut set = redis::cmd("SET");
-    set.arg(name).arg(json).arg("PX").arg(millis.to_string());
+    set.arg(name).arg(written).arg("PX").arg(millis.to_string());
     Some(set)
 }
 
@@ -192,6 +196,6 @@ fn unlink(name: &str) -> Cmd {
 }
 
 /// Returns `None` if there is no value, or it cannot be read.
-fn read<T: DeserializeOwned>(json: Option<Vec<u8>>) -> Option<T> {
-    json.and_then(|json| serde_json::from_slice(&json).ok())
+fn read<T: DeserializeOwned>(written: Option<Vec<u8>>) -> Option<T> {
+    written.and_then(|written| format::read(&written))
 }

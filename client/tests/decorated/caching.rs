@@ -346,7 +346,7 @@ fn ada() -> User {
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[test]
-fn values_on_a_server_are_json_that_expires() {
+fn values_on_a_server_expire_and_are_shared() {
     let cache = || RedisCache::redis(("127.0.0.1", server::port())).expect("a valid address").deadline(DEADLINE);
     let key = key!("user", 1);
     let start = Instant::now();
@@ -356,8 +356,6 @@ fn values_on_a_server_are_json_that_expires() {
         .and_then(|client| client.get_connection())
         .expect("the server answers");
     let name = "premier-cache:user:cache:1";
-    let json: String = connection.get(name).expect("it is there");
-    assert_eq!(json, r#"{"id":1,"name":"Ada"}"#);
     let ttl = Duration::from_millis(connection.pttl(name).expect("it expires"));
     assert!(ttl <= MINUTE && ttl + start.elapsed() >= MINUTE, "{ttl:?}");
 
@@ -523,4 +521,103 @@ async fn a_cached_call_may_need_other_keys_many_times() {
         infallible(cache.get_or_compute(&key!("outer"), MINUTE, compute).await)
     };
     assert_eq!(tokio::join!(outer(), inner(), outer(), inner()), (3, 1, 3, 1));
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+#[expect(clippy::option_option, reason = "which formats confuse")]
+enum Untagged {
+    Number(u8),
+    Maybe(Option<Option<u8>>),
+    Text(String),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "kind")]
+enum Tagged {
+    Empty,
+    Full { of: Vec<Variant>, than: Option<i8> },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[expect(clippy::option_option, reason = "which formats confuse")]
+enum Variant {
+    Unit,
+    New(Option<Option<()>>),
+    Tuple(u8, char),
+    Struct { number: u128 },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Flat {
+    id: u8,
+    #[serde(flatten)]
+    more: std::collections::HashMap<String, Option<u8>>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    name: Option<String>,
+}
+
+/// Returns whether the value was remembered. If it is, it is the same.
+fn is_remembered<T: Serialize + serde::de::DeserializeOwned + std::fmt::Debug>(value: impl Fn() -> T) -> bool {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let key = key!("any value", run(&NUMBER));
+    let computed = infallible(SERVER.get_or_compute(&key, MINUTE, || Ok(value())));
+    assert_eq!(format!("{computed:?}"), format!("{:?}", value()));
+    match SERVER.get_or_compute::<T, ()>(&key, MINUTE, || Err(())) {
+        Ok(remembered) => {
+            assert_eq!(format!("{remembered:?}"), format!("{:?}", value()));
+            true
+        }
+        Err(()) => false,
+    }
+}
+
+#[test]
+fn a_server_gives_back_what_it_was_given() {
+    use std::collections::{BTreeMap, HashMap};
+
+    assert!(is_remembered(|| None::<Option<u8>>));
+    assert!(is_remembered(|| Some(None::<u8>)));
+    assert!(is_remembered(|| Some(Some(None::<()>))));
+    assert!(is_remembered(|| Some(())));
+    assert!(is_remembered(|| (f64::NAN, f32::NEG_INFINITY, -0.0_f64)));
+    assert!(is_remembered(|| (u128::MAX, i128::MIN, u64::MAX, 'é')));
+    assert!(is_remembered(|| BTreeMap::from([((1, Some(None::<u8>)), "one"), ((2, None), "two")].map(owned))));
+    assert!(is_remembered(|| vec![Variant::Unit, Variant::New(Some(None)), Variant::New(Some(Some(())))]));
+    assert!(is_remembered(|| vec![Variant::Tuple(1, 'a'), Variant::Struct { number: u128::MAX }]));
+    assert!(is_remembered(|| vec![Untagged::Maybe(Some(None)), Untagged::Maybe(None), Untagged::Maybe(None)]));
+    assert!(is_remembered(|| vec![Untagged::Number(1), Untagged::Text("1".to_owned())]));
+    assert!(is_remembered(|| Tagged::Empty));
+    assert!(is_remembered(|| Tagged::Full { of: vec![Variant::Unit, Variant::New(None)], than: None }));
+    assert!(is_remembered(|| Flat { id: 1, more: HashMap::from([("two".to_owned(), Some(2))]), name: None }));
+
+    let lost = || Tagged::Full { of: vec![Variant::New(Some(None))], than: Some(-1) };
+    assert!(!is_remembered(lost), "what cannot be read as it was is computed anew");
+}
+
+fn owned<K>((key, value): (K, &str)) -> (K, String) {
+    (key, value.to_owned())
+}
+
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct Turned {
+    name: String,
+    id: u64,
+}
+
+#[test]
+fn what_another_program_has_stored_is_computed_anew() {
+    let key = key!("of another program");
+    let mut connection = redis::Client::open(("127.0.0.1", server::port()))
+        .and_then(|client| client.get_connection())
+        .expect("the server answers");
+    for foreign in [&b"{\"id\":7}"[..], b"7", b"null", b"", b"\x01", b"\x01\x07", b"\x02", b"\xff\xff", b"\x80"] {
+        let () = connection.set("premier-cache:of another program:cache", foreign).expect("the server answers");
+        let computed = infallible(SERVER.get_or_compute(&key, MINUTE, || Ok(Some(3_u64))));
+        assert_eq!(computed, Some(3), "{foreign:?}");
+    }
+    assert_eq!(infallible(SERVER.get_or_compute(&key, MINUTE, || Ok(ada()))), ada());
+    let turned =
+        infallible(SERVER.get_or_compute::<Turned, _>(&key, MINUTE, || Ok(Turned { name: "Bob".to_owned(), id: 2 })));
+    assert_eq!(turned, Turned { name: "Ada".to_owned(), id: 1 }, "fields are found by their names");
 }
