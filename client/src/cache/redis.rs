@@ -3,6 +3,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use premier_blocking::also_blocking;
+#[cfg(feature = "tokio")]
+use redis::aio::ConnectionManager;
 use redis::{Cmd, FromRedisValue, IntoConnectionInfo};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -110,12 +112,12 @@ impl AsyncRedisCache {
     ///
     /// # Errors
     /// If the computation fails.
-    pub async fn get_or_compute<T, E>(
-        &self,
     ///
     /// # Panics
     /// If the computation asks for the same key, directly or through other cached values, because
     /// it would wait for itself forever. What it asks on other threads or tasks is not noticed.
+    pub async fn get_or_compute<T, E>(
+        &self,
         key: &Key<'_>,
         ttl: Duration,
         compute: impl AsyncFnOnce() -> Result<T, E>,
@@ -156,6 +158,23 @@ impl AsyncRedisCache {
             #[cfg(feature = "cluster")]
             AsyncStore::Cluster(cluster) => cluster.call(command, self.settings.deadline).await,
         }
+    }
+}
+
+/// Reaches a server as this client does, with certificates of your own for example.
+impl From<redis::Client> for RedisCache {
+    fn from(client: redis::Client) -> Self {
+        Self::on(Store::Server(client.into()))
+    }
+}
+
+/// Shares this connection with its other users.
+///
+/// Its own retries and timeouts apply.
+#[cfg(feature = "tokio")]
+impl From<ConnectionManager> for AsyncRedisCache {
+    fn from(manager: ConnectionManager) -> Self {
+        Self::on(AsyncStore::Server(manager.into()))
     }
 }
 

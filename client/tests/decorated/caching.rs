@@ -395,6 +395,18 @@ async fn without_the_server_each_call_computes() {
     assert!(async_cache.invalidate(&key!("user")).await.is_err());
 }
 
+#[tokio::test]
+async fn caches_take_connections_that_exist() {
+    let client = redis::Client::open(("127.0.0.1", server::port())).expect("a valid address");
+    let manager = client.get_connection_manager().await.expect("the server answers");
+    let (cache, async_cache) = (RedisCache::from(client).deadline(DEADLINE), AsyncRedisCache::from(manager.clone()));
+    let key = key!("user", "of a client");
+    assert_eq!(infallible(cache.get_or_compute(&key, MINUTE, || Ok(ada()))), ada());
+    assert_eq!(async_cache.get_or_compute::<User, ()>(&key, MINUTE, async || Err(())).await, Ok(ada()));
+    async_cache.invalidate(&key).await.expect("the server answers");
+    assert_eq!(cache.get_or_compute::<User, _>(&key, MINUTE, || Err(())), Err(()));
+}
+
 #[cfg(feature = "cluster")]
 #[tokio::test]
 async fn a_cluster_caches_like_a_server() {
