@@ -247,6 +247,26 @@ impl Terms {
     const fn forced(self) -> Self {
         Self { is_forced: true, ..self }
     }
+
+    /// Returns the units that a fresh key admits at once: the capacity or the quota, or 0 if that
+    /// is the quota.
+    pub(crate) fn limit(&self) -> u64 {
+        match self.capacity {
+            Some(capacity) if self.quota.get() > 0 => capacity.get(),
+            _ => self.quota.get(),
+        }
+    }
+
+    pub(crate) fn max_wait(&self) -> Option<Duration> {
+        self.max_wait.map(|max_wait| Duration::from_micros(max_wait.get().as_micros()))
+    }
+
+    /// Returns the time in which this many units drain from a bucket, rounded up.
+    pub(crate) fn time_for(&self, units: u64) -> Duration {
+        let micros = u128::from(units) * u128::from(self.duration.get().as_micros());
+        let micros = micros.div_ceil(u128::from(self.quota.get().max(1)));
+        Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+    }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "it is at most the largest")]
@@ -269,24 +289,36 @@ impl AnyLimit {
         self.with_terms(self.terms().forced())
     }
 
-    /// Returns the units that a fresh key admits at once: the capacity or the quota, or 0 if that
-    /// is the quota.
+    /// Returns the units that a fresh key admits at once.
     pub(crate) fn units(&self) -> u64 {
-        let Terms { quota, capacity, .. } = self.terms();
-        match capacity {
-            Some(capacity) if quota.get() > 0 => capacity.get(),
-            _ => quota.get(),
-        }
+        self.terms().limit()
     }
 
     /// Returns the same limit for a caller that waits for its turn this long at most.
     pub(crate) fn waiting_at_most(self, time: Duration) -> Self {
         let terms = self.terms();
-        let is_shorter = |max_wait: MaxWait| Duration::from_micros(max_wait.get().as_micros()) <= time;
-        if !self.algorithm().may_wait(terms) || terms.max_wait.is_some_and(is_shorter) {
+        let is_shorter = terms.max_wait().is_some_and(|max_wait| max_wait <= time);
+        // Nothing keeps a forced call from being admitted, so a maximum would only make it wait.
+        if !self.algorithm().is_bucket() || terms.is_forced || is_shorter {
             return self;
         }
         // A time out of bounds is longer than any wait.
         terms.try_max_wait(time).map_or(self, |terms| self.with_terms(terms))
+    }
+
+    /// Returns how long a call that is limited now has to wait for its turn when it comes back
+    /// after its retry-after.
+    pub(crate) fn turn_at_retry(&self) -> Duration {
+        self.algorithm().turn_at_retry(self.terms())
+    }
+
+    pub(crate) fn cost(&self) -> u64 {
+        self.terms().cost.get()
+    }
+
+    /// Returns whether a call may be limited now and admitted later.
+    pub(crate) fn may_be_admitted_later(&self) -> bool {
+        let terms = self.terms();
+        !terms.is_forced && terms.cost.get() <= terms.limit()
     }
 }

@@ -25,7 +25,7 @@ macro_rules! by_algorithm {
                 command: "PREMIER.FIXED" premier_fixed,
                 constructors: fixed_window try_fixed_window,
                 is_bucket: no,
-                may_wait: |_| false,
+                turn_at_retry: |_| Duration::ZERO,
             }
             SlidingWindow(Sliding) {
                 summary: "Admits at most `quota` units in any span of the duration.",
@@ -37,7 +37,7 @@ macro_rules! by_algorithm {
                 command: "PREMIER.SLIDING" premier_sliding,
                 constructors: sliding_window try_sliding_window,
                 is_bucket: no,
-                may_wait: |_| false,
+                turn_at_retry: |_| Duration::ZERO,
             }
             TokenBucket(Token) {
                 summary: "Admits what a bucket of tokens holds, full at first and refilled at `quota` per `duration`.",
@@ -48,8 +48,8 @@ macro_rules! by_algorithm {
                 command: "PREMIER.TOKEN" premier_token,
                 constructors: token_bucket try_token_bucket,
                 is_bucket: yes,
-                // Without a `max_wait` the bucket lends nothing.
-                may_wait: |terms| terms.max_wait.is_some(),
+                // It is limited until it can borrow for its maximum wait.
+                turn_at_retry: |terms| terms.max_wait().unwrap_or_default(),
             }
             LeakyBucket(Leaky) {
                 summary: "Admits calls to a queue, which they leave one after the other at `quota` per `duration`.",
@@ -60,7 +60,11 @@ macro_rules! by_algorithm {
                 command: "PREMIER.LEAKY" premier_leaky,
                 constructors: leaky_bucket try_leaky_bucket,
                 is_bucket: yes,
-                may_wait: |_| true,
+                // It is limited until it fits, and until its turn comes within its maximum wait.
+                turn_at_retry: |terms| {
+                    let others = terms.limit().saturating_sub(terms.cost.get());
+                    terms.time_for(others).min(terms.max_wait().unwrap_or(Duration::MAX))
+                },
             }
         }
     };
@@ -88,7 +92,7 @@ macro_rules! limiters {
         command: $command:literal $method:ident,
         constructors: $constructor:ident $try_constructor:ident,
         is_bucket: $is_bucket:ident,
-        may_wait: $may_wait:expr,
+        turn_at_retry: $turn_at_retry:expr,
     })+) => {
         $(
             #[doc = $summary]
@@ -173,12 +177,20 @@ macro_rules! limiters {
                 }
             }
 
-            /// Returns whether an admitted call may have to wait for its turn.
-            pub(crate) fn may_wait(self, terms: &Terms) -> bool {
-                let may_wait: fn(&Terms) -> bool = match self {
-                    $(Self::$variant => $may_wait,)+
+            /// Returns whether its limits have a maximum wait.
+            pub(crate) const fn is_bucket(self) -> bool {
+                match self {
+                    $(Self::$variant => limiters!(@is $is_bucket),)+
+                }
+            }
+
+            /// Returns how long a call that is limited now has to wait for its turn when it comes
+            /// back after its retry-after.
+            pub(crate) fn turn_at_retry(self, terms: &Terms) -> Duration {
+                let turn_at_retry: fn(&Terms) -> Duration = match self {
+                    $(Self::$variant => $turn_at_retry,)+
                 };
-                may_wait(terms)
+                turn_at_retry(terms)
             }
         }
 
@@ -218,6 +230,12 @@ macro_rules! limiters {
         impl sealed::Bucket for $limiter {}
     };
     (@bucket no $limiter:ident) => {};
+    (@is yes) => {
+        true
+    };
+    (@is no) => {
+        false
+    };
 }
 
 by_algorithm! { limiters! {} }

@@ -3,7 +3,7 @@
 mod cell;
 mod joint;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use cell::CellDecision;
 pub use joint::JointDecision;
@@ -124,6 +124,15 @@ impl Decision {
         }
     }
 
+    /// Returns the answer that a limited call which was answered `at` would get `now`, if it is
+    /// limited until `until`.
+    pub(crate) fn limited_until(self, until: Instant, at: Instant, now: Instant) -> Self {
+        let retry_after = ceil_millis(until.saturating_duration_since(now)).max(MILLISECOND);
+        let reset_after = ceil_millis(self.reset_after.saturating_sub(now.saturating_duration_since(at)));
+        let outcome = Outcome::Limited { retry_after: RetryAfter::After(retry_after) };
+        Self { outcome, reset_after: reset_after.max(retry_after), ..self }
+    }
+
     #[cfg(feature = "memory")]
     pub(crate) const fn decided_locally(self) -> Self {
         Self { decided_by: DecidedBy::Local, ..self }
@@ -150,4 +159,11 @@ impl Decision {
             decided_by: DecidedBy::OnError,
         }
     }
+}
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+fn ceil_millis(time: Duration) -> Duration {
+    let millis = time.as_nanos().div_ceil(MILLISECOND.as_nanos());
+    Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }

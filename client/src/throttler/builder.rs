@@ -7,6 +7,7 @@ use premier_blocking::also_blocking;
 use super::AsyncThrottler;
 use super::Throttler;
 use super::fallback::{Fallback, OnError};
+use super::queue::Queues;
 #[cfg(feature = "tokio")]
 use crate::AsyncBackend;
 use crate::{Algorithm, Backend, Keyspace};
@@ -32,6 +33,7 @@ pub(super) struct Settings {
     pub(super) algorithm: Algorithm,
     pub(super) deadline: Duration,
     pub(super) fallback: Fallback,
+    pub(super) queues: Queues,
 }
 
 impl<B> Builder<B> {
@@ -80,6 +82,7 @@ impl<B> Builder<B> {
             algorithm: self.algorithm,
             deadline: self.deadline,
             fallback: Fallback::new(self.on_error, self.deadline),
+            queues: Queues::default(),
         };
         (self.backend, Arc::new(settings))
     }

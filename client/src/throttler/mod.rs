@@ -3,9 +3,10 @@
 mod builder;
 mod deadline;
 mod fallback;
+mod queue;
+mod time;
 
 use std::sync::Arc;
-use std::thread::sleep;
 use std::time::Duration;
 
 use premier_algorithms::Units;
@@ -13,6 +14,10 @@ use premier_blocking::also_blocking;
 
 use self::builder::Settings;
 use self::deadline::{Deadline, Step};
+use self::queue::Turn;
+#[cfg(feature = "tokio")]
+use self::time::{async_clock, async_sleep, async_wait};
+use self::time::{clock, sleep, wait};
 #[cfg(feature = "tokio")]
 use crate::AsyncBackend;
 use crate::backend::{All, Check, Peek, Refund, Request};
@@ -226,8 +231,16 @@ impl AsyncThrottler {
 
     /// Waits for at most this time until the call is admitted and it is its turn.
     ///
-    /// It sleeps for the retry-after of the store and asks again. If it would have to wait longer
-    /// it returns at once, and charges nothing.
+    /// A bucket is asked with this [maximum wait](crate::Limit::max_wait), so one command is
+    /// enough, unless the limit has a shorter one. Otherwise a limited call sleeps for the
+    /// retry-after and asks again. If it would have to wait longer than this time it returns at
+    /// once, and charges nothing.
+    ///
+    /// Calls of this throttler and its clones that are limited by the same key queue up: they ask
+    /// again in the order in which they came, and later calls wait behind them. While few units
+    /// remain they ask one after the other; while many remain, several at a time. Dropping a call
+    /// that waits lets the next one ask. Other processes, and [`check`](Self::check), do not wait
+    /// for this queue.
     ///
     /// # Errors
     /// If the call would have to wait longer ([`QuotaExceeded`](crate::ErrorKind::QuotaExceeded)),
@@ -240,18 +253,40 @@ impl AsyncThrottler {
     ) -> Result<Decision, Error> {
         let limit = limit.into();
         let key = self.settings.keyspace.key(key, limit.algorithm());
-        let deadline = Deadline::after(at_most);
-        loop {
-            let decision = self.decide(&key, &limit.waiting_at_most(deadline.left())).await?;
-            match deadline.step(&decision) {
+        let deadline = Deadline::after(async_clock(), at_most);
+        let queues = &self.settings.queues;
+        let mut caller =
+            if limit.may_be_admitted_later() { queues.join(&key, deadline) } else { queues.pass(&key, deadline) };
+        let limited = loop {
+            match caller.turn(async_clock()) {
+                Turn::Ask => {}
+                Turn::Wait(event, until) => {
+                    async_wait(event, until).await;
+                    continue;
+                }
+                Turn::GiveUp(limited) => break limited,
+            }
+            let limit = limit.waiting_at_most(deadline.left(async_clock()));
+            let decision = match self.decide(&key, &limit).await {
+                Ok(decision) => decision,
+                Err(error) => {
+                    caller.failed(async_clock());
+                    return Err(error);
+                }
+            };
+            let now = async_clock();
+            match deadline.step(now, &decision, &limit) {
                 Step::GoAfter(wait) => {
+                    caller.admitted(now, decision.remaining() / limit.cost());
                     async_sleep(wait).await;
                     return Ok(decision);
                 }
-                Step::AskAfter(wait) => async_sleep(wait).await,
-                Step::GiveUp => return Err(Error::quota_exceeded(key, decision)),
+                Step::AskAt(at) => caller.limited(now, decision, at),
+                Step::GiveUp => break decision,
             }
-        }
+        };
+        drop(caller);
+        Err(Error::quota_exceeded(key, limited))
     }
 
     /// Deletes all keys of a keyspace, and no others. Returns their number.

@@ -15,6 +15,7 @@ mod lost_replies;
 mod memory;
 mod outages;
 mod peeking;
+mod queueing;
 mod refunding;
 mod several_limits;
 mod stores;

@@ -1,0 +1,283 @@
+//! Callers that wait for the same key queue up: they are served in the order in which they came,
+//! and by few commands.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use premier_client::{
+    AnyLimit, AsyncBackend, AsyncThrottler, Backend, Error, ErrorKind, Limit, MemoryBackend, RetryAfter, Throttler, key,
+};
+use premier_test_server::Server;
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::stores::limits;
+
+const WAITERS: usize = 100;
+const QUOTA: u64 = 20;
+const SECOND: Duration = Duration::from_secs(1);
+const LONG: Duration = Duration::from_secs(60);
+
+/// Returns how often the server has been called by each algorithm.
+fn commands(server: &Server) -> Vec<u64> {
+    let stats: String =
+        redis::cmd("INFO").arg("commandstats").query(&mut server.connection()).expect("the server answers");
+    let calls = |command| {
+        let (_, after) = stats.split_once(&format!("cmdstat_PREMIER.{command}:calls=")).expect("it was called");
+        after.split(',').next().expect("there is a number").parse().expect("it is a number")
+    };
+    ["FIXED", "SLIDING", "TOKEN", "LEAKY"].map(calls).to_vec()
+}
+
+/// Returns how many pairs were served in another order than that in which they came.
+fn inversions(order: &[usize]) -> usize {
+    order.iter().enumerate().map(|(at, first)| order[at..].iter().filter(|later| *later < first).count()).sum()
+}
+
+/// The server counts the calls of all who came, and of those that it limited.
+fn check_herd(commands: &[u64], order: &[Vec<usize>], allowed_inversions: usize) {
+    let names = ["fixed", "sliding", "token", "leaky"];
+    for ((name, commands), order) in names.iter().zip(commands).zip(order) {
+        let inversions = inversions(order);
+        eprintln!("{name}: {commands} commands, {inversions} inversions");
+        assert_eq!(order.len(), WAITERS, "{name}");
+        // One that used up the quota; one each that is limited at once, and one or two in its turn.
+        let at_most = 1 + if *name == "token" { WAITERS } else { 3 * WAITERS } as u64;
+        assert!(*commands <= at_most, "{name}: {commands} commands");
+        assert!(inversions <= allowed_inversions, "{name}: {inversions} inversions in {order:?}");
+    }
+}
+
+#[test]
+fn a_herd_of_threads_sends_few_commands_in_order() {
+    let server = Server::start();
+    let order: Vec<_> = limits(QUOTA, SECOND).map(|limit| (limit, Mutex::new(Vec::new()))).into();
+    thread::scope(|scope| {
+        for (limit, order) in &order {
+            let backend = Backend::redis(("127.0.0.1", server.port())).expect("a valid address");
+            let throttler = Throttler::builder(backend).deadline(LONG).build();
+            let used_up = throttler.check_n(&key!("herd"), *limit, QUOTA).expect("the store answers");
+            assert!(used_up.is_admitted());
+            scope.spawn(move || {
+                thread::scope(|scope| {
+                    for waiter in 0..WAITERS {
+                        let throttler = throttler.clone();
+                        scope.spawn(move || {
+                            assert!(
+                                throttler.acquire(&key!("herd"), *limit, LONG).expect("its turn comes").is_admitted()
+                            );
+                            order.lock().expect("no panic").push(waiter);
+                        });
+                        // So that they come in this order.
+                        thread::sleep(Duration::from_millis(2));
+                    }
+                });
+            });
+        }
+    });
+    let order: Vec<_> = order.into_iter().map(|(_, order)| order.into_inner().expect("no panic")).collect();
+    // Of 4,950 pairs, half of which a random order would invert: a busy machine may start threads,
+    // or go on with them, in another order.
+    check_herd(&commands(&server), &order, 250);
+}
+
+#[tokio::test]
+async fn a_herd_of_tasks_sends_few_commands_in_order() {
+    let server = Server::start();
+    let mut herds = JoinSet::new();
+    let order = limits(QUOTA, SECOND).map(|_| Arc::new(Mutex::new(Vec::new())));
+    for (limit, order) in limits(QUOTA, SECOND).into_iter().zip(&order) {
+        let backend = AsyncBackend::redis(("127.0.0.1", server.port())).expect("a valid address");
+        let throttler = AsyncThrottler::builder(backend).deadline(LONG).build();
+        let used_up = throttler.check_n(&key!("herd"), limit, QUOTA).await.expect("the store answers");
+        assert!(used_up.is_admitted());
+        for waiter in 0..WAITERS {
+            let (throttler, order) = (throttler.clone(), Arc::clone(order));
+            herds.spawn(async move {
+                let decision = throttler.acquire(&key!("herd"), limit, LONG).await.expect("its turn comes");
+                assert!(decision.is_admitted());
+                order.lock().expect("no panic").push(waiter);
+            });
+        }
+    }
+    while let Some(done) = herds.join_next().await {
+        done.expect("no panic");
+    }
+    let order = order.map(|order| order.lock().expect("no panic").clone());
+    check_herd(&commands(&server), &order, 0);
+}
+
+/// Makes a throttler in memory on tokio's clock, which the tests below pause.
+fn on_paused_clock() -> AsyncThrottler {
+    let start = Instant::now();
+    AsyncThrottler::builder(MemoryBackend::with_clock(move || start.elapsed())).build()
+}
+
+/// Begins to wait, as a task of its own.
+async fn waiting<T: Send + 'static>(call: impl Future<Output = T> + Send + 'static) -> tokio::task::JoinHandle<T> {
+    let waiting = tokio::spawn(call);
+    yield_now().await;
+    waiting
+}
+
+#[tokio::test(start_paused = true)]
+async fn waiters_of_all_algorithms_are_served_in_order() {
+    for limit in limits(2, SECOND) {
+        let throttler = on_paused_clock();
+        let served = Arc::new(Mutex::new(Vec::new()));
+        let mut waiters = Vec::new();
+        for waiter in 0..20 {
+            let (throttler, served) = (throttler.clone(), Arc::clone(&served));
+            waiters.push(
+                waiting(async move {
+                    let _ = throttler.acquire(&key!("order"), limit, LONG).await.expect("its turn comes");
+                    served.lock().expect("no panic").push(waiter);
+                })
+                .await,
+            );
+        }
+        for waiter in waiters {
+            waiter.await.expect("no panic");
+        }
+        let served = served.lock().expect("no panic").clone();
+        assert_eq!(served, (0..20).collect::<Vec<_>>(), "{limit:?}");
+    }
+}
+
+/// A later caller does not take the units that an earlier one waits for, even if it needs fewer.
+#[tokio::test(start_paused = true)]
+async fn an_expensive_waiter_is_not_overtaken() {
+    for limit in limits(2, SECOND) {
+        let (throttler, start) = (on_paused_clock(), Instant::now());
+        assert!(throttler.check(&key!("expensive"), limit).await.expect("memory answers").is_admitted());
+        let acquire = |limit: AnyLimit| {
+            let throttler = throttler.clone();
+            waiting(async move {
+                let _ = throttler.acquire(&key!("expensive"), limit, LONG).await.expect("its turn comes");
+                start.elapsed()
+            })
+        };
+        let expensive = acquire(limit.try_cost(2).expect("a valid cost")).await;
+        let cheap = acquire(limit).await;
+        let (expensive, cheap) = (expensive.await.expect("no panic"), cheap.await.expect("no panic"));
+        assert!(expensive <= cheap, "{limit:?}: {expensive:?}, {cheap:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dropped_waiter_lets_the_next_one_ask() {
+    for limit in limits(1, SECOND) {
+        let throttler = on_paused_clock();
+        let _ = throttler.acquire(&key!("dropped"), limit, LONG).await.expect("the key is fresh");
+        let acquire = || {
+            let throttler = throttler.clone();
+            waiting(async move { throttler.acquire(&key!("dropped"), limit, LONG).await.map(|_| ()) })
+        };
+        let [first, second, third] = [acquire().await, acquire().await, acquire().await];
+        second.abort();
+        first.abort();
+        timeout(LONG, third).await.expect("it is not forgotten").expect("no panic").expect("its turn comes");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_is_forgotten_when_nobody_waits() {
+    let has_queue = |throttler: &AsyncThrottler| !format!("{throttler:?}").contains("queues: {}");
+    let throttler = on_paused_clock();
+    let limit = Limit::fixed_window(1, SECOND);
+    let _ = throttler.acquire(&key!("forgotten"), limit, LONG).await.expect("the key is fresh");
+    assert!(!has_queue(&throttler), "{throttler:?}");
+    let acquire = |at_most| {
+        let throttler = throttler.clone();
+        waiting(async move { throttler.acquire(&key!("forgotten"), limit, at_most).await.map(|_| ()) })
+    };
+    let (served, late, dropped) = (acquire(LONG).await, acquire(SECOND).await, acquire(LONG).await);
+    assert!(has_queue(&throttler), "{throttler:?}");
+    dropped.abort();
+    served.await.expect("no panic").expect("its turn comes");
+    let error = late.await.expect("no panic").expect_err("its turn would come a second later");
+    assert_eq!(error.kind(), ErrorKind::QuotaExceeded);
+    assert!(!has_queue(&throttler), "{throttler:?}");
+}
+
+/// And is told when to come back.
+#[tokio::test(start_paused = true)]
+async fn a_waiter_that_cannot_make_it_gives_up_at_once() {
+    let (throttler, start) = (on_paused_clock(), Instant::now());
+    let limit = Limit::fixed_window(1, LONG);
+    let _ = throttler.acquire(&key!("hopeless"), limit, LONG).await.expect("the key is fresh");
+    let first = {
+        let throttler = throttler.clone();
+        waiting(async move { throttler.acquire(&key!("hopeless"), limit, 2 * LONG).await.map(|_| ()) }).await
+    };
+    sleep(SECOND).await;
+    let error: Error =
+        throttler.acquire(&key!("hopeless"), limit, SECOND).await.expect_err("the first waits for longer");
+    assert_eq!(start.elapsed(), SECOND, "it waited");
+    let decision = error.decision().expect("the error contains the decision");
+    let left = 59 * SECOND;
+    assert_eq!((decision.retry_after(), decision.reset_after()), (Some(RetryAfter::After(left)), left));
+    first.await.expect("no panic").expect("its turn comes");
+}
+
+/// A bucket is asked only once: its answer to a call that would have to wait for longer does not
+/// begin another wait.
+#[tokio::test(start_paused = true)]
+async fn a_turn_after_the_deadline_is_not_waited_for() {
+    for limit in [Limit::token_bucket(1, LONG).into(), AnyLimit::from(Limit::leaky_bucket(1, LONG).capacity(2))] {
+        let (throttler, start) = (on_paused_clock(), Instant::now());
+        assert!(throttler.check(&key!("late"), limit).await.expect("memory answers").is_admitted());
+        let error = throttler.acquire(&key!("late"), limit, 45 * SECOND).await.expect_err("its turn comes in 60 s");
+        assert_eq!((error.kind(), start.elapsed()), (ErrorKind::QuotaExceeded, Duration::ZERO), "{limit:?}");
+    }
+}
+
+/// A full leaky bucket has a place in a second, and that place its turn a second later.
+#[tokio::test(start_paused = true)]
+async fn the_turn_behind_a_full_queue_counts_too() {
+    let limit = Limit::leaky_bucket(1, SECOND).capacity(2);
+    for (at_most, waits) in [(1_999, None), (2_000, Some(2 * SECOND))] {
+        let (throttler, start) = (on_paused_clock(), Instant::now());
+        for _ in 0..2 {
+            assert!(throttler.check(&key!("full"), limit).await.expect("memory answers").is_admitted());
+        }
+        let result = throttler.acquire(&key!("full"), limit, Duration::from_millis(at_most)).await;
+        assert_eq!(result.is_ok(), waits.is_some());
+        assert_eq!(start.elapsed(), waits.unwrap_or_default());
+    }
+}
+
+/// One by one, the last of them would wait until the deadlines of all others have passed.
+#[test]
+fn waiters_of_a_store_that_dies_fail_together() {
+    const DEADLINE: Duration = Duration::from_secs(1);
+    let server = Server::start();
+    let backend = Backend::redis(("127.0.0.1", server.port())).expect("a valid address");
+    let throttler = Throttler::builder(backend).deadline(DEADLINE).build();
+    let limit = Limit::fixed_window(1, Duration::from_millis(500));
+    let _ = throttler.acquire(&key!("dies"), limit, LONG).expect("the key is fresh");
+    redis::cmd("CLIENT").arg("PAUSE").arg(60_000).arg("WRITE").exec(&mut server.connection()).expect("it answers");
+    let start = std::time::Instant::now();
+    thread::scope(|scope| {
+        for _ in 0..20 {
+            scope
+                .spawn(|| throttler.acquire(&key!("dies"), limit, LONG).map(|_| ()).expect_err("the server is paused"));
+        }
+    });
+    assert!(start.elapsed() < 10 * DEADLINE, "they failed one by one");
+}
+
+/// Where there is no timer a call goes ahead that has nothing to wait for.
+#[test]
+fn nothing_to_wait_for_needs_no_timer() {
+    let throttler = AsyncThrottler::builder(AsyncBackend::memory()).build();
+    let limit = Limit::fixed_window(2, LONG);
+    let calls = async {
+        let _ = throttler.admit(&key!("no timer"), limit).await.expect("the key is fresh");
+        let _ = throttler.acquire(&key!("no timer"), limit, LONG).await.expect("there is another unit");
+    };
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(std::pin::pin!(calls).poll(&mut context).is_ready());
+}
