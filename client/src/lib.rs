@@ -129,9 +129,10 @@
 //!
 //! # Give back
 //!
-//! [`refund`](Throttler::refund) gives back units of a call that did not need them. For the
-//! opposite, a cost that turns out higher afterwards, [`forced`](Limit::forced) charges whatever is
-//! left.
+//! [`refund`](Throttler::refund) gives back what a call was charged, and
+//! [`refund_n`](Throttler::refund_n) a part of it. The [`Receipt`] of the call knows where it was
+//! charged. For the opposite, a cost that turns out higher afterwards, [`forced`](Limit::forced)
+//! charges whatever is left.
 //!
 //! ```
 //! use std::time::Duration;
@@ -140,8 +141,9 @@
 //!
 //! # let throttler = Throttler::builder(Backend::memory()).build();
 //! let limit = Limit::token_bucket(10, Duration::from_secs(60));
-//! throttler.check_n(&key!("export", "ada"), limit, 10)?;
-//! assert_eq!(throttler.refund(&key!("export", "ada"), limit, 4)?, 4);
+//! let receipt = throttler.check_n(&key!("export", "ada"), limit, 10)?;
+//! // Six were enough.
+//! assert_eq!(throttler.refund_n(receipt, 4)?, 4);
 //! # Ok::<(), premier_client::Error>(())
 //! ```
 //!
@@ -201,6 +203,7 @@ mod limiters;
 mod memory;
 #[cfg(feature = "tokio")]
 mod pause;
+mod receipt;
 mod throttler;
 mod top;
 mod wire;
@@ -228,6 +231,7 @@ pub use memory::MemoryBackend;
 pub use premier_macros::cache;
 #[cfg(feature = "macros")]
 pub use premier_macros::{fixed_window, leaky_bucket, retry, sliding_window, throttle, timeout, token_bucket};
+pub use receipt::{Charge, Permit, Receipt};
 /// redis-rs, in the version whose types are in this crate's signatures.
 pub use redis;
 #[cfg(feature = "tokio")]

@@ -19,8 +19,6 @@ use crate::connection::{AsyncCluster, Cluster};
 use crate::connection::{Node, Server};
 use crate::{Error, Keyspace};
 
-#[cfg(feature = "memory")]
-pub(crate) use request::Answer;
 pub(crate) use request::{All, Check, Peek, Refund, Request};
 
 /// Where a [`Throttler`](crate::Throttler) keeps its limits: a server, a cluster, or the memory of

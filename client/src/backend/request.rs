@@ -8,11 +8,11 @@ use redis::{Cmd, FromRedisValue};
 #[cfg(feature = "memory")]
 use crate::MemoryBackend;
 use crate::decision::JointLimits;
-use crate::{AnyLimit, Decision, JointDecision, wire};
+use crate::{Algorithm, AnyLimit, Decision, JointDecision, wire};
 
 /// A request to a backend, with the answers that replace those of a store that does not answer.
 pub(crate) trait Request {
-    type Answer: Answer;
+    type Answer: FromRedisValue;
 
     /// Returns the name of the first key, whose slot is that of all others.
     #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "a single server has all keys"))]
@@ -24,17 +24,15 @@ pub(crate) trait Request {
     #[cfg(feature = "memory")]
     fn decide_in(&self, memory: &MemoryBackend) -> Self::Answer;
 
+    /// Returns the answer of [`OnError::Local`](crate::OnError), by the memory of the throttler.
+    #[cfg(feature = "memory")]
+    fn decide_locally(&self, memory: &MemoryBackend) -> Self::Answer;
+
     /// Returns the answer of [`OnError::Admit`](crate::OnError).
     fn admitted(&self) -> Self::Answer;
 
     /// Returns the answer of [`OnError::Limit`](crate::OnError).
     fn limited(&self, retry_after: Duration) -> Self::Answer;
-}
-
-pub(crate) trait Answer: FromRedisValue {
-    /// Marks an answer as decided in the throttler's own memory.
-    #[cfg(feature = "memory")]
-    fn decided_locally(self) -> Self;
 }
 
 /// Decides a call, and charges it if it is admitted.
@@ -57,6 +55,11 @@ impl Request for Check<'_> {
     #[cfg(feature = "memory")]
     fn decide_in(&self, memory: &MemoryBackend) -> Decision {
         memory.decide(self.key, *self.limit)
+    }
+
+    #[cfg(feature = "memory")]
+    fn decide_locally(&self, memory: &MemoryBackend) -> Decision {
+        self.decide_in(memory).decided_locally()
     }
 
     fn admitted(&self) -> Decision {
@@ -87,6 +90,11 @@ impl Request for Peek<'_> {
         memory.peek(self.0.key, *self.0.limit)
     }
 
+    #[cfg(feature = "memory")]
+    fn decide_locally(&self, memory: &MemoryBackend) -> Decision {
+        self.decide_in(memory).decided_locally()
+    }
+
     fn admitted(&self) -> Decision {
         self.0.admitted()
     }
@@ -99,9 +107,9 @@ impl Request for Peek<'_> {
 /// Gives back used units. The answer is their number.
 pub(crate) struct Refund<'a> {
     pub(crate) key: &'a str,
-    /// The limit whose algorithm used them.
+    /// The algorithm that used them.
     #[cfg_attr(not(feature = "memory"), expect(dead_code, reason = "a server knows the algorithm of a key"))]
-    pub(crate) limit: &'a AnyLimit,
+    pub(crate) algorithm: Algorithm,
     pub(crate) units: Units,
 }
 
@@ -118,7 +126,13 @@ impl Request for Refund<'_> {
 
     #[cfg(feature = "memory")]
     fn decide_in(&self, memory: &MemoryBackend) -> u64 {
-        memory.refund_units(self.key, self.limit, self.units)
+        memory.refund_units(self.key, self.algorithm, self.units)
+    }
+
+    /// Gives back nothing, as these units were used in the store.
+    #[cfg(feature = "memory")]
+    fn decide_locally(&self, _: &MemoryBackend) -> u64 {
+        0
     }
 
     fn admitted(&self) -> u64 {
@@ -149,32 +163,16 @@ impl Request for All<'_> {
         memory.decide_together(self.0)
     }
 
+    #[cfg(feature = "memory")]
+    fn decide_locally(&self, memory: &MemoryBackend) -> JointDecision {
+        self.decide_in(memory).decided_locally()
+    }
+
     fn admitted(&self) -> JointDecision {
         JointDecision::fallback(self.0, Decision::fallback_admitted)
     }
 
     fn limited(&self, retry_after: Duration) -> JointDecision {
         JointDecision::fallback(self.0, |limit| Decision::fallback_limited(limit, retry_after))
-    }
-}
-
-impl Answer for Decision {
-    #[cfg(feature = "memory")]
-    fn decided_locally(self) -> Self {
-        Self::decided_locally(self)
-    }
-}
-
-impl Answer for JointDecision {
-    #[cfg(feature = "memory")]
-    fn decided_locally(self) -> Self {
-        Self::decided_locally(self)
-    }
-}
-
-impl Answer for u64 {
-    #[cfg(feature = "memory")]
-    fn decided_locally(self) -> Self {
-        self
     }
 }

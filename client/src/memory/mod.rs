@@ -17,7 +17,7 @@ use premier_algorithms::Units;
 use self::clock::Clock;
 use self::shard::Shard;
 use crate::decision::JointLimits;
-use crate::{AnyLimit, Decision, Error, InvalidArgument, JointDecision, Keyspace};
+use crate::{Algorithm, AnyLimit, Decision, Error, InvalidArgument, JointDecision, Keyspace};
 
 /// Keeps limits in the memory of this process, and decides by the code that the module runs in the
 /// server.
@@ -108,12 +108,12 @@ impl MemoryBackend {
     /// # Errors
     /// If the units are out of bounds.
     pub fn refund(&self, key: &str, limit: impl Into<AnyLimit>, units: u64) -> Result<u64, InvalidArgument> {
-        Ok(self.refund_units(key, &limit.into(), Units::new(units).map_err(InvalidArgument)?))
+        Ok(self.refund_units(key, limit.into().algorithm(), Units::new(units).map_err(InvalidArgument)?))
     }
 
-    pub(crate) fn refund_units(&self, key: &str, limit: &AnyLimit, units: Units) -> u64 {
+    pub(crate) fn refund_units(&self, key: &str, algorithm: Algorithm, units: Units) -> u64 {
         let (hash, mut shard) = self.shard_of(key);
-        shard.refund(hash, key, self.0.clock.now(), limit, units)
+        shard.refund(hash, key, self.0.clock.now(), algorithm, units)
     }
 
     fn shard_of(&self, key: &str) -> (u64, MutexGuard<'_, Shard>) {

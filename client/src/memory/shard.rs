@@ -2,7 +2,7 @@ use premier_algorithms::{Clock, Timestamp, Units};
 
 use super::table::Table;
 use crate::limiters::by_algorithm;
-use crate::{AnyLimit, Decision};
+use crate::{Algorithm, AnyLimit, Decision};
 
 /// Defines a shard, with a table for each algorithm.
 macro_rules! shard {
@@ -48,12 +48,12 @@ macro_rules! shard {
                 hash: u64,
                 key: &str,
                 reading: Timestamp,
-                limit: &AnyLimit,
+                algorithm: Algorithm,
                 units: Units,
             ) -> u64 {
                 let now = self.clock.read(reading);
-                match limit {
-                    $(AnyLimit::$variant(_) => self.$name.refund(hash, key, now, units),)+
+                match algorithm {
+                    $(Algorithm::$variant => self.$name.refund(hash, key, now, units),)+
                 }
             }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::Error;
 #[cfg(feature = "memory")]
-use crate::backend::Answer as _;
+use crate::backend::Refund;
 use crate::backend::Request;
 use crate::connection::Node;
 #[cfg(feature = "memory")]
@@ -98,7 +98,16 @@ impl Fallback {
             Policy::Admit => Some(request.admitted()),
             Policy::Limit => Some(request.limited(self.outages.pause)),
             #[cfg(feature = "memory")]
-            Policy::Local(memory) => Some(request.decide_in(memory).decided_locally()),
+            Policy::Local(memory) => Some(request.decide_locally(memory)),
+        }
+    }
+
+    /// Gives back what was charged locally.
+    #[cfg(feature = "memory")]
+    pub(super) fn refund(&self, refund: &Refund<'_>) -> u64 {
+        match &self.policy {
+            Policy::Local(memory) => refund.decide_in(memory),
+            _ => 0,
         }
     }
 

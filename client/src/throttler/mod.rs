@@ -5,6 +5,7 @@ mod deadline;
 mod fallback;
 mod queue;
 mod time;
+mod turn;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,15 +17,16 @@ use self::builder::Settings;
 use self::deadline::{Deadline, Step};
 use self::queue::Turn;
 #[cfg(feature = "tokio")]
-use self::time::{async_clock, async_sleep, async_wait};
-use self::time::{clock, sleep, wait};
+use self::time::{async_clock, async_wait};
+use self::time::{clock, wait};
 #[cfg(feature = "tokio")]
 use crate::AsyncBackend;
 use crate::backend::{All, Check, Peek, Refund, Request};
 use crate::decision::JointLimits;
-#[cfg(feature = "tokio")]
-use crate::pause::async_sleep;
-use crate::{AnyLimit, Backend, Decision, Error, InvalidArgument, JointDecision, Key, Keyspace};
+use crate::receipt::Ledger;
+use crate::{
+    AnyLimit, Backend, Charge, Decision, Error, InvalidArgument, JointDecision, Key, Keyspace, Permit, Receipt,
+};
 
 pub use self::builder::Builder;
 #[cfg(feature = "cache")]
@@ -74,7 +76,9 @@ pub struct Throttler {
 /// # }
 /// ```
 ///
-/// A call that is dropped before it returns may have been charged, or not.
+/// A call that is dropped before it returns may have been charged, or not. A call that is dropped
+/// while it waits for its turn in a leaky bucket, or for borrowed tokens, gives its place back, by
+/// a task of its own: the store gets the units, but the turns of others do not change.
 #[cfg(feature = "tokio")]
 #[derive(Debug, Clone)]
 pub struct AsyncThrottler {
@@ -94,9 +98,11 @@ impl AsyncThrottler {
     /// # Errors
     /// If the store does not decide: see [`ErrorKind`](crate::ErrorKind). Being limited is not an
     /// error.
-    pub async fn check(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Decision, Error> {
+    pub async fn check(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Receipt, Error> {
         let limit = limit.into();
-        self.decide(&self.settings.keyspace.key(key, limit.algorithm()), &limit).await
+        let key = self.settings.keyspace.key(key, limit.algorithm());
+        let decision = self.decide(&key, &limit).await?;
+        Ok(Receipt::new(decision, key, &limit))
     }
 
     /// [`check`](Self::check) for a call that takes `cost` units, 1 to 10¹², whatever the cost of
@@ -104,7 +110,7 @@ impl AsyncThrottler {
     ///
     /// # Errors
     /// If the cost is out of bounds, and as for [`check`](Self::check).
-    pub async fn check_n(&self, key: &Key<'_>, limit: impl Into<AnyLimit>, cost: u64) -> Result<Decision, Error> {
+    pub async fn check_n(&self, key: &Key<'_>, limit: impl Into<AnyLimit>, cost: u64) -> Result<Receipt, Error> {
         self.check(key, limit.into().try_cost(cost)?).await
     }
 
@@ -145,10 +151,11 @@ impl AsyncThrottler {
     /// If there is no limit, or more than 16, or two have the same key
     /// ([`Configuration`](crate::ErrorKind::Configuration)); if the keys are in several slots of a
     /// cluster ([`Refused`](crate::ErrorKind::Refused)); and as for [`check`](Self::check).
-    pub async fn check_all(&self, limits: &[(Key<'_>, AnyLimit)]) -> Result<JointDecision, Error> {
+    pub async fn check_all(&self, limits: &[(Key<'_>, AnyLimit)]) -> Result<Receipt<JointDecision>, Error> {
         let named = |(key, limit): &(Key<'_>, AnyLimit)| (self.settings.keyspace.key(key, limit.algorithm()), *limit);
         let limits: Vec<_> = limits.iter().map(named).collect();
-        self.ask(&All(JointLimits::new(&limits)?)).await
+        let decision = self.ask(&All(JointLimits::new(&limits)?)).await?;
+        Ok(Receipt::joint(decision, limits))
     }
 
     /// Returns what [`check`](Self::check) would decide now, including what would
@@ -178,10 +185,13 @@ impl AsyncThrottler {
         self.ask(&Peek(Check { key: &key, limit: &limit })).await
     }
 
-    /// Gives back 1 to 10¹² used units, at most those that are used now. Returns their number.
+    /// Gives back what a call was charged, to whoever charged it: the store, or with
+    /// [`OnError::Local`](crate::OnError) the memory of this throttler. Returns the number of units
+    /// given back, of all limits of the call.
     ///
-    /// A sliding window gives back its newest units first. Only the algorithm of the limit matters,
-    /// which is a part of the key's name.
+    /// A call that was limited, or admitted by [`OnError::Admit`](crate::OnError), was charged
+    /// nothing, and units that have expired are not given back. A sliding window gives back its
+    /// newest units first.
     ///
     /// ```
     /// use std::time::Duration;
@@ -192,41 +202,62 @@ impl AsyncThrottler {
     /// # async fn main() -> Result<(), premier_client::Error> {
     /// let throttler = AsyncThrottler::builder(AsyncBackend::memory()).build();
     /// let limit = Limit::sliding_window(5, Duration::from_secs(60)).cost(3);
-    /// assert!(throttler.check(&key!("export", "ada"), limit).await?.is_admitted());
+    /// let receipt = throttler.check(&key!("export", "ada"), limit).await?;
+    /// assert!(receipt.is_admitted());
     /// // There was nothing to export.
-    /// assert_eq!(throttler.refund(&key!("export", "ada"), limit, 3).await?, 3);
+    /// assert_eq!(throttler.refund(receipt).await?, 3);
     /// assert!(throttler.check(&key!("export", "ada"), limit).await?.is_admitted());
     /// # Ok(())
     /// # }
     /// ```
     ///
-    /// While the store does not answer, [`OnError::Local`](crate::OnError) gives back what was used
-    /// locally; [`OnError::Admit`](crate::OnError) and [`OnError::Limit`](crate::OnError) give back
-    /// nothing.
+    /// While the store does not answer, what it was charged is not given back: that is an error
+    /// with [`OnError::Fail`](crate::OnError), and 0 units with the other policies.
     ///
     /// # Errors
-    /// If the units are out of bounds, and as for [`check`](Self::check).
-    pub async fn refund(&self, key: &Key<'_>, limit: impl Into<AnyLimit>, units: u64) -> Result<u64, Error> {
-        let (limit, units) = (limit.into(), Units::new(units).map_err(InvalidArgument)?);
-        let key = self.settings.keyspace.key(key, limit.algorithm());
-        self.ask(&Refund { key: &key, limit: &limit, units }).await
+    /// If the store does not answer, as for [`check`](Self::check).
+    pub async fn refund(&self, charge: impl Into<Charge>) -> Result<u64, Error> {
+        self.give_back(charge.into(), None).await
+    }
+
+    /// [`refund`](Self::refund) for a call that needed some of its units: gives back 1 to 10¹²
+    /// units, at most those that it was charged. Of a call with several limits it gives back that
+    /// many to each.
+    ///
+    /// # Errors
+    /// If the units are out of bounds, and as for [`refund`](Self::refund).
+    pub async fn refund_n(&self, charge: impl Into<Charge>, units: u64) -> Result<u64, Error> {
+        self.give_back(charge.into(), Some(Units::new(units).map_err(InvalidArgument)?)).await
+    }
+
+    /// Gives back 1 to 10¹² units of a key, at most those that are used now, for calls whose
+    /// [`Receipt`] is not at hand: those of another process. Returns their number.
+    ///
+    /// Only the algorithm of the limit matters, which is a part of the key's name. Always gives
+    /// back to the store, never to the memory of [`OnError::Local`](crate::OnError).
+    ///
+    /// # Errors
+    /// If the units are out of bounds, and as for [`refund`](Self::refund).
+    pub async fn refund_key(&self, key: &Key<'_>, limit: impl Into<AnyLimit>, units: u64) -> Result<u64, Error> {
+        let (algorithm, units) = (limit.into().algorithm(), Units::new(units).map_err(InvalidArgument)?);
+        let key = self.settings.keyspace.key(key, algorithm);
+        self.ask(&Refund { key: &key, algorithm, units }).await
     }
 
     /// Decides a call, charges it if it is admitted, and waits for its turn, however long that is.
-    /// When this returns a decision, the call goes ahead.
+    /// When this returns a permit, the call goes ahead.
     ///
     /// # Errors
     /// If the call is limited ([`QuotaExceeded`](crate::ErrorKind::QuotaExceeded)), and as for
     /// [`check`](Self::check).
-    pub async fn admit(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Decision, Error> {
+    pub async fn admit(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Permit, Error> {
         let limit = limit.into();
         let key = self.settings.keyspace.key(key, limit.algorithm());
         let decision = self.decide(&key, &limit).await?;
         let Some(wait) = decision.wait() else {
             return Err(Error::quota_exceeded(key, decision));
         };
-        async_sleep(wait).await;
-        Ok(decision)
+        Ok(self.take_turn(Permit::new(decision, key, &limit), wait).await)
     }
 
     /// Waits for at most this time until the call is admitted and it is its turn.
@@ -245,12 +276,7 @@ impl AsyncThrottler {
     /// # Errors
     /// If the call would have to wait longer ([`QuotaExceeded`](crate::ErrorKind::QuotaExceeded)),
     /// and as for [`check`](Self::check).
-    pub async fn acquire(
-        &self,
-        key: &Key<'_>,
-        limit: impl Into<AnyLimit>,
-        at_most: Duration,
-    ) -> Result<Decision, Error> {
+    pub async fn acquire(&self, key: &Key<'_>, limit: impl Into<AnyLimit>, at_most: Duration) -> Result<Permit, Error> {
         let limit = limit.into();
         let key = self.settings.keyspace.key(key, limit.algorithm());
         let deadline = Deadline::after(async_clock(), at_most);
@@ -278,8 +304,8 @@ impl AsyncThrottler {
             match deadline.step(now, &decision, &limit) {
                 Step::GoAfter(wait) => {
                     caller.admitted(now, decision.remaining() / limit.cost());
-                    async_sleep(wait).await;
-                    return Ok(decision);
+                    drop(caller);
+                    return Ok(self.take_turn(Permit::new(decision, key, &limit), wait).await);
                 }
                 Step::AskAt(at) => caller.limited(now, decision, at),
                 Step::GiveUp => break decision,
@@ -315,6 +341,25 @@ impl AsyncThrottler {
     #[must_use]
     pub fn keyspace(&self) -> &Keyspace {
         &self.settings.keyspace
+    }
+
+    async fn give_back(&self, charge: Charge, at_most: Option<Units>) -> Result<u64, Error> {
+        let ledger = charge.ledger;
+        let (mut refunded, mut failed) = (0, None);
+        for entry in charge.into_entries() {
+            let units = at_most.map_or(entry.units, |at_most| at_most.min(entry.units));
+            let refund = Refund { key: &entry.key, algorithm: entry.algorithm, units };
+            let answer = match ledger {
+                Ledger::Store => self.ask(&refund).await,
+                #[cfg(feature = "memory")]
+                Ledger::Local => Ok(self.settings.fallback.refund(&refund)),
+            };
+            match answer {
+                Ok(units) => refunded += units,
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or(Ok(refunded), Err)
     }
 
     async fn decide(&self, key: &str, limit: &AnyLimit) -> Result<Decision, Error> {

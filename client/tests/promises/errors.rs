@@ -187,7 +187,7 @@ fn invalid_settings_are_configuration_errors() {
         Keyspace::new("").expect_err("the name is empty"),
         Keyspace::new("a:b").expect_err("the name contains a colon"),
         Throttler::builder(Backend::memory()).build().check_n(&key!("f"), LIMIT, 0).expect_err("the cost is 0"),
-        Throttler::builder(Backend::memory()).build().refund(&key!("f"), LIMIT, 0).expect_err("there are no units"),
+        Throttler::builder(Backend::memory()).build().refund_key(&key!("f"), LIMIT, 0).expect_err("there are no units"),
         Throttler::builder(Backend::memory()).build().check_all(&[]).expect_err("there is no limit"),
         Throttler::builder(Backend::memory()).build().limit(1, Duration::ZERO).expect_err("the duration is 0"),
     ];

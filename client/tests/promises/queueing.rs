@@ -7,9 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use premier_client::{
-    AnyLimit, AsyncBackend, AsyncThrottler, Backend, Error, ErrorKind, Limit, MemoryBackend, RetryAfter, Throttler, key,
+    Algorithm, AnyLimit, AsyncBackend, AsyncThrottler, Backend, Error, ErrorKind, Limit, MemoryBackend, RetryAfter,
+    Throttler, key,
 };
-use premier_test_server::Server;
+use premier_test_server::{Server, patience};
 use tokio::task::{JoinSet, yield_now};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -132,7 +133,7 @@ async fn waiters_of_all_algorithms_are_served_in_order() {
             let (throttler, served) = (throttler.clone(), Arc::clone(&served));
             waiters.push(
                 waiting(async move {
-                    let _ = throttler.acquire(&key!("order"), limit, LONG).await.expect("its turn comes");
+                    throttler.acquire(&key!("order"), limit, LONG).await.expect("its turn comes");
                     served.lock().expect("no panic").push(waiter);
                 })
                 .await,
@@ -155,7 +156,7 @@ async fn an_expensive_waiter_is_not_overtaken() {
         let acquire = |limit: AnyLimit| {
             let throttler = throttler.clone();
             waiting(async move {
-                let _ = throttler.acquire(&key!("expensive"), limit, LONG).await.expect("its turn comes");
+                throttler.acquire(&key!("expensive"), limit, LONG).await.expect("its turn comes");
                 start.elapsed()
             })
         };
@@ -170,7 +171,7 @@ async fn an_expensive_waiter_is_not_overtaken() {
 async fn a_dropped_waiter_lets_the_next_one_ask() {
     for limit in limits(1, SECOND) {
         let throttler = on_paused_clock();
-        let _ = throttler.acquire(&key!("dropped"), limit, LONG).await.expect("the key is fresh");
+        throttler.acquire(&key!("dropped"), limit, LONG).await.expect("the key is fresh");
         let acquire = || {
             let throttler = throttler.clone();
             waiting(async move { throttler.acquire(&key!("dropped"), limit, LONG).await.map(|_| ()) })
@@ -187,7 +188,7 @@ async fn a_queue_is_forgotten_when_nobody_waits() {
     let has_queue = |throttler: &AsyncThrottler| !format!("{throttler:?}").contains("queues: {}");
     let throttler = on_paused_clock();
     let limit = Limit::fixed_window(1, SECOND);
-    let _ = throttler.acquire(&key!("forgotten"), limit, LONG).await.expect("the key is fresh");
+    throttler.acquire(&key!("forgotten"), limit, LONG).await.expect("the key is fresh");
     assert!(!has_queue(&throttler), "{throttler:?}");
     let acquire = |at_most| {
         let throttler = throttler.clone();
@@ -207,7 +208,7 @@ async fn a_queue_is_forgotten_when_nobody_waits() {
 async fn a_waiter_that_cannot_make_it_gives_up_at_once() {
     let (throttler, start) = (on_paused_clock(), Instant::now());
     let limit = Limit::fixed_window(1, LONG);
-    let _ = throttler.acquire(&key!("hopeless"), limit, LONG).await.expect("the key is fresh");
+    throttler.acquire(&key!("hopeless"), limit, LONG).await.expect("the key is fresh");
     let first = {
         let throttler = throttler.clone();
         waiting(async move { throttler.acquire(&key!("hopeless"), limit, 2 * LONG).await.map(|_| ()) }).await
@@ -249,6 +250,54 @@ async fn the_turn_behind_a_full_queue_counts_too() {
     }
 }
 
+/// Neither an impatient caller nor its retries make the queue longer.
+#[tokio::test(start_paused = true)]
+async fn a_dropped_turn_is_given_back() {
+    for limit in [Limit::leaky_bucket(1, SECOND).capacity(9).into(), AnyLimit::from(Limit::token_bucket(1, SECOND))] {
+        let (throttler, start) = (on_paused_clock(), Instant::now());
+        throttler.acquire(&key!("ghosts"), limit, LONG).await.expect("the key is fresh");
+        for _ in 0..5 {
+            let key = key!("ghosts");
+            let impatient = throttler.acquire(&key, limit, LONG);
+            timeout(Duration::from_millis(100), impatient).await.expect_err("its turn comes in a second");
+            yield_now().await;
+        }
+        throttler.acquire(&key!("ghosts"), limit, LONG).await.expect("its turn comes");
+        assert_eq!(start.elapsed(), SECOND, "{limit:?}");
+        if limit.algorithm() == Algorithm::LeakyBucket {
+            timeout(SECOND / 2, throttler.admit(&key!("ghosts"), limit)).await.expect_err("its turn comes in a second");
+            yield_now().await;
+            let next = throttler.peek(&key!("ghosts"), limit).await.expect("memory answers");
+            assert_eq!(next.wait(), Some(SECOND / 2));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_turn_is_given_back_to_the_store() {
+    let server = Server::start();
+    let backend = AsyncBackend::redis(("127.0.0.1", server.port())).expect("a valid address");
+    let throttler = AsyncThrottler::builder(backend).deadline(LONG).build();
+    let limit = Limit::leaky_bucket(1, LONG).capacity(9);
+    let wait = async || throttler.peek(&key!("ghosts"), limit).await.expect("the store answers").wait();
+    throttler.admit(&key!("ghosts"), limit).await.expect("the key is fresh");
+    let impatient = waiting({
+        let throttler = throttler.clone();
+        async move { throttler.acquire(&key!("ghosts"), limit, 2 * LONG).await.map(|_| ()) }
+    })
+    .await;
+    let start = Instant::now();
+    while wait().await <= Some(LONG) {
+        assert!(start.elapsed() < patience(), "it takes no place");
+        sleep(Duration::from_millis(10)).await;
+    }
+    impatient.abort();
+    while wait().await > Some(LONG) {
+        assert!(start.elapsed() < patience(), "the place is not given back");
+        sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// One by one, the last of them would wait until the deadlines of all others have passed.
 #[test]
 fn waiters_of_a_store_that_dies_fail_together() {
@@ -257,7 +306,7 @@ fn waiters_of_a_store_that_dies_fail_together() {
     let backend = Backend::redis(("127.0.0.1", server.port())).expect("a valid address");
     let throttler = Throttler::builder(backend).deadline(DEADLINE).build();
     let limit = Limit::fixed_window(1, Duration::from_millis(500));
-    let _ = throttler.acquire(&key!("dies"), limit, LONG).expect("the key is fresh");
+    throttler.acquire(&key!("dies"), limit, LONG).expect("the key is fresh");
     redis::cmd("CLIENT").arg("PAUSE").arg(60_000).arg("WRITE").exec(&mut server.connection()).expect("it answers");
     let start = std::time::Instant::now();
     thread::scope(|scope| {
@@ -275,8 +324,8 @@ fn nothing_to_wait_for_needs_no_timer() {
     let throttler = AsyncThrottler::builder(AsyncBackend::memory()).build();
     let limit = Limit::fixed_window(2, LONG);
     let calls = async {
-        let _ = throttler.admit(&key!("no timer"), limit).await.expect("the key is fresh");
-        let _ = throttler.acquire(&key!("no timer"), limit, LONG).await.expect("there is another unit");
+        throttler.admit(&key!("no timer"), limit).await.expect("the key is fresh");
+        throttler.acquire(&key!("no timer"), limit, LONG).await.expect("there is another unit");
     };
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     assert!(std::pin::pin!(calls).poll(&mut context).is_ready());

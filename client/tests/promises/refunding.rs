@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use premier_client::{Algorithm, AnyLimit, ErrorKind, Keyspace, Limit, MemoryBackend, key};
-use premier_test_server::Server;
+use premier_client::{Algorithm, AnyLimit, DecidedBy, ErrorKind, Keyspace, Limit, MemoryBackend, OnError, key};
+use premier_test_server::{Server, patience};
 
 use crate::clock::Clock;
 use crate::stores::{Setup, Subject, limits};
@@ -135,5 +135,135 @@ fn concurrent_refunds_never_return_a_unit_twice() {
             });
             assert_eq!(refunded.into_inner(), USED, "{subject}, {limit:?}");
         }
+    });
+}
+
+/// Waits until the store decides again.
+fn wait_for_store(subject: &Subject) {
+    let start = Instant::now();
+    while subject
+        .check(&key!("is the store back"), Limit::fixed_window(1, HOUR))
+        .map(|decision| decision.decided_by())
+        .ok()
+        != Some(DecidedBy::Store)
+    {
+        assert!(start.elapsed() < patience(), "{subject} does not recover");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// The store never gets what the memory of the throttler was charged, nor the other way round.
+#[test]
+fn refunds_go_to_whom_the_call_was_charged() {
+    let mut server = Server::builder().config("appendonly", "yes").config("appendfsync", "always").start();
+    let setup = Setup { deadline: Duration::from_millis(300), on_error: OnError::Local, ..Setup::default() };
+    let subjects = setup.on_server(server.port());
+    let limit = Limit::fixed_window(9, HOUR);
+    let key = |index| key!("who", index);
+    let used = |subject: &Subject, index| 8 - subject.peek(&key(index), limit).expect("it is decided").remaining();
+
+    let charge = |(index, subject): (usize, &Subject)| {
+        wait_for_store(subject);
+        [1, 2].map(|cost| subject.charge(&key(index), limit.cost(cost)).expect("the store answers"))
+    };
+    let stored: Vec<_> = subjects.iter().enumerate().map(charge).collect();
+    server.kill();
+
+    let mut kept = Vec::new();
+    for ((index, subject), [early, late]) in subjects.iter().enumerate().zip(stored) {
+        let local = [3, 4].map(|cost| subject.charge(&key(index), limit.cost(cost)).expect("it is decided locally"));
+        assert!(local.iter().all(|receipt| receipt.decided_by() == DecidedBy::Local), "{subject}");
+        assert_eq!(used(subject, index), 7, "{subject}");
+        assert_eq!(subject.give_back(early).ok(), Some(0), "{subject}: the store was charged, and is down");
+        assert_eq!(subject.refund(&key(index), limit, 1).ok(), Some(0), "{subject}: the same without the receipt");
+        let [first, second] = local;
+        assert_eq!(subject.give_back(first).ok(), Some(3), "{subject}");
+        assert_eq!(used(subject, index), 4, "{subject}: given back locally");
+        kept.push((second, late));
+    }
+    server.start_again();
+    for ((index, subject), (local, late)) in subjects.iter().enumerate().zip(kept) {
+        wait_for_store(subject);
+        assert_eq!(used(subject, index), 3, "{subject}");
+        assert_eq!(subject.give_back(local).ok(), Some(4), "{subject}");
+        assert_eq!(used(subject, index), 3, "{subject}: the store was not charged");
+        assert_eq!(subject.give_back(late).ok(), Some(2), "{subject}");
+        assert_eq!(used(subject, index), 1, "{subject}");
+    }
+}
+
+#[test]
+fn what_a_policy_admitted_is_not_given_back() {
+    let mut server = Server::builder().config("appendonly", "yes").config("appendfsync", "always").start();
+    let setup = Setup { deadline: Duration::from_millis(300), on_error: OnError::Admit, ..Setup::default() };
+    let subjects = setup.on_server(server.port());
+    let limit = Limit::sliding_window(9, HOUR);
+    for (index, subject) in subjects.iter().enumerate() {
+        wait_for_store(subject);
+        assert!(subject.check_n(&key!("policy", index), limit, 5).expect("the store answers").is_admitted());
+    }
+    server.kill();
+    let charge = |(index, subject): (usize, &Subject)| subject.charge(&key!("policy", index), limit).expect("admitted");
+    let admitted: Vec<_> = subjects.iter().enumerate().map(charge).collect();
+    server.start_again();
+    for ((index, subject), receipt) in subjects.iter().enumerate().zip(admitted) {
+        assert_eq!(receipt.decided_by(), DecidedBy::OnError, "{subject}");
+        wait_for_store(subject);
+        assert_eq!(subject.give_back(receipt).ok(), Some(0), "{subject}");
+        assert_eq!(subject.peek(&key!("policy", index), limit).map(|peek| peek.remaining()).ok(), Some(3), "{subject}");
+    }
+}
+
+#[test]
+fn a_refund_gives_back_what_its_call_was_charged() {
+    with_each(&Server::start(), |subject, index| {
+        for limit in limits(9, HOUR) {
+            let key = key!("what", index, "part");
+            let charge = |cost| subject.charge(&key, limit.try_cost(cost).expect("valid")).expect("the store answers");
+            let remaining = || subject.peek(&key, limit).expect("the store answers").remaining() + 1;
+            let (four, three) = (charge(4), charge(3));
+            assert_eq!((subject.give_back(three).ok(), remaining()), (Some(3), 5), "{subject}, {limit:?}");
+            let limited = charge(6);
+            assert!(!limited.is_admitted(), "{subject}, {limit:?}");
+            assert_eq!((subject.give_back(limited).ok(), remaining()), (Some(0), 5), "{subject}, {limit:?}");
+            assert_eq!((subject.give_back_n(four, 1).ok(), remaining()), (Some(1), 6), "{subject}, {limit:?}");
+            assert_eq!((subject.give_back_n(charge(2), 9).ok(), remaining()), (Some(2), 6), "{subject}, {limit:?}");
+        }
+    });
+}
+
+#[test]
+fn a_refund_of_several_limits_gives_back_to_each() {
+    with_each(&Server::start(), |subject, index| {
+        for (limit, other) in limits(9, HOUR).into_iter().zip(limits(9, DAY)) {
+            let together = [(key!("a", index), limit.try_cost(4).expect("valid")), (key!("b", index), other)];
+            let remaining =
+                || together.each_ref().map(|(key, limit)| subject.peek(key, *limit).expect("an answer").remaining());
+            let before = remaining();
+            let charge = || subject.charge_all(&together).expect("the store answers");
+            let receipt = charge();
+            assert_eq!(subject.give_back(receipt).ok(), Some(5), "{subject}, {limit:?}");
+            assert_eq!(remaining(), before, "{subject}, {limit:?}");
+            let receipt = charge();
+            assert_eq!(subject.give_back_n(receipt, 2).ok(), Some(3), "{subject}, {limit:?}");
+            let receipt = charge();
+            assert!(subject.charge_all(&together).is_ok_and(|limited| !limited.decision().is_admitted()));
+            assert_eq!(subject.give_back(receipt).ok(), Some(5), "{subject}, {limit:?}");
+        }
+    });
+}
+
+/// Others may have used units of the same key since.
+#[test]
+fn a_late_refund_takes_nothing_from_others() {
+    let limit = Limit::fixed_window(5, Duration::from_millis(200));
+    with_each(&Server::start(), |subject, index| {
+        let key = key!("late", index);
+        let receipt = subject.charge(&key, limit.cost(3)).expect("the store answers");
+        thread::sleep(receipt.reset_after() + Duration::from_millis(1));
+        assert!(subject.check(&key, Limit::fixed_window(5, HOUR).cost(3)).expect("the store answers").is_admitted());
+        assert_eq!(subject.give_back(receipt).ok(), Some(0), "{subject}");
+        let left = subject.peek(&key, Limit::fixed_window(5, HOUR)).expect("the store answers").remaining();
+        assert_eq!(left, 1, "{subject}");
     });
 }

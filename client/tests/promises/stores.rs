@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use premier_client::{
-    AnyLimit, AsyncBackend, AsyncThrottler, Backend, Builder, Decision, Error, JointDecision, Key, Keyspace, Limit,
-    OnError, Throttler,
+    AnyLimit, AsyncBackend, AsyncThrottler, Backend, Builder, Charge, Decision, Error, JointDecision, Key, Keyspace,
+    Limit, OnError, Receipt, Throttler,
 };
 use redis::Client;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
@@ -92,6 +92,10 @@ enum Either {
 
 impl Subject {
     pub(crate) fn check(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Decision, Error> {
+        self.charge(key, limit).map(|receipt| *receipt)
+    }
+
+    pub(crate) fn charge(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Receipt, Error> {
         match &self.throttler {
             Either::Sync(throttler) => throttler.check(key, limit),
             Either::Async(throttler, runtime) => runtime.block_on(throttler.check(key, limit)),
@@ -100,8 +104,10 @@ impl Subject {
 
     pub(crate) fn check_n(&self, key: &Key<'_>, limit: impl Into<AnyLimit>, cost: u64) -> Result<Decision, Error> {
         match &self.throttler {
-            Either::Sync(throttler) => throttler.check_n(key, limit, cost),
-            Either::Async(throttler, runtime) => runtime.block_on(throttler.check_n(key, limit, cost)),
+            Either::Sync(throttler) => throttler.check_n(key, limit, cost).map(|receipt| *receipt),
+            Either::Async(throttler, runtime) => {
+                runtime.block_on(throttler.check_n(key, limit, cost)).map(|receipt| *receipt)
+            }
         }
     }
 
@@ -114,12 +120,30 @@ impl Subject {
 
     pub(crate) fn refund(&self, key: &Key<'_>, limit: impl Into<AnyLimit>, units: u64) -> Result<u64, Error> {
         match &self.throttler {
-            Either::Sync(throttler) => throttler.refund(key, limit, units),
-            Either::Async(throttler, runtime) => runtime.block_on(throttler.refund(key, limit, units)),
+            Either::Sync(throttler) => throttler.refund_key(key, limit, units),
+            Either::Async(throttler, runtime) => runtime.block_on(throttler.refund_key(key, limit, units)),
+        }
+    }
+
+    pub(crate) fn give_back(&self, charge: impl Into<Charge>) -> Result<u64, Error> {
+        match &self.throttler {
+            Either::Sync(throttler) => throttler.refund(charge),
+            Either::Async(throttler, runtime) => runtime.block_on(throttler.refund(charge)),
+        }
+    }
+
+    pub(crate) fn give_back_n(&self, charge: impl Into<Charge>, units: u64) -> Result<u64, Error> {
+        match &self.throttler {
+            Either::Sync(throttler) => throttler.refund_n(charge, units),
+            Either::Async(throttler, runtime) => runtime.block_on(throttler.refund_n(charge, units)),
         }
     }
 
     pub(crate) fn check_all(&self, limits: &[(Key<'_>, AnyLimit)]) -> Result<JointDecision, Error> {
+        self.charge_all(limits).map(|receipt| JointDecision::clone(&receipt))
+    }
+
+    pub(crate) fn charge_all(&self, limits: &[(Key<'_>, AnyLimit)]) -> Result<Receipt<JointDecision>, Error> {
         match &self.throttler {
             Either::Sync(throttler) => throttler.check_all(limits),
             Either::Async(throttler, runtime) => runtime.block_on(throttler.check_all(limits)),
@@ -133,8 +157,10 @@ impl Subject {
         at_most: Duration,
     ) -> Result<Decision, Error> {
         match &self.throttler {
-            Either::Sync(throttler) => throttler.acquire(key, limit, at_most),
-            Either::Async(throttler, runtime) => runtime.block_on(throttler.acquire(key, limit, at_most)),
+            Either::Sync(throttler) => throttler.acquire(key, limit, at_most).map(|permit| *permit),
+            Either::Async(throttler, runtime) => {
+                runtime.block_on(throttler.acquire(key, limit, at_most)).map(|permit| *permit)
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use premier_client::{AsyncBackend, AsyncThrottler, Backend, Decision, Error, ErrorKind, Limit, Throttler, Token, key};
+use premier_client::{AsyncBackend, AsyncThrottler, Backend, Error, ErrorKind, Limit, Receipt, Throttler, Token, key};
 use premier_test_server::Server;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use redis::{Client, TlsCertificates};
@@ -43,7 +43,7 @@ async fn decrypt_in_front_of(server: &Server) -> (String, String) {
     (url, cert.pem())
 }
 
-async fn check(throttler: Throttler) -> Result<Decision, Error> {
+async fn check(throttler: Throttler) -> Result<Receipt, Error> {
     let check = tokio::task::spawn_blocking(move || throttler.check(&key!("f"), LIMIT));
     check.await.expect("it does not panic")
 }

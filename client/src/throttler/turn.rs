@@ -1,0 +1,53 @@
+//! Waiting for the turn of an admitted call.
+
+use std::time::Duration;
+
+#[cfg(feature = "tokio")]
+use tokio::runtime::Handle;
+
+#[cfg(feature = "tokio")]
+use super::AsyncThrottler;
+use super::Throttler;
+#[cfg(feature = "tokio")]
+use super::time::async_sleep;
+use super::time::sleep;
+use crate::Permit;
+
+impl Throttler {
+    #[expect(clippy::unused_self, reason = "the async method needs it")]
+    pub(super) fn take_turn(&self, permit: Permit, wait: Duration) -> Permit {
+        sleep(wait);
+        permit
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl AsyncThrottler {
+    /// A call that is dropped while it waits gives its place back.
+    pub(super) async fn take_turn(&self, permit: Permit, wait: Duration) -> Permit {
+        if wait.is_zero() {
+            return permit;
+        }
+        let mut place = Place { throttler: self, runtime: Handle::try_current().ok(), permit: Some(permit) };
+        async_sleep(wait).await;
+        place.permit.take().expect("only dropping the place takes it before")
+    }
+}
+
+/// The place of a call that waits for its turn.
+#[cfg(feature = "tokio")]
+struct Place<'a> {
+    throttler: &'a AsyncThrottler,
+    runtime: Option<Handle>,
+    permit: Option<Permit>,
+}
+
+#[cfg(feature = "tokio")]
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if let (Some(permit), Some(runtime)) = (self.permit.take(), &self.runtime) {
+            let throttler = self.throttler.clone();
+            runtime.spawn(async move { throttler.refund(permit).await });
+        }
+    }
+}
