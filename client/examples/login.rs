@@ -11,14 +11,14 @@
 use std::env;
 use std::time::Duration;
 
-use premier_client::{Backend, Error, Limit, OnError, RetryAfter, Sliding, Throttler, key};
+use premier_client::{Backend, Error, Limit, OnError, RetryAfter, Share, Sliding, Throttler, key};
 
 /// Five tries in any minute, not only in each minute of the clock.
 const TRIES: Limit<Sliding> = Limit::sliding_window(5, Duration::from_secs(60));
 
 fn main() -> Result<(), Error> {
     let url = env::var("REDIS_URL").unwrap_or_else(|_| "redis://127.0.0.1/".to_owned());
-    let throttler = Throttler::builder(Backend::redis(url)?).on_error(OnError::Local).build();
+    let throttler = Throttler::builder(Backend::redis(url)?).on_error(OnError::Local { share: Share::WHOLE }).build();
 
     for password in ["123456", "password", "qwerty", "letmein", "dragon", "secret", "ada1815"] {
         println!("{password}: {}", log_in(&throttler, "ada", password)?);

@@ -1,5 +1,6 @@
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::{RedisError, ServerErrorKind};
@@ -8,8 +9,10 @@ use crate::{Decision, Keyspace, RetryAfter};
 
 /// Why a call was not admitted, or not decided.
 ///
-/// Prints as a sentence. If redis-rs reported an error, [`source`](StdError::source) returns it.
-pub struct Error(Box<Reason>);
+/// Cheap to clone. Prints as a sentence. If redis-rs reported an error,
+/// [`source`](StdError::source) returns it.
+#[derive(Clone)]
+pub struct Error(Arc<Reason>);
 
 /// A kind of [`Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -223,7 +226,7 @@ impl Error {
 
 impl From<Reason> for Error {
     fn from(reason: Reason) -> Self {
-        Self(Box::new(reason))
+        Self(Arc::new(reason))
     }
 }
 

@@ -151,22 +151,24 @@
 //!
 //! A call to the store has a [deadline](Builder::deadline), 500 ms by default. [`OnError`] chooses
 //! what happens while the store does not answer: an error, admit, limit, or decide in the memory of
-//! this process. [`Decision::decided_by`] shows who decided. In a cluster, the keys of one node may
-//! be in an outage while those of all others are not.
+//! this process, by a [`Share`] of the limits. [`Decision::decided_by`] shows who decided,
+//! [`Throttler::last_error`] why, and [`Builder::on_store_change`] sees each change. In a cluster,
+//! the keys of one node may be in an outage while those of all others are not.
 //!
 //! ```
 //! use std::time::Duration;
 //!
-//! use premier_client::{Backend, DecidedBy, Limit, OnError, Throttler, key};
+//! use premier_client::{Backend, DecidedBy, Limit, OnError, Share, Throttler, key};
 //!
 //! // Nothing listens there.
 //! let throttler = Throttler::builder(Backend::redis("redis://127.0.0.1:1/")?)
 //!     .deadline(Duration::from_millis(100))
-//!     .on_error(OnError::Local)
+//!     .on_error(OnError::Local { share: Share::one_in(10) }) // this is one of ten processes
 //!     .build();
-//! let decision = throttler.check(&key!("api"), Limit::fixed_window(5, Duration::from_secs(1)))?;
+//! let decision = throttler.check(&key!("api"), Limit::fixed_window(50, Duration::from_secs(1)))?;
 //! assert!(decision.is_admitted());
-//! assert_eq!(decision.decided_by(), DecidedBy::Local);
+//! assert_eq!((decision.limit(), decision.remaining()), (5, 4));
+//! assert_eq!(decision.decided_by(), DecidedBy::Local { share: Share::one_in(10) });
 //! # Ok::<(), premier_client::Error>(())
 //! ```
 //!
@@ -204,6 +206,8 @@ mod memory;
 #[cfg(feature = "tokio")]
 mod pause;
 mod receipt;
+#[cfg(feature = "memory")]
+mod share;
 mod throttler;
 mod top;
 mod wire;
@@ -234,7 +238,9 @@ pub use premier_macros::{fixed_window, leaky_bucket, retry, sliding_window, thro
 pub use receipt::{Charge, Permit, Receipt};
 /// redis-rs, in the version whose types are in this crate's signatures.
 pub use redis;
+#[cfg(feature = "memory")]
+pub use share::Share;
 #[cfg(feature = "tokio")]
 pub use throttler::AsyncThrottler;
-pub use throttler::{Builder, OnError, Throttler};
+pub use throttler::{Builder, OnError, StoreChange, Throttler};
 pub use top::LimitedKey;

@@ -89,7 +89,7 @@ impl Charge {
         let ledger = match by {
             DecidedBy::Store => Some(Ledger::Store),
             #[cfg(feature = "memory")]
-            DecidedBy::Local => Some(Ledger::Local),
+            DecidedBy::Local { .. } => Some(Ledger::Local),
             _ => None,
         };
         match ledger.filter(|_| is_admitted) {

@@ -5,10 +5,10 @@ use std::time::Duration;
 use premier_algorithms::Units;
 use redis::{Cmd, FromRedisValue};
 
-#[cfg(feature = "memory")]
-use crate::MemoryBackend;
 use crate::decision::JointLimits;
 use crate::{Algorithm, AnyLimit, Decision, JointDecision, wire};
+#[cfg(feature = "memory")]
+use crate::{MemoryBackend, Share};
 
 /// A request to a backend, with the answers that replace those of a store that does not answer.
 pub(crate) trait Request {
@@ -24,9 +24,10 @@ pub(crate) trait Request {
     #[cfg(feature = "memory")]
     fn decide_in(&self, memory: &MemoryBackend) -> Self::Answer;
 
-    /// Returns the answer of [`OnError::Local`](crate::OnError), by the memory of the throttler.
+    /// Returns the answer of [`OnError::Local`](crate::OnError), by the memory of the throttler and
+    /// this share of the limits.
     #[cfg(feature = "memory")]
-    fn decide_locally(&self, memory: &MemoryBackend) -> Self::Answer;
+    fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> Self::Answer;
 
     /// Returns the answer of [`OnError::Admit`](crate::OnError).
     fn admitted(&self) -> Self::Answer;
@@ -58,8 +59,8 @@ impl Request for Check<'_> {
     }
 
     #[cfg(feature = "memory")]
-    fn decide_locally(&self, memory: &MemoryBackend) -> Decision {
-        self.decide_in(memory).decided_locally()
+    fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> Decision {
+        memory.decide(self.key, share.of(*self.limit)).decided_locally(share)
     }
 
     fn admitted(&self) -> Decision {
@@ -91,8 +92,8 @@ impl Request for Peek<'_> {
     }
 
     #[cfg(feature = "memory")]
-    fn decide_locally(&self, memory: &MemoryBackend) -> Decision {
-        self.decide_in(memory).decided_locally()
+    fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> Decision {
+        memory.peek(self.0.key, share.of(*self.0.limit)).decided_locally(share)
     }
 
     fn admitted(&self) -> Decision {
@@ -131,7 +132,7 @@ impl Request for Refund<'_> {
 
     /// Gives back nothing, as these units were used in the store.
     #[cfg(feature = "memory")]
-    fn decide_locally(&self, _: &MemoryBackend) -> u64 {
+    fn decide_locally(&self, _: &MemoryBackend, _: Share) -> u64 {
         0
     }
 
@@ -164,8 +165,10 @@ impl Request for All<'_> {
     }
 
     #[cfg(feature = "memory")]
-    fn decide_locally(&self, memory: &MemoryBackend) -> JointDecision {
-        self.decide_in(memory).decided_locally()
+    fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> JointDecision {
+        let limits: Vec<_> = self.0.get().iter().map(|(key, limit)| (key.as_str(), share.of(*limit))).collect();
+        let limits = JointLimits::new(&limits).expect("they have the same keys");
+        memory.decide_together(limits).decided_locally(share)
     }
 
     fn admitted(&self) -> JointDecision {

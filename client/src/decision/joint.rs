@@ -19,6 +19,13 @@ impl JointDecision {
         self.decision
     }
 
+    /// Returns whether the call may go ahead, after the [`wait`](Decision::wait) of the
+    /// [`decision`](Self::decision).
+    #[must_use]
+    pub const fn is_admitted(&self) -> bool {
+        self.decision.is_admitted()
+    }
+
     /// Returns the index of the binding limit.
     ///
     /// For an admitted call that is the limit that leaves the least, for a limited call the limit
@@ -45,10 +52,10 @@ impl JointDecision {
     }
 
     #[cfg(feature = "memory")]
-    pub(crate) fn decided_locally(self) -> Self {
+    pub(crate) fn decided_locally(self, share: crate::Share) -> Self {
         let Self { decision, binding, each } = self;
-        let each = each.into_iter().map(Decision::decided_locally).collect();
-        Self { decision: decision.decided_locally(), binding, each }
+        let each = each.into_iter().map(|alone| alone.decided_locally(share)).collect();
+        Self { decision: decision.decided_locally(share), binding, each }
     }
 
     /// Answers without asking a store, each limit in the same way.

@@ -45,7 +45,12 @@ pub enum DecidedBy {
     Store,
     /// The throttler, in its own memory, as the store does not answer:
     /// [`OnError::Local`](crate::OnError).
-    Local,
+    #[cfg(feature = "memory")]
+    Local {
+        /// The share of the limit by which it decided. [`Decision::limit`] and the others are those
+        /// of the share.
+        share: crate::Share,
+    },
     /// The policy for a store that does not answer: [`OnError::Admit`](crate::OnError) or
     /// [`OnError::Limit`](crate::OnError).
     OnError,
@@ -134,8 +139,8 @@ impl Decision {
     }
 
     #[cfg(feature = "memory")]
-    pub(crate) const fn decided_locally(self) -> Self {
-        Self { decided_by: DecidedBy::Local, ..self }
+    pub(crate) const fn decided_locally(self, share: crate::Share) -> Self {
+        Self { decided_by: DecidedBy::Local { share }, ..self }
     }
 
     /// Admits a call without asking a store.

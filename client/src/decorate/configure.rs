@@ -30,14 +30,14 @@ pub struct Backends {
 /// the memory of this process unless they are given backends.
 ///
 /// ```standalone_crate
-/// use premier_client::{Algorithm, AsyncBackend, Backend, Keyspace, OnError, configure};
+/// use premier_client::{Algorithm, AsyncBackend, Backend, Keyspace, OnError, Share, configure};
 ///
 /// configure()
 ///     .backend(Backend::redis("redis://127.0.0.1/")?)
 ///     .async_backend(AsyncBackend::redis("redis://127.0.0.1/")?)
 ///     .algorithm(Algorithm::TokenBucket)
 ///     .keyspace(Keyspace::new("shop")?)
-///     .on_error(OnError::Local)
+///     .on_error(OnError::Local { share: Share::one_in(10) })
 ///     .install()?;
 ///
 /// assert!(configure().install().is_err(), "a second time is an error");

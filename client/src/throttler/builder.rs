@@ -8,6 +8,7 @@ use super::AsyncThrottler;
 use super::Throttler;
 use super::fallback::{Fallback, OnError};
 use super::queue::Queues;
+use super::watch::{Listener, StoreChange};
 #[cfg(feature = "tokio")]
 use crate::AsyncBackend;
 use crate::{Algorithm, Backend, Keyspace};
@@ -24,6 +25,7 @@ pub struct Builder<B> {
     algorithm: Algorithm,
     deadline: Duration,
     on_error: OnError,
+    listener: Listener,
 }
 
 /// What all clones of a throttler share.
@@ -44,6 +46,7 @@ impl<B> Builder<B> {
             algorithm: Algorithm::default(),
             deadline: DEFAULT_DEADLINE,
             on_error: OnError::default(),
+            listener: Listener::default(),
         }
     }
 
@@ -69,11 +72,32 @@ impl<B> Builder<B> {
         Self { on_error, ..self }
     }
 
+    /// Calls this when the store stops answering, with the reason, and when it answers again. Most
+    /// outages are noticed only by a call that fails.
+    ///
+    /// It runs in the call that noticed the change, so it should return soon.
+    ///
+    /// ```
+    /// use premier_client::{AsyncBackend, AsyncThrottler, OnError, StoreChange};
+    ///
+    /// let throttler = AsyncThrottler::builder(AsyncBackend::redis("redis://127.0.0.1/")?)
+    ///     .on_error(OnError::Admit)
+    ///     .on_store_change(|change| match change {
+    ///         StoreChange::Down(error) => eprintln!("no limits: {error:#}"),
+    ///         _ => eprintln!("limits again"),
+    ///     })
+    ///     .build();
+    /// # Ok::<(), premier_client::Error>(())
+    /// ```
+    pub fn on_store_change(self, listener: impl Fn(StoreChange) + Send + Sync + 'static) -> Self {
+        Self { listener: Listener::new(listener), ..self }
+    }
+
     /// Moves the settings to another backend.
     #[cfg(feature = "macros")]
     pub(crate) fn on<C>(self, backend: impl FnOnce(B) -> C) -> Builder<C> {
-        let Self { backend: old, keyspace, algorithm, deadline, on_error } = self;
-        Builder { backend: backend(old), keyspace, algorithm, deadline, on_error }
+        let Self { backend: old, keyspace, algorithm, deadline, on_error, listener } = self;
+        Builder { backend: backend(old), keyspace, algorithm, deadline, on_error, listener }
     }
 
     fn settings(self) -> (B, Arc<Settings>) {
@@ -81,7 +105,7 @@ impl<B> Builder<B> {
             keyspace: self.keyspace,
             algorithm: self.algorithm,
             deadline: self.deadline,
-            fallback: Fallback::new(self.on_error, self.deadline),
+            fallback: Fallback::new(self.on_error, self.deadline, self.listener),
             queues: Queues::default(),
         };
         (self.backend, Arc::new(settings))

@@ -3,13 +3,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use super::watch::{Listener, Watch};
 use crate::Error;
 #[cfg(feature = "memory")]
 use crate::backend::Refund;
 use crate::backend::Request;
 use crate::connection::Node;
 #[cfg(feature = "memory")]
-use crate::{Keyspace, MemoryBackend};
+use crate::{Keyspace, MemoryBackend, Share};
 
 /// What happens to calls while the store does not answer: while it cannot be reached, cannot
 /// decide, or lets the deadline pass.
@@ -31,12 +32,25 @@ pub enum OnError {
     Admit,
     /// The call is limited, and may come back when the store is asked again.
     Limit,
-    /// The call is decided in the memory of this process, by the same limits.
+    /// The call is decided in the memory of this process, by a share of each limit.
     ///
     /// That memory does not know what was used in the store or in other processes, and the store
-    /// never learns what is used in that memory.
+    /// never learns what is used in that memory: with n processes and [`Share::WHOLE`], n times the
+    /// limit is admitted in addition to what the store has admitted. [`Share::one_in`] n keeps them
+    /// to the limit together.
+    ///
+    /// The share of a limit has a quota, or a capacity, divided by n and rounded down, and the rate
+    /// divided by n. A share with no room for the cost of the call gets that room, and a longer
+    /// duration instead: a tenth of 3 per minute is 1 per 200 s.
+    ///
+    /// One lost connection is enough: until the [deadline](crate::Builder::deadline) (500 ms by
+    /// default) has passed once more, all calls are decided locally, from a memory that is empty at
+    /// the first time.
     #[cfg(feature = "memory")]
-    Local,
+    Local {
+        /// The share of each limit.
+        share: Share,
+    },
 }
 
 /// Answers in place of a store that does not answer.
@@ -44,6 +58,7 @@ pub enum OnError {
 pub(super) struct Fallback {
     policy: Policy,
     outages: Outages,
+    watch: Watch,
 }
 
 /// [`OnError`], with what it needs.
@@ -53,19 +68,22 @@ enum Policy {
     Admit,
     Limit,
     #[cfg(feature = "memory")]
-    Local(MemoryBackend),
+    Local {
+        memory: MemoryBackend,
+        share: Share,
+    },
 }
 
 impl Fallback {
-    pub(super) fn new(on_error: OnError, deadline: Duration) -> Self {
+    pub(super) fn new(on_error: OnError, deadline: Duration, listener: Listener) -> Self {
         let policy = match on_error {
             OnError::Fail => Policy::Fail,
             OnError::Admit => Policy::Admit,
             OnError::Limit => Policy::Limit,
             #[cfg(feature = "memory")]
-            OnError::Local => Policy::Local(MemoryBackend::new()),
+            OnError::Local { share } => Policy::Local { memory: MemoryBackend::new(), share },
         };
-        Self { policy, outages: Outages::new(deadline) }
+        Self { policy, outages: Outages::new(deadline), watch: Watch::new(listener) }
     }
 
     /// Returns the answer to a request that the store is not to be asked now.
@@ -82,14 +100,21 @@ impl Fallback {
     ) -> Result<R::Answer, Error> {
         match answer {
             Err(error) if error.is_outage() => {
-                self.outages.mark_down(node);
+                let was_up = self.outages.mark_down(node);
+                self.watch.failed(&error, was_up);
                 self.answer(request).ok_or(error)
             }
             answer => {
-                self.outages.mark_up(node);
+                if self.outages.mark_up(node) {
+                    self.watch.is_back();
+                }
                 answer
             }
         }
+    }
+
+    pub(super) fn last_error(&self) -> Option<Error> {
+        self.watch.last_error()
     }
 
     fn answer<R: Request>(&self, request: &R) -> Option<R::Answer> {
@@ -98,7 +123,7 @@ impl Fallback {
             Policy::Admit => Some(request.admitted()),
             Policy::Limit => Some(request.limited(self.outages.pause)),
             #[cfg(feature = "memory")]
-            Policy::Local(memory) => Some(request.decide_locally(memory)),
+            Policy::Local { memory, share } => Some(request.decide_locally(memory, *share)),
         }
     }
 
@@ -106,14 +131,14 @@ impl Fallback {
     #[cfg(feature = "memory")]
     pub(super) fn refund(&self, refund: &Refund<'_>) -> u64 {
         match &self.policy {
-            Policy::Local(memory) => refund.decide_in(memory),
+            Policy::Local { memory, .. } => refund.decide_in(memory),
             _ => 0,
         }
     }
 
     #[cfg(feature = "memory")]
     pub(super) fn clear(&self, keyspace: &Keyspace) {
-        if let Policy::Local(memory) = &self.policy {
+        if let Policy::Local { memory, .. } = &self.policy {
             memory.clear(keyspace);
         }
     }
@@ -146,15 +171,18 @@ impl Outages {
             && at.compare_exchange(ask_at, self.after_pause(), Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
-    fn mark_down(&self, node: &Node) {
+    /// Returns whether the node was up.
+    fn mark_down(&self, node: &Node) -> bool {
         let mut down = self.down.write().unwrap_or_else(PoisonError::into_inner);
-        down.insert(node.clone(), self.after_pause().into());
+        down.insert(node.clone(), self.after_pause().into()).is_none()
     }
 
-    fn mark_up(&self, node: &Node) {
+    /// Returns whether the node was the last one that was down.
+    fn mark_up(&self, node: &Node) -> bool {
         let is_down = self.down.read().unwrap_or_else(PoisonError::into_inner).contains_key(node);
-        if is_down {
-            self.down.write().unwrap_or_else(PoisonError::into_inner).remove(node);
+        is_down && {
+            let mut down = self.down.write().unwrap_or_else(PoisonError::into_inner);
+            down.remove(node).is_some() && down.is_empty()
         }
     }
 

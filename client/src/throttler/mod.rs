@@ -6,6 +6,7 @@ mod fallback;
 mod queue;
 mod time;
 mod turn;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +33,7 @@ pub use self::builder::Builder;
 #[cfg(feature = "cache")]
 pub(crate) use self::builder::DEFAULT_DEADLINE;
 pub use self::fallback::OnError;
+pub use self::watch::StoreChange;
 
 /// Limits calls of sync code. Cheap to clone; clones share what was used.
 ///
@@ -335,6 +337,13 @@ impl AsyncThrottler {
     /// If the quota is more than 10¹², or the duration not from 1 ms to 3650 days.
     pub fn limit(&self, quota: u64, duration: Duration) -> Result<AnyLimit, Error> {
         Ok(self.settings.algorithm.limit(quota, duration)?)
+    }
+
+    /// Returns why the store did not answer when it last did not: the reason of an outage that
+    /// [`OnError`] hides. It is kept when the store answers again.
+    #[must_use]
+    pub fn last_error(&self) -> Option<Error> {
+        self.settings.fallback.last_error()
     }
 
     /// Returns the keyspace of its keys.

@@ -9,12 +9,12 @@ use premier_client::{
 };
 use premier_test_server::{Cluster, Server};
 
-use crate::stores::Setup;
+use crate::stores::{LOCAL, Setup};
 
 const LIMIT: Limit<Token> = Limit::token_bucket(2, Duration::from_secs(60 * 60));
 
 /// No policy hides these errors, as the store answers.
-const POLICIES: [OnError; 4] = [OnError::Fail, OnError::Admit, OnError::Limit, OnError::Local];
+const POLICIES: [OnError; 4] = [OnError::Fail, OnError::Admit, OnError::Limit, LOCAL];
 
 #[test]
 fn a_missing_module_error_says_how_to_load_it() {

@@ -18,5 +18,7 @@ mod peeking;
 mod queueing;
 mod refunding;
 mod several_limits;
+mod sharing;
 mod stores;
 mod tls;
+mod watching;

@@ -8,7 +8,7 @@ use premier_client::{
 };
 use premier_test_server::{Cluster, Proxy, Server};
 
-use crate::stores::{Setup, Subject};
+use crate::stores::{LOCAL, LOCALLY, Setup, Subject};
 
 const QUOTA: u64 = 20;
 const LIMIT: Limit<Token> = Limit::token_bucket(QUOTA, Duration::from_secs(24 * 60 * 60));
@@ -138,7 +138,7 @@ fn call_while_down(on_error: OnError, gone: Instant, check: impl Fn() -> Result<
 /// Checks a decision in place of the store's, which must say so.
 fn by_policy(on_error: OnError, answer: Result<Decision, Error>) -> Decision {
     let decision = answer.expect("the policy decides");
-    let by = if on_error == OnError::Local { DecidedBy::Local } else { DecidedBy::OnError };
+    let by = if on_error == LOCAL { LOCALLY } else { DecidedBy::OnError };
     assert_eq!(decision.decided_by(), by);
     assert_eq!(decision.limit(), QUOTA);
     if on_error == OnError::Limit {
@@ -205,7 +205,7 @@ under_each_policy! {
     fail: OnError::Fail;
     admit: OnError::Admit;
     limit: OnError::Limit;
-    decide_locally: OnError::Local;
+    decide_locally: LOCAL;
 }
 
 /// Outages are per node.
@@ -336,7 +336,7 @@ fn local_usage_is_cleared_too() {
     let server = Server::start();
     let port = server.port();
     drop(server);
-    for subject in setup(OnError::Local).on_server(port) {
+    for subject in setup(LOCAL).on_server(port) {
         let limit = Limit::fixed_window(1, DOWN * 100);
         let is_admitted = || subject.check(&key!("local"), limit).expect("it is decided locally").is_admitted();
         assert!(is_admitted() && !is_admitted(), "{subject}");
@@ -382,8 +382,8 @@ fn every_method_follows_the_policy() {
             assert_eq!((peeked.retry_after(), answer.decision().retry_after()), (retry, retry), "{subject}");
         }
     }
-    for subject in setup(OnError::Local).on_server(port) {
-        let local = |is_admitted, remaining| (is_admitted, DecidedBy::Local, remaining);
+    for subject in setup(LOCAL).on_server(port) {
+        let local = |is_admitted, remaining| (is_admitted, LOCALLY, remaining);
         for left in [2, 1, 0] {
             let peeked = subject.peek(&first, one).expect("it is decided locally");
             let answer = subject.check_all(&together).expect("it is decided locally");
@@ -391,7 +391,7 @@ fn every_method_follows_the_policy() {
         }
         let answer = subject.check_all(&together).expect("it is decided locally");
         assert_eq!((by(&answer.decision()), answer.binding()), (local(false, 0), 1), "{subject}");
-        assert!(answer.each().iter().all(|alone| alone.decided_by() == DecidedBy::Local), "{subject}");
+        assert!(answer.each().iter().all(|alone| alone.decided_by() == LOCALLY), "{subject}");
         assert_eq!(subject.refund(&first, one, 1).expect("the store is down"), 0, "{subject}");
     }
 }
@@ -402,7 +402,7 @@ fn invalid_limits_are_not_an_outage() {
     let server = Server::start();
     let port = server.port();
     drop(server);
-    for on_error in [OnError::Fail, OnError::Admit, OnError::Limit, OnError::Local] {
+    for on_error in [OnError::Fail, OnError::Admit, OnError::Limit, LOCAL] {
         for subject in setup(on_error).on_server(port) {
             let twice = [(key!("twice"), LIMIT.into()), (key!("twice"), LIMIT.into())];
             for limits in [&[][..], &twice] {

@@ -8,7 +8,7 @@ use premier_client::{Algorithm, AnyLimit, DecidedBy, ErrorKind, Keyspace, Limit,
 use premier_test_server::{Server, patience};
 
 use crate::clock::Clock;
-use crate::stores::{Setup, Subject, limits};
+use crate::stores::{LOCAL, LOCALLY, Setup, Subject, limits};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -156,7 +156,7 @@ fn wait_for_store(subject: &Subject) {
 #[test]
 fn refunds_go_to_whom_the_call_was_charged() {
     let mut server = Server::builder().config("appendonly", "yes").config("appendfsync", "always").start();
-    let setup = Setup { deadline: Duration::from_millis(300), on_error: OnError::Local, ..Setup::default() };
+    let setup = Setup { deadline: Duration::from_millis(300), on_error: LOCAL, ..Setup::default() };
     let subjects = setup.on_server(server.port());
     let limit = Limit::fixed_window(9, HOUR);
     let key = |index| key!("who", index);
@@ -172,7 +172,7 @@ fn refunds_go_to_whom_the_call_was_charged() {
     let mut kept = Vec::new();
     for ((index, subject), [early, late]) in subjects.iter().enumerate().zip(stored) {
         let local = [3, 4].map(|cost| subject.charge(&key(index), limit.cost(cost)).expect("it is decided locally"));
-        assert!(local.iter().all(|receipt| receipt.decided_by() == DecidedBy::Local), "{subject}");
+        assert!(local.iter().all(|receipt| receipt.decided_by() == LOCALLY), "{subject}");
         assert_eq!(used(subject, index), 7, "{subject}");
         assert_eq!(subject.give_back(early).ok(), Some(0), "{subject}: the store was charged, and is down");
         assert_eq!(subject.refund(&key(index), limit, 1).ok(), Some(0), "{subject}: the same without the receipt");

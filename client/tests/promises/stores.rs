@@ -5,12 +5,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use premier_client::{
-    AnyLimit, AsyncBackend, AsyncThrottler, Backend, Builder, Charge, Decision, Error, JointDecision, Key, Keyspace,
-    Limit, OnError, Receipt, Throttler,
+    AnyLimit, AsyncBackend, AsyncThrottler, Backend, Builder, Charge, DecidedBy, Decision, Error, JointDecision, Key,
+    Keyspace, Limit, OnError, Receipt, Share, Throttler,
 };
 use redis::Client;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use tokio::runtime::{self, Runtime};
+
+/// Decides locally by the whole limits.
+pub(crate) const LOCAL: OnError = OnError::Local { share: Share::WHOLE };
+
+/// Who decides then.
+pub(crate) const LOCALLY: DecidedBy = DecidedBy::Local { share: Share::WHOLE };
 
 /// The settings of a test's throttlers.
 #[derive(Debug, Clone, Copy)]

@@ -1,0 +1,84 @@
+//! The shares of limits by which processes decide alone.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use premier_algorithms::{Argument, Capacity, LimitDuration, Quota, Span, argument};
+
+use crate::limit::{Terms, valid};
+use crate::{AnyLimit, InvalidArgument};
+
+/// The share of each limit by which one process decides while the store does not answer: the whole
+/// limit, or one in `n`. See [`OnError::Local`](crate::OnError).
+///
+/// ```
+/// use premier_client::{OnError, Share};
+///
+/// // Ten processes together admit what the limits say.
+/// const ON_ERROR: OnError = OnError::Local { share: Share::one_in(10) };
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Share(NonZeroU32);
+
+static SHARE: Argument = argument!("share", "Processes that share a limit", units from 1 to 4_294_967_295);
+
+impl Share {
+    /// The whole limit: each process admits all of it.
+    pub const WHOLE: Self = Self(NonZeroU32::MIN);
+
+    /// Makes the share of one in this many processes.
+    ///
+    /// # Panics
+    /// If there are none.
+    #[must_use]
+    #[track_caller]
+    pub const fn one_in(processes: u32) -> Self {
+        valid!(Self::try_one_in(processes))
+    }
+
+    /// [`Share::one_in`] for a number that may be 0.
+    ///
+    /// # Errors
+    /// If there are none.
+    pub const fn try_one_in(processes: u32) -> Result<Self, InvalidArgument> {
+        match NonZeroU32::new(processes) {
+            Some(processes) => Ok(Self(processes)),
+            None => Err(InvalidArgument(SHARE.invalid())),
+        }
+    }
+
+    /// Returns the share of a limit, at its rate divided by the number of processes.
+    ///
+    /// A share is never too small for the call: it has room for its cost, and a longer duration
+    /// instead.
+    pub(crate) fn of(self, limit: AnyLimit) -> AnyLimit {
+        let processes = u64::from(self.0.get());
+        let terms = *limit.terms();
+        let whole = terms.limit();
+        if processes == 1 || whole == 0 {
+            return limit;
+        }
+        let share = whole / processes;
+        let needed = if terms.is_forced { 1 } else { terms.cost.get() };
+        let units = share.max(needed).min(whole);
+        let terms = if limit.algorithm().is_bucket() {
+            let capacity = Some(Capacity::new(units).expect("it is between two that are valid"));
+            Terms { capacity, duration: longer(terms.duration, processes.into(), 1), ..terms }
+        } else if units > share {
+            let quota = Quota::new(units).expect("it is at most the quota");
+            Terms { quota, duration: longer(terms.duration, u128::from(units) * u128::from(processes), whole), ..terms }
+        } else {
+            Terms { quota: Quota::new(units).expect("it is at most the quota"), ..terms }
+        };
+        limit.with_terms(terms)
+    }
+}
+
+/// Returns the duration times a fraction, rounded up, at most the longest that is allowed.
+fn longer(duration: LimitDuration, times: u128, divided_by: u64) -> LimitDuration {
+    const LONGEST: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+    let micros = u128::from(duration.get().as_micros()) * times;
+    let micros = micros.div_ceil(u128::from(divided_by)).min(LONGEST.as_micros());
+    let micros = u64::try_from(micros).expect("it is at most the longest");
+    LimitDuration::new(Span::from_micros(micros)).expect("it is between the given duration and the longest")
+}
