@@ -203,12 +203,11 @@ mod limit;
 mod limiters;
 #[cfg(feature = "memory")]
 mod memory;
-#[cfg(feature = "tokio")]
-mod pause;
 mod receipt;
 #[cfg(feature = "memory")]
 mod share;
 mod throttler;
+mod time;
 mod top;
 mod wire;
 

@@ -177,13 +177,23 @@ impl Outages {
         down.insert(node.clone(), self.after_pause().into()).is_none()
     }
 
-    /// Returns whether the node was the last one that was down.
+    /// Returns whether the node was the last one that was down. Nodes that no call has asked for a
+    /// while, as others have their keys by now, are forgotten.
     fn mark_up(&self, node: &Node) -> bool {
-        let is_down = self.down.read().unwrap_or_else(PoisonError::into_inner).contains_key(node);
-        is_down && {
-            let mut down = self.down.write().unwrap_or_else(PoisonError::into_inner);
-            down.remove(node).is_some() && down.is_empty()
+        let now = self.micros_after(Duration::ZERO);
+        let unasked = u64::try_from(self.pause.as_micros()).unwrap_or(u64::MAX).saturating_mul(2);
+        let is_over = |other: &Node, ask_at: &AtomicU64| {
+            other == node || ask_at.load(Ordering::Relaxed).saturating_add(unasked) < now
+        };
+        let down = self.down.read().unwrap_or_else(PoisonError::into_inner);
+        if !down.iter().any(|(other, ask_at)| is_over(other, ask_at)) {
+            return false;
         }
+        drop(down);
+        let mut down = self.down.write().unwrap_or_else(PoisonError::into_inner);
+        let before = down.len();
+        down.retain(|other, ask_at| !is_over(other, ask_at));
+        before > 0 && down.is_empty()
     }
 
     fn after_pause(&self) -> u64 {

@@ -4,7 +4,6 @@ mod builder;
 mod deadline;
 mod fallback;
 mod queue;
-mod time;
 mod turn;
 mod watch;
 
@@ -18,13 +17,13 @@ use self::builder::Settings;
 use self::deadline::{Deadline, Step};
 use self::queue::Turn;
 #[cfg(feature = "tokio")]
-use self::time::{async_clock, async_wait};
-use self::time::{clock, wait};
-#[cfg(feature = "tokio")]
 use crate::AsyncBackend;
 use crate::backend::{All, Check, Peek, Refund, Request};
 use crate::decision::JointLimits;
 use crate::receipt::Ledger;
+#[cfg(feature = "tokio")]
+use crate::time::{async_clock, async_wait};
+use crate::time::{clock, wait};
 use crate::{
     AnyLimit, Backend, Charge, Decision, Error, InvalidArgument, JointDecision, Key, Keyspace, Permit, Receipt,
 };

@@ -8,10 +8,10 @@ use tokio::runtime::Handle;
 #[cfg(feature = "tokio")]
 use super::AsyncThrottler;
 use super::Throttler;
-#[cfg(feature = "tokio")]
-use super::time::async_sleep;
-use super::time::sleep;
 use crate::Permit;
+#[cfg(feature = "tokio")]
+use crate::time::async_sleep;
+use crate::time::sleep;
 
 impl Throttler {
     #[expect(clippy::unused_self, reason = "the async method needs it")]

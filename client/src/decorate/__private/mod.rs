@@ -11,7 +11,7 @@ mod throttle;
 mod timeout;
 
 #[cfg(feature = "tokio")]
-pub use crate::pause::async_sleep as sleep;
+pub use crate::time::async_sleep as sleep;
 #[cfg(feature = "cache")]
 pub use any_cache::{AnyCache, AsyncCache, SyncCache};
 #[cfg(feature = "cache")]

@@ -1,0 +1,71 @@
+//! Waiting, in threads and on the runtime of an async caller.
+
+#[cfg(feature = "tokio")]
+use std::future::poll_fn;
+#[cfg(feature = "tokio")]
+use std::pin::pin;
+#[cfg(feature = "tokio")]
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use event_listener::{EventListener, Listener as _};
+
+/// Waits for the event until a moment.
+pub(crate) fn wait(event: EventListener, until: Instant) {
+    let _ = event.wait_deadline(until);
+}
+
+/// Waits for the event until a moment.
+#[cfg(feature = "tokio")]
+pub(crate) async fn async_wait(event: EventListener, until: Instant) {
+    let _ = within(until.saturating_duration_since(async_clock()), event).await;
+}
+
+/// Returns the time of threads.
+pub(crate) fn clock() -> Instant {
+    Instant::now()
+}
+
+/// Returns the time of tokio, which tests may pause.
+#[cfg(feature = "tokio")]
+pub(crate) fn async_clock() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Waits for this time, if there is any.
+pub(crate) fn sleep(time: Duration) {
+    if !time.is_zero() {
+        std::thread::sleep(time);
+    }
+}
+
+/// Waits on tokio's timer, or outside tokio on that of `futures-timer`: a thread, which starts with
+/// the first such wait. A wait of zero asks no timer and does not yield.
+#[cfg(feature = "tokio")]
+pub async fn async_sleep(time: Duration) {
+    if time.is_zero() {
+    } else if is_on_tokio() {
+        tokio::time::sleep(time).await;
+    } else {
+        futures_timer::Delay::new(time).await;
+    }
+}
+
+/// Returns what a future returns, or drops it after this time and returns `None`.
+#[cfg(feature = "tokio")]
+pub(crate) async fn within<T>(time: Duration, future: impl Future<Output = T>) -> Option<T> {
+    if is_on_tokio() {
+        return tokio::time::timeout(time, future).await.ok();
+    }
+    let (mut future, mut end) = (pin!(future), pin!(async_sleep(time)));
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(returned) => Poll::Ready(Some(returned)),
+        Poll::Pending => end.as_mut().poll(context).map(|()| None),
+    })
+    .await
+}
+
+#[cfg(feature = "tokio")]
+fn is_on_tokio() -> bool {
+    tokio::runtime::Handle::try_current().is_ok()
+}
