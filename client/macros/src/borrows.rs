@@ -1,7 +1,9 @@
 //! What a function's result borrows.
 
 use syn::visit_mut::{self, VisitMut};
-use syn::{FnArg, Lifetime, ParenthesizedGenericArguments, Signature, Type, TypeBareFn, TypeReference};
+use syn::{
+    FnArg, Lifetime, ParenthesizedGenericArguments, Receiver, ReceiverKind, Signature, Type, TypeFnPtr, TypeReference,
+};
 
 use crate::futures::ungrouped;
 
@@ -28,7 +30,12 @@ struct Reference<'a> {
 
 fn reference(argument: &FnArg) -> Option<Reference<'_>> {
     let (ty, is_receiver) = match argument {
-        FnArg::Receiver(receiver) => (&*receiver.ty, true),
+        FnArg::Receiver(Receiver { kind: ReceiverKind::Reference(_, lifetime, mutability), .. }) => {
+            let is_mutable = mutability.is_some();
+            return Some(Reference { lifetime: lifetime.as_ref(), is_mutable, is_receiver: true });
+        }
+        FnArg::Receiver(Receiver { kind: ReceiverKind::Typed(_, ty), .. }) => (&**ty, true),
+        FnArg::Receiver(_) => return None,
         FnArg::Typed(argument) => (&*argument.ty, false),
     };
     let Type::Reference(TypeReference { lifetime, mutability, .. }) = ungrouped(ty) else { return None };
@@ -52,6 +59,6 @@ impl VisitMut for Lifetimes {
     }
 
     // Those of a function's arguments are its own.
-    fn visit_type_bare_fn_mut(&mut self, _: &mut TypeBareFn) {}
+    fn visit_type_fn_ptr_mut(&mut self, _: &mut TypeFnPtr) {}
     fn visit_parenthesized_generic_arguments_mut(&mut self, _: &mut ParenthesizedGenericArguments) {}
 }

@@ -6,8 +6,8 @@ use proc_macro2::{Group, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};
 use syn::visit_mut::VisitMut;
 use syn::{
-    Block, Error, Expr, FnArg, GenericParam, Ident, ItemFn, Local, Pat, PatIdent, Result, ReturnType, Stmt, Type,
-    parse_quote, visit_mut,
+    Block, Error, Expr, FnArg, GenericParam, Ident, ItemFn, Local, Pat, PatIdent, ReceiverKind, Result, ReturnType,
+    Stmt, Type, parse_quote, visit_mut,
 };
 
 use crate::names::{hygienic, runtime};
@@ -189,6 +189,11 @@ impl Function {
         })
     }
 
+    /// Returns whether its receiver is `&self` or `&mut self`.
+    fn is_called_by_reference(&self) -> bool {
+        self.item.sig.receiver().is_some_and(|receiver| matches!(receiver.kind, ReceiverKind::Reference(..)))
+    }
+
     pub(crate) fn has_receiver(&self) -> bool {
         self.item.sig.receiver().is_some()
     }
@@ -246,17 +251,14 @@ impl Function {
             "a retry would see this argument as the previous attempt left it: drop `mut` and clone it in the body";
         for argument in &self.item.sig.inputs {
             let mutable = match argument {
-                FnArg::Receiver(receiver) if receiver.reference.is_none() => {
-                    receiver.mutability.map(|_| quote!(#receiver))
-                }
-                FnArg::Receiver(_) => None,
+                FnArg::Receiver(receiver) => receiver.mutability.map(|_| quote!(#receiver)),
                 FnArg::Typed(argument) => mutable_binding(&argument.pat).map(ToTokens::to_token_stream),
             };
             if let Some(mutable) = mutable {
                 return Err(Error::new_spanned(mutable, IS_MUTABLE));
             }
         }
-        let is_reference = self.item.sig.receiver().is_some_and(|receiver| receiver.reference.is_some());
+        let is_reference = self.is_called_by_reference();
         let moved = self.prelude.iter().find_map(|statement| match statement {
             Stmt::Local(_) if moves_self(statement) && is_reference => None,
             Stmt::Local(argument) => mutable_binding(&argument.pat),

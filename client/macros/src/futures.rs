@@ -108,9 +108,7 @@ impl<F: FnMut(&mut ExprAsync)> Returned<F> {
             Expr::Match(choice) => {
                 self.visit_expr_mut(&mut choice.expr);
                 for arm in &mut choice.arms {
-                    if let Some((_, guard)) = &mut arm.guard {
-                        self.visit_expr_mut(guard);
-                    }
+                    self.visit_pat_mut(&mut arm.pat);
                     self.value(&mut arm.body);
                 }
             }

@@ -121,7 +121,7 @@ async fn a_call_whose_turn_is_after_max_wait_is_limited() {
 #[fixed_window(quota = 5, duration = "1h", decision = decision)]
 async fn seen(this: &mut u8, user: &str) -> Result<(u64, Decision), Error> {
     *this += 1;
-    if *this == 1 { Err(impatient_error()) } else { Ok((hourly.remaining(), decision)) }
+    if *this == 1 { Err(impatient_error()) } else { Ok((hourly.remaining(), *decision)) }
 }
 
 fn impatient_error() -> Error {

@@ -212,7 +212,7 @@ under_each_policy! {
 #[test]
 fn a_dead_node_of_a_cluster_overrules_no_other_node() {
     const NODES: usize = 3;
-    for on_error in [OnError::Fail, OnError::Admit, OnError::Limit, OnError::Local] {
+    for on_error in [OnError::Fail, OnError::Admit, OnError::Limit, LOCAL] {
         let mut cluster = Cluster::start(NODES);
         let name = |key: &Key<'_>| Keyspace::default().key(key, Algorithm::TokenBucket);
         for (index, subject) in setup(on_error).on_cluster(&cluster.urls()).iter().enumerate() {

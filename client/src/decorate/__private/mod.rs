@@ -21,6 +21,6 @@ pub use premier_macros::layer;
 pub use retry::{Fallible, InAsRef, InChain, InSyncAsRef, Nowhere, Raised, Retries, Within, delays, holds};
 #[cfg(feature = "tokio")]
 pub use throttle::OfAsyncFunction;
-pub use throttle::{AnyThrottler, NotAdmitted, OfSyncFunction, OrError, OrPanic, function_of};
+pub use throttle::{AnyThrottler, NotAdmitted, OfSyncFunction, OrError, OrPanic};
 #[cfg(feature = "tokio")]
 pub use timeout::{TimedOut, timeout};
