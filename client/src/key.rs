@@ -42,22 +42,9 @@ enum Name<'a> {
     Exact(Cow<'a, str>),
 }
 
-/// A place in source code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Place {
-    /// Line and column.
-    pub written: (u32, u32),
-    /// The line and column of the use of a macro, if the function is written in the macro.
-    pub expanded: (u32, u32),
-}
-
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { written, expanded } = self;
-        write!(f, "@{}:{}", written.0, written.1)?;
-        if written == expanded { Ok(()) } else { write!(f, "@{}:{}", expanded.0, expanded.1) }
-    }
-}
+/// The line and column where a function is written, and those where the macro is used that it is
+/// written in. If it is in no macro, they are the same.
+pub(crate) type Place = [(u32, u32); 2];
 
 /// Makes a [`Key`] of this name: `key!("login")`, or `key!("login", user.id)` to count the calls of
 /// each user apart. There may be several custom parts: `key!("price", product, currency)`.
@@ -227,8 +214,11 @@ impl Keyspace {
                 stored.push(':');
                 // A brace would begin the part of the key that selects its node in a cluster.
                 stored.extend(function.split(['{', '}']));
-                if let Some(place) = place {
-                    let _infallible = write!(stored, "{place}");
+                if let Some([written, expanded]) = place {
+                    let _infallible = write!(stored, "@{}:{}", written.0, written.1);
+                    if expanded != written {
+                        let _infallible = write!(stored, "@{}:{}", expanded.0, expanded.1);
+                    }
                 }
             }
         }

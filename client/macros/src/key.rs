@@ -2,10 +2,10 @@
 
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::{Error, Expr, ExprClosure, ExprLit, Ident, Lit, LitStr, Pat, Result};
+use syn::{Error, Expr, ExprClosure, ExprLit, Ident, Lit, LitStr, Pat, PatType, Result};
 
 use crate::function::{Function, bound_names};
-use crate::names::{hygienic, runtime};
+use crate::names::runtime;
 
 /// The closure that computes the user's part of the key, and the keyspace.
 #[derive(PartialEq)]
@@ -61,7 +61,7 @@ impl Key {
         let (line, column) = line_and_column(span);
         // In a macro's code these are the line and column of its use.
         let expanded = quote_spanned!(span=> (::core::line!(), ::core::column!()));
-        let place = quote!(#runtime::Place { written: (#line, #column), expanded: #expanded });
+        let place = quote!([(#line, #column), #expanded]);
         let key = quote!(#runtime::key_of(::core::any::type_name_of_val(&|| ()), ::core::module_path!(), #place));
         match &self.keyspace {
             None => key,
@@ -81,8 +81,8 @@ fn line_and_column(span: Span) -> (Literal, Literal) {
     (Literal::usize_unsuffixed(line), Literal::usize_unsuffixed(column))
 }
 
-/// Binds the closure's parameters to references to the arguments. No parameter hides an argument
-/// from another parameter: all references are taken first.
+/// Binds the closure's parameters to references to the arguments. All are bound at once, so that
+/// none hides an argument from another.
 fn bind_parameters(closure: &ExprClosure, function: &Function) -> Result<TokenStream> {
     let [expected, found] = [function.arguments().count(), closure.inputs.len()];
     if expected != found {
@@ -96,14 +96,17 @@ fn bind_parameters(closure: &ExprClosure, function: &Function) -> Result<TokenSt
     }
     let pairs = closure.inputs.iter().zip(function.arguments());
     let used = pairs.filter(|(parameter, _)| !matches!(parameter, Pat::Wild(_)));
-    let (mut references, mut parameters) = (TokenStream::new(), TokenStream::new());
-    for (index, (parameter, argument)) in used.enumerate() {
-        let name = single_name(argument)?;
-        let reference = hygienic(&format!("argument_{index}"));
-        references.extend(quote!(let #reference = &#name;));
-        parameters.extend(quote!(let #parameter = #reference;));
+    let (mut patterns, mut types, mut names) = (Vec::new(), Vec::new(), Vec::new());
+    for (parameter, argument) in used {
+        let (pattern, ty) = match parameter {
+            Pat::Type(PatType { pat, ty, .. }) => (&**pat, quote!(#ty)),
+            pattern => (pattern, quote!(_)),
+        };
+        patterns.push(pattern);
+        types.push(ty);
+        names.push(single_name(argument)?);
     }
-    Ok(quote!(#references #parameters))
+    Ok(quote!(let (#(#patterns,)*): (#(#types,)*) = (#(&#names,)*);))
 }
 
 fn single_name(argument: &Pat) -> Result<&Ident> {

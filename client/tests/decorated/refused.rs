@@ -48,6 +48,10 @@ error: no method named `limit` found for reference `&'static str` in the current
 fn f() -> «Result»<u8, String> { Ok(1) }
 error: the trait bound `std::string::String: From<premier_client::Error>` is not satisfied
 
+#[fixed_window(quota = 3, duration = "5s", key = |user, «user»| user)]
+fn f(user: u64, cents: u64) -> Result<(), Error> { Ok(()) }
+error: identifier `user` is bound more than once in the same pattern
+
 «#[retry]»
 fn f(text: String) -> Result<String, ()> { Ok(text) }
 error: use of moved value: `text`

@@ -1,14 +1,13 @@
 //! The key of a decorated function.
 
 use crate::Key;
-pub use crate::key::Place;
 
 /// Returns the key of the function that has a closure of this type and is at this place.
 ///
 /// The name of a closure's type has the type of a method in it, with its parameters, as
 /// `module::Type<u8>::method<u16>::{{closure}}`.
 #[must_use]
-pub fn key_of(closure: &'static str, module: &'static str, place: Place) -> Key<'static> {
+pub fn key_of(closure: &'static str, module: &'static str, place: [(u32, u32); 2]) -> Key<'static> {
     let function = function_of(closure, module);
     if is_in_block(function, module) { Key::in_block(module, function, place) } else { Key::new(module, function) }
 }

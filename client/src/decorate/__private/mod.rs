@@ -16,7 +16,7 @@ pub use crate::time::async_sleep as sleep;
 pub use any_cache::{AnyCache, AsyncCache, SyncCache};
 #[cfg(feature = "cache")]
 pub use cache::{OfResult, OfValue};
-pub use key::{Place, key_of};
+pub use key::key_of;
 pub use premier_macros::layer;
 pub use retry::{Fallible, InAsRef, InChain, InSyncAsRef, Nowhere, Raised, Retries, Within, delays, holds};
 #[cfg(feature = "tokio")]
