@@ -42,10 +42,11 @@ pub(crate) fn sleep(time: Duration) {
 /// Waits on tokio's timer, or outside tokio on that of `futures-timer`: a thread, which starts with
 /// the first such wait. A wait of zero asks no timer and does not yield.
 #[cfg(feature = "tokio")]
-pub async fn async_sleep(time: Duration) {
+pub(crate) async fn async_sleep(time: Duration) {
     if time.is_zero() {
     } else if is_on_tokio() {
-        tokio::time::sleep(time).await;
+        // Also for a caller that has used up its share of tokio's time.
+        tokio::task::unconstrained(tokio::time::sleep(time)).await;
     } else {
         futures_timer::Delay::new(time).await;
     }
@@ -54,9 +55,6 @@ pub async fn async_sleep(time: Duration) {
 /// Returns what a future returns, or drops it after this time and returns `None`.
 #[cfg(feature = "tokio")]
 pub(crate) async fn within<T>(time: Duration, future: impl Future<Output = T>) -> Option<T> {
-    if is_on_tokio() {
-        return tokio::time::timeout(time, future).await.ok();
-    }
     let (mut future, mut end) = (pin!(future), pin!(async_sleep(time)));
     poll_fn(|context| match future.as_mut().poll(context) {
         Poll::Ready(returned) => Poll::Ready(Some(returned)),

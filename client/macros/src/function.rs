@@ -164,16 +164,14 @@ impl Function {
         });
         if self.is_async() {
             let returned = returned.unwrap_or_else(|| parse_quote!(()));
-            let [result, never] = ["result", "never"].map(hygienic);
+            let never = hygienic("never");
             let statements = &body.stmts;
             // The first statement says which type the block returns.
             quote!(async {
                 if let Some(#never) = ::core::option::Option::None::<#returned> {
                     return #never;
                 }
-                let #result: #returned = { #(#statements)* };
-                #[allow(unreachable_code)]
-                #result
+                #(#statements)*
             })
         } else {
             let returned = returned.map(|returned| quote!(-> #returned));

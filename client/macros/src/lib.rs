@@ -208,7 +208,7 @@ attributes! {
     /// | `max` | attempts in all, the first included, at least 1 | 3 |
     /// | `strategy` | `"expo"`: each delay is twice as long, up to `max_delay`; `"linear"`: each is longer by the first, up to `max_delay`; `"fixed"`; or any `Fn(u32) -> Duration` from the number of failed attempts to a delay | `"expo"` |
     /// | `delay` | the first delay, unless the strategy is a function | `"100ms"` |
-    /// | `max_delay` | the longest delay, and the longest wait for a limit; at least `delay` | `"1m"`, or `delay` if that is longer |
+    /// | `max_delay` | the longest delay, and the longest wait for a limit; at least `delay` | `"1m"`, or `delay` if that is longer; no bound for the delays of a function |
     /// | `jitter` | whether a random part of the delay is added to each pause | `true` |
     /// | `on` | which errors to retry: a list of `ErrorKind`s of this crate and of predicates over the function's error | all errors |
     /// | `crate` | the path of `premier_client`, if another crate exports it | found in Cargo.toml |

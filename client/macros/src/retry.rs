@@ -95,7 +95,7 @@ impl Strategy {
     }
 
     /// Returns an iterator of delays.
-    fn delays(&self, max_delay: &Ident) -> TokenStream {
+    fn delays(&self, max_delay: &Ident, has_max: bool) -> TokenStream {
         let runtime = runtime();
         match self {
             Self::Named { name, delay } => {
@@ -103,7 +103,8 @@ impl Strategy {
                 let delay = delay.as_ref().map_or_else(default, |delay| quote!(#delay));
                 quote!(#runtime::delays::#name(#delay, #max_delay))
             }
-            Self::Computed(strategy) => quote!(#runtime::delays::computed(#strategy)),
+            Self::Computed(strategy) if has_max => quote!(#runtime::delays::computed(#strategy, #max_delay)),
+            Self::Computed(strategy) => quote!(#runtime::delays::computed(#strategy, ::core::time::Duration::MAX)),
         }
     }
 }
@@ -168,7 +169,7 @@ impl Retry {
         let runtime = runtime();
         let raised = Function::raised();
         let [retries, error, pause, max_delay_] = ["retries", "error", "pause", "max_delay"].map(hygienic);
-        let delays = self.strategy.delays(&max_delay_);
+        let delays = self.strategy.delays(&max_delay_, self.max_delay.is_some());
         let default = || quote!(#runtime::delays::DEFAULT_MAX);
         let max_delay = self.max_delay.as_ref().map_or_else(default, |max_delay| quote!(#max_delay));
         let jitter = self.jitter;

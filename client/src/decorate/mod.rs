@@ -91,7 +91,7 @@
 //! | `max` | attempts in all, including the first | 3 |
 //! | `strategy` | the backoff: `"expo"` doubles each delay, `"linear"` adds the first to each, both up to `max_delay`; `"fixed"` keeps it; or any `Fn(u32) -> Duration` of the number of failed attempts | `"expo"` |
 //! | `delay` | the first delay | `"100ms"` |
-//! | `max_delay` | the longest delay, and the longest wait for a limit | `"1m"`, or `delay` if that is longer |
+//! | `max_delay` | the longest delay, and the longest wait for a limit | `"1m"`, or `delay` if that is longer; no bound for the delays of a function |
 //! | `jitter` | whether to lengthen each pause by a random part of the delay | `true` |
 //! | `on` | a list of kinds of [`Error`](crate::Error) and of predicates over the function's error | any error |
 //!

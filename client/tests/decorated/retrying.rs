@@ -99,6 +99,11 @@ async fn linearly_up_to_three(attempts: &Attempts) -> Result<u32, Failure> {
     attempts.make(Failure::Transient)
 }
 
+#[retry(strategy = |failed| SECOND * failed * failed, max_delay = "5s", jitter = false, max = 5)]
+async fn by_squares_up_to_five(attempts: &Attempts) -> Result<u32, Failure> {
+    attempts.make(Failure::Transient)
+}
+
 async fn seconds(call: impl Future<Output = Result<u32, Failure>>) -> u128 {
     let start = Instant::now();
     assert_eq!(call.await, Ok(5));
@@ -119,6 +124,7 @@ async fn delays_grow_up_to_the_maximum_and_never_shrink() {
     assert_eq!(seconds(exponentially_from_two_minutes(&Attempts::needing(5))).await, 4 * 120);
     assert_eq!(seconds(exponentially_up_to_three(&Attempts::needing(5))).await, 1 + 2 + 3 + 3);
     assert_eq!(seconds(linearly_up_to_three(&Attempts::needing(5))).await, 1 + 2 + 3 + 3);
+    assert_eq!(seconds(by_squares_up_to_five(&Attempts::needing(5))).await, 1 + 4 + 5 + 5);
 }
 
 #[retry(strategy = "fixed", delay = "1s", max = 101)]
@@ -243,8 +249,8 @@ async fn limited_for_a_day_which_it_waits() -> Result<(), Error> {
     Ok(())
 }
 
-#[retry(max = 2, strategy = |_| 30 * SECOND, max_delay = SECOND, jitter = false)]
-#[fixed_window(quota = 1, duration = "20s")]
+#[retry(max = 2, strategy = |_| 90 * SECOND, jitter = false)]
+#[fixed_window(quota = 1, duration = "80s")]
 async fn limited_for_less_than_the_delay() -> Result<(), Error> {
     Ok(())
 }
@@ -262,7 +268,7 @@ async fn a_retry_gives_up_on_a_longer_wait_than_max_delay() {
     assert!((50..=60).contains(&seconds_of_the_second!(limited_for_less_than_a_minute)));
     assert_eq!(seconds_of_the_second!(limited_for_a_day), 0);
     assert!((86_390..=86_401).contains(&seconds_of_the_second!(limited_for_a_day_which_it_waits)));
-    assert!((30..=31).contains(&seconds_of_the_second!(limited_for_less_than_the_delay)));
+    assert!((90..=91).contains(&seconds_of_the_second!(limited_for_less_than_the_delay)));
 }
 
 #[derive(Debug, PartialEq)]

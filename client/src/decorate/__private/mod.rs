@@ -10,14 +10,14 @@ mod throttle;
 #[cfg(feature = "tokio")]
 mod timeout;
 
-#[cfg(feature = "tokio")]
-pub use crate::time::async_sleep as sleep;
 #[cfg(feature = "cache")]
 pub use any_cache::{AnyCache, AsyncCache, SyncCache};
 #[cfg(feature = "cache")]
 pub use cache::{OfResult, OfValue};
 pub use key::key_of;
 pub use premier_macros::layer;
+#[cfg(feature = "tokio")]
+pub use retry::sleep;
 pub use retry::{Fallible, InAsRef, InChain, InSyncAsRef, Nowhere, Raised, Retries, Within, delays, holds};
 #[cfg(feature = "tokio")]
 pub use throttle::OfAsyncFunction;

@@ -26,13 +26,18 @@ pub mod delays {
 
     /// Adds the first delay to each, up to the maximum.
     pub fn linear(delay: Duration, max: Duration) -> impl Iterator<Item = Duration> {
-        let max = max.max(delay);
-        computed(move |failed| delay.saturating_mul(failed).min(max))
+        computed(move |failed| delay.saturating_mul(failed), max.max(delay))
     }
 
-    pub fn computed(strategy: impl Fn(u32) -> Duration) -> impl Iterator<Item = Duration> {
-        (1..=u32::MAX).map(strategy)
+    pub fn computed(strategy: impl Fn(u32) -> Duration, max: Duration) -> impl Iterator<Item = Duration> {
+        (1..=u32::MAX).map(move |failed| strategy(failed).min(max))
     }
+}
+
+/// Waits before a further attempt.
+#[cfg(feature = "tokio")]
+pub async fn sleep(pause: Duration) {
+    crate::time::async_sleep(pause).await;
 }
 
 /// The attempts of one call, which returns an `R`.
