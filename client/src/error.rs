@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use redis::{RedisError, ServerErrorKind};
 
-use crate::{Decision, Keyspace, RetryAfter};
+use crate::{Decision, InvalidLimit, Keyspace, RetryAfter};
 
 /// Why a call was not admitted, or not decided.
 ///
@@ -52,6 +52,7 @@ enum Reason {
     },
     ModuleNotLoaded(RedisError),
     InvalidArgument(InvalidArgument),
+    InvalidLimit(InvalidLimit),
     InvalidAddress(RedisError),
     #[cfg(feature = "cluster")]
     NoAddress,
@@ -60,6 +61,8 @@ enum Reason {
         is_cluster: bool,
         error: RedisError,
     },
+    #[cfg(not(feature = "tls"))]
+    NoTls(RedisError),
     InvalidKeyspace(String),
     InvalidLimits(&'static str),
     #[cfg(feature = "macros")]
@@ -69,6 +72,7 @@ enum Reason {
         after: Duration,
     },
     Refused(RedisError),
+    CrossSlot(RedisError),
 }
 
 /// How a server begins to refuse a connection that is one too many.
@@ -85,7 +89,10 @@ impl Error {
             Reason::Unavailable(_) => ErrorKind::Unavailable,
             Reason::ReplyLost(_) | Reason::NoReply { .. } => ErrorKind::ReplyLost,
             Reason::ModuleNotLoaded(_) => ErrorKind::ModuleNotLoaded,
+            #[cfg(not(feature = "tls"))]
+            Reason::NoTls(_) => ErrorKind::Configuration,
             Reason::InvalidArgument(_)
+            | Reason::InvalidLimit(_)
             | Reason::InvalidAddress(_)
             | Reason::OtherKindOfStore { .. }
             | Reason::InvalidKeyspace(_)
@@ -96,7 +103,7 @@ impl Error {
             Reason::ConfiguredAlready => ErrorKind::Configuration,
             #[cfg(all(feature = "macros", feature = "tokio"))]
             Reason::TimedOut { .. } => ErrorKind::Timeout,
-            Reason::Refused(_) => ErrorKind::Refused,
+            Reason::Refused(_) | Reason::CrossSlot(_) => ErrorKind::Refused,
         }
     }
 
@@ -136,6 +143,10 @@ impl Error {
     }
 
     pub(crate) fn invalid_address(error: RedisError) -> Self {
+        #[cfg(not(feature = "tls"))]
+        if error.kind() == redis::ErrorKind::InvalidClientConfig && error.to_string().contains("TLS") {
+            return Reason::NoTls(error).into();
+        }
         Reason::InvalidAddress(error).into()
     }
 
@@ -217,6 +228,7 @@ impl Error {
             {
                 Reason::OtherKindOfStore { is_cluster: false, error }
             }
+            Kind::Server(Server::CrossSlot) => Reason::CrossSlot(error),
             Kind::Io | Kind::Parse => Reason::ReplyLost(error.into()),
             _ => Reason::Refused(error),
         };
@@ -232,32 +244,76 @@ impl From<Reason> for Error {
 
 /// A value that its argument may not have.
 ///
-/// Prints as a sentence that names the argument and says what it may be.
+/// Prints as a sentence that says what the argument may be, and what it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct InvalidArgument(pub(crate) premier_algorithms::InvalidArgument);
+pub struct InvalidArgument {
+    argument: &'static str,
+    rule: &'static str,
+    given: Given,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Given {
+    Number(u64),
+    Time(Duration),
+}
+
+/// Defines the errors of arguments.
+macro_rules! arguments {
+    ($($(#[$attribute:meta])? $argument:ident($value:ident: $type:ty) $given:expr, $rule:literal;)+) => {
+        impl InvalidArgument {
+            $(
+                $(#[$attribute])?
+                pub(crate) const fn $argument($value: $type) -> Self {
+                    Self { argument: stringify!($argument), rule: $rule, given: $given }
+                }
+            )+
+        }
+    };
+}
+
+arguments! {
+    quota(units: u64) Given::Number(units), "a quota must be 0 to 1000000000000 units";
+    duration(time: Duration) Given::Time(time), "a duration must be 1 ms to 3650 days";
+    capacity(units: u64) Given::Number(units), "a capacity must be 1 to 1000000000000 units";
+    cost(units: u64) Given::Number(units), "a cost must be 1 to 1000000000000 units";
+    max_wait(time: Duration) Given::Time(time), "a maximum wait must be 0 to 3650 days";
+    refund(units: u64) Given::Number(units), "a refund must be 1 to 1000000000000 units";
+    #[cfg(feature = "memory")]
+    share(processes: u64) Given::Number(processes), "a share must be one in 1 to 4294967295 processes";
+}
 
 impl InvalidArgument {
-    /// Returns the name of the invalid argument, as commands have it: in capitals if it is an
-    /// option.
+    /// Returns the name of the invalid argument: `quota`, `duration`, `capacity`, `cost`,
+    /// `max_wait`, `refund` or `share`.
     #[must_use]
     pub const fn argument(&self) -> &'static str {
-        self.0.argument().name
+        self.argument
     }
 
-    /// Returns the sentence that it prints as.
+    /// Returns what the argument may be, as a sentence.
     #[must_use]
     pub const fn rule(&self) -> &'static str {
-        self.0.rule()
+        self.rule
     }
 }
 
 impl fmt::Display for InvalidArgument {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.rule())
+        match self.given {
+            Given::Number(number) => write!(f, "{}, not {number}", self.rule),
+            Given::Time(time) => write!(f, "{}, not {time:?}", self.rule),
+        }
     }
 }
 
 impl StdError for InvalidArgument {}
+
+impl From<InvalidLimit> for Error {
+    fn from(invalid: InvalidLimit) -> Self {
+        Reason::InvalidLimit(invalid).into()
+    }
+}
 
 impl From<InvalidArgument> for Error {
     fn from(invalid: InvalidArgument) -> Self {
@@ -265,16 +321,29 @@ impl From<InvalidArgument> for Error {
     }
 }
 
-/// Prints the sentence, as this is what a `main` prints that returns an error.
+/// Prints the sentence and its reasons, as this is what a `main` prints that returns an error.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+        write!(f, "{self:#}")
     }
 }
 
+/// Prints the sentence; with `{:#}` also its reasons, which [`source`](StdError::source) returns.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &*self.0 {
+        self.0.fmt(f)?;
+        let mut reason = self.source().filter(|_| f.alternate());
+        while let Some(error) = reason {
+            write!(f, ": {error}")?;
+            reason = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Reason::QuotaExceeded { key, decision } => match decision.retry_after() {
                 Some(RetryAfter::Never) => {
                     write!(
@@ -286,10 +355,8 @@ impl fmt::Display for Error {
                 Some(RetryAfter::After(after)) => write!(f, "the quota of {key} is exceeded: retry after {after:?}"),
                 None => write!(f, "the quota of {key} is exceeded"),
             },
-            Reason::Unavailable(source) => write!(f, "the store is unavailable, nothing was charged: {source}"),
-            Reason::ReplyLost(source) => {
-                write!(f, "the reply was lost, the call may or may not have been charged: {source}")
-            }
+            Reason::Unavailable(_) => f.write_str("the store is unavailable, nothing was charged"),
+            Reason::ReplyLost(_) => f.write_str("the reply was lost, the call may or may not have been charged"),
             Reason::NoReply { deadline } => {
                 write!(f, "the store did not reply within {deadline:?}, the call may or may not have been charged")
             }
@@ -298,7 +365,12 @@ impl fmt::Display for Error {
                      redis.conf and restart it, or try `MODULE LOAD /path/to/libpremier.so`",
             ),
             Reason::InvalidArgument(invalid) => invalid.fmt(f),
-            Reason::InvalidAddress(error) => write!(f, "invalid address of the store: {error}"),
+            Reason::InvalidLimit(invalid) => invalid.fmt(f),
+            Reason::InvalidAddress(_) => f.write_str("invalid address of the store"),
+            #[cfg(not(feature = "tls"))]
+            Reason::NoTls(_) => f.write_str(
+                "the address of the store needs TLS, which is not compiled in: turn on the feature `tls` of premier-client",
+            ),
             #[cfg(feature = "cluster")]
             Reason::NoAddress => f.write_str("a cluster needs the address of at least one of its nodes"),
             Reason::OtherKindOfStore { is_cluster: true, .. } => f.write_str(
@@ -317,7 +389,11 @@ impl fmt::Display for Error {
             ),
             #[cfg(all(feature = "macros", feature = "tokio"))]
             Reason::TimedOut { after } => write!(f, "the call did not end within {after:?}"),
-            Reason::Refused(error) => write!(f, "the store refused the call: {error}"),
+            Reason::Refused(_) => f.write_str("the store refused the call"),
+            Reason::CrossSlot(_) => f.write_str(
+                "the keys of the call are in several slots of the cluster: put what they have in common into braces, as in \
+                 the keyspace `{shop}`, or in a custom part like `{ada}`",
+            ),
         }
     }
 }
@@ -329,8 +405,10 @@ impl StdError for Error {
             Reason::ModuleNotLoaded(error)
             | Reason::InvalidAddress(error)
             | Reason::OtherKindOfStore { error, .. }
-            | Reason::Refused(error) => Some(error),
-            Reason::InvalidArgument(invalid) => Some(invalid),
+            | Reason::Refused(error)
+            | Reason::CrossSlot(error) => Some(error),
+            #[cfg(not(feature = "tls"))]
+            Reason::NoTls(error) => Some(error),
             _ => None,
         }
     }

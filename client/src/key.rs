@@ -178,6 +178,7 @@ impl Keyspace {
     /// # Panics
     /// If [`Keyspace::new`] would return an error.
     #[must_use]
+    #[track_caller]
     pub const fn from_static(name: &'static str) -> Self {
         assert!(is_valid(name), "{}", Self::RULE);
         Self(Cow::Borrowed(name))

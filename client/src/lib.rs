@@ -55,6 +55,9 @@
 //! assert!(from_configuration(5, 0).is_err());
 //! ```
 //!
+//! Text from a configuration is read by [`parse`](str::parse), and with the feature `serde` by
+//! serde: `100/1m`, `token 100/1m capacity 20`.
+//!
 //! A limit belongs to a call and may change at any call: the store keeps what was *used*, not the
 //! limit.
 //!
@@ -184,6 +187,7 @@
 //! | `cache` | yes | [`MemoryCache`], [`RedisCache`], and with `macros` the attribute `cache` |
 //! | `tokio` | yes | [`AsyncThrottler`], [`AsyncPremierCommands`] |
 //! | `memory` | yes | [`MemoryBackend`], [`OnError::Local`] |
+//! | `serde` | no | limits as text for serde |
 //! | `cluster` | no | `Backend::cluster`, `AsyncBackend::cluster`; implies `tokio` |
 //! | `tls` | no | addresses like `rediss://…`, by rustls; implies `tokio` |
 
@@ -206,6 +210,7 @@ mod memory;
 mod receipt;
 #[cfg(feature = "memory")]
 mod share;
+mod text;
 mod throttler;
 mod time;
 mod top;
@@ -226,7 +231,7 @@ pub use decision::{CellDecision, DecidedBy, Decision, JointDecision, RetryAfter}
 pub use decorate::configure;
 pub use error::{Error, ErrorKind, InvalidArgument};
 pub use key::{Key, Keyspace};
-pub use limit::Limit;
+pub use limit::{Limit, Terms};
 pub use limiters::{Algorithm, AnyLimit, Fixed, Leaky, Limiter, Sliding, Token};
 #[cfg(feature = "memory")]
 pub use memory::MemoryBackend;
@@ -239,6 +244,7 @@ pub use receipt::{Charge, Permit, Receipt};
 pub use redis;
 #[cfg(feature = "memory")]
 pub use share::Share;
+pub use text::InvalidLimit;
 #[cfg(feature = "tokio")]
 pub use throttler::AsyncThrottler;
 pub use throttler::{Builder, OnError, StoreChange, Throttler};

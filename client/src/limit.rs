@@ -1,5 +1,6 @@
 //! What a call is limited to. Values of these types are in bounds, always.
 
+use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::time::Duration;
 
@@ -32,10 +33,10 @@ pub(crate) use valid;
 
 /// Evaluates to a value in bounds, or returns the error.
 macro_rules! in_bounds {
-    ($result:expr) => {
+    ($result:expr, $error:expr) => {
         match $result {
             Ok(value) => value,
-            Err(invalid) => return Err(InvalidArgument(invalid)),
+            Err(_) => return Err($error),
         }
     };
 }
@@ -60,7 +61,7 @@ macro_rules! in_bounds {
 /// const API: Limit<Token> = Limit::token_bucket(100, Duration::from_secs(60)).capacity(20);
 ///
 /// let from_configuration = Limit::try_token_bucket(0, Duration::ZERO);
-/// assert!(from_configuration.unwrap_err().to_string().starts_with("duration must be"));
+/// assert!(from_configuration.unwrap_err().to_string().starts_with("a duration must be"));
 /// ```
 ///
 /// ```compile_fail
@@ -75,9 +76,9 @@ pub struct Limit<A: Limiter> {
     algorithm: PhantomData<A>,
 }
 
-/// What a limit says, whatever its algorithm.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Terms {
+/// What a [limit](Limit::terms) says, whatever its algorithm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Terms {
     pub(crate) quota: Quota,
     pub(crate) duration: LimitDuration,
     pub(crate) is_aligned: bool,
@@ -87,7 +88,7 @@ pub(crate) struct Terms {
     pub(crate) is_forced: bool,
 }
 
-// By hand, as deriving them would ask for `A: Copy`.
+// By hand, as deriving them would ask the same of `A`.
 impl<A: Limiter> Copy for Limit<A> {}
 
 impl<A: Limiter> Clone for Limit<A> {
@@ -96,9 +97,38 @@ impl<A: Limiter> Clone for Limit<A> {
     }
 }
 
+impl<A: Limiter> PartialEq for Limit<A> {
+    fn eq(&self, other: &Self) -> bool {
+        self.terms == other.terms
+    }
+}
+
+impl<A: Limiter> Eq for Limit<A> {}
+
+impl<A: Limiter> Hash for Limit<A> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.terms.hash(state);
+    }
+}
+
 impl<A: Limiter> Limit<A> {
     pub(crate) const fn of(terms: Terms) -> Self {
         Self { terms, algorithm: PhantomData }
+    }
+
+    /// Returns what the limit says: its quota, its duration, and what else is set.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use premier_client::Limit;
+    ///
+    /// let limit = Limit::token_bucket(100, Duration::from_secs(60)).capacity(20);
+    /// assert_eq!((limit.terms().quota(), limit.terms().capacity()), (100, Some(20)));
+    /// ```
+    #[must_use]
+    pub const fn terms(&self) -> &Terms {
+        &self.terms
     }
 
     /// Sets the units that a call takes; 1 by default.
@@ -106,6 +136,7 @@ impl<A: Limiter> Limit<A> {
     /// # Panics
     /// If the cost is 0 or more than 10¹².
     #[must_use]
+    #[track_caller]
     pub const fn cost(self, cost: u64) -> Self {
         valid!(self.try_cost(cost))
     }
@@ -173,6 +204,7 @@ impl<A: Limiter> Limit<A> {
     /// # Panics
     /// If the capacity is 0 or more than 10¹².
     #[must_use]
+    #[track_caller]
     pub const fn capacity(self, capacity: u64) -> Self
     where
         A: Bucket,
@@ -188,7 +220,7 @@ impl<A: Limiter> Limit<A> {
     where
         A: Bucket,
     {
-        let capacity = Some(in_bounds!(Capacity::new(capacity)));
+        let capacity = Some(in_bounds!(Capacity::new(capacity), InvalidArgument::capacity(capacity)));
         Ok(Self::of(Terms { capacity, ..self.terms }))
     }
 
@@ -202,6 +234,7 @@ impl<A: Limiter> Limit<A> {
     /// # Panics
     /// If the maximum is longer than 3650 days.
     #[must_use]
+    #[track_caller]
     pub const fn max_wait(self, max_wait: Duration) -> Self
     where
         A: Bucket,
@@ -224,10 +257,10 @@ impl<A: Limiter> Limit<A> {
 impl Terms {
     pub(crate) const fn new(quota: u64, duration: Duration) -> Result<Self, InvalidArgument> {
         // Rounded up: a shorter duration would admit too much.
-        let duration = span(duration.as_nanos().div_ceil(1_000));
+        let micros = span(duration.as_nanos().div_ceil(1_000));
         Ok(Self {
-            quota: in_bounds!(Quota::new(quota)),
-            duration: in_bounds!(LimitDuration::new(duration)),
+            quota: in_bounds!(Quota::new(quota), InvalidArgument::quota(quota)),
+            duration: in_bounds!(LimitDuration::new(micros), InvalidArgument::duration(duration)),
             is_aligned: false,
             capacity: None,
             max_wait: None,
@@ -237,11 +270,13 @@ impl Terms {
     }
 
     const fn try_cost(self, cost: u64) -> Result<Self, InvalidArgument> {
-        Ok(Self { cost: in_bounds!(Cost::new(cost)), ..self })
+        Ok(Self { cost: in_bounds!(Cost::new(cost), InvalidArgument::cost(cost)), ..self })
     }
 
     const fn try_max_wait(self, max_wait: Duration) -> Result<Self, InvalidArgument> {
-        Ok(Self { max_wait: Some(in_bounds!(MaxWait::new(span(max_wait.as_micros())))), ..self })
+        let micros = span(max_wait.as_micros());
+        let max_wait = in_bounds!(MaxWait::new(micros), InvalidArgument::max_wait(max_wait));
+        Ok(Self { max_wait: Some(max_wait), ..self })
     }
 
     const fn forced(self) -> Self {
@@ -257,8 +292,46 @@ impl Terms {
         }
     }
 
-    pub(crate) fn max_wait(&self) -> Option<Duration> {
+    /// Returns the units that are admitted per duration.
+    #[must_use]
+    pub const fn quota(&self) -> u64 {
+        self.quota.get()
+    }
+
+    /// Returns the time in which the quota is admitted.
+    #[must_use]
+    pub const fn duration(&self) -> Duration {
+        Duration::from_micros(self.duration.get().as_micros())
+    }
+
+    /// Returns whether windows are [aligned](Limit::aligned).
+    #[must_use]
+    pub const fn is_aligned(&self) -> bool {
+        self.is_aligned
+    }
+
+    /// Returns the units that a bucket holds, if they were [set](Limit::capacity).
+    #[must_use]
+    pub fn capacity(&self) -> Option<u64> {
+        self.capacity.map(Capacity::get)
+    }
+
+    /// Returns the units that a call takes.
+    #[must_use]
+    pub const fn cost(&self) -> u64 {
+        self.cost.get()
+    }
+
+    /// Returns how long a caller is willing to wait, if that was [set](Limit::max_wait).
+    #[must_use]
+    pub fn max_wait(&self) -> Option<Duration> {
         self.max_wait.map(|max_wait| Duration::from_micros(max_wait.get().as_micros()))
+    }
+
+    /// Returns whether calls are [charged whatever is left](Limit::forced).
+    #[must_use]
+    pub const fn is_forced(&self) -> bool {
+        self.is_forced
     }
 
     /// Returns the time in which this many units drain from a bucket, rounded up.

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use premier_algorithms::CallOption;
+
 use crate::limit::{Terms, ok, valid};
 use crate::{InvalidArgument, Limit};
 
@@ -13,8 +15,6 @@ macro_rules! by_algorithm {
     ($call:ident! { $($input:tt)* }) => {
         $call! {
             $($input)*
-            // The algorithm of throttlers that are given none.
-            #[default]
             FixedWindow(Fixed) {
                 summary: "Admits at most `quota` units in a window, which the first admitted call opens.",
                 details: "Around the end of a window up to twice the quota may be admitted within a \
@@ -24,6 +24,7 @@ macro_rules! by_algorithm {
                 word: "FIXED",
                 command: "PREMIER.FIXED" premier_fixed,
                 constructors: fixed_window try_fixed_window,
+                options: [Aligned, Cost, Force],
                 is_bucket: no,
                 turn_at_retry: |_| Duration::ZERO,
             }
@@ -36,9 +37,12 @@ macro_rules! by_algorithm {
                 word: "SLIDING",
                 command: "PREMIER.SLIDING" premier_sliding,
                 constructors: sliding_window try_sliding_window,
+                options: [Cost, Force],
                 is_bucket: no,
                 turn_at_retry: |_| Duration::ZERO,
             }
+            // The algorithm of throttlers that are given none.
+            #[default]
             TokenBucket(Token) {
                 summary: "Admits what a bucket of tokens holds, full at first and refilled at `quota` per `duration`.",
                 details: "Bursts up to the [capacity](Limit::capacity) are admitted at once. With a \
@@ -47,6 +51,7 @@ macro_rules! by_algorithm {
                 word: "TOKEN",
                 command: "PREMIER.TOKEN" premier_token,
                 constructors: token_bucket try_token_bucket,
+                options: [Capacity, Cost, MaxWait, Force],
                 is_bucket: yes,
                 // It is limited until it can borrow for its maximum wait.
                 turn_at_retry: |terms| terms.max_wait().unwrap_or_default(),
@@ -59,6 +64,7 @@ macro_rules! by_algorithm {
                 word: "LEAKY",
                 command: "PREMIER.LEAKY" premier_leaky,
                 constructors: leaky_bucket try_leaky_bucket,
+                options: [Capacity, Cost, MaxWait, Force],
                 is_bucket: yes,
                 // It is limited until it fits, and until its turn comes within its maximum wait.
                 turn_at_retry: |terms| {
@@ -76,7 +82,9 @@ pub trait Limiter: sealed::Sealed {}
 
 /// Seals the traits: no other crate can implement them.
 pub(crate) mod sealed {
-    pub trait Sealed {}
+    pub trait Sealed {
+        const ALGORITHM: crate::Algorithm;
+    }
 
     /// An algorithm whose limits have a capacity and a maximum wait.
     #[diagnostic::on_unimplemented(message = "only token and leaky buckets have a capacity and a maximum wait")]
@@ -91,6 +99,7 @@ macro_rules! limiters {
         word: $word:literal,
         command: $command:literal $method:ident,
         constructors: $constructor:ident $try_constructor:ident,
+        options: [$($option:ident),+],
         is_bucket: $is_bucket:ident,
         turn_at_retry: $turn_at_retry:expr,
     })+) => {
@@ -104,7 +113,9 @@ macro_rules! limiters {
             pub struct $limiter;
 
             impl Limiter for $limiter {}
-            impl sealed::Sealed for $limiter {}
+            impl sealed::Sealed for $limiter {
+                const ALGORITHM: Algorithm = Algorithm::$variant;
+            }
             limiters!(@bucket $is_bucket $limiter);
 
             impl Limit<$limiter> {
@@ -113,6 +124,7 @@ macro_rules! limiters {
                 /// # Panics
                 /// If an argument is out of [bounds](Limit).
                 #[must_use]
+                #[track_caller]
                 pub const fn $constructor(quota: u64, duration: Duration) -> Self {
                     valid!(Self::$try_constructor(quota, duration))
                 }
@@ -177,6 +189,24 @@ macro_rules! limiters {
                 }
             }
 
+            /// Returns the algorithm of this name, in any case.
+            pub(crate) fn named(name: &str) -> Option<Self> {
+                [$(Self::$variant),+].into_iter().find(|algorithm| name.eq_ignore_ascii_case(algorithm.name()))
+            }
+
+            /// Returns the options that its limits may have.
+            pub(crate) const fn options(self) -> &'static [CallOption] {
+                match self {
+                    $(Self::$variant => &[$(CallOption::$option),+],)+
+                }
+            }
+
+            pub(crate) const fn with_terms(self, terms: Terms) -> AnyLimit {
+                match self {
+                    $(Self::$variant => AnyLimit::$variant(Limit::of(terms)),)+
+                }
+            }
+
             /// Returns whether its limits have a maximum wait.
             pub(crate) const fn is_bucket(self) -> bool {
                 match self {
@@ -195,7 +225,7 @@ macro_rules! limiters {
         }
 
         /// A limit by any algorithm.
-        #[derive(Debug, Clone, Copy)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum AnyLimit {
             $(
@@ -213,16 +243,16 @@ macro_rules! limiters {
                 }
             }
 
-            pub(crate) const fn terms(&self) -> &Terms {
+            /// Returns what the limit says, whatever its algorithm.
+            #[must_use]
+            pub const fn terms(&self) -> &Terms {
                 match self {
                     $(Self::$variant(limit) => &limit.terms,)+
                 }
             }
 
             pub(crate) const fn with_terms(self, terms: Terms) -> Self {
-                match self {
-                    $(Self::$variant(_) => Self::$variant(Limit::of(terms)),)+
-                }
+                self.algorithm().with_terms(terms)
             }
         }
     };

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use premier_algorithms::{Argument, Capacity, LimitDuration, Quota, Span, argument};
+use premier_algorithms::{Capacity, LimitDuration, Quota, Span};
 
 use crate::limit::{Terms, valid};
 use crate::{AnyLimit, InvalidArgument};
@@ -19,8 +19,6 @@ use crate::{AnyLimit, InvalidArgument};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Share(NonZeroU32);
-
-static SHARE: Argument = argument!("share", "Processes that share a limit", units from 1 to 4_294_967_295);
 
 impl Share {
     /// The whole limit: each process admits all of it.
@@ -43,7 +41,7 @@ impl Share {
     pub const fn try_one_in(processes: u32) -> Result<Self, InvalidArgument> {
         match NonZeroU32::new(processes) {
             Some(processes) => Ok(Self(processes)),
-            None => Err(InvalidArgument(SHARE.invalid())),
+            None => Err(InvalidArgument::share(0)),
         }
     }
 

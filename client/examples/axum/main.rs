@@ -70,8 +70,8 @@ impl IntoResponse for Refusal {
         };
         let mut response = (status, format!("{}\n", self.0)).into_response();
         let retry_after = self.0.decision().and_then(|decision| decision.retry_after());
-        if let Some(RetryAfter::After(after)) = retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(whole_seconds(after)));
+        if let Some(seconds) = retry_after.and_then(RetryAfter::as_secs) {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

@@ -56,6 +56,30 @@ pub enum DecidedBy {
     OnError,
 }
 
+impl RetryAfter {
+    /// Returns the time in whole seconds, rounded up, for the header `Retry-After`; `None` for
+    /// never.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use premier_client::{Backend, Limit, RetryAfter, Throttler, key};
+    ///
+    /// let throttler = Throttler::builder(Backend::memory()).build();
+    /// let blocked = throttler.check(&key!("f"), Limit::fixed_window(0, Duration::from_secs(60)))?;
+    /// assert_eq!(blocked.retry_after().and_then(RetryAfter::as_secs), None);
+    /// assert_eq!(RetryAfter::After(Duration::from_millis(1_001)).as_secs(), Some(2));
+    /// # Ok::<(), premier_client::Error>(())
+    /// ```
+    #[must_use]
+    pub const fn as_secs(self) -> Option<u64> {
+        match self {
+            Self::After(time) => Some(time.as_secs().saturating_add((time.subsec_nanos() > 0) as u64)),
+            Self::Never => None,
+        }
+    }
+}
+
 impl Decision {
     /// Returns whether the call may go ahead, after its [`wait`](Self::wait).
     #[must_use]

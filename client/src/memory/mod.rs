@@ -108,7 +108,11 @@ impl MemoryBackend {
     /// # Errors
     /// If the units are out of bounds.
     pub fn refund(&self, key: &str, limit: impl Into<AnyLimit>, units: u64) -> Result<u64, InvalidArgument> {
-        Ok(self.refund_units(key, limit.into().algorithm(), Units::new(units).map_err(InvalidArgument)?))
+        Ok(self.refund_units(
+            key,
+            limit.into().algorithm(),
+            Units::new(units).map_err(|_| InvalidArgument::refund(units))?,
+        ))
     }
 
     pub(crate) fn refund_units(&self, key: &str, algorithm: Algorithm, units: Units) -> u64 {

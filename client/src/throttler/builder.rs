@@ -55,7 +55,7 @@ impl<B> Builder<B> {
         Self { keyspace, ..self }
     }
 
-    /// Sets the algorithm of limits that do not name one; a fixed window by default.
+    /// Sets the algorithm of limits that do not name one; a token bucket by default.
     pub fn algorithm(self, algorithm: Algorithm) -> Self {
         Self { algorithm, ..self }
     }

@@ -228,7 +228,7 @@ impl AsyncThrottler {
     /// # Errors
     /// If the units are out of bounds, and as for [`refund`](Self::refund).
     pub async fn refund_n(&self, charge: impl Into<Charge>, units: u64) -> Result<u64, Error> {
-        self.give_back(charge.into(), Some(Units::new(units).map_err(InvalidArgument)?)).await
+        self.give_back(charge.into(), Some(Units::new(units).map_err(|_| InvalidArgument::refund(units))?)).await
     }
 
     /// Gives back 1 to 10¹² units of a key, at most those that are used now, for calls whose
@@ -240,7 +240,8 @@ impl AsyncThrottler {
     /// # Errors
     /// If the units are out of bounds, and as for [`refund`](Self::refund).
     pub async fn refund_key(&self, key: &Key<'_>, limit: impl Into<AnyLimit>, units: u64) -> Result<u64, Error> {
-        let (algorithm, units) = (limit.into().algorithm(), Units::new(units).map_err(InvalidArgument)?);
+        let (algorithm, units) =
+            (limit.into().algorithm(), Units::new(units).map_err(|_| InvalidArgument::refund(units))?);
         let key = self.settings.keyspace.key(key, algorithm);
         self.ask(&Refund { key: &key, algorithm, units }).await
     }

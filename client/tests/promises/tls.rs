@@ -54,12 +54,12 @@ async fn an_untrusted_certificate_is_refused() {
     let (url, _) = decrypt_in_front_of(&server).await;
     let throttler = AsyncThrottler::builder(AsyncBackend::redis(url.as_str()).expect("a valid address")).build();
     let error = throttler.check(&key!("f"), LIMIT).await.expect_err("the certificate is not trusted");
-    assert!(error.to_string().contains("invalid peer certificate"), "{error}");
+    assert!(format!("{error:#}").contains("invalid peer certificate"), "{error:#}");
 
     let throttler = Throttler::builder(Backend::redis(url).expect("a valid address")).build();
     let error = check(throttler).await.expect_err("the certificate is not trusted");
     assert_eq!(error.kind(), ErrorKind::Unavailable);
-    assert!(error.to_string().contains("invalid peer certificate"), "{error}");
+    assert!(format!("{error:#}").contains("invalid peer certificate"), "{error:#}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
