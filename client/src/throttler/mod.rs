@@ -282,9 +282,11 @@ impl AsyncThrottler {
         let limit = limit.into();
         let key = self.settings.keyspace.key(key, limit.algorithm());
         let deadline = Deadline::after(async_clock(), at_most);
-        let queues = &self.settings.queues;
-        let mut caller =
-            if limit.may_be_admitted_later() { queues.join(&key, deadline) } else { queues.pass(&key, deadline) };
+        let mut caller = self.settings.queues.caller(&key, deadline);
+        // Other calls are admitted or refused for good, so they overtake nobody.
+        if limit.may_be_admitted_later() {
+            caller.join();
+        }
         let limited = loop {
             match caller.turn(async_clock()) {
                 Turn::Ask => {}

@@ -75,21 +75,12 @@ pub(super) enum Turn {
 const UNITS_PER_CALLER: u64 = 32;
 
 impl Queues {
-    /// Joins the queue of a key, if there is one.
-    pub(super) fn join<'a>(&'a self, key: &'a str, deadline: Deadline) -> Caller<'a> {
+    /// Makes a caller, which is in no queue yet.
+    pub(super) fn caller<'a>(&'a self, key: &'a str, deadline: Deadline) -> Caller<'a> {
         let mut inner = self.lock();
         let ticket = inner.next_ticket;
         inner.next_ticket += 1;
-        let mut caller = Caller { queues: self, key, ticket, deadline, state: State::Outside };
-        if let Some(queue) = inner.queues.get_mut(key) {
-            caller.wait_in(queue);
-        }
-        caller
-    }
-
-    /// Lets a caller pass that nobody ahead can keep from being answered for good.
-    pub(super) fn pass<'a>(&'a self, key: &'a str, deadline: Deadline) -> Caller<'a> {
-        Caller { queues: self, key, ticket: 0, deadline, state: State::Outside }
+        Caller { queues: self, key, ticket, deadline, state: State::Outside }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -105,6 +96,14 @@ impl fmt::Debug for Queues {
 }
 
 impl Caller<'_> {
+    /// Joins the queue of the key, if there is one.
+    pub(super) fn join(&mut self) {
+        let queues = self.queues;
+        if let Some(queue) = queues.lock().queues.get_mut(self.key) {
+            self.wait_in(queue);
+        }
+    }
+
     /// Returns what to do now, and begins to ask if it is this caller's turn.
     pub(super) fn turn(&mut self, now: Instant) -> Turn {
         let State::Waiting(turn) = &self.state else {
