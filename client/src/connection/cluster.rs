@@ -149,8 +149,9 @@ impl AsyncCluster {
                     *self.0.map_mut() = Map::of(nodes);
                     return Ok(());
                 }
-                Ok(_) => {}
-                Err(error) => result = Err(error),
+                // What a node refuses is not to be taken for an outage.
+                Err(error) if result.as_ref().is_err_and(Error::is_outage) => result = Err(error),
+                Ok(_) | Err(_) => {}
             }
         }
         result

@@ -145,6 +145,7 @@ impl Shared {
             }
             let has_failed = state.failures != failures;
             if has_failed && state.lent == 0 {
+                self.changed.notify_one();
                 return Err(state.unavailable_since(failures));
             }
             if !has_failed && state.lent + state.connecting < self.size() && state.connecting <= state.waiting {
@@ -204,7 +205,7 @@ impl State {
     fn unavailable_since(&self, failures: u64) -> Error {
         match &self.failure {
             Some(failure) if self.failures != failures => Error::unconnected(failure.clone()),
-            _ => Error::unavailable("no connection to it was free in time"),
+            _ => Error::unavailable("no connection was free or made in time"),
         }
     }
 }

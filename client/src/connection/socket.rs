@@ -97,12 +97,12 @@ fn set_timeouts(connection: &Connection, left: Duration) -> RedisResult<()> {
 impl Tcp {
     fn connect(host: &str, port: u16, tcp: &TcpSettings, settings: &RedisConnectionInfo) -> RedisResult<Self> {
         let budget = Budget::new(CONNECT_TIMEOUT);
+        let addresses: Vec<_> = (host, port).to_socket_addrs()?.collect();
         let mut stream = Err(io::Error::new(ErrorKind::NotFound, "the host has no address"));
-        for address in (host, port).to_socket_addrs()? {
-            stream = match budget.left() {
-                Duration::ZERO => Err(ErrorKind::TimedOut.into()),
-                left => TcpStream::connect_timeout(&address, left),
-            };
+        for (address, untried) in addresses.iter().zip((1..=addresses.len()).rev()) {
+            // One that does not answer leaves time for the others.
+            let time = budget.left() / u32::try_from(untried).unwrap_or(u32::MAX);
+            stream = TcpStream::connect_timeout(address, time.max(Duration::from_millis(1)));
             if stream.is_ok() {
                 break;
             }

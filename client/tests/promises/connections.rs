@@ -214,7 +214,7 @@ fn a_full_pool_sends_no_call_that_cannot_return() {
     assert!(!errors.is_empty() && errors.len() < CALLERS, "{} of {CALLERS} calls failed", errors.len());
     for error in errors {
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
-        assert!(error.to_string().contains("no connection to it was free in time"), "{error}");
+        assert!(error.to_string().contains("no connection was free or made in time"), "{error}");
     }
     // Each look at the statistics is one.
     assert_eq!(info(&server, "stats", "total_connections_received"), connections + 1);

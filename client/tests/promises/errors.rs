@@ -9,7 +9,7 @@ use premier_client::{
 };
 use premier_test_server::{Cluster, Server};
 
-use crate::stores::{LOCAL, Setup};
+use crate::stores::{LOCAL, Setup, Subject};
 
 const LIMIT: Limit<Token> = Limit::token_bucket(2, Duration::from_secs(60 * 60));
 
@@ -104,22 +104,32 @@ fn authentication_and_permission_errors_are_not_limits() {
 /// A store that answers is never overruled, in sync and async code alike.
 #[test]
 fn a_wrong_password_or_database_is_refused_under_any_policy() {
-    let server = Server::start();
-    redis::cmd("CONFIG").arg(&["SET", "requirepass", "secret"]).exec(&mut server.connection()).expect("it answers");
-    let port = server.port();
-    for address in ["127.0.0.1", ":wrong@127.0.0.1", "nobody:secret@127.0.0.1"] {
-        refused_under_any_policy(&format!("redis://{address}:{port}"));
+    let (server, cluster, dead) = (Server::start(), Cluster::start(1), Server::start());
+    for server in [&server, &cluster.nodes()[0]] {
+        redis::cmd("CONFIG").arg(&["SET", "requirepass", "secret"]).exec(&mut server.connection()).expect("it answers");
     }
-    refused_under_any_policy(&format!("redis://:secret@127.0.0.1:{port}/16"));
+    let node = cluster.nodes()[0].port();
+    let dead = {
+        let port = dead.port();
+        drop(dead);
+        format!("redis://127.0.0.1:{port}")
+    };
+    for on_error in POLICIES {
+        let setup = Setup { on_error, ..Setup::default() };
+        for login in ["", ":wrong@", "nobody:secret@"] {
+            assert_refused(&setup.at(&format!("redis://{login}127.0.0.1:{}", server.port())));
+            // A node that does not answer makes no outage of it.
+            assert_refused(&setup.on_cluster(&[format!("redis://{login}127.0.0.1:{node}"), dead.clone()]));
+        }
+        assert_refused(&setup.at(&format!("redis://:secret@127.0.0.1:{}/16", server.port())));
+    }
 }
 
-fn refused_under_any_policy(url: &str) {
-    for on_error in POLICIES {
-        for subject in (Setup { on_error, ..Setup::default() }).at(url) {
-            for _ in 0..2 {
-                let error = subject.check(&key!("f"), LIMIT).expect_err("the server refuses it");
-                assert_eq!(error.kind(), ErrorKind::Refused, "{subject} at {url}, {on_error:?}: {error}");
-            }
+fn assert_refused(subjects: &[Subject]) {
+    for subject in subjects {
+        for _ in 0..2 {
+            let error = subject.check(&key!("f"), LIMIT).expect_err("the server refuses it");
+            assert_eq!(error.kind(), ErrorKind::Refused, "{subject}: {error}");
         }
     }
 }
