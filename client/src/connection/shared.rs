@@ -1,8 +1,10 @@
 //! Async connections that all calls share.
 
 use std::collections::HashMap;
+use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use redis::aio::{AsyncPushSender, ConnectionLike as _, ConnectionManager, MultiplexedConnection, SendError};
 use redis::{AsyncConnectionConfig, Client, Pipeline, PushInfo, RedisError, RedisResult, Value};
@@ -14,11 +16,15 @@ use tokio::time::timeout;
 use super::{Budget, CONNECT_TIMEOUT, is_read_only};
 use crate::Error;
 
+/// For how long a connection of a runtime of one thread may be unused before it is to be looked at.
+const REST: Duration = Duration::from_millis(10);
+
 /// Connections to one server: one for each runtime in which calls are made, as a connection lives
 /// only while its runtime runs.
 pub(crate) struct Own {
     client: Client,
-    attempts: Mutex<HashMap<Id, Attempt>>,
+    /// With the time of the latest call.
+    attempts: Mutex<HashMap<Id, (Attempt, Instant)>>,
 }
 
 /// An attempt to connect. It goes on without the call that began it.
@@ -51,9 +57,12 @@ impl Own {
     /// Sends a request, of which nothing is executed twice, and waits for its replies.
     pub(super) async fn exchange(&self, request: &Pipeline, budget: Budget) -> Result<Vec<Value>, Error> {
         let mut was_read_only = false;
-        read_what_came().await;
         loop {
-            let attempt = self.attempt();
+            let (attempt, unused) = self.attempt();
+            if unused > REST {
+                read_what_came().await;
+                continue;
+            }
             let connected = timeout(budget.left(), attempt.result()).await.map_err(Error::unavailable)?;
             let mut connection = connected.map_err(Error::unconnected)?.connection;
             if budget.is_over() {
@@ -79,23 +88,26 @@ impl Own {
         }
     }
 
-    /// Returns the connection of this runtime, or begins to make it.
-    fn attempt(&self) -> Attempt {
-        let runtime = Handle::current();
+    /// Returns the connection of this runtime, or begins to make it. Also returns for how long it
+    /// was not used.
+    fn attempt(&self) -> (Attempt, Duration) {
+        let (runtime, now) = (Handle::current(), Instant::now());
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(attempt) = attempts.get(&runtime.id()).filter(|attempt| attempt.is_of_use()) {
-            return attempt.clone();
+        if let Some((attempt, last_used)) = attempts.get_mut(&runtime.id()).filter(|(attempt, _)| attempt.is_of_use()) {
+            return (attempt.clone(), now.saturating_duration_since(mem::replace(last_used, now)));
         }
-        attempts.retain(|_, attempt| attempt.is_of_use());
+        attempts.retain(|_, (attempt, _)| attempt.is_of_use());
         let (sender, receiver) = watch::channel(None);
         let client = self.client.clone();
         runtime.spawn(async move { sender.send(Some(connect(&client).await)) });
-        attempts.entry(runtime.id()).insert_entry(Attempt(receiver)).get().clone()
+        let attempt = Attempt(receiver);
+        attempts.insert(runtime.id(), (attempt.clone(), now));
+        (attempt, Duration::ZERO)
     }
 
     fn discard(&self, old: &Attempt) {
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        attempts.retain(|_, attempt| !attempt.0.same_channel(&old.0));
+        attempts.retain(|_, (attempt, _)| !attempt.0.same_channel(&old.0));
     }
 }
 

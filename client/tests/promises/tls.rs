@@ -52,11 +52,13 @@ async fn check(throttler: Throttler) -> Result<Receipt, Error> {
 async fn an_untrusted_certificate_is_refused() {
     let server = Server::start();
     let (url, _) = decrypt_in_front_of(&server).await;
-    let throttler = AsyncThrottler::builder(AsyncBackend::redis(url.as_str()).expect("a valid address")).build();
+    let backend = AsyncBackend::redis(url.as_str()).expect("a valid address");
+    let throttler = AsyncThrottler::builder(backend).deadline(Duration::from_secs(10)).build();
     let error = throttler.check(&key!("f"), LIMIT).await.expect_err("the certificate is not trusted");
     assert!(format!("{error:#}").contains("invalid peer certificate"), "{error:#}");
 
-    let throttler = Throttler::builder(Backend::redis(url).expect("a valid address")).build();
+    let backend = Backend::redis(url).expect("a valid address");
+    let throttler = Throttler::builder(backend).deadline(Duration::from_secs(10)).build();
     let error = check(throttler).await.expect_err("the certificate is not trusted");
     assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(format!("{error:#}").contains("invalid peer certificate"), "{error:#}");
