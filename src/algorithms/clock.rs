@@ -125,6 +125,12 @@ impl Clock {
         }
     }
 
+    /// Returns whether the clock has been read.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.steady_since < Timestamp::MAX
+    }
+
     /// Lets what was noted arrive now.
     #[cold]
     fn take_note(&mut self, at: Timestamp) {

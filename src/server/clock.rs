@@ -24,10 +24,15 @@ pub fn now() -> Now {
 /// Notes a stamp that [`now`] did not return: one that arrives from a file or from another server.
 pub(crate) fn see(stamp: Timestamp) {
     let mut clock = CLOCK.get();
-    // The first reading shows whether the stamp is ahead, and the second one when it arrived.
-    read(&mut clock);
-    clock.see(stamp);
-    read(&mut clock);
+    if clock.is_running() {
+        // The first reading shows whether the stamp is ahead, and the second one when it arrived.
+        read(&mut clock);
+        clock.see(stamp);
+        read(&mut clock);
+    } else {
+        // The server starts, and time begins with the first call.
+        clock.see(stamp);
+    }
     CLOCK.set(clock);
 }
 
