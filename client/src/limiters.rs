@@ -30,9 +30,10 @@ macro_rules! by_algorithm {
             }
             SlidingWindow(Sliding) {
                 summary: "Admits at most `quota` units in any span of the duration.",
-                details: "Exact up to a quota of 64. Above that a unit may count for up to a 64th of the \
-                          duration longer than it should, never shorter, so that a key takes at most \
-                          about 1 KiB.",
+                details: "Exact up to a quota of 64, and above that while units were admitted at no more \
+                          than 66 moments within the duration. Beyond that a unit may count for up to a \
+                          64th of the duration longer than it should, never shorter, so that a key takes \
+                          at most about 1 KiB. If the duration changes, it is a 64th of the longest one.",
                 name: sliding,
                 word: "SLIDING",
                 command: "PREMIER.SLIDING" premier_sliding,

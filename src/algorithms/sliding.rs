@@ -8,13 +8,15 @@ use crate::{Algorithm, Cost, Decision, Now, Outcome, Refund, Retry, SlidingLimit
 /// Sliding window: at most `quota` units in *any* span of `duration`, whatever the pattern of
 /// calls.
 ///
-/// The state is a log of how many units were admitted when. Up to a quota of 64 it is exact. Above
-/// that its memory is bounded: units admitted within `duration / 64` share one entry, which counts
-/// from the latest of them. A unit may thus count for up to `duration / 64` longer than it should,
-/// never shorter, and the log has at most 66 entries, however large the quota.
+/// The state is a log of how many units were admitted when, which has at most 66 entries, however
+/// large the quota. Up to a quota of 64 it is exact, and so it is above that while the units in the
+/// window were admitted at no more than 66 moments. When the log is full, units admitted within the
+/// same 64th of `duration` share one entry, which counts from the latest of them. A unit may thus
+/// count for up to `duration / 64` longer than it should, never shorter.
 ///
-/// If the duration changes from call to call, entries may have to be up to twice as wide, measured
-/// by the longest duration, to stay within 66.
+/// If the duration changes from call to call, this is a 64th of the longest duration under which
+/// units were admitted that still count, and entries may have to be up to twice as wide to stay
+/// within 66. So they may if calls are forced, also below a quota of 64.
 #[derive(Debug, Clone, Copy)]
 pub struct Sliding;
 
@@ -52,11 +54,12 @@ pub struct Admission {
 /// The largest quota that is counted exactly.
 const MAX_EXACT_QUOTA: u64 = 64;
 
-/// The number of parts into which a window is divided above that quota.
+/// The number of parts into which a window is divided above that quota. They begin at multiples of
+/// their length.
 const PARTS: u64 = 64;
 
-/// The most entries of a log. A window that begins within a part overlaps 65 of them. Entries whose
-/// first moment is stored in steps begin slightly early, so that there may be one more.
+/// The most entries of a log. A window that begins within a part overlaps 65 of them, so two
+/// entries of a longer log are in the same part.
 const MAX_ENTRIES: usize = 66;
 
 const UNITS_BITS: u32 = 41;
@@ -80,6 +83,16 @@ impl Entry {
     /// Merges this entry with a later one.
     fn merged(self, later: Self) -> Self {
         Self { first: self.first, latest: later.latest, units: self.units + later.units }
+    }
+
+    /// Returns whether this entry and a later one are in the same part. The moments of a part are
+    /// at most `max_width` apart.
+    fn shares_part(self, later: Self, max_width: Span) -> bool {
+        let part = |moment: Timestamp| moment.as_micros() / (max_width.as_micros() + 1);
+        let width = self.merged(later).width().as_micros();
+        // The first moment may be stored as up to a step earlier.
+        let slack = if width < Self::COARSE { 0 } else { (1 << Self::COARSE_BITS) - 1 };
+        part(self.latest) == part(later.latest) && width <= max_width.as_micros() + slack
     }
 
     fn pack(self) -> PackedEntry {
@@ -271,12 +284,18 @@ impl Log {
         }
     }
 
-    /// Merges the two neighbours that together are the narrowest.
-    fn merge_narrowest(&mut self) {
+    /// Merges the two neighbours in the same part that together are the narrowest. If no two are
+    /// in the same part, as some entries were made under another limit, it merges the narrowest of
+    /// all.
+    #[cold]
+    fn merge_narrowest(&mut self, max_width: Span) {
         let entries = self.0.iter().map(Entry::unpack);
-        let pairs = entries.clone().zip(entries.skip(1)).map(|(earlier, later)| earlier.merged(later));
-        if let Some((index, merged)) = pairs.enumerate().min_by_key(|(_, merged)| merged.width()) {
-            self.0[index + 1] = merged.pack();
+        let pairs = entries.clone().zip(entries.skip(1)).enumerate();
+        let narrowest = pairs.min_by_key(|(_, (earlier, later))| {
+            (!earlier.shares_part(*later, max_width), earlier.merged(*later).width())
+        });
+        if let Some((index, (earlier, later))) = narrowest {
+            self.0[index + 1] = earlier.merged(later).pack();
             self.0.copy_within(..index, 1);
             self.forget(1);
         }
@@ -310,17 +329,17 @@ impl State for Log {
             return;
         }
         let entry = Entry::new(now.at(), units);
+        let is_full = self.0.len() - expired >= MAX_ENTRIES;
         let newest = self.0.last_mut();
-        match newest.map(|newest| (Entry::unpack(newest).merged(entry), newest)) {
-            Some((merged, newest)) if merged.width() <= max_width => {
-                *newest = merged.pack();
+        match newest.map(|newest| (Entry::unpack(newest), newest)) {
+            Some((before, newest)) if before.latest == now.at() || is_full && before.shares_part(entry, max_width) => {
+                *newest = before.merged(entry).pack();
                 self.forget(expired);
             }
             _ => self.set(expired..self.0.len(), Some(entry)),
         }
         if self.0.len() > MAX_ENTRIES {
-            // Some entries were made under another limit.
-            self.merge_narrowest();
+            self.merge_narrowest(max_width);
         }
     }
 

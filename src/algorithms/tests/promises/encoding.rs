@@ -137,6 +137,22 @@ proptest! {
     }
 }
 
+/// Fills a log, and makes two calls of 2²³ units this far apart, at both ends of a 64th of the
+/// duration. Returns how they are stored, and the moment of the latter.
+fn newest_of_a_full_log(width: u64) -> (Vec<u8>, u64) {
+    let limits = Limits::new(1 << 25, 64 * width);
+    let first = NOW.next_multiple_of(width + 1);
+    let mut key = Key::<Sliding>::fresh();
+    for before in (1..=65).rev() {
+        assert!(key.call(first - before, &limits, 1).is_admitted());
+    }
+    for at in [first, first + width] {
+        assert!(key.call(at, &limits, 1 << 23).is_admitted());
+    }
+    let log = encoded(&key.state);
+    (log[log.len() - 16..].to_vec(), first + width)
+}
+
 #[test]
 fn the_encoding_matches_what_servers_have_stored() {
     let limits = Limits::new(3, 1_000_000);
@@ -157,15 +173,11 @@ fn the_encoding_matches_what_servers_have_stored() {
     assert_eq!(encoded(&token.state), bucket(NOW + 500_000, 2, 1 << 48));
     assert_eq!(encoded(&leaky.state), bucket(NOW + 500_000, 2, 1 << 48));
 
-    // Two calls a second apart, stored as one entry.
     let limits = Limits::new(1 << 24, 64_000_000);
-    let mut sliding = Key::<Sliding>::fresh();
     let mut token = Key::<Token>::fresh();
     for at in [NOW, NOW + 1_000_000] {
-        assert!(sliding.call(at, &limits, 1 << 23).is_admitted());
         assert!(token.call(at, &limits, 1 << 23).is_admitted());
     }
-    assert_eq!(encoded(&sliding.state), entry(NOW + 1_000_000, 1_000_000, 1 << 24));
     // A 64th of the quota has drained in between, which leaves fewer than 2²⁴ units. One more call
     // makes them many.
     assert_eq!(encoded(&token.state), bucket(NOW + 1_000_000, (1 << 24) - (1 << 18), 0));
@@ -174,12 +186,11 @@ fn the_encoding_matches_what_servers_have_stored() {
     assert_eq!(encoded(&token.state), bucket_of_many(NOW + 1_000_000, (1 << 25) - (1 << 18), 0));
 
     // A width of more than 2³² µs is stored in steps of 2¹² µs, marked by its highest bit.
-    let limits = Limits::new(100, 64 << 33);
-    let mut sliding = Key::<Sliding>::fresh();
-    for at in [NOW, NOW + (1 << 33)] {
-        assert!(sliding.call(at, &limits, 1).is_admitted());
+    for width in [1_000_000, 1 << 33] {
+        let (stored, latest) = newest_of_a_full_log(width);
+        let (steps, units) = ((latest >> 12) - ((latest - width) >> 12), 1 << 24);
+        assert_eq!(stored, entry(latest, if width < 1 << 32 { width } else { 1 << 32 | steps }, units));
     }
-    assert_eq!(encoded(&sliding.state), entry(NOW + (1 << 33), 1 << 32 | 1 << 21, 2));
     assert_eq!([FixedState::MAX_ENCODED_LEN, Log::MAX_ENCODED_LEN, BucketState::MAX_ENCODED_LEN], [16, 66 * 16, 16]);
 }
 

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use crate::model::{FixedWindow, LeakyQueue, Limits, Model, Reply, SlidingLog, TokenBucket};
 use crate::scenario::{Call, Key, Kind, Subject, any_limits, calls, duration, exact_bucket, start};
+use crate::strictness::any_window;
 
 /// Returns the reply to a call of this kind, and the units charged if it is admitted.
 pub(crate) fn answer<M: Model>(model: &M, now: u64, limits: &Limits, kind: Kind, cost: u64) -> (Reply, u64) {
@@ -71,6 +72,14 @@ proptest! {
     #[test]
     fn sliding_answers_exactly_up_to_a_quota_of_64(
         start in start(), calls in calls(60), limits in windows_counted_exactly()
+    ) {
+        answers_as::<SlidingLog, Sliding>(start, &calls, &limits, SlidingLog::forget)?;
+    }
+
+    /// However large the quotas are and however the durations change.
+    #[test]
+    fn sliding_answers_exactly_up_to_66_moments(
+        start in start(), calls in calls(66), limits in collection::vec(any_window(), 1..4)
     ) {
         answers_as::<SlidingLog, Sliding>(start, &calls, &limits, SlidingLog::forget)?;
     }

@@ -81,12 +81,23 @@ fn a_log_has_only_its_entries_on_the_heap() {
         assert!(key.call(NOW + call * 1_000, &limits, 1).is_admitted());
         assert_eq!(key.state.heap_size(), entries(&key) * 16);
     }
-    // Two calls share an entry: those of 147 to 199 ms still count, in 27 entries.
+    // Those of 147 to 199 ms still count.
     key.refund(NOW + 210_000, 53_000, 10);
-    assert_eq!(key.state.heap_size(), (27 - 5) * 16);
+    assert_eq!(key.state.heap_size(), (53 - 10) * 16);
     assert!(key.call(NOW + 1_000_000, &limits, 1).is_admitted());
     assert_eq!(key.state.heap_size(), 16);
     assert_eq!(size_of_val(&key.state), 16);
+}
+
+/// The units used 50 minutes ago are none of the last minute's.
+#[test]
+fn a_shorter_duration_counts_only_what_it_spans() {
+    const MINUTE: u64 = 60_000_000;
+    let [long, short] = [64 * 60 * MINUTE, MINUTE].map(|duration| Limits::new(100, duration));
+    let mut key = Key::<Sliding>::fresh();
+    assert!(key.call(NOW, &long, 99).is_admitted());
+    assert!(key.call(NOW + 50 * MINUTE, &long, 1).is_admitted());
+    assert_eq!(key.call(NOW + 50 * MINUTE + 1_000_000, &short, 1).remaining, 98);
 }
 
 #[test]
