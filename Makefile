@@ -9,7 +9,7 @@ MSRV := $(shell sed -n 's/^rust-version *= *"\(.*\)"/\1/p' Cargo.toml)
 # One set of features for all tests, so that they share what is compiled.
 TEST_FEATURES := --workspace --all-features
 
-.PHONY: help setup build run test test-libraries test-matrix test-containers test-images test-dockerfile packages lint msrv fuzz bench instructions performance pictures valgrind soak dist clean
+.PHONY: help setup build run test test-libraries test-matrix test-containers images test-images test-dockerfile packages lint msrv fuzz bench instructions performance pictures valgrind soak dist clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -39,15 +39,15 @@ test-libraries: setup ## run the tests of the algorithms, the client and the tes
 test-matrix: setup ## run the tests of the module on Redis 7.0, 8.0 and 8.2, Valkey 8.1 and 9.1
 	scripts/test-matrix
 
-test-containers: setup ## run a selection of the module's tests in containers, and the Dockerfile with compose.yaml
-	scripts/test-dockerfile --images
-	@# The one mostly waits, the other compiles.
-	$(MAKE) --jobs 2 test-images test-dockerfile
+test-containers: test-images test-dockerfile ## run a selection of the module's tests in containers, and the Dockerfile with compose.yaml
 
-test-images:
+images: setup
+	scripts/test-dockerfile --images
+
+test-images: images
 	scripts/test-matrix --images
 
-test-dockerfile:
+test-dockerfile: images
 	scripts/test-dockerfile
 
 packages: setup ## package the crates as `cargo publish` does, and test a service that depends on these packages only
@@ -58,6 +58,8 @@ lint: setup ## check formatting and line width, run clippy and rustdoc; warnings
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo fmt --manifest-path tests/consumer/Cargo.toml --check
 	scripts/check-width
+	@# These crates have `test = false`, so that nothing is compiled for tests that they don't have.
+	! grep -rn 'cfg(test)' client/src client/blocking src docs/pictures tests/server/src
 	cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
 	for feature in "" tokio memory macros cache cluster tls "cache macros"; do \
 	    cargo rustc --quiet --profile check -p premier-client --lib --no-default-features --features "$$feature" -- -D warnings || exit 1; \
