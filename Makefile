@@ -7,7 +7,7 @@ REDIS_CELL_SO ?= $(shell scripts/redis-cell || echo "redis-cell cannot be built 
 SECONDS ?= 60
 MSRV := $(shell sed -n 's/^rust-version *= *"\(.*\)"/\1/p' Cargo.toml)
 # One set of features for all tests, so that they share what is compiled.
-TEST_FEATURES := --workspace --all-features
+TEST_FEATURES := --workspace --features $(shell scripts/features)
 
 .PHONY: help setup build run test test-libraries test-matrix test-containers images test-images test-dockerfile packages lint msrv fuzz bench instructions performance pictures valgrind soak dist clean
 

@@ -3,73 +3,73 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::Command;
-use std::thread::sleep;
 
-use crate::process::Process;
+use testcontainers::core::Mount;
+use testcontainers::runners::SyncRunner;
+use testcontainers::{ContainerRequest, GenericImage, ImageExt};
+
 use crate::running::Running;
-use crate::{POLL_INTERVAL, config_file, log_file, module_path};
+use crate::{PATIENCE, config_file, log_file, module_path};
 
 /// The program of the server in the image.
 const SERVER: &str = "$(command -v redis-server || command -v valkey-server)";
 
+/// `None` after it was killed.
 #[derive(Debug)]
-pub(crate) struct Container {
-    name: String,
-    /// `docker run`. It passes signals on, and ends when the container is removed.
-    client: Process,
-}
+pub(crate) struct Container(Option<testcontainers::Container<GenericImage>>);
 
 impl Container {
     pub(crate) fn start(image: &str, dir: &Path, module: Option<&Path>) -> Self {
-        // Unique, as is the folder's.
-        let name = dir.file_name().expect("the server's folder has a name").display().to_string();
-        let owner = dir.metadata().expect("the server's folder is there");
-        let mount = |path: &Path| format!("--mount=type=bind,source={0},target={0}", path.display());
-        // A test may load a module later into a server that starts without one.
-        let module = module.map_or_else(module_path, Path::to_path_buf);
         // Into a file, as the log of a process: the engine's log would go with the container.
         let command = format!("exec {SERVER} '{}' >> '{}' 2>&1", config_file(dir).display(), log_file(dir).display());
-        let words = [
-            "docker",
-            "run",
-            "--rm",
-            "--network=host",
-            &format!("--name={name}"),
-            &format!("--user={}:{}", owner.uid(), owner.gid()),
-            &format!("--workdir={}", dir.display()),
-            &mount(dir),
-            &mount(&module),
-            "--entrypoint=sh",
-            image,
-            "-c",
-            &command,
-        ];
-        let client = Process::run("TERM", words.map(Into::into).into(), dir);
-        Self { name, client }
+        let owner = dir.metadata().expect("the server's folder is there");
+        let request = generic_image(image)
+            .with_entrypoint("sh")
+            .with_cmd(["-c", &command])
+            .with_network("host")
+            .with_user(format!("{}:{}", owner.uid(), owner.gid()))
+            .with_working_dir(dir.display().to_string());
+        // A test may load a module later into a server that starts without one.
+        let module = module.map_or_else(module_path, Path::to_path_buf);
+        let container = [dir, &module]
+            .into_iter()
+            .fold(request, mounted)
+            .start()
+            .unwrap_or_else(|error| panic!("cannot run a container of {image}: {error}"));
+        Self(Some(container))
     }
 }
 
 impl Running for Container {
     fn is_running(&mut self) -> bool {
-        self.client.is_running()
+        self.0.as_ref().is_some_and(|container| container.is_running().expect("the engine answers"))
     }
 
     fn terminate(&mut self) {
-        self.client.terminate();
+        let Some(container) = &self.0 else { return };
+        let patience = i32::try_from(PATIENCE.as_secs()).expect("a few seconds");
+        container.stop_with_timeout(Some(patience)).expect("the engine answers");
+        let exit_code = container.exit_code().expect("the engine answers");
+        assert_eq!(exit_code, Some(0), "the server did not end by itself");
     }
 
     fn kill(&mut self) {
-        while self.is_running() {
-            // Fails before the container has started, and after it has ended.
-            let _ = Command::new("docker").args(["kill", &self.name]).output();
-            sleep(POLL_INTERVAL);
+        if let Some(container) = self.0.take() {
+            container.rm().expect("a container can be removed");
         }
     }
 }
 
-impl Drop for Container {
-    fn drop(&mut self) {
-        self.kill();
+/// Returns the image of `name` or `name:tag`.
+fn generic_image(image: &str) -> GenericImage {
+    match image.rsplit_once(':') {
+        // Behind a slash it is a tag, before one the port of a registry.
+        Some((name, tag)) if !tag.contains('/') => GenericImage::new(name, tag),
+        _ => GenericImage::new(image, "latest"),
     }
+}
+
+fn mounted(request: ContainerRequest<GenericImage>, path: &Path) -> ContainerRequest<GenericImage> {
+    let path = path.display().to_string();
+    request.with_mount(Mount::bind_mount(&path, &path))
 }

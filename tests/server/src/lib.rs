@@ -10,12 +10,13 @@
 //! ```
 //!
 //! The server is `redis-server` from the `PATH`, or the program that `PREMIER_REDIS_SERVER` names,
-//! or the one in the container image that `PREMIER_TEST_IMAGE` names (`redis:8.2`). The module is
-//! that of this repository, or the file that `PREMIER_MODULE` names (see [`module_path()`]).
-//! `PREMIER_SERVER_WRAPPER` goes before the command line of each server, as [`Builder::wrapper`]
-//! does (`valgrind --log-file=/tmp/%p.log`).
+//! or the one in the container image that `PREMIER_TEST_IMAGE` names (`redis:8.2`; needs the
+//! feature `containers`). The module is that of this repository, or the file that `PREMIER_MODULE`
+//! names (see [`module_path()`]). `PREMIER_SERVER_WRAPPER` goes before the command line of each
+//! server, as [`Builder::wrapper`] does (`valgrind --log-file=/tmp/%p.log`).
 
 mod cluster;
+#[cfg(feature = "containers")]
 mod container;
 mod module;
 mod network;

@@ -18,21 +18,17 @@ pub(crate) struct Process(Child);
 impl Process {
     /// Runs redis-server in `dir` with the configuration that lies there.
     pub(crate) fn spawn(wrapper: &[String], dir: &Path) -> Self {
-        let wrapper = wrapper.iter().map(OsString::from);
-        Self::run("KILL", wrapper.chain([redis_server(), config_file(dir).into()]).collect(), dir)
-    }
-
-    /// Runs a program in `dir`, and sends it a signal when the thread that started it ends.
-    pub(crate) fn run(signal_at_end: &str, program: Vec<OsString>, dir: &Path) -> Self {
         // By way of the output, not `logfile`: what the server says before it has read its
         // configuration counts too.
         let log =
             File::options().create(true).append(true).open(log_file(dir)).expect("the server's folder is writable");
-        let mut words = signalled_with_this_thread(signal_at_end);
-        words.extend(program);
+        let mut words: Vec<OsString> = DIE_WITH_THIS_THREAD.iter().map(OsString::from).collect();
+        words.extend(wrapper.iter().map(OsString::from));
+        words.push(redis_server());
         let mut command = Command::new(&words[0]);
         command
             .args(&words[1..])
+            .arg(config_file(dir))
             .current_dir(dir)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file handle can be cloned"))
@@ -82,10 +78,11 @@ fn redis_server() -> OsString {
     absolute(server).expect("PREMIER_REDIS_SERVER is a path").into()
 }
 
-/// Put before a command line: runs it so that it gets a signal when the thread that started it
-/// ends. It becomes the command by `exec`, so the process id stays the same.
-///
-/// Other systems than Linux have no such signal: there only dropping the server ends it.
-fn signalled_with_this_thread(signal: &str) -> Vec<OsString> {
-    if cfg!(target_os = "linux") { ["setpriv", "--pdeathsig", signal, "--"].map(Into::into).into() } else { Vec::new() }
-}
+/// Put before a command line: runs it so that it is killed when the thread that started it ends. It
+/// becomes the command by `exec`, so the process id stays the same.
+#[cfg(target_os = "linux")]
+const DIE_WITH_THIS_THREAD: &[&str] = &["setpriv", "--pdeathsig", "KILL", "--"];
+
+/// Other systems have no such signal: there only dropping the server ends it.
+#[cfg(not(target_os = "linux"))]
+const DIE_WITH_THIS_THREAD: &[&str] = &[];

@@ -4,6 +4,7 @@ use std::env;
 use std::fmt::Debug;
 use std::path::Path;
 
+#[cfg(feature = "containers")]
 use crate::container::Container;
 use crate::process::Process;
 
@@ -22,10 +23,13 @@ pub(crate) trait Running: Debug + Send + Sync {
 /// `PREMIER_TEST_IMAGE` if that is set.
 pub(crate) fn run(wrapper: &[String], dir: &Path, module: Option<&Path>) -> Box<dyn Running> {
     match env::var("PREMIER_TEST_IMAGE") {
+        #[cfg(feature = "containers")]
         Ok(image) => {
             assert!(wrapper.is_empty(), "{wrapper:?} is not in the image");
             Box::new(Container::start(&image, dir, module))
         }
+        #[cfg(not(feature = "containers"))]
+        Ok(image) => panic!("no {module:?} in a container of {image}: this was built without the feature `containers`"),
         Err(_) => Box::new(Process::spawn(wrapper, dir)),
     }
 }
