@@ -146,6 +146,8 @@ impl Shop<u8> {
 mod elsewhere {
     use premier_client::{Error, fixed_window};
 
+    pub(super) struct Hidden;
+
     pub(super) trait Service {
         #[fixed_window(quota = 1, duration = "1h")]
         fn serve(&self) -> Result<(), Error> {
@@ -155,6 +157,13 @@ mod elsewhere {
 }
 
 use elsewhere::Service;
+
+impl elsewhere::Hidden {
+    #[fixed_window(quota = 1, duration = "1h")]
+    fn show() -> Result<(), Error> {
+        Ok(())
+    }
+}
 
 struct Plain;
 
@@ -172,6 +181,8 @@ fn functions_outside_blocks_have_keys_without_a_place() {
     let of_trait =
         "premier:decorated::keys:<decorated::keys::Plain as decorated::keys::elsewhere::Service>::serve:fixed";
     assert_eq!(assert_limited_alone(|| Plain.serve()), of_trait);
+    let of_elsewhere = "premier:decorated::keys:<impl decorated::keys::elsewhere::Hidden>::show:fixed";
+    assert_eq!(assert_limited_alone(elsewhere::Hidden::show), of_elsewhere);
 }
 
 impl Service for u8 {}

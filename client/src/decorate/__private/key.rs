@@ -29,13 +29,15 @@ fn in_module<'a>(path: &'a str, module: &str) -> Option<&'a str> {
     path.strip_prefix(module)?.strip_prefix("::")
 }
 
-/// Returns whether the function, or the type that it is a method of, is in a block.
+/// Returns whether the function, or the type that it is a method of, is in a block. A type in a
+/// module within this one is taken for one in a block if the method is a trait's.
 fn is_in_block(function: &str, module: &str) -> bool {
     let Some((scope, _)) = function.rsplit_once("::") else { return false };
     segments(scope).any(|segment| match segment.strip_prefix('<') {
         None => is_block(segment),
+        // The type is elsewhere, so if this is in a block, the segments before say so.
+        Some(of_impl) if of_impl.starts_with("impl ") => false,
         Some(of_impl) => {
-            let of_impl = of_impl.strip_prefix("impl ").unwrap_or(of_impl);
             let of_impl = of_impl.trim_start_matches(['&', '*', '(', '[']).split([' ', '>']).next();
             of_impl.and_then(|path| in_module(path, module)).is_some_and(|path| segments(path).any(is_block))
         }
