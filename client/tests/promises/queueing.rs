@@ -346,17 +346,20 @@ fn waiters_of_a_store_that_dies_fail_together() {
     let server = Server::start();
     let backend = Backend::redis(("127.0.0.1", server.port())).expect("a valid address");
     let throttler = Throttler::builder(backend).deadline(DEADLINE).build();
-    let limit = Limit::fixed_window(1, Duration::from_millis(500));
+    let limit = Limit::fixed_window(1, 2 * SECOND);
     throttler.acquire(&key!("dies"), limit, LONG).expect("the key is fresh");
-    redis::cmd("CLIENT").arg("PAUSE").arg(60_000).arg("WRITE").exec(&mut server.connection()).expect("it answers");
     let start = std::time::Instant::now();
     thread::scope(|scope| {
-        for _ in 0..20 {
-            scope
-                .spawn(|| throttler.acquire(&key!("dies"), limit, LONG).map(|_| ()).expect_err("the server is paused"));
+        let wait = || throttler.acquire(&key!("dies"), limit, LONG).map(|_| ());
+        let waiters: Vec<_> = (0..20).map(|_| scope.spawn(wait)).collect();
+        // They are limited by now, and wait for the end of the window.
+        thread::sleep(SECOND);
+        redis::cmd("CLIENT").arg("PAUSE").arg(60_000).arg("WRITE").exec(&mut server.connection()).expect("it answers");
+        for waiter in waiters {
+            waiter.join().expect("no panic").expect_err("the server is paused");
         }
     });
-    assert!(start.elapsed() < 10 * DEADLINE, "they failed one by one");
+    assert!(start.elapsed() < 12 * DEADLINE, "they failed one by one");
 }
 
 /// Where there is no timer a call goes ahead that has nothing to wait for.
