@@ -35,17 +35,17 @@ pub enum OnError {
     /// The call is decided in the memory of this process, by a share of each limit.
     ///
     /// That memory does not know what was used in the store or in other processes, and the store
-    /// never learns what is used in that memory: with n processes and [`Share::WHOLE`], n times the
-    /// limit is admitted in addition to what the store has admitted. [`Share::one_in`] n keeps them
-    /// to the limit together.
+    /// never learns what is used in that memory. So in an outage n processes with [`Share::WHOLE`]
+    /// admit up to n times the limit, in addition to what the store has admitted; with
+    /// `Share::one_in(n)` they admit the limit once more.
     ///
-    /// The share of a limit has a quota, or a capacity, divided by n and rounded down, and the rate
-    /// divided by n. A share with no room for the cost of the call gets that room, and a longer
+    /// The share of a limit has the quota, or the capacity, divided by n and rounded down, and the
+    /// rate divided by n. A share with no room for the cost of a call gets that room and a longer
     /// duration instead: a tenth of 3 per minute is 1 per 200 s.
     ///
-    /// One lost connection is enough: until the [deadline](crate::Builder::deadline) (500 ms by
-    /// default) has passed once more, all calls are decided locally, from a memory that is empty at
-    /// the first time.
+    /// One lost connection is enough to begin: all calls are then decided locally for one
+    /// [deadline](crate::Builder::deadline), 500 ms by default, and at the first time that memory
+    /// is empty.
     #[cfg(feature = "memory")]
     Local {
         /// The share of each limit.
