@@ -125,13 +125,16 @@ impl Shared {
         let mut state = self.state();
         let failures = state.failures;
         let mut time = budget.left();
+        let mut has_waited = false;
         loop {
             if time.is_zero() {
                 // What woke this call may be of use to another one.
                 self.changed.notify_one();
                 return Err(state.unavailable_since(failures));
             }
-            if let Some(mut socket) = state.idle.pop() {
+            // Those who came first are served first.
+            let is_next = has_waited || state.waiting == 0;
+            if let Some(mut socket) = is_next.then(|| state.idle.pop()).flatten() {
                 state.lent += 1;
                 let lease = Lease { pool: self, generation: state.generation, returned: None };
                 drop(state);
@@ -148,7 +151,8 @@ impl Shared {
                 self.changed.notify_one();
                 return Err(state.unavailable_since(failures));
             }
-            if !has_failed && state.lent + state.connecting < self.size() && state.connecting <= state.waiting {
+            let open = state.lent + state.idle.len() + state.connecting;
+            if !has_failed && open < self.size() && state.connecting <= state.waiting {
                 state.connecting += 1;
                 if let Err(error) = self.connect(state.generation) {
                     state.connecting -= 1;
@@ -160,6 +164,7 @@ impl Shared {
             state.waiting += 1;
             (state, _) = self.changed.wait_timeout(state, time).unwrap_or_else(PoisonError::into_inner);
             state.waiting -= 1;
+            has_waited = true;
             time = state.time_to_wait(budget);
         }
     }

@@ -17,7 +17,8 @@ use super::{Budget, CONNECT_TIMEOUT, is_read_only};
 use crate::Error;
 
 /// For how long a connection of a runtime of one thread may be unused before it is to be looked at.
-const REST: Duration = Duration::from_millis(10);
+/// The call that looks lets others overtake it.
+const REST: Duration = Duration::from_secs(1);
 
 /// Connections to one server: one for each runtime in which calls are made, as a connection lives
 /// only while its runtime runs.
