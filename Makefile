@@ -35,6 +35,7 @@ test: setup ## run every test, on the redis-server of this machine
 
 test-libraries: setup ## run the tests of the algorithms, the client and the test server
 	cargo test $(TEST_FEATURES) --exclude premier
+	cargo test -p premier-client --no-default-features --features memory --test without_tls
 
 test-matrix: setup ## run the tests of the module on Redis 7.0, 8.0 and 8.2, Valkey 8.1 and 9.1
 	scripts/test-matrix
@@ -61,7 +62,7 @@ lint: setup ## check formatting and line width, run clippy and rustdoc; warnings
 	@# These crates have `test = false`, so that nothing is compiled for tests that they don't have.
 	! grep -rn 'cfg(test)' client/src client/blocking src docs/pictures tests/server/src
 	cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
-	for feature in "" tokio memory macros cache cluster tls "cache macros"; do \
+	for feature in "" tokio memory macros cache cluster tls serde "cache macros"; do \
 	    cargo rustc --quiet --profile check -p premier-client --lib --no-default-features --features "$$feature" -- -D warnings || exit 1; \
 	done
 	@# With examples, as the features of dependencies are then the same as above.

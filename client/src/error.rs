@@ -30,7 +30,7 @@ pub enum ErrorKind {
     /// The server has not loaded the module.
     ModuleNotLoaded,
     /// A limit, a keyspace, an address or a setting is invalid, or the store is a cluster where a
-    /// single server is expected, or the reverse.
+    /// single server is expected, or the reverse; or an async call is made outside tokio.
     Configuration,
     /// The call took longer than its [`timeout`](crate::decorate#timeouts), and was dropped.
     #[cfg(feature = "macros")]
@@ -56,6 +56,8 @@ enum Reason {
     InvalidAddress(RedisError),
     #[cfg(feature = "cluster")]
     NoAddress,
+    #[cfg(feature = "tokio")]
+    NoRuntime,
     /// A cluster was reached as if it were a single server, or a single server as if a cluster.
     OtherKindOfStore {
         is_cluster: bool,
@@ -80,6 +82,27 @@ pub(crate) const TOO_MANY_CLIENTS: &str = "max number of clients";
 
 type Source = Box<dyn StdError + Send + Sync>;
 
+/// An IO error of redis-rs. It prints as its own source does, which is therefore left out.
+#[derive(Debug)]
+struct IoError(RedisError);
+
+impl fmt::Display for IoError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl StdError for IoError {}
+
+/// Returns the reason such that a chain of errors names it only once.
+fn named_once(source: Source) -> Source {
+    match source.downcast::<RedisError>() {
+        Ok(error) if error.is_io_error() => Box::new(IoError(*error)),
+        Ok(error) => error,
+        Err(other) => other,
+    }
+}
+
 impl Error {
     /// Returns the kind of the error.
     #[must_use]
@@ -99,6 +122,8 @@ impl Error {
             | Reason::InvalidLimits(_) => ErrorKind::Configuration,
             #[cfg(feature = "cluster")]
             Reason::NoAddress => ErrorKind::Configuration,
+            #[cfg(feature = "tokio")]
+            Reason::NoRuntime => ErrorKind::Configuration,
             #[cfg(feature = "macros")]
             Reason::ConfiguredAlready => ErrorKind::Configuration,
             #[cfg(all(feature = "macros", feature = "tokio"))]
@@ -135,7 +160,7 @@ impl Error {
     }
 
     pub(crate) fn unavailable(source: impl Into<Source>) -> Self {
-        Reason::Unavailable(source.into()).into()
+        Reason::Unavailable(named_once(source.into())).into()
     }
 
     pub(crate) fn no_reply(deadline: Duration) -> Self {
@@ -155,8 +180,13 @@ impl Error {
         Reason::NoAddress.into()
     }
 
+    #[cfg(feature = "tokio")]
+    pub(crate) fn no_runtime() -> Self {
+        Reason::NoRuntime.into()
+    }
+
     pub(crate) fn reply_lost(error: RedisError) -> Self {
-        Reason::ReplyLost(error.into()).into()
+        Reason::ReplyLost(named_once(error.into())).into()
     }
 
     /// Makes an error of a failure to connect.
@@ -373,6 +403,11 @@ impl fmt::Display for Reason {
             ),
             #[cfg(feature = "cluster")]
             Reason::NoAddress => f.write_str("a cluster needs the address of at least one of its nodes"),
+            #[cfg(feature = "tokio")]
+            Reason::NoRuntime => f.write_str(
+                "async calls reach a server or a cluster only within a tokio runtime, such as that of `#[tokio::main]`, and \
+                 there is none here",
+            ),
             Reason::OtherKindOfStore { is_cluster: true, .. } => f.write_str(
                 "the server is a node of a cluster: use `Backend::cluster` or `AsyncBackend::cluster`, of the feature \
                  `cluster`",

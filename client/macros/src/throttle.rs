@@ -147,7 +147,7 @@ impl Throttle {
                 let is_fallback = is_fallback.map(|is_fallback| quote!(#is_fallback = true;));
                 Ok(quote!(let _ = #error; #is_fallback return #value;))
             }
-            (OnLimit::Wait(_), None) => Ok(quote!(panic!("{error}"))),
+            (OnLimit::Wait(_), None) => Ok(quote!(panic!("{error:#}"))),
             (OnLimit::Wait(_), Some(returned)) => {
                 let runtime = runtime();
                 let return_type = function.return_type_marker();

@@ -57,11 +57,12 @@ impl Own {
 
     /// Sends a request, of which nothing is executed twice, and waits for its replies.
     pub(super) async fn exchange(&self, request: &Pipeline, budget: Budget) -> Result<Vec<Value>, Error> {
+        let runtime = runtime()?;
         let mut was_read_only = false;
         loop {
-            let (attempt, unused) = self.attempt();
+            let (attempt, unused) = self.attempt(&runtime);
             if unused > REST {
-                read_what_came().await;
+                read_what_came(&runtime).await;
                 continue;
             }
             let connected = timeout(budget.left(), attempt.result()).await.map_err(Error::unavailable)?;
@@ -91,8 +92,8 @@ impl Own {
 
     /// Returns the connection of this runtime, or begins to make it. Also returns for how long it
     /// was not used.
-    fn attempt(&self) -> (Attempt, Duration) {
-        let (runtime, now) = (Handle::current(), Instant::now());
+    fn attempt(&self, runtime: &Handle) -> (Attempt, Duration) {
+        let now = Instant::now();
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((attempt, last_used)) = attempts.get_mut(&runtime.id()).filter(|(attempt, _)| attempt.is_of_use()) {
             return (attempt.clone(), now.saturating_duration_since(mem::replace(last_used, now)));
@@ -130,10 +131,15 @@ impl Attempt {
     }
 }
 
+/// Returns the runtime of the caller, on which connections live.
+fn runtime() -> Result<Handle, Error> {
+    Handle::try_current().map_err(|_| Error::no_runtime())
+}
+
 /// Lets the tasks of connections notice what has come while the runtime rested, such as the end of
 /// a connection. Other runtimes than those of one thread do so by themselves.
-async fn read_what_came() {
-    if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+async fn read_what_came(runtime: &Handle) {
+    if runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
         // The first time for the system's news, the second for the tasks that they wake.
         for _ in 0..2 {
             yield_now().await;
@@ -165,6 +171,7 @@ impl Given {
 
     /// Sends a request, only once, and waits for its replies.
     pub(super) async fn exchange(&self, request: &Pipeline, budget: Budget) -> Result<Vec<Value>, Error> {
+        runtime()?;
         let mut manager = self.manager.clone();
         if !self.is_proven.load(Ordering::Relaxed) {
             timeout(budget.left(), prove(&mut manager)).await.map_err(Error::unavailable)??;

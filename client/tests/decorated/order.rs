@@ -259,7 +259,7 @@ async fn timeout_over_cache(runs: &AtomicU32) -> Result<u32, Error> {
 #[tokio::test(start_paused = true)]
 async fn a_timeout_above_a_cache_includes_waiting() {
     let runs = AtomicU32::new(0);
-    let (one, other) = one_and_another(timeout_over_cache(&runs), timeout_over_cache(&runs)).await;
+    let (one, other) = Box::pin(one_and_another(timeout_over_cache(&runs), timeout_over_cache(&runs))).await;
     assert_eq!(kind(one), Some(ErrorKind::Timeout));
     assert_eq!(kind(other), Some(ErrorKind::Timeout));
     assert_eq!(runs.into_inner(), 2);

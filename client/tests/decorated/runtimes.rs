@@ -94,3 +94,12 @@ fn throttlers_wait_outside_tokio() {
     }
     assert!(start.elapsed() + Duration::from_millis(1) >= MOMENT);
 }
+
+#[test]
+fn a_server_outside_tokio_is_an_error_that_says_so() {
+    let throttler = AsyncThrottler::builder(AsyncBackend::redis("redis://127.0.0.1:1/").expect("an address")).build();
+    let limit = Limit::fixed_window(1, Duration::from_secs(60));
+    let error = block_on(throttler.check(&key!("outside"), limit)).expect_err("there is no runtime");
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert!(error.to_string().contains("within a tokio runtime"), "{error}");
+}

@@ -35,7 +35,7 @@ fn check_at_once(server: &Server, throttler: &Throttler, calls: usize) -> Vec<Re
         let calls: Vec<_> = (0..calls).map(check).collect();
         wait_until(|| info(server, "clients", "blocked_clients") >= calls.len() as u64);
         redis::cmd("CLIENT").arg("UNPAUSE").exec(&mut connection).expect("the server answers");
-        calls.into_iter().map(|call| call.join().expect("no panic").map(|receipt| *receipt)).collect()
+        calls.into_iter().map(|call| call.join().expect("no panic")).collect()
     })
 }
 

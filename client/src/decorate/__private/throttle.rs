@@ -91,6 +91,6 @@ pub trait OrPanic<R> {
 
 impl<R> OrPanic<R> for &PhantomData<R> {
     fn give_up(&self, error: Error) -> R {
-        panic!("{error}")
+        panic!("{error:#}")
     }
 }
