@@ -1,7 +1,7 @@
 //! What the benches share: which commands they compare, and on what they measured.
 
 pub mod contenders;
-pub mod origin;
+pub mod environment;
 
 /// Writes a number with a comma before each three digits.
 #[must_use]

@@ -5,8 +5,8 @@ use std::env::{self, consts::ARCH};
 use std::fmt::Write as _;
 use std::fs;
 
+use premier_benches::environment::{commit, compiler, output};
 use premier_benches::grouped;
-use premier_benches::origin::{commit, compiler, output};
 
 use crate::callgrind::Listener;
 

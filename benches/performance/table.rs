@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use premier_benches::origin::{self, ROOT};
+use premier_benches::environment::{self, ROOT};
 use premier_test_server::Server;
 
 #[derive(Debug)]
@@ -16,8 +16,8 @@ pub(crate) struct Table {
 impl Table {
     /// Begins a table of figures that are measured on such a server.
     pub(crate) fn new(name: &'static str, server: &Server, columns: &[&str]) -> Self {
-        let (commit, date, server) = (origin::commit(), origin::date(), origin::server(server));
-        let (compiler, processor) = (origin::compiler(), origin::processor());
+        let (commit, date, server) = (environment::commit(), environment::date(), environment::server(server));
+        let (compiler, processor) = (environment::compiler(), environment::processor());
         let mut table =
             Self { name, markdown: format!("Measured on {commit}, {date}: {server},\n{compiler}, {processor}.\n\n") };
         table.row(columns);

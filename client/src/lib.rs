@@ -239,7 +239,7 @@ pub use memory::MemoryBackend;
 pub use premier_macros::cache;
 #[cfg(feature = "macros")]
 pub use premier_macros::{fixed_window, leaky_bucket, retry, sliding_window, throttle, timeout, token_bucket};
-pub use receipt::{Charge, Permit, Receipt};
+pub use receipt::{Admission, Charge, Receipt};
 /// redis-rs, in the version whose types are in this crate's signatures.
 pub use redis;
 #[cfg(feature = "memory")]

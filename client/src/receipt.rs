@@ -32,13 +32,13 @@ pub struct Receipt<D = Decision> {
 
 /// An admitted call, whose turn it is, and what a [refund](crate::Throttler::refund) has to know.
 #[derive(Debug)]
-pub struct Permit {
+pub struct Admission {
     decision: Decision,
     charge: Charge,
 }
 
 /// What a call was charged, and where: all that a [refund](crate::Throttler::refund) needs of a
-/// [`Receipt`] or a [`Permit`].
+/// [`Receipt`] or a [`Admission`].
 ///
 /// It cannot be cloned, so that nothing is given back twice:
 ///
@@ -138,7 +138,7 @@ impl Receipt<JointDecision> {
     }
 }
 
-impl Permit {
+impl Admission {
     pub(crate) fn new(decision: Decision, key: String, limit: &AnyLimit) -> Self {
         let Receipt { decision, charge } = Receipt::new(decision, key, limit);
         Self { decision, charge }
@@ -153,7 +153,7 @@ impl<D> Deref for Receipt<D> {
     }
 }
 
-impl Deref for Permit {
+impl Deref for Admission {
     type Target = Decision;
 
     fn deref(&self) -> &Decision {
@@ -167,8 +167,8 @@ impl<D> From<Receipt<D>> for Charge {
     }
 }
 
-impl From<Permit> for Charge {
-    fn from(permit: Permit) -> Self {
-        permit.charge
+impl From<Admission> for Charge {
+    fn from(admission: Admission) -> Self {
+        admission.charge
     }
 }

@@ -11,9 +11,9 @@ use redis::cluster::{ClusterClient, ClusterConnection};
 
 use crate::tools::call::{LIMITERS, Limiter, call, command, error, run};
 use crate::tools::load::{LASTING, meanwhile, used};
-use crate::tools::patience::wait_until;
 use crate::tools::replica::{assert_alike, is_master};
 use crate::tools::skipped::skipped;
+use crate::tools::waiting::wait_until;
 
 const MASTERS: usize = 3;
 

@@ -6,8 +6,8 @@ use premier_test_server::{Builder, Server};
 use redis::Connection;
 
 use crate::tools::call::{LIMITERS, Reply, call, command, run};
-use crate::tools::patience::{blocked_clients, wait_until_blocked};
 use crate::tools::replica::{assert_alike, primary, replica_of};
+use crate::tools::waiting::{blocked_clients, wait_until_blocked};
 
 const CLIENTS: usize = 8;
 

@@ -14,9 +14,9 @@ use crate::tools::call::{LIMITERS, Limiter, call, command, run};
 use crate::tools::effect::server_with_aof;
 use crate::tools::info::info_number;
 use crate::tools::load::{LASTING, used};
-use crate::tools::patience::wait_until;
 use crate::tools::random::random;
 use crate::tools::strength::at_strength;
+use crate::tools::waiting::wait_until;
 
 /// How many commands each client has in flight at once.
 const CLIENTS: [usize; 4] = [1, 1, 10, 40];

@@ -5,10 +5,10 @@ use redis::Value;
 use crate::tools::call::{LIMITERS, call, run};
 use crate::tools::info::info_number;
 use crate::tools::load::{LASTING, admitted_meanwhile, under_load, used};
-use crate::tools::patience::wait_until;
 use crate::tools::replica::{assert_alike, primary, replica_of};
 use crate::tools::snapshot::{Snapshot, snapshot};
 use crate::tools::states::fill;
+use crate::tools::waiting::wait_until;
 
 /// A database that no test fills.
 const OTHER: u32 = 7;

@@ -8,9 +8,9 @@ use redis::{Cmd, Connection};
 use crate::tools::call::{LIMITERS, call, command, error, run};
 use crate::tools::info::{info, info_number};
 use crate::tools::load::{admitted_meanwhile, used};
-use crate::tools::patience::wait_until;
 use crate::tools::snapshot::snapshot;
 use crate::tools::states::fill;
+use crate::tools::waiting::wait_until;
 
 fn server() -> Server {
     Server::builder().config("enable-module-command", "yes").start()

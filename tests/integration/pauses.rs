@@ -8,9 +8,9 @@ use redis::{Connection, Value};
 use crate::tools::call::{LIMITERS, Reply, call, command, run};
 use crate::tools::info::{info, info_number};
 use crate::tools::load::{LASTING, admitted_meanwhile, used};
-use crate::tools::patience::{wait_until, wait_until_blocked};
 use crate::tools::replica::{assert_alike, is_master, primary, replica_of, wait_until_alike, wait_until_linked};
 use crate::tools::snapshot::snapshot;
+use crate::tools::waiting::{wait_until, wait_until_blocked};
 
 /// Longer than a test takes.
 const LONG: &str = "100000";

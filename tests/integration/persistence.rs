@@ -9,9 +9,9 @@ use premier_test_server::{Builder, Server};
 use crate::tools::call::{LIMITERS, call, run};
 use crate::tools::effect::{commands_in_aof, server_with_aof};
 use crate::tools::info::{info, info_number};
-use crate::tools::patience::wait_until;
 use crate::tools::snapshot::snapshot;
 use crate::tools::states::fill;
+use crate::tools::waiting::wait_until;
 
 /// Asserts that the server has the same keys, states and expiries after what happens to it.
 #[track_caller]

@@ -13,9 +13,9 @@ use crate::tools::call::{LIMITERS, call, run};
 use crate::tools::effect::{commands_in_aof, server_with_aof};
 use crate::tools::info::{info, info_number};
 use crate::tools::load::under_load;
-use crate::tools::patience::wait_until;
 use crate::tools::replica::{assert_alike, replica_of, wait_until_alike, wait_until_linked};
 use crate::tools::snapshot::{Snapshot, snapshot};
+use crate::tools::waiting::wait_until;
 
 /// How long after the last change a replica or an AOF is added, in milliseconds: at no special
 /// moment.

@@ -6,11 +6,11 @@ use redis::{Connection, RedisResult, Value};
 use crate::tools::call::{LIMITERS, call, command, run};
 use crate::tools::effect::{apply, entry, lasting_effect};
 use crate::tools::info::info_number;
-use crate::tools::patience::wait_until;
 use crate::tools::payload::{FOOTER_LEN, HEAD_LEN};
 use crate::tools::skipped::skipped;
 use crate::tools::snapshot::{content, snapshot};
 use crate::tools::states::{MAX_ENTRIES, fill, fill_log};
+use crate::tools::waiting::wait_until;
 
 /// Makes a key of each algorithm with 2 of 5 units used.
 fn fill_some(connection: &mut Connection) {

@@ -34,6 +34,17 @@ pub(crate) enum Selection {
     Configured,
 }
 
+impl Selection {
+    /// Returns whether both may select the same algorithm. Only an attribute is known when this
+    /// runs.
+    fn may_be(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Attribute(one), Self::Attribute(other)) => one == other,
+            _ => true,
+        }
+    }
+}
+
 /// What happens to a call that is not admitted.
 enum OnLimit {
     Error,
@@ -73,11 +84,11 @@ impl Throttle {
     pub(crate) fn check_keys_differ<'a>(throttles: impl Iterator<Item = &'a Self>) -> Result<()> {
         let mut above: Vec<&Self> = Vec::new();
         for throttle in throttles {
-            if above.iter().any(|other| other.selection == throttle.selection && other.key == throttle.key) {
+            if above.iter().any(|other| other.key == throttle.key && other.selection.may_be(&throttle.selection)) {
                 return Err(Error::new(
                     throttle.name.span(),
-                    "this limit has the same key as one above, so each would count the calls of the other: give it its own \
-                     `keyspace`",
+                    "this limit may have the same key as one above, so that each would count the calls of the other: give it \
+                     its own `keyspace`",
                 ));
             }
             above.push(throttle);

@@ -12,7 +12,7 @@ pub(super) struct Table<A: Algorithm> {
     /// Without a hasher: the shards pass the hashes.
     keys: IndexMap<Box<str>, Entry<A>, ()>,
     /// The index of the key that is next to be forgotten if it is fully reset.
-    hand: usize,
+    cursor: usize,
 }
 
 struct Entry<A: Algorithm> {
@@ -41,7 +41,7 @@ impl<A: Algorithm<Limit: From<Terms>>> Table<A> {
                 let decision = entry.decide(now, terms);
                 if decision.is_admitted() {
                     vacant.insert_hashed_nocheck(hash, key.into(), entry);
-                    // A second time, so that the hand moves faster than keys are added.
+                    // A second time, so that the cursor moves faster than keys are added.
                     self.forget_one(now.at());
                 }
                 decision
@@ -84,16 +84,16 @@ impl<A: Algorithm<Limit: From<Terms>>> Table<A> {
         (before - self.keys.len()) as u64
     }
 
-    /// Forgets the key at the hand if it is fully reset, or else moves the hand.
+    /// Forgets the key at the cursor if it is fully reset, or else moves the cursor.
     fn forget_one(&mut self, now: Timestamp) {
-        match self.keys.get_index(self.hand) {
+        match self.keys.get_index(self.cursor) {
             Some((_, entry)) if entry.is_reset(now) => {
                 // The last key moves to this index, so it is next.
-                self.keys.swap_remove_index(self.hand);
+                self.keys.swap_remove_index(self.cursor);
                 self.shrink();
             }
-            Some(_) => self.hand += 1,
-            None => self.hand = 0,
+            Some(_) => self.cursor += 1,
+            None => self.cursor = 0,
         }
     }
 
@@ -141,7 +141,7 @@ fn decide<A: Algorithm<Limit: From<Terms>>>(
 
 impl<A: Algorithm> Default for Table<A> {
     fn default() -> Self {
-        Self { keys: IndexMap::default(), hand: 0 }
+        Self { keys: IndexMap::default(), cursor: 0 }
     }
 }
 

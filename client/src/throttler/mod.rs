@@ -25,7 +25,7 @@ use crate::receipt::Ledger;
 use crate::time::{async_clock, async_wait};
 use crate::time::{clock, wait};
 use crate::{
-    AnyLimit, Backend, Charge, Decision, Error, InvalidArgument, JointDecision, Key, Keyspace, Permit, Receipt,
+    Admission, AnyLimit, Backend, Charge, Decision, Error, InvalidArgument, JointDecision, Key, Keyspace, Receipt,
 };
 
 pub use self::builder::Builder;
@@ -247,19 +247,19 @@ impl AsyncThrottler {
     }
 
     /// Decides a call, charges it if it is admitted, and waits for its turn, however long that is.
-    /// When this returns a permit, the call goes ahead.
+    /// When this returns an admission, the call goes ahead.
     ///
     /// # Errors
     /// If the call is limited ([`QuotaExceeded`](crate::ErrorKind::QuotaExceeded)), and as for
     /// [`check`](Self::check).
-    pub async fn admit(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Permit, Error> {
+    pub async fn admit(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Admission, Error> {
         let limit = limit.into();
         let key = self.settings.keyspace.key(key, limit.algorithm());
         let decision = self.decide(&key, &limit).await?;
         let Some(wait) = decision.wait() else {
             return Err(Error::quota_exceeded(key, decision));
         };
-        Ok(self.take_turn(Permit::new(decision, key, &limit), wait).await)
+        Ok(self.take_turn(Admission::new(decision, key, &limit), wait).await)
     }
 
     /// Waits for at most this time until the call is admitted and it is its turn.
@@ -278,7 +278,12 @@ impl AsyncThrottler {
     /// # Errors
     /// If the call would have to wait longer ([`QuotaExceeded`](crate::ErrorKind::QuotaExceeded)),
     /// and as for [`check`](Self::check).
-    pub async fn acquire(&self, key: &Key<'_>, limit: impl Into<AnyLimit>, at_most: Duration) -> Result<Permit, Error> {
+    pub async fn acquire(
+        &self,
+        key: &Key<'_>,
+        limit: impl Into<AnyLimit>,
+        at_most: Duration,
+    ) -> Result<Admission, Error> {
         let limit = limit.into();
         let key = self.settings.keyspace.key(key, limit.algorithm());
         let deadline = Deadline::after(async_clock(), at_most);
@@ -309,7 +314,7 @@ impl AsyncThrottler {
                 Step::GoAfter(wait) => {
                     caller.admitted(now, decision.remaining() / limit.cost());
                     drop(caller);
-                    return Ok(self.take_turn(Permit::new(decision, key, &limit), wait).await);
+                    return Ok(self.take_turn(Admission::new(decision, key, &limit), wait).await);
                 }
                 Step::AskAt(at) => caller.limited(now, decision, at),
                 Step::GiveUp => break decision,

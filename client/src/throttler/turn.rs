@@ -8,29 +8,29 @@ use tokio::runtime::Handle;
 #[cfg(feature = "tokio")]
 use super::AsyncThrottler;
 use super::Throttler;
-use crate::Permit;
+use crate::Admission;
 #[cfg(feature = "tokio")]
 use crate::time::async_sleep;
 use crate::time::sleep;
 
 impl Throttler {
     #[expect(clippy::unused_self, reason = "the async method needs it")]
-    pub(super) fn take_turn(&self, permit: Permit, wait: Duration) -> Permit {
+    pub(super) fn take_turn(&self, admission: Admission, wait: Duration) -> Admission {
         sleep(wait);
-        permit
+        admission
     }
 }
 
 #[cfg(feature = "tokio")]
 impl AsyncThrottler {
     /// A call that is dropped while it waits gives its place back.
-    pub(super) async fn take_turn(&self, permit: Permit, wait: Duration) -> Permit {
+    pub(super) async fn take_turn(&self, admission: Admission, wait: Duration) -> Admission {
         if wait.is_zero() {
-            return permit;
+            return admission;
         }
-        let mut place = Place { throttler: self, runtime: Handle::try_current().ok(), permit: Some(permit) };
+        let mut place = Place { throttler: self, runtime: Handle::try_current().ok(), admission: Some(admission) };
         async_sleep(wait).await;
-        place.permit.take().expect("only dropping the place takes it before")
+        place.admission.take().expect("only dropping the place takes it before")
     }
 }
 
@@ -39,15 +39,15 @@ impl AsyncThrottler {
 struct Place<'a> {
     throttler: &'a AsyncThrottler,
     runtime: Option<Handle>,
-    permit: Option<Permit>,
+    admission: Option<Admission>,
 }
 
 #[cfg(feature = "tokio")]
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        if let (Some(permit), Some(runtime)) = (self.permit.take(), &self.runtime) {
+        if let (Some(admission), Some(runtime)) = (self.admission.take(), &self.runtime) {
             let throttler = self.throttler.clone();
-            runtime.spawn(async move { throttler.refund(permit).await });
+            runtime.spawn(async move { throttler.refund(admission).await });
         }
     }
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
 use crate::server;
-use crate::stories::{block_on, identity};
+use crate::use_cases::{block_on, identity};
 
 static MEMORY: LazyLock<MemoryCache> = LazyLock::new(|| MemoryCache::new(1_000));
 static ASYNC_MEMORY: LazyLock<AsyncMemoryCache> = LazyLock::new(|| AsyncMemoryCache::new(1_000));

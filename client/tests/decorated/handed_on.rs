@@ -15,7 +15,7 @@ macro_rules! decorated {
         #[timeout($duration)]
         #[fixed_window(quota = $quota, duration = $duration, key = $key, keyspace = $keyspace, on_limit = wait($wait))]
         #[token_bucket(quota = ($quota), duration = ($duration), capacity = $quota, max_wait = $wait, cost = $max)]
-        #[throttle(quota = $quota, duration = (($duration)), cost = ($max), on_limit = $value)]
+        #[throttle(quota = $quota, duration = (($duration)), cost = ($max), keyspace = "another", on_limit = $value)]
         async fn everything(user: u8) -> $returned {
             Ok(user)
         }

@@ -13,5 +13,5 @@ mod renamed;
 mod retrying;
 mod runtimes;
 mod server;
-mod stories;
 mod timeouts;
+mod use_cases;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use premier_client::{Error, ErrorKind, cache, fixed_window, leaky_bucket, retry, throttle, timeout};
 use tokio::time::sleep;
 
-use crate::stories::{block_on, identity};
+use crate::use_cases::{block_on, identity};
 
 fn kind<T>(result: Result<T, Error>) -> Option<ErrorKind> {
     result.err().map(|error| error.kind())

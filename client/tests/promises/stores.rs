@@ -163,9 +163,9 @@ impl Subject {
         at_most: Duration,
     ) -> Result<Decision, Error> {
         match &self.throttler {
-            Either::Sync(throttler) => throttler.acquire(key, limit, at_most).map(|permit| *permit),
+            Either::Sync(throttler) => throttler.acquire(key, limit, at_most).map(|admission| *admission),
             Either::Async(throttler, runtime) => {
-                runtime.block_on(throttler.acquire(key, limit, at_most)).map(|permit| *permit)
+                runtime.block_on(throttler.acquire(key, limit, at_most)).map(|admission| *admission)
             }
         }
     }

@@ -194,10 +194,10 @@ fn a_retry_after_in_whole_seconds_is_rounded_up() {
     assert_eq!(RetryAfter::Never.as_secs(), None);
 }
 
-/// A permit is always admitted, so nobody has to look at it.
+/// An admission is always admitted, so nobody has to look at it.
 #[test]
 #[deny(unused_must_use)]
-fn a_permit_may_be_ignored() {
+fn an_admission_may_be_ignored() {
     let throttler = Throttler::builder(Backend::memory()).build();
     let limit = Limit::fixed_window(2, MINUTE);
     throttler.acquire(&key!("ignored"), limit, MINUTE).expect("the key is fresh");

@@ -13,11 +13,11 @@ use redis::{Connection, RedisError};
 
 use crate::tools::call::{LIMITERS, Limiter, Reply, call, command, run};
 use crate::tools::load::{LASTING, used};
-use crate::tools::patience::wait_until;
 use crate::tools::random::random;
 use crate::tools::replica::{assert_alike, is_master};
 use crate::tools::skipped::skipped;
 use crate::tools::strength::at_strength;
+use crate::tools::waiting::wait_until;
 
 const MASTERS: usize = 3;
 

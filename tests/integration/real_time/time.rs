@@ -7,7 +7,7 @@ use premier_test_server::Server;
 use redis::Connection;
 
 use crate::tools::call::{LIMITERS, Reply, call, run};
-use crate::tools::patience::wait_until;
+use crate::tools::waiting::wait_until;
 
 /// How much too early a retry may succeed: one tick of the clock.
 const GRACE: Duration = Duration::from_millis(1);

@@ -8,7 +8,7 @@ use premier_test_server::Server;
 use redis::{Connection, ConnectionLike, Value};
 
 use super::call::{LIMITERS, Limiter, Reply, run, send};
-use super::patience::wait_until;
+use super::waiting::wait_until;
 
 const CLIENTS: u32 = 2;
 const KEYS: u32 = 40;

@@ -3,8 +3,8 @@
 use premier_test_server::{Builder, Server};
 
 use super::info::{info, info_number};
-use super::patience::wait_until;
 use super::snapshot::snapshot;
+use super::waiting::wait_until;
 
 /// Configures a server whose replication offset moves only with writes, so that a primary and a
 /// replica can be compared.

@@ -165,7 +165,7 @@ fn clearing_one_keyspace_leaves_the_other(
         call().expect("one passes");
         retry_after(call());
     }
-    let cleared = clear(&Keyspace::from_static("stories-one")).expect("the store answers");
+    let cleared = clear(&Keyspace::from_static("use-cases-one")).expect("the store answers");
     assert!(cleared > 0);
     one().expect("the first call was forgotten");
     retry_after(other());
@@ -182,7 +182,7 @@ fn three_of_fifty_concurrent_calls_pass(call: impl Fn() -> Result<(), Error> + S
 }
 
 /// The same functions, sync or async, with each throttler.
-macro_rules! stories {
+macro_rules! use_cases {
     ($name:ident: $throttler:expr, $run:path, [$($async:tt)?]) => {
         mod $name {
             use super::*;
@@ -273,12 +273,12 @@ macro_rules! stories {
                 calls_count_apart_for_each_key(|user| $run(one_each(user)));
             }
 
-            #[fixed_window(quota = 1, duration = "1h", keyspace = "stories-one", throttler = $throttler)]
+            #[fixed_window(quota = 1, duration = "1h", keyspace = "use-cases-one", throttler = $throttler)]
             $($async)? fn in_one() -> Result<(), Error> {
                 Ok(())
             }
 
-            #[fixed_window(quota = 1, duration = "1h", keyspace = "stories-one2", throttler = $throttler)]
+            #[fixed_window(quota = 1, duration = "1h", keyspace = "use-cases-one2", throttler = $throttler)]
             $($async)? fn in_other() -> Result<(), Error> {
                 Ok(())
             }
@@ -306,7 +306,7 @@ macro_rules! stories {
 /// Held while a keyspace is cleared: on the server, sync and async functions share it.
 static CLEARING: Mutex<()> = Mutex::new(());
 
-stories!(sync_in_memory: MEMORY, identity, []);
-stories!(sync_on_a_server: SERVER, identity, []);
-stories!(async_in_memory: ASYNC_MEMORY, block_on, [async]);
-stories!(async_on_a_server: ASYNC_SERVER, block_on, [async]);
+use_cases!(sync_in_memory: MEMORY, identity, []);
+use_cases!(sync_on_a_server: SERVER, identity, []);
+use_cases!(async_in_memory: ASYNC_MEMORY, block_on, [async]);
+use_cases!(async_on_a_server: ASYNC_SERVER, block_on, [async]);
