@@ -38,7 +38,7 @@ pub struct Admission {
 }
 
 /// What a call was charged, and where: all that a [refund](crate::Throttler::refund) needs of a
-/// [`Receipt`] or a [`Admission`].
+/// [`Receipt`] or an [`Admission`].
 ///
 /// It cannot be cloned, so that nothing is given back twice:
 ///

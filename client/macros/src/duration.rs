@@ -32,8 +32,8 @@ impl Duration {
             _ => Err(Error::new_spanned(
                 literal,
                 format!(
-                    "invalid duration {text:?}: expected an integer with a unit (us, ms, s, m, h, d), like \"5s\" or \
-                     \"500ms\""
+                    "invalid duration {text:?}: expected numbers with units (w, d, h, m, s, ms, us), like \"5s\" or \
+                     \"1m30s\""
                 ),
             )),
         }

@@ -55,7 +55,7 @@ macro_rules! limit_arguments {
             "| `decision` | a name by which the body of an admitted call sees its `Decision` | none |\n",
             "| `crate` | the path of `premier_client`, if another crate exports it | found in Cargo.toml |\n",
             "\n",
-            "A duration is a string with a unit (`us`, `ms`, `s`, `m`, `h`, `d`) or an expression of type `Duration`. Literals \
+            "A duration is a string with a unit (`500ms`, `1m30s`, `2w`) or an expression of type `Duration`. Literals \
              are checked at compile time. Other expressions are evaluated at each call and may use the function's arguments; a \
              value out of bounds is an error of that call.\n",
             key_closure!(),
@@ -243,7 +243,7 @@ attributes! {
     ///
     /// | argument | meaning | default |
     /// | --- | --- | --- |
-    /// | the first, without a name | how long a call may take: a string with a unit (`us`, `ms`, `s`, `m`, `h`, `d`) or an expression of type `Duration`, which may use the function's arguments | required |
+    /// | the first, without a name | how long a call may take: a string with a unit (`500ms`, `1m30s`, `2w`) or an expression of type `Duration`, which may use the function's arguments | required |
     /// | `crate` | the path of `premier_client`, if another crate exports it | found in Cargo.toml |
     ///
     /// The call is dropped where it awaits, and returns an error of the kind `Timeout`, converted
@@ -277,7 +277,7 @@ attributes! {
     ///
     /// | argument | meaning | default |
     /// | --- | --- | --- |
-    /// | `ttl` | how long a result is remembered: a string with a unit (`us`, `ms`, `s`, `m`, `h`, `d`) or an expression of type `Duration` | required |
+    /// | `ttl` | how long a result is remembered: a string with a unit (`500ms`, `1m30s`, `2w`) or an expression of type `Duration` | required |
     /// | `key` | a closure over the arguments: calls for which it returns the same share a result | all arguments, by `Display` |
     /// | `keyspace` | a string, the first part of the key | that of the cache |
     /// | `cache` | a `MemoryCache` or `RedisCache`, for an async function an `AsyncMemoryCache` or `AsyncRedisCache` | 10,000 results in memory |

@@ -25,7 +25,7 @@
 //! The attributes find this crate by the package's Cargo.toml, also under another name. If another
 //! crate exports it, each attribute takes its path: `crate = other::premier_client`.
 //!
-//! Durations are strings with a unit (`us`, `ms`, `s`, `m`, `h`, `d`), or expressions of type
+//! Durations are strings with a unit (`500ms`, `1m30s`, `2w`), or expressions of type
 //! `Duration`. Expressions are evaluated at each call and see the arguments of the function.
 //! Numbers and strings are checked at compile time.
 //!
