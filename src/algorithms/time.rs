@@ -143,8 +143,9 @@ impl Span {
         loop {
             let letters = rest.iter().position(u8::is_ascii_digit).unwrap_or(rest.len());
             let (unit, behind) = rest.split_at(letters);
+            let unit = as_number(unit);
             // A unit that was passed over cannot follow, nor can the same one.
-            let (_, length) = units.find(|(name, _)| name.as_bytes() == unit)?;
+            let (_, length) = units.find(|(name, _)| as_number(name.as_bytes()) == unit)?;
             micros = micros.checked_add(number.checked_mul(*length)?)?;
             if behind.is_empty() {
                 return Some(Self(micros));
@@ -162,6 +163,15 @@ impl fmt::Display for Span {
             Some((name, micros)) => write!(f, "{}{name}", self.0 / micros),
             None => write!(f, "0"),
         }
+    }
+}
+
+/// Returns the one or two letters of a unit as a number, which compares faster; 0 if they are more.
+fn as_number(letters: &[u8]) -> u16 {
+    match *letters {
+        [letter] => letter.into(),
+        [first, second] => u16::from_le_bytes([first, second]),
+        _ => 0,
     }
 }
 
