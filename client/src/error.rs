@@ -50,21 +50,22 @@ enum Reason {
     NoReply {
         deadline: Duration,
     },
-    ModuleNotLoaded(RedisError),
+    ModuleNotLoaded(Reported),
     InvalidArgument(InvalidArgument),
     InvalidLimit(InvalidLimit),
-    InvalidAddress(RedisError),
+    InvalidAddress(Reported),
     #[cfg(feature = "cluster")]
     NoAddress,
     #[cfg(feature = "tokio")]
     NoRuntime,
+    ForeignReceipt,
     /// A cluster was reached as if it were a single server, or a single server as if a cluster.
     OtherKindOfStore {
         is_cluster: bool,
-        error: RedisError,
+        error: Reported,
     },
     #[cfg(not(feature = "tls"))]
-    NoTls(RedisError),
+    NoTls(Reported),
     InvalidKeyspace(String),
     InvalidLimits(&'static str),
     #[cfg(feature = "macros")]
@@ -73,8 +74,8 @@ enum Reason {
     TimedOut {
         after: Duration,
     },
-    Refused(RedisError),
-    CrossSlot(RedisError),
+    Refused(Reported),
+    CrossSlot(Reported),
 }
 
 /// How a server begins to refuse a connection that is one too many.
@@ -82,23 +83,22 @@ pub(crate) const TOO_MANY_CLIENTS: &str = "max number of clients";
 
 type Source = Box<dyn StdError + Send + Sync>;
 
-/// An IO error of redis-rs. It prints as its own source does, which is therefore left out.
+/// An error of redis-rs. It prints as its own source does, which is therefore left out.
 #[derive(Debug)]
-struct IoError(RedisError);
+struct Reported(RedisError);
 
-impl fmt::Display for IoError {
+impl fmt::Display for Reported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl StdError for IoError {}
+impl StdError for Reported {}
 
 /// Returns the reason such that a chain of errors names it only once.
 fn named_once(source: Source) -> Source {
     match source.downcast::<RedisError>() {
-        Ok(error) if error.is_io_error() => Box::new(IoError(*error)),
-        Ok(error) => error,
+        Ok(error) => Box::new(Reported(*error)),
         Err(other) => other,
     }
 }
@@ -117,6 +117,7 @@ impl Error {
             Reason::InvalidArgument(_)
             | Reason::InvalidLimit(_)
             | Reason::InvalidAddress(_)
+            | Reason::ForeignReceipt
             | Reason::OtherKindOfStore { .. }
             | Reason::InvalidKeyspace(_)
             | Reason::InvalidLimits(_) => ErrorKind::Configuration,
@@ -170,9 +171,9 @@ impl Error {
     pub(crate) fn invalid_address(error: RedisError) -> Self {
         #[cfg(not(feature = "tls"))]
         if error.kind() == redis::ErrorKind::InvalidClientConfig && error.to_string().contains("TLS") {
-            return Reason::NoTls(error).into();
+            return Reason::NoTls(Reported(error)).into();
         }
-        Reason::InvalidAddress(error).into()
+        Reason::InvalidAddress(Reported(error)).into()
     }
 
     #[cfg(feature = "cluster")]
@@ -185,6 +186,10 @@ impl Error {
         Reason::NoRuntime.into()
     }
 
+    pub(crate) fn foreign_receipt() -> Self {
+        Reason::ForeignReceipt.into()
+    }
+
     pub(crate) fn reply_lost(error: RedisError) -> Self {
         Reason::ReplyLost(named_once(error.into())).into()
     }
@@ -192,8 +197,9 @@ impl Error {
     /// Makes an error of a failure to connect.
     pub(crate) fn unconnected(error: RedisError) -> Self {
         match error.kind() {
-            redis::ErrorKind::Io | redis::ErrorKind::Parse | redis::ErrorKind::Client => Self::unavailable(error),
-            redis::ErrorKind::InvalidClientConfig => Self::invalid_address(error),
+            redis::ErrorKind::Io | redis::ErrorKind::Client => Self::unavailable(error),
+            // Whatever answers there is no server of this kind.
+            redis::ErrorKind::Parse | redis::ErrorKind::InvalidClientConfig => Self::invalid_address(error),
             _ => Self::answered(error),
         }
     }
@@ -203,8 +209,8 @@ impl Error {
     pub(crate) fn redirection(&self) -> Option<(&str, bool)> {
         match &*self.0 {
             Reason::OtherKindOfStore { is_cluster: true, error } => {
-                let (address, _) = error.redirect_node()?;
-                Some((address, error.kind() == ServerErrorKind::Moved.into()))
+                let (address, _) = error.0.redirect_node()?;
+                Some((address, error.0.kind() == ServerErrorKind::Moved.into()))
             }
             _ => None,
         }
@@ -237,14 +243,16 @@ impl Error {
             Kind::Server(
                 Server::BusyLoading | Server::ClusterDown | Server::MasterDown | Server::TryAgain | Server::ReadOnly,
             ) => Reason::Unavailable(error.into()),
-            Kind::Server(Server::Moved | Server::Ask) => Reason::OtherKindOfStore { is_cluster: true, error },
+            Kind::Server(Server::Moved | Server::Ask) => {
+                Reason::OtherKindOfStore { is_cluster: true, error: Reported(error) }
+            }
             Kind::Extension if matches!(error.code(), Some("OOM" | "MISCONF" | "NOREPLICAS" | "BUSY")) => {
                 Reason::Unavailable(error.into())
             }
             Kind::Server(Server::ResponseError)
                 if error.detail().is_some_and(|detail| detail.starts_with("unknown command")) =>
             {
-                Reason::ModuleNotLoaded(error)
+                Reason::ModuleNotLoaded(Reported(error))
             }
             Kind::Server(Server::ResponseError)
                 if error.detail().is_some_and(|detail| detail.starts_with(TOO_MANY_CLIENTS)) =>
@@ -256,11 +264,11 @@ impl Error {
                     .detail()
                     .is_some_and(|detail| detail.starts_with("This instance has cluster support disabled")) =>
             {
-                Reason::OtherKindOfStore { is_cluster: false, error }
+                Reason::OtherKindOfStore { is_cluster: false, error: Reported(error) }
             }
-            Kind::Server(Server::CrossSlot) => Reason::CrossSlot(error),
+            Kind::Server(Server::CrossSlot) => Reason::CrossSlot(Reported(error)),
             Kind::Io | Kind::Parse => Reason::ReplyLost(error.into()),
-            _ => Reason::Refused(error),
+            _ => Reason::Refused(Reported(error)),
         };
         reason.into()
     }
@@ -408,6 +416,9 @@ impl fmt::Display for Reason {
                 "async calls reach a server or a cluster only within a tokio runtime, such as that of `#[tokio::main]`, and \
                  there is none here",
             ),
+            Reason::ForeignReceipt => {
+                f.write_str("the receipt is of another throttler: refund it where the call was charged")
+            }
             Reason::OtherKindOfStore { is_cluster: true, .. } => f.write_str(
                 "the server is a node of a cluster: use `Backend::cluster` or `AsyncBackend::cluster`, of the feature \
                  `cluster`",

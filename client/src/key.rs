@@ -42,9 +42,16 @@ enum Name<'a> {
     Exact(Cow<'a, str>),
 }
 
-/// The line and column where a function is written, and those where the macro is used that it is
-/// written in. If it is in no macro, they are the same.
-pub(crate) type Place = [(u32, u32); 2];
+/// Where a function in a block is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Place {
+    /// The line and column where it is written.
+    pub(crate) written: (u32, u32),
+    /// Those where the macro is used that it is written in. If it is in no macro, they are the same.
+    pub(crate) expanded: (u32, u32),
+    /// How many functions were made of the same words before, as a macro may repeat them.
+    pub(crate) repetition: u32,
+}
 
 /// Makes a [`Key`] of this name: `key!("login")`, or `key!("login", user.id)` to count the calls of
 /// each user apart. There may be several custom parts: `key!("price", product, currency)`.
@@ -215,10 +222,13 @@ impl Keyspace {
                 stored.push(':');
                 // A brace would begin the part of the key that selects its node in a cluster.
                 stored.extend(function.split(['{', '}']));
-                if let Some([written, expanded]) = place {
+                if let Some(Place { written, expanded, repetition }) = place {
                     let _infallible = write!(stored, "@{}:{}", written.0, written.1);
                     if expanded != written {
                         let _infallible = write!(stored, "@{}:{}", expanded.0, expanded.1);
+                    }
+                    if *repetition > 0 {
+                        let _infallible = write!(stored, "@{repetition}");
                     }
                 }
             }

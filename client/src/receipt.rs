@@ -53,6 +53,8 @@ pub struct Admission {
 /// ```
 #[derive(Debug)]
 pub struct Charge {
+    /// The number of the throttler that charged it.
+    pub(crate) throttler: u64,
     pub(crate) ledger: Ledger,
     entries: Entries,
 }
@@ -85,7 +87,7 @@ pub(crate) struct Entry {
 }
 
 impl Charge {
-    fn new(by: DecidedBy, is_admitted: bool, entries: impl FnOnce() -> Entries) -> Self {
+    fn new(throttler: u64, by: DecidedBy, is_admitted: bool, entries: impl FnOnce() -> Entries) -> Self {
         let ledger = match by {
             DecidedBy::Store => Some(Ledger::Store),
             #[cfg(feature = "memory")]
@@ -93,8 +95,8 @@ impl Charge {
             _ => None,
         };
         match ledger.filter(|_| is_admitted) {
-            Some(ledger) => Self { ledger, entries: entries() },
-            None => Self { ledger: Ledger::Store, entries: Entries::One(None) },
+            Some(ledger) => Self { throttler, ledger, entries: entries() },
+            None => Self { throttler, ledger: Ledger::Store, entries: Entries::One(None) },
         }
     }
 
@@ -119,28 +121,28 @@ impl Entry {
 }
 
 impl Receipt {
-    pub(crate) fn new(decision: Decision, key: String, limit: &AnyLimit) -> Self {
+    pub(crate) fn new(throttler: u64, decision: Decision, key: String, limit: &AnyLimit) -> Self {
         let entries = || Entries::One(Some(Entry::new(key, limit, &decision)));
-        let charge = Charge::new(decision.decided_by(), decision.is_admitted(), entries);
+        let charge = Charge::new(throttler, decision.decided_by(), decision.is_admitted(), entries);
         Self { decision, charge }
     }
 }
 
 impl Receipt<JointDecision> {
-    pub(crate) fn joint(decision: JointDecision, limits: Vec<(String, AnyLimit)>) -> Self {
+    pub(crate) fn joint(throttler: u64, decision: JointDecision, limits: Vec<(String, AnyLimit)>) -> Self {
         let of_all = decision.decision();
         let entries = || {
             let entries = limits.into_iter().zip(decision.each());
             Entries::Several(entries.map(|((key, limit), alone)| Entry::new(key, &limit, alone)).collect())
         };
-        let charge = Charge::new(of_all.decided_by(), of_all.is_admitted(), entries);
+        let charge = Charge::new(throttler, of_all.decided_by(), of_all.is_admitted(), entries);
         Self { decision, charge }
     }
 }
 
 impl Admission {
-    pub(crate) fn new(decision: Decision, key: String, limit: &AnyLimit) -> Self {
-        let Receipt { decision, charge } = Receipt::new(decision, key, limit);
+    pub(crate) fn new(throttler: u64, decision: Decision, key: String, limit: &AnyLimit) -> Self {
+        let Receipt { decision, charge } = Receipt::new(throttler, decision, key, limit);
         Self { decision, charge }
     }
 }

@@ -166,11 +166,12 @@ impl fmt::Display for Span {
     }
 }
 
-/// Returns the one or two letters of a unit as a number, which compares faster; 0 if they are more.
-fn as_number(letters: &[u8]) -> u16 {
-    match *letters {
-        [letter] => letter.into(),
-        [first, second] => u16::from_le_bytes([first, second]),
+/// Returns the one or two bytes of a unit's name and their number as one integer, which compares
+/// faster; 0 if they are more.
+fn as_number(name: &[u8]) -> u32 {
+    match *name {
+        [letter] => u32::from_le_bytes([letter, 0, 0, 1]),
+        [first, second] => u32::from_le_bytes([first, second, 0, 2]),
         _ => 0,
     }
 }

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
-use syn::parse::{Parse, ParseStream};
+use syn::parse::ParseStream;
 use syn::spanned::Spanned;
 use syn::{Error, Expr, Ident, Result};
 
@@ -13,23 +13,40 @@ use crate::key::Key;
 use crate::names::{hygienic, runtime};
 
 pub(crate) struct Cache {
+    name: Ident,
     ttl: Duration,
     key: Key,
     store: Option<Expr>,
 }
 
-impl Parse for Cache {
-    fn parse(input: ParseStream) -> Result<Self> {
+impl Cache {
+    pub(crate) fn parse(name: Ident, input: ParseStream) -> Result<Self> {
         let mut arguments = Arguments::parse(input, &["ttl", "key", "keyspace", "cache"])?;
         Ok(Self {
+            name,
             ttl: Duration::new(arguments.require("ttl", "a duration, like (ttl = \"30s\")")?)?,
             key: Key::new(arguments.take("key"), arguments.take("keyspace"))?,
             store: arguments.take("cache"),
         })
     }
-}
 
-impl Cache {
+    /// Checks that no two caches of a function remember the same, as the inner one would need the
+    /// value that the outer one computes.
+    pub(crate) fn check_keys_differ<'a>(caches: impl Iterator<Item = &'a Self>) -> Result<()> {
+        let mut above: Vec<&Self> = Vec::new();
+        for cache in caches {
+            if above.iter().any(|other| other.key == cache.key && other.store == cache.store) {
+                return Err(Error::new(
+                    cache.name.span(),
+                    "this cache has the same key as one above, so each call would wait for itself: remove one of them, or give \
+                     this one its own `cache` or `keyspace`",
+                ));
+            }
+            above.push(cache);
+        }
+        Ok(())
+    }
+
     pub(crate) fn wrap_body(&self, function: &Function) -> Result<TokenStream> {
         if function.named_return_type().is_none() {
             return Err(function.wrong_return_type("a cached function must return a value of a type that can be named"));

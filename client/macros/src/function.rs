@@ -24,6 +24,8 @@ pub(crate) struct Function {
     kind: Kind,
     /// Which of its bodies this is.
     number: usize,
+    /// How many functions were made of the same words before it.
+    pub(crate) repetition: u32,
     /// Whether a layer outside the one that is being built retries.
     pub(crate) is_retried: bool,
     /// Whether a layer outside the one that is being built caches.
@@ -68,7 +70,7 @@ pub(crate) fn count_bodies(function: &mut ItemFn) -> Result<usize> {
 
 impl Function {
     /// Takes one of the function's bodies out of it.
-    pub(crate) fn new(mut item: ItemFn, number: usize) -> Self {
+    pub(crate) fn new(mut item: ItemFn, number: usize, repetition: u32) -> Self {
         let kind = Kind::of(&item);
         let mut body = parse_quote!({});
         swap_body(&mut item, number, &mut body);
@@ -79,7 +81,7 @@ impl Function {
             }
             Kind::Sync | Kind::Async => Vec::new(),
         };
-        Self { item, prelude, body, kind, number, is_retried: false, is_cached: false }
+        Self { item, prelude, body, kind, number, repetition, is_retried: false, is_cached: false }
     }
 
     /// Returns the function with this body in it.

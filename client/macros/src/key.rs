@@ -1,5 +1,8 @@
 //! The key that a call is counted or cached under.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::{Error, Expr, ExprClosure, ExprLit, Ident, Lit, LitStr, Pat, PatType, Result};
@@ -62,7 +65,9 @@ impl Key {
         // In a macro's code these are the line and column of its use.
         let expanded = quote_spanned!(span=> (::core::line!(), ::core::column!()));
         let place = quote!([(#line, #column), #expanded]);
-        let key = quote!(#runtime::key_of(::core::any::type_name_of_val(&|| ()), ::core::module_path!(), #place));
+        let repetition = function.repetition;
+        let closure = quote!(::core::any::type_name_of_val(&|| ()));
+        let key = quote!(#runtime::key_of(#closure, ::core::module_path!(), #place, #repetition));
         match &self.keyspace {
             None => key,
             Some(keyspace) => quote!({
@@ -71,6 +76,20 @@ impl Key {
             }),
         }
     }
+}
+
+/// Returns how many functions with a name of this span have been expanded before: a macro may repeat
+/// the same words. Counts this one.
+pub(crate) fn count_repetition(span: Span) -> u32 {
+    static EXPANDED: Mutex<BTreeMap<(String, usize, usize), u32>> = Mutex::new(BTreeMap::new());
+    if !proc_macro::is_available() {
+        return 0;
+    }
+    let span = span.unwrap();
+    let mut expanded = EXPANDED.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = expanded.entry((span.file(), span.line(), span.column())).or_default();
+    *count += 1;
+    *count - 1
 }
 
 /// Returns where the user's code has the span, in the code of a macro too.

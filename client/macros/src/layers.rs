@@ -12,6 +12,7 @@ use syn::{Attribute, Error, Ident, ItemFn, Path, Result, Token, parse_quote, par
 
 use crate::cache::Cache;
 use crate::function::{Function, count_bodies};
+use crate::key::count_repetition;
 use crate::names;
 use crate::retry::Retry;
 use crate::throttle::Throttle;
@@ -38,7 +39,7 @@ impl Parse for Kind {
         Ok(match name.to_string().as_str() {
             "retry" => Self::Retry(arguments.parse()?),
             "timeout" => Self::Timeout(arguments.parse()?),
-            "cache" => Self::Cache(arguments.parse()?),
+            "cache" => Self::Cache(Cache::parse(name, &arguments)?),
             _ => Self::Throttle(Box::new(Throttle::parse(name, &arguments)?)),
         })
     }
@@ -127,8 +128,13 @@ fn wrap_bodies(layers: &[Layer], mut function: ItemFn) -> Result<TokenStream> {
         Layer { kind: Kind::Throttle(throttle), .. } => Some(&**throttle),
         _ => None,
     }))?;
+    Cache::check_keys_differ(layers.iter().filter_map(|layer| match layer {
+        Layer { kind: Kind::Cache(cache), .. } => Some(cache),
+        _ => None,
+    }))?;
+    let repetition = count_repetition(function.sig.ident.span());
     for number in 0..count_bodies(&mut function)? {
-        function = wrap_body(layers, Function::new(function, number))?;
+        function = wrap_body(layers, Function::new(function, number, repetition))?;
     }
     Ok(function.into_token_stream())
 }

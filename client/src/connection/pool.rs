@@ -192,13 +192,13 @@ impl Shared {
 impl State {
     /// Learns how long replies take, the latest counting most.
     fn learn(&mut self, sample: Duration) {
-        self.round_trip = if self.round_trip.is_zero() { sample } else { (self.round_trip * 3 + sample) / 4 };
+        self.round_trip = if self.round_trip.is_zero() { sample } else { self.round_trip / 4 * 3 + sample / 4 };
     }
 
     /// Returns for how much longer a call may wait for a connection, so that its replies still
     /// return in time. After a stall, it may wait for a quarter of its deadline all the same.
     fn time_to_wait(&self, budget: Budget) -> Duration {
-        budget.left().saturating_sub((self.round_trip * 2).min(budget.deadline * 3 / 4))
+        budget.left().saturating_sub((self.round_trip.saturating_mul(2)).min(budget.deadline / 4 * 3))
     }
 
     fn fail(&mut self, error: RedisError) {

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use premier_blocking::also_blocking;
@@ -31,6 +32,8 @@ pub struct Builder<B> {
 /// What all clones of a throttler share.
 #[derive(Debug)]
 pub(super) struct Settings {
+    /// Counts the throttlers of this process, so that a receipt knows its own.
+    pub(super) number: u64,
     pub(super) keyspace: Keyspace,
     pub(super) algorithm: Algorithm,
     pub(super) deadline: Duration,
@@ -101,7 +104,9 @@ impl<B> Builder<B> {
     }
 
     fn settings(self) -> (B, Arc<Settings>) {
+        static THROTTLERS: AtomicU64 = AtomicU64::new(0);
         let settings = Settings {
+            number: THROTTLERS.fetch_add(1, Ordering::Relaxed),
             keyspace: self.keyspace,
             algorithm: self.algorithm,
             deadline: self.deadline,

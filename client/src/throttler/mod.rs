@@ -103,7 +103,7 @@ impl AsyncThrottler {
         let limit = limit.into();
         let key = self.settings.keyspace.key(key, limit.algorithm());
         let decision = self.decide(&key, &limit).await?;
-        Ok(Receipt::new(decision, key, &limit))
+        Ok(Receipt::new(self.settings.number, decision, key, &limit))
     }
 
     /// [`check`](Self::check) for a call that takes `cost` units, 1 to 10¹², whatever the cost of
@@ -156,7 +156,7 @@ impl AsyncThrottler {
         let named = |(key, limit): &(Key<'_>, AnyLimit)| (self.settings.keyspace.key(key, limit.algorithm()), *limit);
         let limits: Vec<_> = limits.iter().map(named).collect();
         let decision = self.ask(&All(JointLimits::new(&limits)?)).await?;
-        Ok(Receipt::joint(decision, limits))
+        Ok(Receipt::joint(self.settings.number, decision, limits))
     }
 
     /// Returns what [`check`](Self::check) would decide now, including what would
@@ -259,7 +259,7 @@ impl AsyncThrottler {
         let Some(wait) = decision.wait() else {
             return Err(Error::quota_exceeded(key, decision));
         };
-        Ok(self.take_turn(Admission::new(decision, key, &limit), wait).await)
+        Ok(self.take_turn(Admission::new(self.settings.number, decision, key, &limit), wait).await)
     }
 
     /// Waits for at most this time until the call is admitted and it is its turn.
@@ -314,7 +314,7 @@ impl AsyncThrottler {
                 Step::GoAfter(wait) => {
                     caller.admitted(now, decision.remaining() / limit.cost());
                     drop(caller);
-                    return Ok(self.take_turn(Admission::new(decision, key, &limit), wait).await);
+                    return Ok(self.take_turn(Admission::new(self.settings.number, decision, key, &limit), wait).await);
                 }
                 Step::AskAt(at) => caller.limited(now, decision, at),
                 Step::GiveUp => break decision,
@@ -360,6 +360,9 @@ impl AsyncThrottler {
     }
 
     async fn give_back(&self, charge: Charge, at_most: Option<Units>) -> Result<u64, Error> {
+        if charge.throttler != self.settings.number {
+            return Err(Error::foreign_receipt());
+        }
         let ledger = charge.ledger;
         let (mut refunded, mut failed) = (0, None);
         for entry in charge.into_entries() {

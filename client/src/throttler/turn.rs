@@ -1,5 +1,9 @@
 //! Waiting for the turn of an admitted call.
 
+#[cfg(feature = "tokio")]
+use std::pin::pin;
+#[cfg(feature = "tokio")]
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 #[cfg(feature = "tokio")]
@@ -45,9 +49,13 @@ struct Place<'a> {
 #[cfg(feature = "tokio")]
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        if let (Some(admission), Some(runtime)) = (self.admission.take(), &self.runtime) {
-            let throttler = self.throttler.clone();
-            runtime.spawn(async move { throttler.refund(admission).await });
+        let Some(admission) = self.admission.take() else { return };
+        let throttler = self.throttler.clone();
+        let give_back = async move { throttler.refund(admission).await };
+        match &self.runtime {
+            Some(runtime) => drop(runtime.spawn(give_back)),
+            // Only memory decides outside tokio, and that is ready at once.
+            None => drop(pin!(give_back).poll(&mut Context::from_waker(Waker::noop()))),
         }
     }
 }

@@ -318,3 +318,21 @@ fn an_exact_key_is_that_very_key() {
     let type_of = |key| redis::cmd("TYPE").arg(key).query::<String>(&mut connection).expect("the server answers");
     assert_eq!(["user:42", "premier:user:fixed:42"].map(type_of), ["premfixed", "premfixed"]);
 }
+
+macro_rules! repeated {
+    ($($factor:literal),*) => {
+        [$({
+            #[fixed_window(quota = 1, duration = "1h")]
+            fn limited() -> Result<u32, Error> {
+                Ok($factor)
+            }
+            limited().ok()
+        }),*]
+    };
+}
+
+/// Each repetition of a macro is made of the same words.
+#[test]
+fn functions_that_a_macro_repeats_share_no_key() {
+    assert_eq!(repeated!(1, 2, 3), [Some(1), Some(2), Some(3)]);
+}

@@ -103,3 +103,16 @@ fn a_server_outside_tokio_is_an_error_that_says_so() {
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(error.to_string().contains("within a tokio runtime"), "{error}");
 }
+
+#[test]
+fn a_turn_dropped_outside_tokio_is_given_back() {
+    let throttler = AsyncThrottler::builder(AsyncBackend::memory()).build();
+    let limit = Limit::leaky_bucket(1, Duration::from_secs(3600)).capacity(10);
+    let turn = key!("turn");
+    for _ in 0..3 {
+        let mut call = Box::pin(throttler.acquire(&turn, limit, Duration::from_secs(36_000)));
+        let _dropped = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    }
+    // The first call had its turn at once.
+    assert_eq!(block_on(throttler.peek(&turn, limit)).expect("memory answers").remaining(), 8);
+}

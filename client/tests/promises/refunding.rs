@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use premier_client::{Algorithm, AnyLimit, DecidedBy, ErrorKind, Keyspace, Limit, MemoryBackend, OnError, key};
+use premier_client::{
+    Algorithm, AnyLimit, Backend, DecidedBy, ErrorKind, Keyspace, Limit, MemoryBackend, OnError, Throttler, key,
+};
 use premier_test_server::{Server, patience};
 
 use crate::clock::Clock;
@@ -275,4 +277,15 @@ fn a_late_refund_takes_nothing_from_others() {
         let left = subject.peek(&key, longer).expect("the store answers").remaining();
         assert_eq!(left, 1, "{subject}");
     });
+}
+
+#[test]
+fn a_receipt_is_refunded_only_where_it_was_charged() {
+    let limit = Limit::token_bucket(10, Duration::from_secs(3600));
+    let [here, elsewhere] = [(); 2].map(|()| Throttler::builder(Backend::memory()).build());
+    let receipt = here.check_n(&key!("export"), limit, 3).expect("memory answers");
+    let _used = elsewhere.check_n(&key!("export"), limit, 5).expect("memory answers");
+    let error = elsewhere.refund(receipt).expect_err("it is another throttler's");
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert_eq!(elsewhere.peek(&key!("export"), limit).expect("memory answers").remaining(), 4);
 }

@@ -1,15 +1,25 @@
 //! The key of a decorated function.
 
 use crate::Key;
+use crate::key::Place;
 
 /// Returns the key of the function that has a closure of this type and is at this place.
 ///
 /// The name of a closure's type has the type of a method in it, with its parameters, as
 /// `module::Type<u8>::method<u16>::{{closure}}`.
 #[must_use]
-pub fn key_of(closure: &'static str, module: &'static str, place: [(u32, u32); 2]) -> Key<'static> {
+pub fn key_of(
+    closure: &'static str,
+    module: &'static str,
+    [written, expanded]: [(u32, u32); 2],
+    repetition: u32,
+) -> Key<'static> {
     let function = function_of(closure, module);
-    if is_in_block(function, module) { Key::in_block(module, function, place) } else { Key::new(module, function) }
+    if is_in_block(function, module) {
+        Key::in_block(module, function, Place { written, expanded, repetition })
+    } else {
+        Key::new(module, function)
+    }
 }
 
 /// Reduces `module::Type<u8>::method<u16>::{{closure}}` to `Type<u8>::method`. A function has one
