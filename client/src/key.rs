@@ -47,7 +47,7 @@ enum Name<'a> {
 pub(crate) struct Place {
     /// The line and column where it is written.
     pub(crate) written: (u32, u32),
-    /// Those where the macro is used that it is written in. If it is in no macro, they are the same.
+    /// Those where the macro is used that it is written in; the same if it is in no macro.
     pub(crate) expanded: (u32, u32),
     /// How many functions were made of the same words before, as a macro may repeat them.
     pub(crate) repetition: u32,

@@ -78,8 +78,8 @@ impl Key {
     }
 }
 
-/// Returns how many functions with a name of this span have been expanded before: a macro may repeat
-/// the same words. Counts this one.
+/// Returns how many functions with a name of this span have been expanded before, and counts this
+/// one: a macro may repeat the same words.
 pub(crate) fn count_repetition(span: Span) -> u32 {
     static EXPANDED: Mutex<BTreeMap<(String, usize, usize), u32>> = Mutex::new(BTreeMap::new());
     if !proc_macro::is_available() {
