@@ -9,7 +9,7 @@ use premier_algorithms::{ALIGNED, Arguments, CAPACITY, COST, Cost, FORCE, MAX_WA
 use crate::limit::Terms;
 use crate::{Algorithm, AnyLimit, Limit, Limiter};
 
-/// A text that is no limit.
+/// The error for a text that is not a limit.
 ///
 /// Prints as a sentence that says what is wrong with it, and what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq)]

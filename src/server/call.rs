@@ -47,7 +47,7 @@ pub enum Error {
     WrongType,
     /// The server is a replica, and the call does not come from its primary.
     ReadOnly,
-    /// The command is internal, and the user has not all rights.
+    /// The command is internal, and the user lacks full rights.
     NoPermission,
     /// premier has a bug. The server's log says more.
     Internal,

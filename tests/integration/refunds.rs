@@ -5,6 +5,7 @@ use redis::{Connection, Value};
 
 use crate::tools::call::{LIMITERS, call, command, error, run};
 use crate::tools::effect::{commands_in_aof, server_with_aof};
+use crate::tools::notification::keys_up_to_end;
 use crate::tools::replica::{primary, replica_of, wait_until_alike};
 use crate::tools::snapshot::{content, snapshot};
 
@@ -120,12 +121,7 @@ fn a_refund_that_empties_a_key_publishes_del() {
         assert_eq!(refund(&mut connection, "all", 9), 5);
         assert_eq!(refund(&mut connection, "all", 1), 0, "the key is gone");
         let () = run(&mut connection, "PUBLISH __keyevent@0__:del end");
-
-        let mut notified: Vec<String> = Vec::new();
-        while notified.last().is_none_or(|key| key != "end") {
-            notified.push(listener.get_message().and_then(|message| message.get_payload()).expect("a notification"));
-        }
-        assert_eq!(notified, expected, "{events}");
+        assert_eq!(keys_up_to_end(&mut listener), expected, "{events}");
     }
 }
 

@@ -4,6 +4,7 @@ use premier_test_server::Server;
 use redis::{Connection, Value};
 
 use crate::tools::call::{LIMITERS, call, command, error, run};
+use crate::tools::notification::keys_up_to_end;
 use crate::tools::replica::{primary, replica_of, wait_until_alike};
 
 fn top(connection: &mut Connection, arguments: &str) -> Vec<(String, u64)> {
@@ -205,11 +206,6 @@ fn a_keyspace_notification_reports_each_limited_call() {
         let _: Value = run(&mut connection, "PREMIER.ALL sliding SLIDING 0 1h AND fixed FIXED 1 1h");
         let _: Value = run(&mut connection, "PREMIER.PEEK token TOKEN 1 1h");
         let () = run(&mut connection, "PUBLISH __keyevent@0__:premier.limited end");
-
-        let mut notified: Vec<String> = Vec::new();
-        while notified.last().is_none_or(|key| key != "end") {
-            notified.push(listener.get_message().and_then(|message| message.get_payload()).expect("a notification"));
-        }
-        assert_eq!(notified, expected, "{events}");
+        assert_eq!(keys_up_to_end(&mut listener), expected, "{events}");
     }
 }

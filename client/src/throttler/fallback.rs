@@ -1,5 +1,5 @@
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -87,7 +87,7 @@ impl Fallback {
     }
 
     /// Returns the answer to a request that the store is not to be asked now.
-    pub(super) fn answer_while_down<R: Request>(&self, node: &Node, request: &R) -> Option<R::Answer> {
+    pub(super) fn answer_while_down<R: Request>(&self, node: impl FnOnce() -> Node, request: &R) -> Option<R::Answer> {
         if self.outages.claim_attempt(node) { None } else { self.answer(request) }
     }
 
@@ -150,20 +150,25 @@ struct Outages {
     start: Instant,
     /// How long a node is not asked after it did not answer.
     pause: Duration,
+    /// Whether a node is down, so that calls look no further while none is.
+    is_any_down: AtomicBool,
     /// In microseconds after the start, when to ask a node that is down.
     down: RwLock<HashMap<Node, AtomicU64>>,
 }
 
 impl Outages {
     fn new(pause: Duration) -> Self {
-        Self { start: Instant::now(), pause, down: RwLock::default() }
+        Self { start: Instant::now(), pause, is_any_down: AtomicBool::new(false), down: RwLock::default() }
     }
 
     /// Returns whether a call is to ask the node: each call while it is up, one call per pause
     /// while it is down.
-    fn claim_attempt(&self, node: &Node) -> bool {
+    fn claim_attempt(&self, node: impl FnOnce() -> Node) -> bool {
+        if !self.is_any_down.load(Ordering::Relaxed) {
+            return true;
+        }
         let down = self.down.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(at) = down.get(node) else {
+        let Some(at) = down.get(&node()) else {
             return true;
         };
         let ask_at = at.load(Ordering::Relaxed);
@@ -174,12 +179,16 @@ impl Outages {
     /// Returns whether the node was up.
     fn mark_down(&self, node: &Node) -> bool {
         let mut down = self.down.write().unwrap_or_else(PoisonError::into_inner);
+        self.is_any_down.store(true, Ordering::Relaxed);
         down.insert(node.clone(), self.after_pause().into()).is_none()
     }
 
     /// Returns whether the node was the last one that was down. Nodes that no call has asked for a
     /// while, as others have their keys by now, are forgotten.
     fn mark_up(&self, node: &Node) -> bool {
+        if !self.is_any_down.load(Ordering::Relaxed) {
+            return false;
+        }
         let now = self.micros_after(Duration::ZERO);
         let unasked = u64::try_from(self.pause.as_micros()).unwrap_or(u64::MAX).saturating_mul(2);
         let is_over = |other: &Node, ask_at: &AtomicU64| {
@@ -193,6 +202,7 @@ impl Outages {
         let mut down = self.down.write().unwrap_or_else(PoisonError::into_inner);
         let before = down.len();
         down.retain(|other, ask_at| !is_over(other, ask_at));
+        self.is_any_down.store(!down.is_empty(), Ordering::Relaxed);
         before > 0 && down.is_empty()
     }
 

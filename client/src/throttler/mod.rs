@@ -216,7 +216,8 @@ impl AsyncThrottler {
     /// with [`OnError::Fail`](crate::OnError), and 0 units with the other policies.
     ///
     /// # Errors
-    /// If the store does not answer, as for [`check`](Self::check).
+    /// If another throttler charged it ([`Configuration`](crate::ErrorKind::Configuration)), or if
+    /// the store does not answer, as for [`check`](Self::check).
     pub async fn refund(&self, charge: impl Into<Charge>) -> Result<u64, Error> {
         self.give_back(charge.into(), None).await
     }
@@ -387,7 +388,7 @@ impl AsyncThrottler {
 
     async fn ask<R: Request>(&self, request: &R) -> Result<R::Answer, Error> {
         let Settings { fallback, deadline, .. } = &*self.settings;
-        if let Some(answer) = fallback.answer_while_down(&self.backend.node(request), request) {
+        if let Some(answer) = fallback.answer_while_down(|| self.backend.node(request), request) {
             return Ok(answer);
         }
         let (node, answer) = self.backend.ask(request, *deadline).await;

@@ -4,6 +4,7 @@ pub(crate) mod call;
 pub(crate) mod effect;
 pub(crate) mod info;
 pub(crate) mod load;
+pub(crate) mod notification;
 pub(crate) mod payload;
 pub(crate) mod random;
 pub(crate) mod replica;

@@ -21,6 +21,20 @@ enum Step {
     Back(u64),
 }
 
+impl Step {
+    /// Moves a reading of the clock, and with a step forward the time that has really passed.
+    fn move_clock(self, limits: &Limits, reading: &mut u64, elapsed: &mut u64) {
+        match self {
+            Self::Forward(share) => {
+                let micros = (limits.duration * share).div_ceil(64);
+                *reading += micros;
+                *elapsed += micros;
+            }
+            Self::Back(share) => *reading = reading.saturating_sub(limits.duration * share / 64),
+        }
+    }
+}
+
 fn steps() -> impl Strategy<Value = Vec<(Step, u64)>> {
     let step = prop_oneof![
         6 => (0..=32_u64).prop_map(Step::Forward),
@@ -54,14 +68,7 @@ fn admitted<A: Subject>(steps: &[(Step, u64)], limits: &Limits) -> Result<Vec<(A
     let (mut reading, mut elapsed) = (NOW, 0);
     let mut admitted = Vec::new();
     for (step, units) in steps {
-        match step {
-            Step::Forward(share) => {
-                let micros = (limits.duration * share).div_ceil(64);
-                reading += micros;
-                elapsed += micros;
-            }
-            Step::Back(share) => reading = reading.saturating_sub(limits.duration * share / 64),
-        }
+        step.move_clock(limits, &mut reading, &mut elapsed);
         let units = (*units).min(A::full(limits));
         let reply = key.call(reading, limits, units);
         if let Some(wait) = reply.wait() {
@@ -201,14 +208,7 @@ fn every_aligned_window_ends_by_the_clock_that_was_read(
     let mut key = Key::<Fixed>::fresh();
     let (mut reading, mut elapsed, mut end, mut used) = (NOW, 0, 0, 0);
     for (step, units) in steps {
-        match step {
-            Step::Forward(share) => {
-                let micros = (limits.duration * share).div_ceil(64);
-                reading += micros;
-                elapsed += micros;
-            }
-            Step::Back(share) => reading = reading.saturating_sub(limits.duration * share / 64),
-        }
+        step.move_clock(limits, &mut reading, &mut elapsed);
         let units = (*units).min(limits.quota);
         let reply = key.call(reading, limits, units);
         if elapsed >= end {
@@ -234,14 +234,7 @@ fn gives_no_more_than_is_used<M: Model, A: Subject>(
     let (mut key, mut model) = (Key::<A>::fresh(), M::default());
     let (mut reading, mut time, mut expiry) = (NOW, NOW, 0);
     for (step, units) in steps.iter().chain([&(Step::Forward(on), 0)]) {
-        match step {
-            Step::Forward(share) => {
-                let micros = (limits.duration * share).div_ceil(64);
-                reading += micros;
-                time += micros;
-            }
-            Step::Back(share) => reading = reading.saturating_sub(limits.duration * share / 64),
-        }
+        step.move_clock(limits, &mut reading, &mut time);
         if reading >= expiry {
             (key, model) = (Key { clock: key.clock, ..Key::fresh() }, M::default());
         }
