@@ -45,6 +45,8 @@ mod bucket;
 mod clock;
 mod decision;
 mod fixed;
+mod hold;
+mod holds;
 mod joint;
 mod leaky;
 mod limit;
@@ -58,15 +60,17 @@ mod token;
 pub use algorithm::Algorithm;
 pub use arguments::{
     ALGORITHM, ALIGNED, Argument, Arguments, CAPACITY, COST, CallOption, Capacity, Cost, DURATION, FORCE,
-    InvalidArgument, InvalidCall, LimitDuration, MAX_WAIT, MaxWait, QUOTA, Quota, UNITS, Units, Values,
+    HolderId, ID, InvalidArgument, InvalidCall, LimitDuration, MAX_WAIT, MaxWait, QUOTA, Quota, UNITS, Units, Values,
 };
 pub use bucket::BucketState;
 pub use clock::{Clock, Now};
 pub use decision::{Decision, Outcome, Retry};
 pub use fixed::{Fixed, FixedState};
+pub use hold::{Full, Hold, Release};
+pub use holds::{HoldChange, HoldEffect, Holds, MAX_HOLDERS};
 pub use joint::Joint;
 pub use leaky::Leaky;
-pub use limit::{BucketLimit, FixedLimit, SlidingLimit, WindowStart};
+pub use limit::{BucketLimit, FixedLimit, HoldLimit, SlidingLimit, WindowStart};
 pub use sliding::{Admission, Log, PackedEntry, Sliding};
 pub use state::{MAX_USED, Refund, State};
 pub use time::{Span, Timestamp};

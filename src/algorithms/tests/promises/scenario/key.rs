@@ -143,7 +143,7 @@ impl Key<Token> {
 type ChangeOf<A> = <<A as Algorithm>::State as State>::Change;
 
 /// Returns the decision in the model's terms.
-fn reply_of<Change>(decision: &Decision<Change>) -> Reply {
+pub(super) fn reply_of<Change>(decision: &Decision<Change>) -> Reply {
     let micros = |span: Span| span.as_micros().min(ENDLESS);
     Reply {
         outcome: match decision.outcome {
