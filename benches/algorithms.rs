@@ -12,7 +12,7 @@ const START: u64 = 1_800_000_000_000_000;
 
 /// Times calls. Each comes a little later than the one before, so that units drain and entries
 /// expire.
-fn bench_calls<A: Algorithm>(c: &mut Criterion, name: &str, limit: &A::Limit, micros_between_calls: u64) {
+fn bench_calls<A: Algorithm>(c: &mut Criterion, name: &str, limit: &A::Limit<'_>, micros_between_calls: u64) {
     let mut state = A::State::default();
     let mut clock = Clock::new();
     let mut micros = START;
@@ -23,7 +23,7 @@ fn bench_calls<A: Algorithm>(c: &mut Criterion, name: &str, limit: &A::Limit, mi
             let decision = A::decide(&state, now, black_box(limit), Cost::ONE);
             let is_admitted = matches!(decision.outcome, Outcome::Admitted { .. });
             if let Outcome::Admitted { change, .. } = decision.outcome {
-                state.apply(change);
+                state.apply(&change);
             }
             is_admitted
         });

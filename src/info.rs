@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use premier_algorithms::{Decision, Outcome};
+use premier_algorithms::{Grant, Outcome};
 use premier_server::{InfoSection, SectionWriter, is_propagation_needed};
 
 use crate::limiters::{Limiter, by_algorithm};
@@ -39,13 +39,13 @@ impl Counters {
         Self { admitted: Count::new(), limited: Count::new(), refused: Count::new(), units: Count::new() }
     }
 
-    /// Counts a decision on a call of this many units.
+    /// Counts the decision on a call.
     #[inline]
-    pub(crate) fn count<Change>(&self, decision: &Decision<Change>, units: u64) {
-        match decision.outcome {
+    pub(crate) fn count<Change>(&self, grant: &Grant<Change>) {
+        match grant.decision.outcome {
             Outcome::Admitted { .. } => {
                 self.admitted.add(1);
-                self.units.add(units);
+                self.units.add(grant.units);
             }
             Outcome::Limited { .. } => self.limited.add(1),
         }

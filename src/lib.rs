@@ -2,13 +2,14 @@
 //!
 //! | command | what it does |
 //! | --- | --- |
-//! | `PREMIER.FIXED key quota duration [ALIGNED] [COST n] [FORCE]` | limits by a fixed window |
-//! | `PREMIER.SLIDING key quota duration [COST n] [FORCE]` | limits in any span of the duration |
-//! | `PREMIER.TOKEN key quota duration [CAPACITY c] [COST n] [MAXWAIT duration] [FORCE]` | limits by a token bucket |
-//! | `PREMIER.LEAKY key quota duration [CAPACITY c] [COST n] [MAXWAIT duration] [FORCE]` | spaces calls evenly by a queue |
+//! | `PREMIER.FIXED key quota duration [ALIGNED] [COST n] [ATMOST] [KEEP n] [FORCE]` | limits by a fixed window |
+//! | `PREMIER.SLIDING key quota duration [COST n] [ATMOST] [KEEP n] [FORCE]` | limits in any span of the duration |
+//! | `PREMIER.TOKEN key quota duration [CAPACITY c] [COST n] [ATMOST] [KEEP n] [MAXWAIT duration] [FORCE]` | limits by a token bucket |
+//! | `PREMIER.LEAKY key quota duration [CAPACITY c] [COST n] [ATMOST] [KEEP n] [MAXWAIT duration] [FORCE]` | spaces calls evenly by a queue |
 //! | `PREMIER.PEEK key algorithm quota duration [options]` | previews a call |
 //! | `PREMIER.REFUND key n` | returns units |
 //! | `PREMIER.ALL key algorithm quota duration [options] [AND key …]…` | charges several limits, or none of them |
+//! | `PREMIER.INSPECT key` | returns what is known of a key without its limit |
 //! | `PREMIER.TOP [count \| RESET]` | lists the keys that were limited most in the last minutes |
 //! | `CL.THROTTLE key max_burst count period [quantity]` | replies as redis-cell does; with `cell-compat yes` only |
 //! | `PREM key effect [key effect]…` | internal: applies the effect of an admitted call on replicas and from the AOF |
@@ -24,7 +25,7 @@ mod settings;
 
 use premier_server::{LoadError, Module};
 
-use commands::{All, Apply, ClThrottle, Peek, Refund, Throttle, Top};
+use commands::{All, Apply, ClThrottle, Inspect, Peek, Refund, Throttle, Top};
 use info::Info;
 use limiters::by_algorithm;
 
@@ -40,6 +41,7 @@ fn register(module: &Module) -> Result<(), LoadError> {
     module.command::<Peek>()?;
     module.command::<Refund>()?;
     module.command::<All>()?;
+    module.command::<Inspect>()?;
     module.command::<Top>()?;
     if settings::CELL_COMPAT.is_on() {
         module.command::<ClThrottle>()?;

@@ -3,8 +3,10 @@
 
 use std::ffi::CStr;
 
-use premier_algorithms::{ALGORITHM, Algorithm, Arguments, BucketLimit, CallOption, FixedLimit, SlidingLimit};
-use premier_server::{AnyKey, DataType, Defrag, Error, Handle};
+use premier_algorithms::{
+    ALGORITHM, Algorithm, Arguments, BucketLimit, CallOption, FixedLimit, Grant, Now, Peeked, SlidingLimit, Units,
+};
+use premier_server::{AnyKey, Change, DataType, Defrag, Error, Handle, Mode};
 
 use crate::info::Counters;
 
@@ -25,8 +27,17 @@ pub(crate) trait Limiter: DataType<State = <Self::Algorithm as Algorithm>::State
     /// Returns the calls that INFO counts.
     fn counters() -> &'static Counters;
 
-    /// Makes a limit of the arguments of a call.
-    fn limit(arguments: &Arguments) -> <Self::Algorithm as Algorithm>::Limit;
+    /// Decides a call with these arguments.
+    fn decide(state: &Self::State, now: Now, arguments: &Arguments) -> Grant<Change<'static, Self>>;
+
+    /// Previews a call with these arguments.
+    fn peek(state: &Self::State, now: Now, peeked: &Peeked) -> Grant<()>;
+
+    /// Gives back units of a key that holds a state of this limiter, and returns their number.
+    ///
+    /// # Errors
+    /// If units of this limiter are not given back by their number.
+    fn refund(key: AnyKey, now: Now, units: Units) -> Result<u64, Error>;
 }
 
 /// Defines a [`Limiter`] as a type of the same name as its algorithm.
@@ -80,7 +91,31 @@ macro_rules! limiter {
             }
 
             #[inline]
-            fn limit($arguments: &Arguments) -> <Self::Algorithm as Algorithm>::Limit {
+            fn decide(state: &Self::State, now: Now, arguments: &Arguments) -> Grant<Change<'static, Self>> {
+                arguments.demand.decide::<Self::Algorithm>(state, now, &Self::limit(arguments))
+            }
+
+            fn peek(state: &Self::State, now: Now, peeked: &Peeked) -> Grant<()> {
+                match peeked {
+                    Peeked::Call(arguments) => {
+                        let Grant { decision, units } = Self::decide(state, now, arguments);
+                        Grant { decision: decision.answer(), units }
+                    }
+                    Peeked::Look(arguments) => {
+                        Grant { decision: Self::Algorithm::look(state, now, &Self::limit(arguments)), units: 0 }
+                    }
+                }
+            }
+
+            fn refund(key: AnyKey, now: Now, units: Units) -> Result<u64, Error> {
+                Ok(key.typed::<Self>()?.refund(now, units))
+            }
+        }
+
+        impl $Limiter {
+            /// Makes a limit of the arguments of a call.
+            #[inline]
+            fn limit($arguments: &Arguments) -> <premier_algorithms::$Limiter as Algorithm>::Limit<'static> {
                 $limit
             }
         }
@@ -88,12 +123,12 @@ macro_rules! limiter {
 }
 
 limiter! {
-    /// `PREMIER.FIXED key quota duration [ALIGNED] [COST n] [FORCE]`
+    /// `PREMIER.FIXED key quota duration [ALIGNED] [COST n] [ATMOST] [KEEP n] [FORCE]`
     Fixed {
         command: c"PREMIER.FIXED",
         summary: "Limits calls by a fixed window, which the first admitted call opens",
         complexity: "O(1)",
-        options: [Aligned, Cost, Force],
+        options: [Aligned, Cost, AtMost, Keep, Force],
         limit: |arguments| FixedLimit {
             quota: arguments.quota,
             duration: arguments.duration,
@@ -106,12 +141,12 @@ limiter! {
 }
 
 limiter! {
-    /// `PREMIER.SLIDING key quota duration [COST n] [FORCE]`
+    /// `PREMIER.SLIDING key quota duration [COST n] [ATMOST] [KEEP n] [FORCE]`
     Sliding {
         command: c"PREMIER.SLIDING",
         summary: "Limits calls in any span of the duration",
         complexity: "O(N) where N is the number of entries in the log of the key, 66 at most",
-        options: [Cost, Force],
+        options: [Cost, AtMost, Keep, Force],
         limit: |arguments| SlidingLimit { quota: arguments.quota, duration: arguments.duration },
         data_type: c"premslide",
         letter: b'S',
@@ -121,12 +156,13 @@ limiter! {
 }
 
 limiter! {
-    /// `PREMIER.TOKEN key quota duration [CAPACITY c] [COST n] [MAXWAIT duration] [FORCE]`
+    /// `PREMIER.TOKEN key quota duration [CAPACITY c] [COST n] [ATMOST] [KEEP n] [MAXWAIT duration]
+    /// [FORCE]`
     Token {
         command: c"PREMIER.TOKEN",
         summary: "Limits calls by a bucket of tokens, which is refilled continuously",
         complexity: "O(1)",
-        options: [Capacity, Cost, MaxWait, Force],
+        options: [Capacity, Cost, AtMost, Keep, MaxWait, Force],
         limit: |arguments| bucket(arguments),
         data_type: c"premtoken",
         letter: b'T',
@@ -135,12 +171,13 @@ limiter! {
 }
 
 limiter! {
-    /// `PREMIER.LEAKY key quota duration [CAPACITY c] [COST n] [MAXWAIT duration] [FORCE]`
+    /// `PREMIER.LEAKY key quota duration [CAPACITY c] [COST n] [ATMOST] [KEEP n] [MAXWAIT duration]
+    /// [FORCE]`
     Leaky {
         command: c"PREMIER.LEAKY",
         summary: "Spaces calls evenly by a queue that drains continuously",
         complexity: "O(1)",
-        options: [Capacity, Cost, MaxWait, Force],
+        options: [Capacity, Cost, AtMost, Keep, MaxWait, Force],
         limit: |arguments| bucket(arguments),
         data_type: c"premleaky",
         letter: b'L',
@@ -243,7 +280,7 @@ impl Name {
     }
 
     /// Returns the limiter whose state the key holds.
-    pub(crate) fn of_key(key: &AnyKey) -> Option<Self> {
+    pub(crate) fn of_key<M: Mode>(key: &AnyKey<M>) -> Option<Self> {
         Self::find(|name| by_algorithm!(name, L => key.holds::<L>()))
     }
 
@@ -252,7 +289,7 @@ impl Name {
     }
 
     /// Returns the name of its command behind `PREMIER.`
-    fn word(self) -> &'static [u8] {
+    pub(crate) fn word(self) -> &'static [u8] {
         const PREFIX: &[u8] = b"PREMIER.";
         by_algorithm!(self, L => &L::COMMAND.to_bytes()[PREFIX.len()..])
     }

@@ -223,7 +223,7 @@ fn full_log(name: &'static str, line: &'static str, calls_a_part: u64) -> Path {
         let now = clock.read(Timestamp::from_micros(at));
         let decision = Sliding::decide(&log, now, &window, Cost::new(calls_a_part).expect("in bounds"));
         let Outcome::Admitted { change, .. } = decision.outcome else { panic!("there is room") };
-        log.apply(change);
+        log.apply(&change);
     }
     let mut effect = [&[0, b'S'], &(-1_i64).to_le_bytes()[..]].concat();
     log.encode(|bytes| effect.extend_from_slice(bytes));

@@ -315,6 +315,7 @@ arguments! {
     duration(time: Duration) Given::Time(time), "a duration must be 1 ms to 3650 days";
     capacity(units: u64) Given::Number(units), "a capacity must be 1 to 1000000000000 units";
     cost(units: u64) Given::Number(units), "a cost must be 1 to 1000000000000 units";
+    keep(units: u64) Given::Number(units), "a reserve must be 0 to 1000000000000 units";
     max_wait(time: Duration) Given::Time(time), "a maximum wait must be 0 to 3650 days";
     refund(units: u64) Given::Number(units), "a refund must be 1 to 1000000000000 units";
     #[cfg(feature = "memory")]
@@ -323,7 +324,7 @@ arguments! {
 
 impl InvalidArgument {
     /// Returns the name of the invalid argument: `quota`, `duration`, `capacity`, `cost`,
-    /// `max_wait`, `refund` or `share`.
+    /// `keep`, `max_wait`, `refund` or `share`.
     #[must_use]
     pub const fn argument(&self) -> &'static str {
         self.argument

@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use premier_algorithms::{Capacity, Cost, LimitDuration, MaxWait, Quota, Span};
+use premier_algorithms::{Capacity, Cost, Demand, Keep, LimitDuration, MaxWait, Quota, Span};
 
 use crate::limiters::sealed::Bucket;
 use crate::{AnyLimit, Fixed, InvalidArgument, Limiter};
@@ -84,8 +84,7 @@ pub struct Terms {
     pub(crate) is_aligned: bool,
     pub(crate) capacity: Option<Capacity>,
     pub(crate) max_wait: Option<MaxWait>,
-    pub(crate) cost: Cost,
-    pub(crate) is_forced: bool,
+    pub(crate) demand: Demand,
 }
 
 // By hand, as deriving them would ask the same of `A`.
@@ -147,6 +146,43 @@ impl<A: Limiter> Limit<A> {
     /// If the cost is 0 or more than 10¹².
     pub const fn try_cost(self, cost: u64) -> Result<Self, InvalidArgument> {
         Ok(Self::of(ok!(self.terms.try_cost(cost))))
+    }
+
+    /// Sets a reserve for more important calls: the units that must remain after this one, 0 to
+    /// 10¹². A call that would leave less is limited. A [forced](Self::forced) call keeps nothing.
+    ///
+    /// The reserve belongs to the call, and not to the key: important calls set none.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use premier_client::{Backend, Limit, Throttler, Token, key};
+    ///
+    /// const PER_MINUTE: Limit<Token> = Limit::token_bucket(100, Duration::from_secs(60));
+    ///
+    /// let throttler = Throttler::builder(Backend::memory()).build();
+    /// let key = key!("search");
+    /// assert!(throttler.check(&key, PER_MINUTE.cost(80).keep(20))?.is_admitted());
+    /// // The last 20 units are for those who pay.
+    /// assert!(!throttler.check(&key, PER_MINUTE.keep(20))?.is_admitted());
+    /// assert!(throttler.check(&key, PER_MINUTE)?.is_admitted());
+    /// # Ok::<(), premier_client::Error>(())
+    /// ```
+    ///
+    /// # Panics
+    /// If the reserve is more than 10¹² units.
+    #[must_use]
+    #[track_caller]
+    pub const fn keep(self, reserve: u64) -> Self {
+        valid!(self.try_keep(reserve))
+    }
+
+    /// [`Limit::keep`] for a value that may be out of bounds.
+    ///
+    /// # Errors
+    /// If the reserve is more than 10¹² units.
+    pub const fn try_keep(self, reserve: u64) -> Result<Self, InvalidArgument> {
+        Ok(Self::of(ok!(self.terms.try_keep(reserve))))
     }
 
     /// Charges the call whatever is left, for costs that are known only afterwards.
@@ -264,13 +300,37 @@ impl Terms {
             is_aligned: false,
             capacity: None,
             max_wait: None,
-            cost: Cost::ONE,
-            is_forced: false,
+            demand: Demand::Exactly(Cost::ONE, Keep::NOTHING),
         })
     }
 
     const fn try_cost(self, cost: u64) -> Result<Self, InvalidArgument> {
-        Ok(Self { cost: in_bounds!(Cost::new(cost), InvalidArgument::cost(cost)), ..self })
+        let cost = in_bounds!(Cost::new(cost), InvalidArgument::cost(cost));
+        let demand = match self.demand {
+            Demand::Exactly(_, keep) => Demand::Exactly(cost, keep),
+            Demand::AtMost(_, keep) => Demand::AtMost(cost, keep),
+            Demand::Forced(_) => Demand::Forced(cost),
+        };
+        Ok(Self { demand, ..self })
+    }
+
+    const fn try_keep(self, reserve: u64) -> Result<Self, InvalidArgument> {
+        let keep = in_bounds!(Keep::new(reserve), InvalidArgument::keep(reserve));
+        Ok(self.keeping(keep))
+    }
+
+    pub(crate) const fn keeping(self, keep: Keep) -> Self {
+        let demand = match self.demand {
+            Demand::Exactly(cost, _) => Demand::Exactly(cost, keep),
+            Demand::AtMost(cost, _) => Demand::AtMost(cost, keep),
+            Demand::Forced(cost) => Demand::Forced(cost),
+        };
+        Self { demand, ..self }
+    }
+
+    /// Asks for as many units as fit, the cost at most.
+    const fn at_most(self) -> Self {
+        Self { demand: Demand::AtMost(self.demand.cost(), self.reserve()), ..self }
     }
 
     const fn try_max_wait(self, max_wait: Duration) -> Result<Self, InvalidArgument> {
@@ -280,7 +340,14 @@ impl Terms {
     }
 
     const fn forced(self) -> Self {
-        Self { is_forced: true, ..self }
+        Self { demand: Demand::Forced(self.demand.cost()), ..self }
+    }
+
+    pub(crate) const fn reserve(&self) -> Keep {
+        match self.demand {
+            Demand::Exactly(_, keep) | Demand::AtMost(_, keep) => keep,
+            Demand::Forced(_) => Keep::NOTHING,
+        }
     }
 
     /// Returns the units that a fresh key admits at once: the capacity or the quota, or 0 if that
@@ -319,7 +386,13 @@ impl Terms {
     /// Returns the units that a call takes.
     #[must_use]
     pub const fn cost(&self) -> u64 {
-        self.cost.get()
+        self.demand.cost().get()
+    }
+
+    /// Returns the units that must remain after a call: see [`Limit::keep`].
+    #[must_use]
+    pub const fn keep(&self) -> u64 {
+        self.reserve().get()
     }
 
     /// Returns how long a caller is willing to wait, if that was [set](Limit::max_wait).
@@ -331,7 +404,7 @@ impl Terms {
     /// Returns whether calls are [charged whatever is left](Limit::forced).
     #[must_use]
     pub const fn is_forced(&self) -> bool {
-        self.is_forced
+        matches!(self.demand, Demand::Forced(_))
     }
 
     /// Returns the time in which this many units drain from a bucket, rounded up.
@@ -356,6 +429,19 @@ impl AnyLimit {
         Ok(self.with_terms(self.terms().try_cost(cost)?))
     }
 
+    /// Sets the units that must remain after a call, 0 to 10¹²: see [`Limit::keep`].
+    ///
+    /// # Errors
+    /// If the reserve is out of bounds.
+    pub fn try_keep(self, reserve: u64) -> Result<Self, InvalidArgument> {
+        Ok(self.with_terms(self.terms().try_keep(reserve)?))
+    }
+
+    /// Asks for as many units as fit, this cost at most.
+    pub(crate) fn try_at_most(self, cost: u64) -> Result<Self, InvalidArgument> {
+        Ok(self.with_terms(self.terms().try_cost(cost)?.at_most()))
+    }
+
     /// Charges the call whatever is left: see [`Limit::forced`].
     #[must_use]
     pub fn forced(self) -> Self {
@@ -372,7 +458,7 @@ impl AnyLimit {
         let terms = self.terms();
         let is_shorter = terms.max_wait().is_some_and(|max_wait| max_wait <= time);
         // Nothing keeps a forced call from being admitted, so a maximum would only make it wait.
-        if !self.algorithm().is_bucket() || terms.is_forced || is_shorter {
+        if !self.algorithm().is_bucket() || terms.is_forced() || is_shorter {
             return self;
         }
         // A time out of bounds is longer than any wait.
@@ -386,12 +472,12 @@ impl AnyLimit {
     }
 
     pub(crate) fn cost(&self) -> u64 {
-        self.terms().cost.get()
+        self.terms().cost()
     }
 
     /// Returns whether a call may be limited now and admitted later.
     pub(crate) fn may_be_admitted_later(&self) -> bool {
         let terms = self.terms();
-        !terms.is_forced && terms.cost.get() <= terms.limit()
+        !terms.is_forced() && terms.cost() + terms.keep() <= terms.limit()
     }
 }

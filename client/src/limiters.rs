@@ -24,7 +24,7 @@ macro_rules! by_algorithm {
                 word: "FIXED",
                 command: "PREMIER.FIXED" premier_fixed,
                 constructors: fixed_window try_fixed_window,
-                options: [Aligned, Cost, Force],
+                options: [Aligned, Cost, Keep, Force],
                 is_bucket: no,
                 turn_at_retry: |_| Duration::ZERO,
             }
@@ -38,7 +38,7 @@ macro_rules! by_algorithm {
                 word: "SLIDING",
                 command: "PREMIER.SLIDING" premier_sliding,
                 constructors: sliding_window try_sliding_window,
-                options: [Cost, Force],
+                options: [Cost, Keep, Force],
                 is_bucket: no,
                 turn_at_retry: |_| Duration::ZERO,
             }
@@ -52,7 +52,7 @@ macro_rules! by_algorithm {
                 word: "TOKEN",
                 command: "PREMIER.TOKEN" premier_token,
                 constructors: token_bucket try_token_bucket,
-                options: [Capacity, Cost, MaxWait, Force],
+                options: [Capacity, Cost, Keep, MaxWait, Force],
                 is_bucket: yes,
                 // It is limited until it can borrow for its maximum wait.
                 turn_at_retry: |terms| terms.max_wait().unwrap_or_default(),
@@ -65,11 +65,11 @@ macro_rules! by_algorithm {
                 word: "LEAKY",
                 command: "PREMIER.LEAKY" premier_leaky,
                 constructors: leaky_bucket try_leaky_bucket,
-                options: [Capacity, Cost, MaxWait, Force],
+                options: [Capacity, Cost, Keep, MaxWait, Force],
                 is_bucket: yes,
                 // It is limited until it fits, and until its turn comes within its maximum wait.
                 turn_at_retry: |terms| {
-                    let others = terms.limit().saturating_sub(terms.cost.get());
+                    let others = terms.limit().saturating_sub(terms.cost() + terms.keep());
                     terms.time_for(others).min(terms.max_wait().unwrap_or(Duration::MAX))
                 },
             }

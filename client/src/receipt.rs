@@ -114,7 +114,8 @@ impl Charge {
 
 impl Entry {
     fn new(key: String, limit: &AnyLimit, decision: &Decision) -> Self {
-        let units = Units::new(limit.cost()).expect("costs have the bounds of units");
+        let units = decision.granted().unwrap_or(limit.cost());
+        let units = Units::new(units).expect("an admitted call is charged at least a unit, and its cost at most");
         let expires_at = Instant::now().checked_add(decision.reset_after());
         Self { key, algorithm: limit.algorithm(), units, expires_at }
     }

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use premier_algorithms::{Capacity, LimitDuration, Quota, Span};
+use premier_algorithms::{Capacity, Demand, Keep, LimitDuration, Quota, Span};
 
 use crate::limit::{Terms, valid};
 use crate::{AnyLimit, InvalidArgument};
@@ -57,7 +57,13 @@ impl Share {
             return limit;
         }
         let share = whole / processes;
-        let needed = if terms.is_forced { 1 } else { terms.cost.get() };
+        let terms =
+            terms.keeping(Keep::new(terms.keep().div_ceil(processes)).expect("it is at most the whole reserve"));
+        let needed = match terms.demand {
+            Demand::Exactly(cost, keep) => cost.get() + keep.get(),
+            Demand::AtMost(_, keep) => 1 + keep.get(),
+            Demand::Forced(_) => 1,
+        };
         let units = share.max(needed).min(whole);
         let terms = if limit.algorithm().is_bucket() {
             let capacity = Some(Capacity::new(units).expect("it is between two that are valid"));

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::str::FromStr;
 
-use premier_algorithms::{ALIGNED, Arguments, CAPACITY, COST, Cost, FORCE, MAX_WAIT, WindowStart};
+use premier_algorithms::{ALIGNED, Arguments, CAPACITY, COST, FORCE, KEEP, MAX_WAIT, WindowStart};
 
 use crate::limit::Terms;
 use crate::{Algorithm, AnyLimit, Limit, Limiter};
@@ -30,7 +30,7 @@ impl StdError for InvalidLimit {}
 /// `[algorithm] quota/duration [options]`.
 ///
 /// The algorithm is `fixed`, `sliding`, `token` or `leaky`. Durations and options are those of the
-/// commands: `aligned`, `capacity 20`, `cost 2`, `maxwait 500ms`, `force`.
+/// commands: `aligned`, `capacity 20`, `cost 2`, `keep 5`, `maxwait 500ms`, `force`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -84,8 +84,8 @@ fn parse(text: &str, expected: Option<Algorithm>) -> Result<AnyLimit, InvalidLim
 
 impl From<Arguments> for Terms {
     fn from(arguments: Arguments) -> Self {
-        let Arguments { quota, duration, start, capacity, cost, max_wait, is_forced } = arguments;
-        Self { quota, duration, is_aligned: start == WindowStart::Aligned, capacity, max_wait, cost, is_forced }
+        let Arguments { quota, duration, start, capacity, demand, max_wait } = arguments;
+        Self { quota, duration, is_aligned: start == WindowStart::Aligned, capacity, max_wait, demand }
     }
 }
 
@@ -104,13 +104,16 @@ impl fmt::Display for AnyLimit {
         if let Some(capacity) = terms.capacity {
             option(CAPACITY.name, Some(&capacity.get()))?;
         }
-        if terms.cost != Cost::ONE {
-            option(COST.name, Some(&terms.cost.get()))?;
+        if terms.cost() != 1 {
+            option(COST.name, Some(&terms.cost()))?;
+        }
+        if terms.keep() != 0 {
+            option(KEEP.name, Some(&terms.keep()))?;
         }
         if let Some(max_wait) = terms.max_wait {
             option(MAX_WAIT.name, Some(&max_wait.get()))?;
         }
-        if terms.is_forced {
+        if terms.is_forced() {
             option(FORCE.name, None)?;
         }
         Ok(())

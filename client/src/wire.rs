@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use premier_algorithms::{ALIGNED, CAPACITY, COST, Cost, FORCE, MAX_WAIT};
+use premier_algorithms::{ALIGNED, AT_MOST, CAPACITY, COST, Demand, FORCE, KEEP, MAX_WAIT};
 use redis::{Cmd, FromRedisValue, ParsingError, ToSingleRedisArg, Value};
 
 use crate::decision::Outcome;
@@ -89,13 +89,19 @@ fn write_terms(terms: &Terms, command: &mut Cmd) {
     if let Some(capacity) = terms.capacity {
         command.arg(CAPACITY.name).arg(capacity.get());
     }
+    if terms.cost() != 1 {
+        command.arg(COST.name).arg(terms.cost());
+    }
+    if let Demand::AtMost(..) = terms.demand {
+        command.arg(AT_MOST.name);
+    }
+    if terms.keep() != 0 {
+        command.arg(KEEP.name).arg(terms.keep());
+    }
     if let Some(max_wait) = terms.max_wait {
         command.arg(MAX_WAIT.name).arg(max_wait.get().to_string());
     }
-    if terms.cost != Cost::ONE {
-        command.arg(COST.name).arg(terms.cost.get());
-    }
-    if terms.is_forced {
+    if let Demand::Forced(_) = terms.demand {
         command.arg(FORCE.name);
     }
 }
@@ -103,12 +109,19 @@ fn write_terms(terms: &Terms, command: &mut Cmd) {
 /// Reads the reply to a `PREMIER.*` command with one limit.
 impl FromRedisValue for Decision {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
-        read_decision(FromRedisValue::from_redis_value(value)?)
+        match value {
+            Value::Array(fields) if fields.len() == 6 => {
+                let (limited, limit, remaining, wait, reset, granted) =
+                    FromRedisValue::from_redis_value(Value::Array(fields))?;
+                read_decision([limited, limit, remaining, wait, reset], Some(granted))
+            }
+            reply => read_decision(FromRedisValue::from_redis_value(reply)?, None),
+        }
     }
 }
 
-/// Reads limited, limit, remaining, wait, reset.
-fn read_decision(reply: [i64; 5]) -> Result<Decision, ParsingError> {
+/// Reads limited, limit, remaining, wait, reset, and what was granted.
+fn read_decision(reply: [i64; 5], granted: Option<i64>) -> Result<Decision, ParsingError> {
     const NEVER: i64 = -1;
     let [limited, limit, remaining, wait, reset] = reply;
     let invalid = || ParsingError::from(format!("unexpected reply to a PREMIER command: {reply:?}"));
@@ -124,6 +137,7 @@ fn read_decision(reply: [i64; 5]) -> Result<Decision, ParsingError> {
         limit: natural(limit)?,
         remaining: natural(remaining)?,
         reset_after: millis(reset)?,
+        granted: granted.map(natural).transpose()?,
         decided_by: DecidedBy::Store,
     })
 }
@@ -137,7 +151,7 @@ impl FromRedisValue for JointDecision {
         if binding >= each.len() {
             return Err(format!("unexpected reply to PREMIER.ALL: limit {binding} of {} binds", each.len()).into());
         }
-        Ok(Self { decision: read_decision([limited, limit, remaining, wait, reset])?, binding, each })
+        Ok(Self { decision: read_decision([limited, limit, remaining, wait, reset], None)?, binding, each })
     }
 }
 

@@ -37,7 +37,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 /// Replays all traffic by one algorithm, and draws it.
-fn write<A: Algorithm>(file: &str, limit: &A::Limit, rows: &[Row], with_windows: bool) -> Result<(), Box<dyn Error>> {
+fn write<A: Algorithm>(
+    file: &str,
+    limit: &A::Limit<'_>,
+    rows: &[Row],
+    with_windows: bool,
+) -> Result<(), Box<dyn Error>> {
     let columns = Traffic::ALL.map(|traffic| (traffic.title, Replay::new::<A>(limit, &traffic.requests())));
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../algorithms").join(file);
     Picture { rows, columns: &columns, with_windows }.write(&path)?;

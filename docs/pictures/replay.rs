@@ -32,7 +32,7 @@ pub(crate) struct Admitted {
 
 impl Replay {
     /// Replays requests, which come in order, on a fresh key.
-    pub(crate) fn new<A: Algorithm>(limit: &A::Limit, requests: &[i32]) -> Self {
+    pub(crate) fn new<A: Algorithm>(limit: &A::Limit<'_>, requests: &[i32]) -> Self {
         let mut replay = Self::default();
         let mut state = A::State::default();
         let mut clock = Clock::new();
@@ -48,7 +48,7 @@ impl Replay {
                             goes_ahead: at + millis(wait),
                             resets: at + millis(decision.reset),
                         });
-                        state.apply(change);
+                        state.apply(&change);
                     }
                     Outcome::Limited { .. } => replay.limited.push(at),
                 }

@@ -11,7 +11,7 @@
 use core::num::NonZeroU64;
 
 use crate::state::{MAX_USED, decode_pair, encode_pair};
-use crate::{BucketLimit, Cost, LimitDuration, Now, Quota, Refund, Span, State, Timestamp, Units};
+use crate::{BucketLimit, Cost, Detail, LimitDuration, Now, Quota, Refund, Refundable, Span, State, Timestamp, Units};
 
 /// The units in a bucket at one moment, in 128 bits. Encoded little-endian; from the highest bits:
 ///
@@ -192,6 +192,14 @@ impl Level {
         Span::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }
 
+    /// Returns the units that will have drained after `wait`, in all if the bucket were never
+    /// empty.
+    pub(crate) fn drained_after(self, wait: Span) -> u64 {
+        let Rate { quota, duration } = self.rate;
+        let ticks = u128::from(wait.as_micros()) * u128::from(quota.get()) + u128::from(self.drained);
+        u64::try_from(divide(ticks, duration).0).unwrap_or(u64::MAX)
+    }
+
     pub(crate) fn state(self) -> BucketState {
         let fraction_bits = if self.used < MANY_UNITS { FRACTION_BITS } else { FRACTION_BITS_IF_MANY };
         // Rounded up, as `ticks` rounds down: reading it yields exactly the same tick.
@@ -225,19 +233,22 @@ fn divide(dividend: u128, divisor: NonZeroU64) -> (u128, u64) {
     (quotient, (dividend - quotient * divisor) as u64)
 }
 
-impl State for BucketState {
-    type Change = Self;
+/// The level of a bucket whose limit is unknown, derived from when it will be empty.
+struct Derived {
+    /// The level at the last admitted call, in units of 2⁻¹⁶.
+    level: u128,
+    /// The time since the last admitted call, in microseconds.
+    elapsed: u128,
+    /// The time from the last admitted call until the bucket is empty, in microseconds.
+    total: u128,
+    /// The units that are used now, rounded up.
+    used: u128,
+}
 
-    const MAX_ENCODED_LEN: usize = 16;
-
-    fn apply(&mut self, change: Self) {
-        *self = change;
-    }
-
-    fn refund(&mut self, now: Now, reset: Span, units: Units) -> Refund {
-        let parts = self.parts();
+impl Derived {
+    /// Derives the level of a bucket that is empty after `reset`.
+    fn new(parts: Parts, now: Now, reset: Span) -> Self {
         let elapsed = u128::from(now.at().since(now.date(parts.at)).as_micros());
-        // The time from the last admitted call until the bucket is empty.
         let total = elapsed + u128::from(reset.as_micros());
         let level = parts.level();
         let undrained = if total < ENDLESS {
@@ -247,7 +258,14 @@ impl State for BucketState {
             // drained.
             level
         };
-        let used = undrained.div_ceil(1 << LEVEL_FRACTION_BITS);
+        Self { level, elapsed, total, used: undrained.div_ceil(1 << LEVEL_FRACTION_BITS) }
+    }
+}
+
+impl Refundable for BucketState {
+    fn refund(&mut self, now: Now, reset: Span, units: Units) -> Refund {
+        let parts = self.parts();
+        let Derived { level, elapsed, total, used } = Derived::new(parts, now, reset);
         let refund = used.min(units.get().into());
         if refund == used {
             *self = Self::default();
@@ -259,6 +277,31 @@ impl State for BucketState {
         }
         let total = (total * (level - (refund << LEVEL_FRACTION_BITS))).div_ceil(level);
         Refund { units: narrow(refund), reset: Span::from_micros(narrow(total - elapsed)) }
+    }
+}
+
+impl State for BucketState {
+    type Change<'call> = Self;
+    type Effect<'bytes> = Self;
+
+    fn apply(&mut self, change: &Self) {
+        *self = *change;
+    }
+
+    fn apply_effect(&mut self, effect: Self) {
+        *self = effect;
+    }
+
+    fn decode_effect(bytes: &[u8]) -> Option<Self> {
+        Self::decode(bytes)
+    }
+
+    fn used(&self, now: Now, reset: Span) -> u64 {
+        narrow(Derived::new(self.parts(), now, reset).used)
+    }
+
+    fn detail(&self, _: Now, _: Span) -> Option<Detail> {
+        None
     }
 
     fn latest_stamp(&self) -> Timestamp {

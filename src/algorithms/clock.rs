@@ -24,6 +24,11 @@ impl Now {
         self.at.minus(self.ahead)
     }
 
+    /// Returns when a timestamp was made, on the clock that was read.
+    pub(crate) fn reading_at(self, stamp: Timestamp) -> Timestamp {
+        self.date(stamp).minus(self.ahead)
+    }
+
     /// Returns the moment when `span` will have passed on the clock that was read, in milliseconds
     /// since the Unix epoch, rounded up.
     #[must_use]

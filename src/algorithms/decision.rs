@@ -39,6 +39,15 @@ pub enum Retry {
     Never,
 }
 
+impl Decision<()> {
+    /// Returns the decision on a call of cost 0.
+    pub(crate) const fn looked(limit: u64, remaining: u64, wait: Span, reset: Span) -> Self {
+        let outcome =
+            if limit == 0 { Outcome::Limited { retry: Retry::Never } } else { Outcome::Admitted { wait, change: () } };
+        Self { outcome, limit, remaining, reset }
+    }
+}
+
 impl<Change> Decision<Change> {
     /// Returns the decision on every call when the quota is 0.
     pub(crate) const fn blocked() -> Self {

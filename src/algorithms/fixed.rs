@@ -1,6 +1,7 @@
 use crate::state::{MAX_USED, decode_pair, encode_pair};
 use crate::{
-    Algorithm, Cost, Decision, FixedLimit, Now, Outcome, Refund, Retry, Span, State, Timestamp, Units, WindowStart,
+    Algorithm, Change, Cost, Decision, Detail, FixedLimit, Now, Outcome, RateLimit, Refund, Refundable, Retry, Span,
+    State, Timestamp, Units, WindowStart,
 };
 
 /// Fixed window: the first admitted call opens a window of `duration`, in which at most `quota`
@@ -50,6 +51,16 @@ impl Current {
         }
     }
 
+    /// Returns the units that are left.
+    fn remaining(&self, limit: &FixedLimit) -> u64 {
+        limit.quota.get().saturating_sub(self.window.used)
+    }
+
+    /// Returns the time until the quota is available again.
+    fn reset(&self) -> Span {
+        if self.window.used > 0 { self.rest } else { Span::ZERO }
+    }
+
     fn admitted(self, limit: &FixedLimit, used: u64) -> Decision<FixedState> {
         let quota = limit.quota.get();
         Decision {
@@ -63,13 +74,12 @@ impl Current {
 
 impl Algorithm for Fixed {
     type State = FixedState;
-    type Limit = FixedLimit;
+    type Limit<'call> = FixedLimit;
 
-    fn decide(state: &FixedState, now: Now, limit: &FixedLimit, cost: Cost) -> Decision<FixedState> {
+    fn decide<'call>(state: &FixedState, now: Now, limit: &FixedLimit, cost: Cost) -> Decision<Change<'call, Self>> {
         let quota = limit.quota.get();
         let current = Current::new(state, now, limit);
-        let used_before = current.window.used;
-        let used = used_before + cost.get();
+        let used = current.window.used + cost.get();
         if used <= quota {
             return current.admitted(limit, used);
         }
@@ -78,12 +88,23 @@ impl Algorithm for Fixed {
                 retry: if cost.get() > quota { Retry::Never } else { Retry::After(current.rest) },
             },
             limit: quota,
-            remaining: quota.saturating_sub(used_before),
-            reset: if used_before > 0 { current.rest } else { Span::ZERO },
+            remaining: current.remaining(limit),
+            reset: current.reset(),
         }
     }
 
-    fn force(state: &FixedState, now: Now, limit: &FixedLimit, cost: Cost) -> Decision<FixedState> {
+    fn look(state: &FixedState, now: Now, limit: &FixedLimit) -> Decision<()> {
+        let current = Current::new(state, now, limit);
+        Decision::looked(limit.quota.get(), current.remaining(limit), Span::ZERO, current.reset())
+    }
+}
+
+impl RateLimit for Fixed {
+    fn room(state: &FixedState, now: Now, limit: &FixedLimit) -> u64 {
+        Current::new(state, now, limit).remaining(limit)
+    }
+
+    fn force<'call>(state: &FixedState, now: Now, limit: &FixedLimit, cost: Cost) -> Decision<Change<'call, Self>> {
         if limit.quota.get() == 0 {
             return Self::decide(state, now, limit, cost);
         }
@@ -92,19 +113,36 @@ impl Algorithm for Fixed {
     }
 }
 
-impl State for FixedState {
-    type Change = Self;
-
-    const MAX_ENCODED_LEN: usize = 16;
-
-    fn apply(&mut self, change: Self) {
-        *self = change;
-    }
-
-    fn refund(&mut self, _: Now, reset: Span, units: Units) -> Refund {
-        let units = if reset > Span::ZERO { units.get().min(self.used) } else { 0 };
+impl Refundable for FixedState {
+    fn refund(&mut self, now: Now, reset: Span, units: Units) -> Refund {
+        let units = units.get().min(self.used(now, reset));
         self.used -= units;
         Refund { units, reset: if self.used > 0 { reset } else { Span::ZERO } }
+    }
+}
+
+impl State for FixedState {
+    type Change<'call> = Self;
+    type Effect<'bytes> = Self;
+
+    fn apply(&mut self, change: &Self) {
+        *self = *change;
+    }
+
+    fn apply_effect(&mut self, effect: Self) {
+        *self = effect;
+    }
+
+    fn decode_effect(bytes: &[u8]) -> Option<Self> {
+        Self::decode(bytes)
+    }
+
+    fn used(&self, _: Now, reset: Span) -> u64 {
+        if reset > Span::ZERO { self.used } else { 0 }
+    }
+
+    fn detail(&self, now: Now, _: Span) -> Option<Detail> {
+        Some(Detail::Opened(now.reading_at(self.opened)))
     }
 
     fn latest_stamp(&self) -> Timestamp {

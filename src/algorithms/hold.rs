@@ -1,5 +1,8 @@
+use core::error::Error;
+use core::fmt;
+
 use crate::holds::{HoldChange, Holds, MAX_HOLDERS, Slot};
-use crate::{Cost, Decision, HoldLimit, HolderId, Now, Outcome, Retry, Span};
+use crate::{Algorithm, Change, Cost, Decision, HoldLimit, HolderId, Now, Outcome, Retry, Span};
 
 /// Concurrency limit: at most `quota` units are held at the same time. A hold ends when its holder
 /// releases it, or when its lease has passed.
@@ -29,13 +32,19 @@ pub struct Release<'call> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
 
-impl Hold {
-    pub fn decide<'call>(
-        state: &Holds,
-        now: Now,
-        limit: &HoldLimit<'call>,
-        cost: Cost,
-    ) -> Decision<HoldChange<'call>> {
+impl fmt::Display for Full {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the key has {MAX_HOLDERS} holders, which is the most")
+    }
+}
+
+impl Error for Full {}
+
+impl Algorithm for Hold {
+    type State = Holds;
+    type Limit<'call> = HoldLimit<'call>;
+
+    fn decide<'call>(state: &Holds, now: Now, limit: &Self::Limit<'call>, cost: Cost) -> Decision<Change<'call, Self>> {
         if state.is_ahead_of(now) {
             let mut decision = Self::decide(&state.dated(now), now, limit, cost);
             if let Outcome::Admitted { change, .. } = &mut decision.outcome {
@@ -67,7 +76,7 @@ impl Hold {
         }
     }
 
-    pub fn look(state: &Holds, now: Now, limit: &HoldLimit<'_>) -> Decision<()> {
+    fn look(state: &Holds, now: Now, limit: &HoldLimit<'_>) -> Decision<()> {
         if state.is_ahead_of(now) {
             return Self::look(&state.dated(now), now, limit);
         }
@@ -83,7 +92,9 @@ impl Hold {
             reset: current.reset_beside(None),
         }
     }
+}
 
+impl Hold {
     /// Checks that there is room for the holder of an admitted call.
     ///
     /// # Errors

@@ -1,5 +1,7 @@
 use crate::bucket::{Level, Rate};
-use crate::{Algorithm, BucketLimit, BucketState, Cost, Decision, MaxWait, Now, Outcome, Retry, Span};
+use crate::{
+    Algorithm, BucketLimit, BucketState, Change, Cost, Decision, MaxWait, Now, Outcome, RateLimit, Retry, Span,
+};
 
 /// Leaky bucket, as a queue: admitted units leave it one at a time, one every `duration / quota`.
 /// It holds `capacity` units, including the one being served. A call is admitted if its cost fits;
@@ -14,9 +16,9 @@ pub struct Leaky;
 
 impl Algorithm for Leaky {
     type State = BucketState;
-    type Limit = BucketLimit;
+    type Limit<'call> = BucketLimit;
 
-    fn decide(state: &BucketState, now: Now, limit: &BucketLimit, cost: Cost) -> Decision<BucketState> {
+    fn decide<'call>(state: &BucketState, now: Now, limit: &BucketLimit, cost: Cost) -> Decision<Change<'call, Self>> {
         let Some(rate) = Rate::new(limit.quota, limit.duration) else {
             return Decision::blocked();
         };
@@ -39,7 +41,22 @@ impl Algorithm for Leaky {
         admitted(before.plus(cost), limit, turn)
     }
 
-    fn force(state: &BucketState, now: Now, limit: &BucketLimit, cost: Cost) -> Decision<BucketState> {
+    fn look(state: &BucketState, now: Now, limit: &BucketLimit) -> Decision<()> {
+        let Some(rate) = Rate::new(limit.quota, limit.duration) else {
+            return Decision::blocked();
+        };
+        let queue = Level::new(*state, now, rate);
+        let turn = queue.time_until(0);
+        Decision::looked(limit.limit(), remaining(queue, turn, limit), turn, turn)
+    }
+}
+
+impl RateLimit for Leaky {
+    fn room(state: &BucketState, now: Now, limit: &BucketLimit) -> u64 {
+        Self::look(state, now, limit).remaining
+    }
+
+    fn force<'call>(state: &BucketState, now: Now, limit: &BucketLimit, cost: Cost) -> Decision<Change<'call, Self>> {
         let Some(rate) = Rate::new(limit.quota, limit.duration) else {
             return Decision::blocked();
         };

@@ -4,8 +4,8 @@
 //! Each algorithm is a function of (state, now, limit, cost) and has a file of its own, which
 //! begins with its promise: [`Fixed`], [`Sliding`], [`Token`] and [`Leaky`]. It returns a
 //! [`Decision`]. The decision on an admitted call carries the change of state; a limited call
-//! changes nothing. [`Algorithm::force`] charges a call even if too little is left, and
-//! [`State::refund`] gives units back.
+//! changes nothing. A [`Demand`] says what a call asks: all of its cost, as much as fits, or to be
+//! charged whatever is left. [`Refundable::refund`] gives units back.
 //!
 //! The crate also has what a command needs besides a decision: the [`Arguments`] of a call with
 //! their bounds and error texts, a [`Clock`] that never steps back, and, with the feature `sketch`,
@@ -23,7 +23,7 @@
 //! let decision = Sliding::decide(&state, now, &limit, Cost::ONE);
 //! assert_eq!((decision.limit, decision.remaining), (1, 0));
 //! let Outcome::Admitted { change, .. } = decision.outcome else { panic!("a fresh key admits its quota") };
-//! state.apply(change);
+//! state.apply(&change);
 //!
 //! let decision = Sliding::decide(&state, now, &limit, Cost::ONE);
 //! assert!(matches!(decision.outcome, Outcome::Limited { .. }));
@@ -44,6 +44,7 @@ mod arguments;
 mod bucket;
 mod clock;
 mod decision;
+mod demand;
 mod fixed;
 mod hold;
 mod holds;
@@ -57,14 +58,16 @@ mod state;
 mod time;
 mod token;
 
-pub use algorithm::Algorithm;
+pub use algorithm::{Algorithm, Change, RateLimit};
 pub use arguments::{
-    ALGORITHM, ALIGNED, Argument, Arguments, CAPACITY, COST, CallOption, Capacity, Cost, DURATION, FORCE,
-    HolderId, ID, InvalidArgument, InvalidCall, LimitDuration, MAX_WAIT, MaxWait, QUOTA, Quota, UNITS, Units, Values,
+    ALGORITHM, ALIGNED, AT_MOST, Argument, Arguments, CAPACITY, COST, CallOption, Capacity, Cost, DURATION, FORCE,
+    HolderId, ID, InvalidArgument, InvalidCall, KEEP, Keep, LimitDuration, MAX_WAIT, MaxWait, PEEK_COST, Peeked, QUOTA,
+    Quota, UNITS, Units, Values,
 };
 pub use bucket::BucketState;
 pub use clock::{Clock, Now};
 pub use decision::{Decision, Outcome, Retry};
+pub use demand::{Demand, Grant, decide_keeping};
 pub use fixed::{Fixed, FixedState};
 pub use hold::{Full, Hold, Release};
 pub use holds::{HoldChange, HoldEffect, Holds, MAX_HOLDERS};
@@ -72,6 +75,6 @@ pub use joint::Joint;
 pub use leaky::Leaky;
 pub use limit::{BucketLimit, FixedLimit, HoldLimit, SlidingLimit, WindowStart};
 pub use sliding::{Admission, Log, PackedEntry, Sliding};
-pub use state::{MAX_USED, Refund, State};
+pub use state::{Detail, MAX_USED, Refund, Refundable, State};
 pub use time::{Span, Timestamp};
 pub use token::Token;

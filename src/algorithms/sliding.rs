@@ -3,7 +3,10 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use crate::state::{MAX_USED, decode_pair};
-use crate::{Algorithm, Cost, Decision, Now, Outcome, Refund, Retry, SlidingLimit, Span, State, Timestamp, Units};
+use crate::{
+    Algorithm, Change, Cost, Decision, Detail, Now, Outcome, RateLimit, Refund, Refundable, Retry, SlidingLimit, Span,
+    State, Timestamp, Units,
+};
 
 /// Sliding window: at most `quota` units in *any* span of `duration`, whatever the pattern of
 /// calls.
@@ -127,9 +130,9 @@ impl Entry {
 
 impl Algorithm for Sliding {
     type State = Log;
-    type Limit = SlidingLimit;
+    type Limit<'call> = SlidingLimit;
 
-    fn decide(log: &Log, now: Now, limit: &SlidingLimit, cost: Cost) -> Decision<Admission> {
+    fn decide<'call>(log: &Log, now: Now, limit: &SlidingLimit, cost: Cost) -> Decision<Change<'call, Self>> {
         if log.is_ahead_of(now) {
             return Self::decide(&log.dated(now), now, limit, cost);
         }
@@ -159,7 +162,22 @@ impl Algorithm for Sliding {
         }
     }
 
-    fn force(log: &Log, now: Now, limit: &SlidingLimit, cost: Cost) -> Decision<Admission> {
+    fn look(log: &Log, now: Now, limit: &SlidingLimit) -> Decision<()> {
+        if log.is_ahead_of(now) {
+            return Self::look(&log.dated(now), now, limit);
+        }
+        let current = Current::new(log, now, limit.duration.get());
+        let quota = limit.quota.get();
+        Decision::looked(quota, quota.saturating_sub(current.used), Span::ZERO, current.reset())
+    }
+}
+
+impl RateLimit for Sliding {
+    fn room(log: &Log, now: Now, limit: &SlidingLimit) -> u64 {
+        Self::look(log, now, limit).remaining
+    }
+
+    fn force<'call>(log: &Log, now: Now, limit: &SlidingLimit, cost: Cost) -> Decision<Change<'call, Self>> {
         if limit.quota.get() == 0 {
             return Self::decide(log, now, limit, cost);
         }
@@ -190,6 +208,12 @@ impl<'log> Current<'log> {
         let expired = entries.iter().take_while(|entry| is_expired(entry)).count();
         let live = &entries[expired..];
         Self { now, duration, live, expired, used: units_of(live) }
+    }
+
+    /// Returns the log of a key that expires after `reset`: one duration after its newest entry.
+    fn until_expiry(log: &'log Log, now: Now, reset: Span) -> Self {
+        let newest = log.newest().map_or(now.at(), |newest| newest.latest);
+        Self::new(log, now, reset.plus(now.at().since(newest)))
     }
 
     /// Returns how long an entry still counts.
@@ -229,6 +253,18 @@ impl<'log> Current<'log> {
 }
 
 impl Log {
+    /// The length of the longest encoding, in bytes.
+    pub const MAX_ENCODED_LEN: usize = MAX_ENTRIES * size_of::<PackedEntry>();
+
+    /// Reads the log of a key that expires after `reset`.
+    fn with_current<T>(&self, now: Now, reset: Span, read: impl FnOnce(&Current) -> T) -> T {
+        if self.is_ahead_of(now) {
+            read(&Current::until_expiry(&self.dated(now), now, reset))
+        } else {
+            read(&Current::until_expiry(self, now, reset))
+        }
+    }
+
     /// Returns the entries, for callers that move them in memory.
     pub const fn entries_mut(&mut self) -> &mut Box<[PackedEntry]> {
         &mut self.0
@@ -316,12 +352,11 @@ fn units_of(entries: &[PackedEntry]) -> u64 {
 }
 
 impl State for Log {
-    type Change = Admission;
+    type Change<'call> = Admission;
+    type Effect<'bytes> = Self;
 
-    const MAX_ENCODED_LEN: usize = MAX_ENTRIES * size_of::<PackedEntry>();
-
-    fn apply(&mut self, admission: Admission) {
-        let Admission { now, expired, units, max_width } = admission;
+    fn apply(&mut self, admission: &Admission) {
+        let Admission { now, expired, units, max_width } = *admission;
         self.date(now);
         if units == 0 {
             // There was no room for a unit: the entries that still count add up to MAX_USED. A log
@@ -343,24 +378,20 @@ impl State for Log {
         }
     }
 
-    fn refund(&mut self, now: Now, reset: Span, units: Units) -> Refund {
-        self.date(now);
-        // The key expires when its newest entry does, which is one duration after it.
-        let newest = self.newest().map_or(now.at(), |newest| newest.latest);
-        let duration = reset.plus(now.at().since(newest));
-        let current = Current::new(self, now, duration);
-        let units = units.get().min(current.used);
-        let mut left = units;
-        let mut newest_first = current.live().rev();
-        let newest = newest_first.find_map(|entry| {
-            let kept = entry.units.saturating_sub(left);
-            left = left.saturating_sub(entry.units);
-            (kept > 0).then_some(Entry { units: kept, ..entry })
-        });
-        let (expired, others) = (current.expired, newest_first.count());
-        self.set(expired..expired + others, newest);
-        let reset = newest.map_or(Span::ZERO, |newest| duration.saturating_sub(now.at().since(newest.latest)));
-        Refund { units, reset }
+    fn apply_effect(&mut self, effect: Self) {
+        *self = effect;
+    }
+
+    fn decode_effect(bytes: &[u8]) -> Option<Self> {
+        Self::decode(bytes)
+    }
+
+    fn used(&self, now: Now, reset: Span) -> u64 {
+        self.with_current(now, reset, |current| current.used)
+    }
+
+    fn detail(&self, now: Now, reset: Span) -> Option<Detail> {
+        Some(Detail::Entries(self.with_current(now, reset, |current| current.live.len())))
     }
 
     fn heap_size(&self) -> usize {
@@ -386,5 +417,25 @@ impl State for Log {
         }
         let units: u64 = unpacked.map(|entry| entry.units).sum();
         (units <= MAX_USED).then(|| Self(entries.into()))
+    }
+}
+
+impl Refundable for Log {
+    fn refund(&mut self, now: Now, reset: Span, units: Units) -> Refund {
+        self.date(now);
+        let current = Current::until_expiry(self, now, reset);
+        let duration = current.duration;
+        let units = units.get().min(current.used);
+        let mut left = units;
+        let mut newest_first = current.live().rev();
+        let newest = newest_first.find_map(|entry| {
+            let kept = entry.units.saturating_sub(left);
+            left = left.saturating_sub(entry.units);
+            (kept > 0).then_some(Entry { units: kept, ..entry })
+        });
+        let (expired, others) = (current.expired, newest_first.count());
+        self.set(expired..expired + others, newest);
+        let reset = newest.map_or(Span::ZERO, |newest| duration.saturating_sub(now.at().since(newest.latest)));
+        Refund { units, reset }
     }
 }

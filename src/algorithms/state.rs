@@ -20,37 +20,38 @@ pub struct Refund {
 /// The state that is stored for a key. The default is the state of a fresh key.
 pub trait State: Clone + Default {
     /// The change that an admitted call makes.
-    type Change;
+    type Change<'call>;
 
-    /// The length of the longest encoding, in bytes.
-    const MAX_ENCODED_LEN: usize;
+    /// What replicas and the AOF receive of a change.
+    type Effect<'bytes>;
 
     /// Applies the change of an admitted call. The call must have been decided on this very state.
-    fn apply(&mut self, change: Self::Change);
+    fn apply(&mut self, change: &Self::Change<'_>);
 
-    /// Gives units back, as if they had never been used: no more than are used now, and the newest
-    /// first where the order matters.
+    /// Applies an effect, whatever the state is. Applying it again changes nothing.
+    fn apply_effect(&mut self, effect: Self::Effect<'_>);
+
+    /// Writes the effect of a change piece by piece, when the change has been applied: by default
+    /// the whole state.
+    fn encode_effect(&self, _change: &Self::Change<'_>, write: impl FnMut(&[u8])) {
+        self.encode(write);
+    }
+
+    /// Reads what [`encode_effect`](Self::encode_effect) wrote, or [`encode`](Self::encode).
+    /// Returns `None` unless the bytes encode an effect, with every value in range.
+    fn decode_effect(bytes: &[u8]) -> Option<Self::Effect<'_>>;
+
+    /// Returns the units that are used now, rounded up.
     ///
     /// `reset` is the time until the key expires. A state does not know its limit, so it derives
     /// the rate at which units drain from `reset`. Keys expire at whole milliseconds; a bucket may
     /// therefore seem fuller than it is, by what drains in one millisecond, and in one more for
     /// each refund since the last admitted call. If draining takes 2⁶³ µs or more, nothing counts
     /// as drained.
-    fn refund(&mut self, now: Now, reset: Span, units: Units) -> Refund;
+    fn used(&self, now: Now, reset: Span) -> u64;
 
-    /// Gives units back when the key may live `longer` than it should, because the clock stepped
-    /// back: no more than are used now if it does, and no more than if it does not.
-    fn refund_if_longer(&mut self, now: Now, reset: Span, longer: Span, units: Units) -> Refund {
-        if longer == Span::ZERO {
-            return self.refund(now, reset, units);
-        }
-        let used = self.clone().refund(now, reset.saturating_sub(longer), units).units;
-        match Units::new(used) {
-            Ok(units) => self.refund(now, reset, units),
-            // Nothing is used, or there is no telling how much.
-            Err(_) => Refund { units: 0, reset },
-        }
-    }
+    /// Returns what else is known of a key without its limit.
+    fn detail(&self, now: Now, reset: Span) -> Option<Detail>;
 
     /// Returns how many bytes the state occupies on the heap.
     fn heap_size(&self) -> usize {
@@ -60,13 +61,43 @@ pub trait State: Clone + Default {
     /// Returns the latest timestamp in the state.
     fn latest_stamp(&self) -> Timestamp;
 
-    /// Writes the encoding piece by piece, at most [`MAX_ENCODED_LEN`](Self::MAX_ENCODED_LEN) bytes
-    /// in all.
+    /// Writes the encoding piece by piece.
     fn encode(&self, write: impl FnMut(&[u8]));
 
     /// Reads what [`encode`](Self::encode) wrote. Returns `None` unless the bytes encode the state
     /// of a key that was used, with every value in range.
     fn decode(bytes: &[u8]) -> Option<Self>;
+}
+
+/// What is known of a key besides the units that are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Detail {
+    /// When the window opened, on the clock that was read.
+    Opened(Timestamp),
+    /// The number of entries in the log that still count.
+    Entries(usize),
+    /// The number of holders.
+    Holders(usize),
+}
+
+/// A state whose units can be given back.
+pub trait Refundable: State {
+    /// Gives units back, as if they had never been used: no more than are
+    /// [used now](State::used), and the newest first where the order matters.
+    fn refund(&mut self, now: Now, reset: Span, units: Units) -> Refund;
+
+    /// Gives units back when the key may live `longer` than it should, because the clock stepped
+    /// back: no more than are used now if it does, and no more than if it does not.
+    fn refund_if_longer(&mut self, now: Now, reset: Span, longer: Span, units: Units) -> Refund {
+        if longer == Span::ZERO {
+            return self.refund(now, reset, units);
+        }
+        match Units::new(self.used(now, reset.saturating_sub(longer)).min(units.get())) {
+            Ok(units) => self.refund(now, reset, units),
+            // Nothing is used, or there is no telling how much.
+            Err(_) => Refund { units: 0, reset },
+        }
+    }
 }
 
 /// Encodes two integers in 16 bytes, little-endian.

@@ -1,6 +1,8 @@
 use crate::bucket::{Level, Rate};
 use crate::state::MAX_OWED;
-use crate::{Algorithm, BucketLimit, BucketState, Cost, Decision, MaxWait, Now, Outcome, Retry, Span};
+use crate::{
+    Algorithm, BucketLimit, BucketState, Change, Cost, Decision, MaxWait, Now, Outcome, RateLimit, Retry, Span,
+};
 
 /// Token bucket: a bucket of `capacity` tokens, which is full at first and refills continuously at
 /// `quota` tokens per `duration`. A call is admitted if the bucket holds as many tokens as the call
@@ -15,10 +17,10 @@ use crate::{Algorithm, BucketLimit, BucketState, Cost, Decision, MaxWait, Now, O
 pub struct Token;
 
 impl Token {
-    /// Decides a call of cost 0, which changes nothing. It is limited only if the quota is 0, or
-    /// while more is used than the bucket holds.
+    /// Decides a call of cost 0 as redis-cell does: it is also limited while more is used than the
+    /// bucket holds.
     #[must_use]
-    pub fn look(state: &BucketState, now: Now, limit: &BucketLimit) -> Decision<()> {
+    pub fn look_as_cell(state: &BucketState, now: Now, limit: &BucketLimit) -> Decision<()> {
         let Some(rate) = Rate::new(limit.quota, limit.duration) else {
             return Decision::blocked();
         };
@@ -35,9 +37,9 @@ impl Token {
 
 impl Algorithm for Token {
     type State = BucketState;
-    type Limit = BucketLimit;
+    type Limit<'call> = BucketLimit;
 
-    fn decide(state: &BucketState, now: Now, limit: &BucketLimit, cost: Cost) -> Decision<BucketState> {
+    fn decide<'call>(state: &BucketState, now: Now, limit: &BucketLimit, cost: Cost) -> Decision<Change<'call, Self>> {
         let Some(rate) = Rate::new(limit.quota, limit.duration) else {
             return Decision::blocked();
         };
@@ -57,7 +59,28 @@ impl Algorithm for Token {
         admitted(before.plus(cost), capacity, wait)
     }
 
-    fn force(state: &BucketState, now: Now, limit: &BucketLimit, cost: Cost) -> Decision<BucketState> {
+    fn look(state: &BucketState, now: Now, limit: &BucketLimit) -> Decision<()> {
+        let Some(rate) = Rate::new(limit.quota, limit.duration) else {
+            return Decision::blocked();
+        };
+        let level = Level::new(*state, now, rate);
+        decision_at(level, limit.limit(), Outcome::Admitted { wait: Span::ZERO, change: () })
+    }
+}
+
+impl RateLimit for Token {
+    fn room(state: &BucketState, now: Now, limit: &BucketLimit) -> u64 {
+        let Some(rate) = Rate::new(limit.quota, limit.duration) else {
+            return 0;
+        };
+        let level = Level::new(*state, now, rate);
+        let max_wait = limit.max_wait.map_or(Span::ZERO, MaxWait::get);
+        let missing =
+            level.used().saturating_sub(level.drained_after(max_wait)).max(level.used().saturating_sub(MAX_OWED));
+        limit.limit().saturating_sub(missing)
+    }
+
+    fn force<'call>(state: &BucketState, now: Now, limit: &BucketLimit, cost: Cost) -> Decision<Change<'call, Self>> {
         let Some(rate) = Rate::new(limit.quota, limit.duration) else {
             return Decision::blocked();
         };

@@ -7,12 +7,13 @@ use std::sync::LazyLock;
 
 use arrayvec::ArrayVec;
 use foldhash::fast::RandomState;
-use premier_algorithms::{Arguments, Decision, Joint, Now, Outcome};
+use premier_algorithms::{AT_MOST, Arguments, Decision, Demand, Grant, Joint, Now, Outcome};
 use premier_server::{
-    self as server, Call, Command, Docs, Effect, Effects, Error, Expiry, Flags, Key, KeyPosition, Keys, Parameter,
+    self as server, Call, Change, Command, Docs, Effect, Effects, Error, Expiry, Flags, Key, KeyPosition, Keys,
+    Parameter,
 };
 
-use super::limiter::{Change, decide, reply, report_limited};
+use super::limiter::{reply, report_limited};
 use super::parameters::parameters_by_algorithm;
 use crate::limiters::{self, Limiter, by_algorithm};
 
@@ -99,8 +100,7 @@ by_algorithm!(enum AnyDecided<'call> of Decided);
 
 struct Decided<'call, L: Limiter> {
     key: Key<'call, L>,
-    decision: Decision<Change<L>>,
-    units: u64,
+    grant: Grant<Change<'static, L>>,
 }
 
 /// The limits of a call, in its order. They are large: functions borrow them, as a move would copy
@@ -174,7 +174,7 @@ fn is_and(word: &[u8]) -> bool {
 impl Limit<'_> {
     fn decision(&self) -> Decision<()> {
         let decided = &self.decided;
-        by_algorithm!(decided: AnyDecided, decided => decided.decision.answer())
+        by_algorithm!(decided: AnyDecided, decided => decided.grant.decision.answer())
     }
 }
 
@@ -186,23 +186,27 @@ impl<'call, L: Limiter> Decided<'call, L> {
         words: impl Iterator<Item = &'words [u8]>,
     ) -> Result<Self, Error> {
         let arguments = Arguments::parse(words, L::OPTIONS)?;
+        if let Demand::AtMost(..) = arguments.demand {
+            return Err(Error::Argument(format!("{} cannot be given here: a call is charged whole", AT_MOST.name)));
+        }
         let key = Key::open(call, key)?;
-        let decision = decide::<L>(key.state(), now, &arguments);
-        Ok(Self { key, decision, units: arguments.cost.get() })
+        let grant = L::decide(key.state(), now, &arguments);
+        Ok(Self { key, grant })
     }
 
     fn charge(self, now: Now, effects: &mut Effects) {
-        L::counters().count(&self.decision, self.units);
-        if let Outcome::Admitted { change, .. } = self.decision.outcome {
-            self.key.change_among_others(change, Expiry::after(now, self.decision.reset), effects);
+        L::counters().count(&self.grant);
+        let Decision { outcome, reset, .. } = self.grant.decision;
+        if let Outcome::Admitted { change, .. } = outcome {
+            self.key.change_among_others(&change, Expiry::after(now, reset), effects);
         }
     }
 
     /// Counts the call if this limit limits it, and returns whether it does.
     fn count_if_limited(self) -> bool {
-        let is_limited = matches!(self.decision.outcome, Outcome::Limited { .. });
+        let is_limited = matches!(self.grant.decision.outcome, Outcome::Limited { .. });
         if is_limited {
-            L::counters().count(&self.decision, self.units);
+            L::counters().count(&self.grant);
         }
         is_limited
     }

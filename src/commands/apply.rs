@@ -4,9 +4,10 @@
 use std::ffi::CStr;
 
 use arrayvec::ArrayVec;
+use premier_algorithms::State;
 use premier_server::{
     Call, Command, DataType, Docs, Effect, Error, Expiry, Flags, KeyPosition, Keys, Parameter, ParameterKind, Presence,
-    ReceivedEffect, overwrite,
+    ReceivedEffect, apply,
 };
 
 use crate::limiters::{Limiter, Name, by_algorithm};
@@ -14,7 +15,7 @@ use crate::limiters::{Limiter, Name, by_algorithm};
 /// The server logs this for an AOF or a replication stream of a newer premier, too.
 const REFUSAL: &str = "invalid effect: expected one that this version of premier, or an older one, replicated";
 
-/// Puts the state of each effect into its key, or changes no key if one of the effects is invalid.
+/// Applies each effect to its key, or changes no key if one of the effects is invalid.
 /// Effects were decided elsewhere and are not judged again, whatever the keys hold.
 #[derive(Debug)]
 pub(crate) struct Apply;
@@ -67,22 +68,24 @@ impl Command for Apply {
     }
 }
 
-/// What an effect puts into its key.
-struct Change<L: DataType> {
-    state: L::State,
+/// An effect on a key.
+struct Change<'call, L: DataType> {
+    on_state: <L::State as State>::Effect<'call>,
     expiry: Expiry,
 }
 
-by_algorithm!(enum AnyChange of Change);
+by_algorithm!(enum AnyChange<'call> of Change);
 
-fn read(effect: &[u8]) -> Option<AnyChange> {
+fn read(effect: &[u8]) -> Option<AnyChange<'_>> {
     let effect = ReceivedEffect::read(effect)?;
     let name = Name::of_letter(effect.letter)?;
-    Some(by_algorithm!(name, L => AnyChange of Change::<L> { state: effect.state()?, expiry: effect.expiry }))
+    Some(
+        by_algorithm!(name, L => AnyChange of Change::<L> { on_state: effect.on_state::<<L as DataType>::State>()?, expiry: effect.expiry }),
+    )
 }
 
-impl<L: Limiter> Change<L> {
+impl<L: Limiter> Change<'_, L> {
     fn make(self, call: &Call, key: KeyPosition) {
-        overwrite::<L>(call, key, self.state, self.expiry);
+        apply::<L>(call, key, self.on_state, self.expiry);
     }
 }

@@ -5,8 +5,8 @@ use std::ffi::CStr;
 use std::str;
 
 use premier_algorithms::{
-    Algorithm, Argument, BucketLimit, BucketState, Capacity, Cost, Decision, LimitDuration, Now, Outcome, Quota, Retry,
-    Span, argument,
+    Argument, BucketLimit, BucketState, Capacity, Cost, Decision, Demand, Keep, LimitDuration, Now, Outcome, Quota,
+    Retry, Span, argument,
 };
 use premier_server::{self as server, Call, Command, Docs, Error, Flags, Key, KeyPosition, Presence};
 
@@ -64,13 +64,13 @@ fn throttle(call: &Call) -> Result<(), Error> {
     let key = Key::<Token>::open_or_convert(call, KeyPosition::FIRST, |string| convert(string, now, &limit))?;
     let reply = match Cost::new(quantity) {
         Ok(cost) => {
-            let decision = premier_algorithms::Token::decide(key.state(), now, &limit, cost);
-            let reply = reply(&decision);
-            settle(call, key, now, decision, cost);
-            reply
+            let demand = Demand::Exactly(cost, Keep::NOTHING);
+            let grant = demand.decide::<premier_algorithms::Token>(key.state(), now, &limit);
+            settle(call, key, now, &grant);
+            reply(&grant.decision)
         }
         // The quantity is 0.
-        Err(_) => reply(&premier_algorithms::Token::look(key.state(), now, &limit)),
+        Err(_) => reply(&premier_algorithms::Token::look_as_cell(key.state(), now, &limit)),
     };
     call.reply_integers(reply);
     Ok(())

@@ -1,31 +1,18 @@
-//! What the commands of all limiters share: decide a call, settle the decision, reply.
+//! What the commands of all limiters share: settle a decision, reply.
 
-use premier_algorithms::{Algorithm, Arguments, Cost, Decision, Now, Outcome, Retry, State};
-use premier_server::{Call, DataType, Expiry, Key, KeyPosition};
+use premier_algorithms::{Decision, Demand, Grant, Now, Outcome, Retry};
+use premier_server::{Call, Change, Expiry, Key, KeyPosition};
 
 use super::top;
 use crate::limiters::Limiter;
 
-/// What an admitted call changes in the state of the limiter `L`.
-pub(super) type Change<L> = <<L as DataType>::State as State>::Change;
-
-/// Decides a call with these arguments.
+/// Puts the decision on a call into effect: changes the first key, or reports that it limits the
+/// call.
 #[inline]
-pub(super) fn decide<L: Limiter>(state: &L::State, now: Now, arguments: &Arguments) -> Decision<Change<L>> {
-    let limit = L::limit(arguments);
-    if arguments.is_forced {
-        L::Algorithm::force(state, now, &limit, arguments.cost)
-    } else {
-        L::Algorithm::decide(state, now, &limit, arguments.cost)
-    }
-}
-
-/// Puts the decision on a call of this cost into effect: changes the first key, or reports that it
-/// limits the call.
-#[inline]
-pub(super) fn settle<L: Limiter>(call: &Call, key: Key<L>, now: Now, decision: Decision<Change<L>>, cost: Cost) {
-    L::counters().count(&decision, cost.get());
-    match decision.outcome {
+pub(super) fn settle<L: Limiter>(call: &Call, key: Key<L>, now: Now, grant: &Grant<Change<'_, L>>) {
+    L::counters().count(grant);
+    let Grant { decision, .. } = grant;
+    match &decision.outcome {
         Outcome::Admitted { change, .. } => key.change(change, Expiry::after(now, decision.reset)),
         Outcome::Limited { .. } => {
             drop(key);
@@ -39,6 +26,19 @@ pub(super) fn settle<L: Limiter>(call: &Call, key: Key<L>, now: Now, decision: D
 pub(super) fn report_limited(call: &Call, key: KeyPosition, now: Now) {
     top::count(call, key, now);
     call.notify(key, c"premier.limited");
+}
+
+/// Replies to a call: with the decision, and with the units that were granted if it asks for as
+/// many as fit.
+#[inline]
+pub(super) fn reply_to<Change>(call: &Call, demand: Demand, grant: &Grant<Change>) {
+    let [limited, limit, remaining, wait, reset] = reply(&grant.decision);
+    match demand {
+        Demand::AtMost(..) => {
+            call.reply_integers([limited, limit, remaining, wait, reset, grant.units.cast_signed()]);
+        }
+        Demand::Exactly(..) | Demand::Forced(_) => call.reply_integers([limited, limit, remaining, wait, reset]),
+    }
 }
 
 /// Returns the reply: `limited`, `limit`, `remaining`, `wait`, `reset`, times in milliseconds,

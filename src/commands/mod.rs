@@ -3,6 +3,7 @@
 mod all;
 mod apply;
 mod cl_throttle;
+mod inspect;
 mod limiter;
 mod parameters;
 mod peek;
@@ -13,6 +14,7 @@ mod top;
 pub(crate) use all::All;
 pub(crate) use apply::Apply;
 pub(crate) use cl_throttle::ClThrottle;
+pub(crate) use inspect::Inspect;
 pub(crate) use peek::Peek;
 pub(crate) use refund::Refund;
 pub(crate) use throttle::Throttle;

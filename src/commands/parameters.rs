@@ -2,14 +2,25 @@
 
 use std::iter;
 
-use premier_algorithms::{ALGORITHM, Argument, CallOption, DURATION, QUOTA, Values};
+use premier_algorithms::{ALGORITHM, Argument, COST, CallOption, DURATION, PEEK_COST, QUOTA, Values};
 use premier_server::{Parameter, ParameterKind, Presence};
 
 /// The parameters behind the key of a call with an algorithm, and with the options of all
 /// algorithms.
 pub(super) fn parameters_by_algorithm() -> Vec<Parameter> {
     let algorithm = parameter(&ALGORITHM, Presence::Required);
-    iter::once(algorithm).chain(parameters(CallOption::ALL)).collect()
+    let options: Vec<_> = CallOption::ALL.iter().copied().filter(|option| *option != CallOption::AtMost).collect();
+    iter::once(algorithm).chain(parameters(&options)).collect()
+}
+
+/// The parameters behind the key of a previewed call.
+pub(super) fn parameters_to_peek() -> Vec<Parameter> {
+    let algorithm = parameter(&ALGORITHM, Presence::Required);
+    let options = parameters(CallOption::ALL).into_iter().map(|option| match option.name {
+        name if name == COST.name => parameter(&PEEK_COST, Presence::Named),
+        _ => option,
+    });
+    iter::once(algorithm).chain(options).collect()
 }
 
 /// The parameters behind the key of a call with these options.

@@ -2,11 +2,11 @@
 
 use std::ffi::CStr;
 
-use premier_algorithms::Arguments;
+use premier_algorithms::Peeked;
 use premier_server::{self as server, Call, Command, Docs, Error, Flags, Key, KeyPosition, Reading};
 
-use super::limiter::{decide, reply};
-use super::parameters::parameters_by_algorithm;
+use super::limiter::reply_to;
+use super::parameters::parameters_to_peek;
 use crate::limiters::{Limiter, Name, by_algorithm};
 
 /// Replies as the call would, and changes nothing.
@@ -23,20 +23,21 @@ impl Command for Peek {
             complexity: "O(1); SLIDING: O(N) where N is the number of entries in the log of the key, 66 at most",
             since: "0.1.0",
             tips: Some("nondeterministic_output"),
-            parameters: parameters_by_algorithm(),
+            parameters: parameters_to_peek(),
         }
     }
 
     fn run(call: &Call) -> Result<(), Error> {
         let mut words = call.arguments();
         let name = Name::parse(words.next())?;
-        call.reply_integers(by_algorithm!(name, L => peek::<L>(call, words)?));
-        Ok(())
+        by_algorithm!(name, L => peek::<L>(call, words))
     }
 }
 
-fn peek<'words, L: Limiter>(call: &Call, words: impl Iterator<Item = &'words [u8]>) -> Result<[i64; 5], Error> {
-    let arguments = Arguments::parse(words, L::OPTIONS)?;
+fn peek<'words, L: Limiter>(call: &Call, words: impl Iterator<Item = &'words [u8]>) -> Result<(), Error> {
+    let peeked = Peeked::parse(words, L::OPTIONS)?;
     let key = Key::<L, Reading>::open(call, KeyPosition::FIRST)?;
-    Ok(reply(&decide::<L>(key.state(), server::now(), &arguments)))
+    let (Peeked::Call(arguments) | Peeked::Look(arguments)) = peeked;
+    reply_to(call, arguments.demand, &L::peek(key.state(), server::now(), &peeked));
+    Ok(())
 }

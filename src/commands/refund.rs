@@ -3,10 +3,10 @@
 use std::ffi::CStr;
 
 use premier_algorithms::{UNITS, Units};
-use premier_server::{self as server, AnyKey, Call, Command, Docs, Error, Flags, KeyPosition, Presence};
+use premier_server::{self as server, AnyKey, Call, Command, Docs, Error, Flags, KeyPosition, Presence, Writing};
 
 use super::parameters::parameter;
-use crate::limiters::{Name, by_algorithm};
+use crate::limiters::{Limiter, Name, by_algorithm};
 
 /// Replies with the number of units that were returned.
 #[derive(Debug)]
@@ -32,9 +32,9 @@ impl Command for Refund {
             return Err(Error::WrongArity);
         };
         let units = Units::parse(units)?;
-        let key = AnyKey::open(call, KeyPosition::FIRST);
+        let key = AnyKey::<Writing>::open(call, KeyPosition::FIRST);
         let refunded = match Name::of_key(&key) {
-            Some(name) => by_algorithm!(name, L => key.typed::<L>()?.refund(server::now(), units)),
+            Some(name) => by_algorithm!(name, L => L::refund(key, server::now(), units)?),
             None if key.is_empty() => 0,
             None => return Err(Error::WrongType),
         };

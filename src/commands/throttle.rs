@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use premier_algorithms::Arguments;
 use premier_server::{self as server, Call, Command, Docs, Error, Flags, Key, KeyPosition, Writing};
 
-use super::limiter::{decide, reply, settle};
+use super::limiter::{reply_to, settle};
 use super::parameters::parameters;
 use crate::limiters::Limiter;
 
@@ -39,9 +39,8 @@ fn throttle<L: Limiter>(call: &Call) -> Result<(), Error> {
     let arguments = Arguments::parse(call.arguments(), L::OPTIONS)?;
     let key = Key::<L, Writing>::open(call, KeyPosition::FIRST)?;
     let now = server::now();
-    let decision = decide::<L>(key.state(), now, &arguments);
-    let reply = reply(&decision);
-    settle(call, key, now, decision, arguments.cost);
-    call.reply_integers(reply);
+    let grant = L::decide(key.state(), now, &arguments);
+    settle(call, key, now, &grant);
+    reply_to(call, arguments.demand, &grant);
     Ok(())
 }

@@ -156,6 +156,19 @@ impl<'call> Call<'call> {
         unsafe { api!(RedisModule_ReplyWithArray(self.context, len)) };
     }
 
+    /// Begins a map in the reply: in turn a key and its value follow. Clients of RESP2 get an array.
+    pub fn reply_map(&self, len: usize) {
+        let len = c_long::try_from(len).unwrap_or(c_long::MAX);
+        // SAFETY: as above.
+        unsafe { api!(RedisModule_ReplyWithMap(self.context, len)) };
+    }
+
+    /// Replies that there is nothing.
+    pub fn reply_null(&self) {
+        // SAFETY: as above.
+        unsafe { api!(RedisModule_ReplyWithNull(self.context)) };
+    }
+
     /// Replies with an integer.
     #[inline]
     pub fn reply_integer(&self, integer: i64) {

@@ -164,7 +164,7 @@ unsafe extern "C" fn aof_rewrite<T: DataType>(
         // SAFETY: the server passes a value of this type.
         let state = unsafe { state_of::<T>(value) };
         // The server writes the expiry itself, as the next command.
-        let effect = Effect::new(T::LETTER, state, Expiry::NEVER);
+        let effect = Effect::of_state::<T>(state, Expiry::NEVER);
         let bytes = effect.as_bytes();
         let command = Effect::COMMAND.as_ptr();
         // SAFETY: the server passed `aof` and `key` to this callback. The format is a string and a

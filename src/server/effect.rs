@@ -1,16 +1,19 @@
-//! The effect of an admitted call, as replicas and the AOF receive it.
+//! The effect of a call on a key, as replicas and the AOF receive it.
 //!
 //! | bytes | content |
 //! | --- | --- |
 //! | 1 | version of this format: 0 |
 //! | 1 | letter of the data type |
 //! | 8 | expiry of the key: milliseconds since the Unix epoch, or −1 for never; little-endian |
-//! | the rest | the state, as in an RDB file |
+//! | the rest | the effect on the state; for most data types the resulting state, as in an RDB file |
 
 use std::ffi::CStr;
 
-use arrayvec::ArrayVec;
 use premier_algorithms::{Log, Now, Span, State, Timestamp};
+use smallvec::SmallVec;
+
+use crate::data_type::DataType;
+use crate::key::Change;
 
 /// When a key expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,12 +55,12 @@ impl Expiry {
 const VERSION: u8 = 0;
 const HEADER_LEN: usize = 10;
 
-/// The longest state is that of a sliding window.
-const MAX_LEN: usize = HEADER_LEN + Log::MAX_ENCODED_LEN;
+/// The longest effect that takes no memory from the heap: that of a sliding window.
+const INLINE_LEN: usize = HEADER_LEN + Log::MAX_ENCODED_LEN;
 
-/// The effect of an admitted call on one key: the resulting state and the expiry.
+/// The effect of a call on one key.
 #[derive(Debug)]
-pub struct Effect(ArrayVec<u8, MAX_LEN>);
+pub struct Effect(SmallVec<[u8; INLINE_LEN]>);
 
 impl Effect {
     /// The command that applies effects. Its name is short: for each admitted call, servers look it
@@ -67,12 +70,24 @@ impl Effect {
     /// The largest number of effects, each on a key of its own, that one call may have.
     pub const MAX_TOGETHER: usize = 16;
 
-    pub(crate) fn new(letter: u8, state: &impl State, expiry: Expiry) -> Self {
-        let mut bytes = ArrayVec::new();
-        let mut write = |part: &[u8]| bytes.try_extend_from_slice(part).expect("MAX_LEN is enough for every state");
-        write(&[VERSION, letter]);
-        write(&expiry.to_wire().to_le_bytes());
-        state.encode(write);
+    /// The effect of a change, which has been applied.
+    pub(crate) fn of_change<T: DataType>(state: &T::State, change: &Change<'_, T>, expiry: Expiry) -> Self {
+        let mut effect = Self::begin::<T>(expiry);
+        state.encode_effect(change, |part| effect.0.extend_from_slice(part));
+        effect
+    }
+
+    /// The effect that leads to a state, whatever the state was before.
+    pub(crate) fn of_state<T: DataType>(state: &T::State, expiry: Expiry) -> Self {
+        let mut effect = Self::begin::<T>(expiry);
+        state.encode(|part| effect.0.extend_from_slice(part));
+        effect
+    }
+
+    fn begin<T: DataType>(expiry: Expiry) -> Self {
+        let mut bytes = SmallVec::new();
+        bytes.extend_from_slice(&[VERSION, T::LETTER]);
+        bytes.extend_from_slice(&expiry.to_wire().to_le_bytes());
         Self(bytes)
     }
 
@@ -81,29 +96,29 @@ impl Effect {
     }
 }
 
-/// An effect as it was received: its state is not decoded yet.
+/// An effect as it was received: the effect on the state is not decoded yet.
 #[derive(Debug)]
 pub struct ReceivedEffect<'bytes> {
     /// The letter of the data type.
     pub letter: u8,
     /// When the key expires.
     pub expiry: Expiry,
-    state: &'bytes [u8],
+    on_state: &'bytes [u8],
 }
 
 impl<'bytes> ReceivedEffect<'bytes> {
     /// Reads the header of an effect. `None` if it is not one of this version.
     #[must_use]
     pub fn read(bytes: &'bytes [u8]) -> Option<Self> {
-        let ([VERSION, letter, expiry @ ..], state) = bytes.split_first_chunk::<HEADER_LEN>()? else {
+        let ([VERSION, letter, expiry @ ..], on_state) = bytes.split_first_chunk::<HEADER_LEN>()? else {
             return None;
         };
-        Some(Self { letter: *letter, expiry: Expiry::from_wire(i64::from_le_bytes(*expiry))?, state })
+        Some(Self { letter: *letter, expiry: Expiry::from_wire(i64::from_le_bytes(*expiry))?, on_state })
     }
 
-    /// Decodes the state. `None` if it is not a valid state of this type.
+    /// Decodes the effect on the state. `None` if it is not valid for this type.
     #[must_use]
-    pub fn state<S: State>(&self) -> Option<S> {
-        S::decode(self.state)
+    pub fn on_state<S: State>(&self) -> Option<S::Effect<'bytes>> {
+        S::decode_effect(self.on_state)
     }
 }

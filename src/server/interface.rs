@@ -80,6 +80,8 @@ interface!(
     RedisModule_ReplyWithArray,
     RedisModule_ReplyWithError,
     RedisModule_ReplyWithLongLong,
+    RedisModule_ReplyWithMap,
+    RedisModule_ReplyWithNull,
     RedisModule_ReplyWithSimpleString,
     RedisModule_ReplyWithStringBuffer,
     RedisModule_SaveStringBuffer,

@@ -6,7 +6,7 @@ use std::mem;
 use std::ptr;
 use std::slice;
 
-use premier_algorithms::{Now, Span, State, Units};
+use premier_algorithms::{Detail, Now, Refundable, Span, State, Units};
 use redis_module::raw;
 
 use crate::call::{Call, Error, KeyPosition};
@@ -100,19 +100,20 @@ impl<'call, T: DataType> Key<'call, T> {
     }
 
     /// Changes the state, sets the expiry, and replicates the effect.
-    pub fn change(mut self, change: <T::State as State>::Change, expiry: Expiry) {
+    pub fn change(mut self, change: &Change<'_, T>, expiry: Expiry) {
         self.apply(change);
-        self.update(expiry);
+        self.open.expire(expiry);
+        replicate(self.open.call, self.open.position, || Effect::of_change::<T>(self.state(), change, expiry));
     }
 
     /// Changes the state, sets the expiry, and adds the effect to those of the call.
-    pub fn change_among_others(mut self, change: <T::State as State>::Change, expiry: Expiry, effects: &mut Effects) {
+    pub fn change_among_others(mut self, change: &Change<'_, T>, expiry: Expiry, effects: &mut Effects) {
         self.apply(change);
         self.open.expire(expiry);
-        effects.add(self.open.position, || Effect::new(T::LETTER, self.state(), expiry));
+        effects.add(self.open.position, || Effect::of_change::<T>(self.state(), change, expiry));
     }
 
-    fn apply(&mut self, change: <T::State as State>::Change) {
+    fn apply(&mut self, change: &Change<'_, T>) {
         if self.value.is_null() {
             self.fresh.apply(change);
             self.value = self.open.put::<T>(mem::take(&mut self.fresh));
@@ -125,7 +126,10 @@ impl<'call, T: DataType> Key<'call, T> {
     /// Returns units to the key, replicates the effect, and returns their number. Deletes the key
     /// when nothing of it is used any more.
     #[must_use]
-    pub fn refund(self, now: Now, units: Units) -> u64 {
+    pub fn refund(self, now: Now, units: Units) -> u64
+    where
+        T::State: Refundable,
+    {
         if self.value.is_null() {
             return 0;
         }
@@ -137,7 +141,9 @@ impl<'call, T: DataType> Key<'call, T> {
         if refund.reset == Span::ZERO {
             self.delete();
         } else {
-            self.update(if expiry == Expiry::NEVER { expiry } else { Expiry::after(now, refund.reset) });
+            let expiry = if expiry == Expiry::NEVER { expiry } else { Expiry::after(now, refund.reset) };
+            self.open.expire(expiry);
+            replicate(self.open.call, self.open.position, || Effect::of_state::<T>(self.state(), expiry));
         }
         refund.units
     }
@@ -150,35 +156,65 @@ impl<'call, T: DataType> Key<'call, T> {
         drop(self);
         call.notify_deleted(position);
     }
+}
 
-    fn update(&self, expiry: Expiry) {
-        self.open.expire(expiry);
-        replicate(self.open.call, self.open.position, || Effect::new(T::LETTER, self.state(), expiry));
+impl<T: DataType> Key<'_, T, Reading> {
+    /// Returns what is known of the key without a limit; `None` if it is empty.
+    #[must_use]
+    pub fn inspect(&self, now: Now) -> Option<Inspected> {
+        if self.value.is_null() {
+            return None;
+        }
+        let state = self.state();
+        let set_back = clock::set_back_since(state.latest_stamp());
+        let reset = self.open.expiry().rest(now).saturating_sub(set_back);
+        Some(Inspected { used: state.used(now, reset), reset, detail: state.detail(now, reset) })
     }
 }
 
-/// Replaces whatever a key holds by a state and an expiry that another server decided.
-pub fn overwrite<T: DataType>(call: &Call, position: KeyPosition, state: T::State, expiry: Expiry) {
-    clock::see(state.latest_stamp());
+/// What is known of a key without a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Inspected {
+    /// The units that are used now, rounded up.
+    pub used: u64,
+    /// The time until the key is fully reset.
+    pub reset: Span,
+    /// What the algorithm knows besides.
+    pub detail: Option<Detail>,
+}
+
+/// The change that an admitted call makes to a `T`.
+pub type Change<'call, T> = <<T as DataType>::State as State>::Change<'call>;
+
+/// Applies an effect and an expiry that another server decided, whatever the key holds.
+pub fn apply<T: DataType>(call: &Call, position: KeyPosition, effect: <T::State as State>::Effect<'_>, expiry: Expiry) {
     let open = OpenKey::new::<Writing>(call, position);
-    open.put::<T>(state);
+    let value = match open.value_of::<T>() {
+        Ok(value) if !value.is_null() => value,
+        _ => open.put::<T>(T::State::default()),
+    };
+    // SAFETY: the value is of this type, the key is open, and nothing else runs meanwhile.
+    let state = unsafe { state_of::<T>(value) };
+    state.apply_effect(effect);
+    clock::see(state.latest_stamp());
     open.expire(expiry);
     call.signal_modified(position);
 }
 
 /// An open key that may hold a value of any type. Dropping it closes the key.
 #[derive(Debug)]
-pub struct AnyKey<'call> {
+pub struct AnyKey<'call, M: Mode = Writing> {
     open: OpenKey<'call>,
     data_type: *mut raw::RedisModuleType,
+    mode: PhantomData<M>,
 }
 
-impl<'call> AnyKey<'call> {
-    /// Opens a key to change it.
+impl<'call, M: Mode> AnyKey<'call, M> {
+    /// Opens a key.
     #[must_use]
     pub fn open(call: &'call Call<'call>, position: KeyPosition) -> Self {
-        let open = OpenKey::new::<Writing>(call, position);
-        Self { data_type: open.data_type(), open }
+        let open = OpenKey::new::<M>(call, position);
+        Self { data_type: open.data_type(), open, mode: PhantomData }
     }
 
     /// Returns whether the key holds nothing.
@@ -197,7 +233,7 @@ impl<'call> AnyKey<'call> {
     ///
     /// # Errors
     /// If it holds a value of another type.
-    pub fn typed<T: DataType>(self) -> Result<Key<'call, T>, Error> {
+    pub fn typed<T: DataType>(self) -> Result<Key<'call, T, M>, Error> {
         Key::of(self.open)
     }
 }

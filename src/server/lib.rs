@@ -39,7 +39,7 @@ pub use command_docs::{Docs, Parameter, ParameterKind, Presence};
 pub use data_type::{DataType, Defrag, Handle};
 pub use effect::{Effect, Expiry, ReceivedEffect};
 pub use info::{InfoSection, SectionWriter};
-pub use key::{AnyKey, Key, Reading, Writing, overwrite};
+pub use key::{AnyKey, Change, Inspected, Key, Mode, Reading, Writing, apply};
 pub use load_error::LoadError;
 pub use module::Module;
 pub use propagation::is_needed as is_propagation_needed;

@@ -147,7 +147,7 @@ mod tests {
         let mut state = <Fixed as Algorithm>::State::default();
         let decision = Fixed::decide(&state, now, &limit, Cost::ONE);
         let Outcome::Admitted { change, .. } = decision.outcome else { panic!("{decision:?}") };
-        state.apply(change);
+        state.apply(&change);
         let decision = Fixed::decide(&state, now, &limit, Cost::ONE);
         assert!(matches!(decision.outcome, Outcome::Limited { .. }), "{decision:?}");
     }

@@ -3,7 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use premier_algorithms::{Arguments, CAPACITY, COST, CallOption, InvalidCall, QUOTA, UNITS, WindowStart};
+use premier_algorithms::{
+    Arguments, CAPACITY, COST, CallOption, Demand, InvalidCall, KEEP, Peeked, QUOTA, UNITS, WindowStart,
+};
 
 /// Checks how the words of a call are read.
 ///
@@ -18,14 +20,22 @@ pub fn check(text: &[u8]) {
         check_word(word);
     }
     match Arguments::parse(words(), CallOption::ALL) {
-        Ok(arguments) => check_arguments(&arguments, &words().collect::<Vec<_>>()),
-        Err(invalid) => check_sentence(&invalid),
+        Ok(arguments) => {
+            check_arguments(&arguments, &words().collect::<Vec<_>>());
+            assert_eq!(Peeked::parse(words(), CallOption::ALL), Ok(Peeked::Call(arguments)));
+        }
+        Err(invalid) => {
+            check_sentence(&invalid);
+            if let Ok(peeked) = Peeked::parse(words(), CallOption::ALL) {
+                assert!(matches!(peeked, Peeked::Look(_)), "only a cost of 0 is for previews: {peeked:?}");
+            }
+        }
     }
 }
 
 /// Checks that a number is accepted only as it would be printed.
 fn check_word(word: &[u8]) {
-    for argument in [&QUOTA, &CAPACITY, &COST, &UNITS] {
+    for argument in [&QUOTA, &CAPACITY, &COST, &KEEP, &UNITS] {
         if let Ok(units) = argument.units(word) {
             assert_eq!(units.to_string().as_bytes(), word);
         }
@@ -45,16 +55,25 @@ fn check_arguments(arguments: &Arguments, words: &[&[u8]]) {
             b"ALIGNED" => expected.is_aligned = true,
             b"CAPACITY" => expected.capacity = Some(number(value())),
             b"COST" => expected.cost = number(value()),
+            b"ATMOST" => expected.is_at_most = true,
+            b"KEEP" => expected.keep = number(value()),
             b"FORCE" => expected.is_forced = true,
             b"MAXWAIT" => expected.max_wait = Some(micros(value())),
             _ => panic!("an unknown option was accepted: {name:?}"),
         }
     }
+    let (is_at_most, is_forced, keep) = match arguments.demand {
+        Demand::Exactly(_, keep) => (false, false, keep.get()),
+        Demand::AtMost(_, keep) => (true, false, keep.get()),
+        Demand::Forced(_) => (false, true, 0),
+    };
     let read = Expected {
         is_aligned: arguments.start == WindowStart::Aligned,
         capacity: arguments.capacity.map(|capacity| capacity.get().into()),
-        cost: arguments.cost.get().into(),
-        is_forced: arguments.is_forced,
+        cost: arguments.demand.cost().get().into(),
+        is_at_most,
+        keep: keep.into(),
+        is_forced,
         max_wait: arguments.max_wait.map(|wait| wait.get().as_micros().into()),
     };
     assert_eq!(read, expected);
@@ -75,6 +94,8 @@ struct Expected {
     is_aligned: bool,
     capacity: Option<u128>,
     cost: u128,
+    is_at_most: bool,
+    keep: u128,
     is_forced: bool,
     max_wait: Option<u128>,
 }

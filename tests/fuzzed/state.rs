@@ -10,8 +10,9 @@
 use std::fmt::Debug;
 
 use premier_algorithms::{
-    Algorithm, BucketLimit, BucketState, Capacity, Clock, Cost, Decision, Fixed, FixedLimit, Leaky, LimitDuration,
-    MaxWait, Now, Outcome, Quota, Retry, Sliding, SlidingLimit, Span, State, Timestamp, Token, Units, WindowStart,
+    Algorithm, BucketLimit, BucketState, Capacity, Clock, Cost, Decision, Fixed, FixedLimit, Leaky, LimitDuration, Log,
+    MaxWait, Now, Outcome, Quota, RateLimit, Refundable, Retry, Sliding, SlidingLimit, Span, State, Timestamp, Token,
+    Units, WindowStart,
 };
 
 const MAX_UNITS: u64 = 1_000_000_000_000;
@@ -95,9 +96,14 @@ pub fn check(input: &[u8]) {
     }
 }
 
-fn check_calls<A: Algorithm>(state: &[u8], script: &Script, limit: &A::Limit, longest_wait: Span, longest_reset: Span)
-where
-    A::State: Debug + PartialEq,
+fn check_calls<A: RateLimit>(
+    state: &[u8],
+    script: &Script,
+    limit: &A::Limit<'_>,
+    longest_wait: Span,
+    longest_reset: Span,
+) where
+    A::State: Refundable + Debug + PartialEq,
 {
     let Some(mut key) = A::State::decode(state) else { return };
     assert_eq!(encoded(&key), state, "a state is not written as it was read");
@@ -114,7 +120,7 @@ where
             Outcome::Admitted { wait, change } => {
                 assert!(wait <= longest_wait, "{wait:?}");
                 let before = decision.remaining;
-                key.apply(change);
+                key.apply(&change);
                 check_stored(&key);
                 let after = A::decide(&key, now, limit, Cost::ONE).remaining;
                 assert!(after <= before, "a call increased what remains");
@@ -128,12 +134,25 @@ where
         let decision = A::force(&key, now, limit, script.cost);
         check_decision(&decision, script.cost, longest_reset);
         if let Outcome::Admitted { change, .. } = decision.outcome {
-            key.apply(change);
+            key.apply(&change);
             check_stored(&key);
         }
 
+        let most = A::room(&key, now, limit);
+        for (cost, is_admitted) in [(most, true), (most + 1, false)] {
+            if let Ok(cost) = Cost::new(cost) {
+                let decision = A::decide(&key, now, limit, cost);
+                assert_eq!(
+                    matches!(decision.outcome, Outcome::Admitted { .. }),
+                    is_admitted,
+                    "{most} fit, not {cost:?}"
+                );
+            }
+        }
+
+        let used = key.used(now, script.expiry);
         let refund = key.refund(now, script.expiry, script.units);
-        assert!(refund.units <= script.units.get());
+        assert_eq!(refund.units, script.units.get().min(used));
         if refund.reset == Span::ZERO {
             // The key is deleted.
             key = A::State::default();
@@ -165,7 +184,7 @@ fn check_wait<A: Algorithm>(
     mut clock: Clock,
     reading: Timestamp,
     wait: Span,
-    limit: &A::Limit,
+    limit: &A::Limit<'_>,
     script: &Script,
 ) {
     let asked: Now = clock.read(reading);
@@ -183,12 +202,12 @@ fn check_wait<A: Algorithm>(
 fn check_key_of_redis_cell(script: &Script) {
     let (now, limit) = (Clock::new().read(script.now), script.bucket());
     let mut state = BucketState::empty_after(script.elapsed, now, &limit);
-    let peeked = Token::look(&state, now, &limit);
+    let peeked = Token::look_as_cell(&state, now, &limit);
     assert!(peeked.remaining <= peeked.limit);
     let decision = Token::decide(&state, now, &limit, script.cost);
     check_decision(&decision, script.cost, Span::MAX);
     if let Outcome::Admitted { change, .. } = decision.outcome {
-        state.apply(change);
+        state.apply(&change);
         check_stored(&state);
     }
 }
@@ -196,7 +215,7 @@ fn check_key_of_redis_cell(script: &Script) {
 /// Checks that a stored state can be read again.
 fn check_stored<S: State + Debug + PartialEq>(state: &S) {
     let bytes = encoded(state);
-    assert!(bytes.len() <= S::MAX_ENCODED_LEN);
+    assert!(bytes.len() <= Log::MAX_ENCODED_LEN);
     assert_eq!(S::decode(&bytes).as_ref(), Some(state));
 }
 

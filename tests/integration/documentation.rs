@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use premier_algorithms::{ALGORITHM, ALIGNED, Argument, CAPACITY, COST, DURATION, FORCE, MAX_WAIT, QUOTA, UNITS};
+use premier_algorithms::{
+    ALGORITHM, ALIGNED, AT_MOST, Argument, CAPACITY, COST, DURATION, FORCE, KEEP, MAX_WAIT, QUOTA, UNITS,
+};
 use premier_test_server::Server;
 use redis::{Connection, Value};
 
@@ -13,6 +15,9 @@ const MAX_MILLIS_ELAPSED: i64 = 5_000;
 
 /// The positions of the times in the reply to a limit.
 const TIMES: [usize; 2] = [3, 4];
+
+/// The positions in the reply of PREMIER.INSPECT of what falls as time passes.
+const FALLING: [usize; 2] = [3, 5];
 
 /// A value in a reply. They come in the order in which redis-cli prints them.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,11 +30,16 @@ enum Field {
     Text(String),
 }
 
-fn fields(index: usize, reply: &Value) -> Vec<Field> {
+fn fields(is_time: bool, reply: &Value) -> Vec<Field> {
     match reply {
-        Value::Int(value) => vec![Field::Integer { value: *value, is_time: TIMES.contains(&index) }],
+        Value::Int(value) => vec![Field::Integer { value: *value, is_time }],
         Value::BulkString(bytes) => vec![Field::Text(format!("\"{}\"", bytes.escape_ascii()))],
-        Value::Array(items) => items.iter().enumerate().flat_map(|(index, item)| fields(index, item)).collect(),
+        Value::Nil => vec![Field::Text("(nil)".to_owned())],
+        Value::Array(items) => {
+            let is_inspected = matches!(items.first(), Some(Value::BulkString(name)) if name == b"algorithm");
+            let is_time = |index| if is_inspected { FALLING } else { TIMES }.contains(&index);
+            items.iter().enumerate().flat_map(|(index, item)| fields(is_time(index), item)).collect()
+        }
         other => panic!("no example has such a reply: {other:?}"),
     }
 }
@@ -108,7 +118,7 @@ fn run_examples(page: &str, at_least: usize) {
             }
             Ok(Value::Okay) => assert_eq!(reply, ["OK"], "{command}"),
             Ok(value) => {
-                let fields = fields(0, &value);
+                let fields = fields(false, &value);
                 assert_eq!(fields.len(), reply.len(), "{command}: {fields:?}");
                 for (field, line) in fields.iter().zip(reply) {
                     match field {
@@ -133,8 +143,8 @@ fn run_examples(page: &str, at_least: usize) {
 #[test]
 fn the_reference_describes_each_argument_as_the_parser_does() {
     let page = read("docs/commands.md");
-    let arguments: [&Argument; 9] =
-        [&QUOTA, &DURATION, &ALIGNED, &CAPACITY, &COST, &MAX_WAIT, &FORCE, &ALGORITHM, &UNITS];
+    let arguments: [&Argument; 11] =
+        [&QUOTA, &DURATION, &ALIGNED, &CAPACITY, &COST, &AT_MOST, &KEEP, &MAX_WAIT, &FORCE, &ALGORITHM, &UNITS];
     for argument in arguments {
         let row = format!("| `{}` | {} | {} |", argument.name, argument.summary, argument.allowed);
         assert!(page.contains(&row), "docs/commands.md lacks: {row}");
@@ -186,6 +196,7 @@ fn the_reference_has_the_syntax_of_command_docs() {
         "PREMIER.ALL",
         "PREMIER.PEEK",
         "PREMIER.REFUND",
+        "PREMIER.INSPECT",
         "PREMIER.TOP",
         "CL.THROTTLE",
     ];

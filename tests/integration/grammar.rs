@@ -123,24 +123,25 @@ fn refused(words: &[&[u8]], sentence: impl Into<String>) -> Refused {
 fn options(limiter: &Limiter) -> Vec<(&'static str, &'static str, Vec<&'static [u8]>)> {
     let invalid_units = [INVALID_UNITS, &[b"0"]].concat();
     let cost = ("COST", UNITS_FROM_1, invalid_units.clone());
+    let keep = ("KEEP", UNITS_FROM_0, INVALID_UNITS.to_vec());
     if limiter.has_bucket {
-        vec![cost, ("CAPACITY", UNITS_FROM_1, invalid_units), ("MAXWAIT", TIME_FROM_0, INVALID_TIMES.to_vec())]
+        vec![cost, keep, ("CAPACITY", UNITS_FROM_1, invalid_units), ("MAXWAIT", TIME_FROM_0, INVALID_TIMES.to_vec())]
     } else {
-        vec![cost]
+        vec![cost, keep]
     }
 }
 
 /// Returns every option of the command without a value.
 fn flags(limiter: &Limiter) -> &'static [&'static str] {
-    if limiter.command == "PREMIER.FIXED" { &["ALIGNED", "FORCE"] } else { &["FORCE"] }
+    if limiter.command == "PREMIER.FIXED" { &["ALIGNED", "ATMOST", "FORCE"] } else { &["ATMOST", "FORCE"] }
 }
 
 /// Returns all options of the command, as an error lists them.
 fn expected_options(limiter: &Limiter) -> &'static str {
     match limiter.command {
-        "PREMIER.FIXED" => "ALIGNED, COST or FORCE",
-        "PREMIER.SLIDING" => "COST or FORCE",
-        _ => "CAPACITY, COST, MAXWAIT or FORCE",
+        "PREMIER.FIXED" => "ALIGNED, COST, ATMOST, KEEP or FORCE",
+        "PREMIER.SLIDING" => "COST, ATMOST, KEEP or FORCE",
+        _ => "CAPACITY, COST, ATMOST, KEEP, MAXWAIT or FORCE",
     }
 }
 
@@ -201,6 +202,14 @@ fn everything_refused(limiter: &Limiter) -> Vec<Refused> {
         all.push(refused(&[b"5", b"1m", name, b"1"], &sentence));
         all.push(refused(&[b"5", b"1m", b"COST", b"1", name, b"1"], &sentence));
     }
+    for (words, options) in [
+        ([&b"FORCE"[..], b"ATMOST"].as_slice(), "ATMOST and FORCE"),
+        (&[b"keep", b"0", b"force"], "KEEP and FORCE"),
+        (&[b"FORCE", b"KEEP", b"5"], "KEEP and FORCE"),
+        (&[b"FORCE", b"KEEP", b"5", b"ATMOST"], "ATMOST and FORCE"),
+    ] {
+        all.push(refused(&[&[&b"5"[..], b"1m"], words].concat(), format!("{options} exclude each other")));
+    }
     // The error names the first invalid argument.
     all.push(refused(&[b"x", b"y", b"COST", b"z"], format!("quota must be {UNITS_FROM_0}")));
     all.push(refused(&[b"5", b"y", b"COST", b"z"], format!("duration must be {TIME_FROM_1_MS}")));
@@ -246,7 +255,11 @@ fn peek_and_all_refuse_what_the_limiters_refuse() {
             peek.arg("key").arg(algorithm).arg(&words);
             let mut all = redis::cmd("PREMIER.ALL");
             all.arg(&["first", "FIXED", "5", "1h", "AND", "key", algorithm]).arg(&words);
-            for command in [peek, all] {
+            // Only a preview may cost nothing.
+            let preview =
+                sentence.replace(&format!("COST must be {UNITS_FROM_1}"), &format!("COST must be {UNITS_FROM_0}"));
+            let costs_nothing = words.ends_with(&[b"COST".to_vec(), b"0".to_vec()]);
+            for (command, sentence) in [(peek, preview), (all, sentence)].into_iter().skip(costs_nothing.into()) {
                 let shown = command.get_packed_command();
                 assert_eq!(error(&mut connection, &command), format!("ERR {sentence}"), "{}", shown.escape_ascii());
             }
@@ -264,6 +277,8 @@ fn peek_and_all_refuse_what_the_limiters_refuse() {
     {
         assert_eq!(error(&mut connection, &command(line)), "ERR a key may be named only once", "{line}");
     }
+    let together = error(&mut connection, &command("PREMIER.ALL a FIXED 5 1h AND b FIXED 5 1h ATMOST"));
+    assert_eq!(together, "ERR ATMOST cannot be given here: a call is charged whole");
     for value in INVALID_UNITS.iter().chain(&[&b"0"[..]]) {
         let line = error(&mut connection, redis::cmd("PREMIER.REFUND").arg("key").arg(*value));
         assert_eq!(line, format!("ERR n must be {UNITS_FROM_1}"), "{}", value.escape_ascii());
@@ -295,6 +310,8 @@ fn every_command_checks_how_many_arguments_it_has() {
         "PREMIER.REFUND",
         "PREMIER.REFUND key",
         "PREMIER.REFUND key 1 more",
+        "PREMIER.INSPECT",
+        "PREMIER.INSPECT key more",
         "PREMIER.ALL",
         "PREMIER.ALL key FIXED 5",
         "PREMIER.ALL key FIXED 5 1h AND",

@@ -51,14 +51,16 @@ fn command_docs_lists_every_argument() {
     let duration = ("duration", "string", None, false, TIME);
     let capacity = ("capacity", "integer", Some("CAPACITY"), true, "an integer from 1 to 1000000000000");
     let cost = ("cost", "integer", Some("COST"), true, "an integer from 1 to 1000000000000");
+    let at_most = ("atmost", "pure-token", Some("ATMOST"), true, "as many units as fit");
+    let keep = ("keep", "integer", Some("KEEP"), true, "an integer from 0 to 1000000000000");
     let max_wait = ("maxwait", "string", Some("MAXWAIT"), true, TIME);
     let aligned = ("aligned", "pure-token", Some("ALIGNED"), true, "at midnight UTC");
     let force = ("force", "pure-token", Some("FORCE"), true, "whatever is left");
     for limiter in LIMITERS {
         let expected = match limiter.command {
-            "PREMIER.FIXED" => vec![key, quota, duration, aligned, cost, force],
-            "PREMIER.SLIDING" => vec![key, quota, duration, cost, force],
-            _ => vec![key, quota, duration, capacity, cost, max_wait, force],
+            "PREMIER.FIXED" => vec![key, quota, duration, aligned, cost, at_most, keep, force],
+            "PREMIER.SLIDING" => vec![key, quota, duration, cost, at_most, keep, force],
+            _ => vec![key, quota, duration, capacity, cost, at_most, keep, max_wait, force],
         };
         let arguments = arguments(&mut connection, limiter.command);
         assert_eq!(arguments.len(), expected.len(), "{}", limiter.command);
@@ -67,10 +69,13 @@ fn command_docs_lists_every_argument() {
         }
     }
     let algorithm = ("algorithm", "string", None, false, "FIXED, SLIDING, TOKEN or LEAKY");
-    let of_any = [key, algorithm, quota, duration, aligned, capacity, cost, max_wait, force];
+    let cost_of_peek = ("cost", "integer", Some("COST"), true, "an integer from 0 to 1000000000000");
+    let to_peek = [key, algorithm, quota, duration, aligned, capacity, cost_of_peek, at_most, keep, max_wait, force];
     let peek = arguments(&mut connection, "PREMIER.PEEK");
-    assert_eq!(peek.len(), of_any.len());
-    peek.iter().zip(of_any).for_each(|(map, expected)| assert_argument(map, expected));
+    assert_eq!(peek.len(), to_peek.len());
+    peek.iter().zip(to_peek).for_each(|(map, expected)| assert_argument(map, expected));
+    assert_eq!(arguments(&mut connection, "PREMIER.INSPECT").len(), 1);
+    let of_any = [key, algorithm, quota, duration, aligned, capacity, cost, keep, max_wait, force];
 
     let mut all = arguments(&mut connection, "PREMIER.ALL");
     let further = all.pop().expect("further limits");
@@ -117,6 +122,7 @@ fn command_docs_has_summary_since_complexity_and_group() {
         ("PREMIER.LEAKY", "queue", "O(1)"),
         ("PREMIER.ALL", "several limits", "O(N)"),
         ("PREMIER.PEEK", "changes nothing", "O(1)"),
+        ("PREMIER.INSPECT", "without its limit", "O(1)"),
         ("PREMIER.REFUND", "Returns used units", "O(1)"),
         ("PREMIER.TOP", "limited most in recent minutes", "O(N*log(N))"),
         ("PREM", "Internal", "O(N)"),
@@ -246,6 +252,7 @@ fn the_module_registers_exactly_these_commands() {
         "PREM",
         "PREMIER.ALL",
         "PREMIER.FIXED",
+        "PREMIER.INSPECT",
         "PREMIER.LEAKY",
         "PREMIER.PEEK",
         "PREMIER.REFUND",

@@ -64,11 +64,12 @@ impl Request for Check<'_> {
     }
 
     fn admitted(&self) -> Decision {
-        Decision::fallback_admitted(self.limit.units())
+        let demand = self.limit.terms().demand;
+        Decision::fallback_admitted(self.limit.units()).granting(demand, demand.cost().get())
     }
 
     fn limited(&self, retry_after: Duration) -> Decision {
-        Decision::fallback_limited(self.limit.units(), retry_after)
+        Decision::fallback_limited(self.limit.units(), retry_after).granting(self.limit.terms().demand, 0)
     }
 }
 

@@ -5,6 +5,8 @@ mod joint;
 
 use std::time::{Duration, Instant};
 
+use premier_algorithms::Demand;
+
 pub use cell::CellDecision;
 pub use joint::JointDecision;
 pub(crate) use joint::JointLimits;
@@ -19,6 +21,7 @@ pub struct Decision {
     pub(crate) limit: u64,
     pub(crate) remaining: u64,
     pub(crate) reset_after: Duration,
+    pub(crate) granted: Option<u64>,
     pub(crate) decided_by: DecidedBy,
 }
 
@@ -126,6 +129,14 @@ impl Decision {
         self.reset_after
     }
 
+    /// Returns the units that a call was charged which asked for as many as fit
+    /// ([`check_at_most`](crate::Throttler::check_at_most)): 0 if it is limited. `None` for any
+    /// other call.
+    #[must_use]
+    pub const fn granted(&self) -> Option<u64> {
+        self.granted
+    }
+
     /// Returns who decided the call: [`DecidedBy::Store`] unless the store does not answer.
     #[must_use]
     pub const fn decided_by(&self) -> DecidedBy {
@@ -149,6 +160,7 @@ impl Decision {
             limit: decision.limit,
             remaining: decision.remaining,
             reset_after: millis(decision.reset),
+            granted: None,
             decided_by: DecidedBy::Store,
         }
     }
@@ -167,6 +179,14 @@ impl Decision {
         Self { decided_by: DecidedBy::Local { share }, ..self }
     }
 
+    /// Adds what was granted to a call that asks for as many units as fit.
+    pub(crate) const fn granting(self, demand: Demand, granted: u64) -> Self {
+        match demand {
+            Demand::AtMost(..) => Self { granted: Some(granted), ..self },
+            Demand::Exactly(..) | Demand::Forced(_) => self,
+        }
+    }
+
     /// Admits a call without asking a store.
     pub(crate) const fn fallback_admitted(limit: u64) -> Self {
         Self {
@@ -174,6 +194,7 @@ impl Decision {
             limit,
             remaining: limit,
             reset_after: Duration::ZERO,
+            granted: None,
             decided_by: DecidedBy::OnError,
         }
     }
@@ -185,6 +206,7 @@ impl Decision {
             limit,
             remaining: 0,
             reset_after: retry_after,
+            granted: None,
             decided_by: DecidedBy::OnError,
         }
     }

@@ -1,7 +1,8 @@
 use indexmap::IndexMap;
 use indexmap::map::raw_entry_v1::{RawEntryApiV1, RawEntryMut};
 use premier_algorithms::{
-    Algorithm, BucketLimit, FixedLimit, Now, Outcome, SlidingLimit, Span, State, Timestamp, Units, WindowStart,
+    Algorithm, BucketLimit, Change, FixedLimit, Grant, Now, Outcome, RateLimit, Refundable, SlidingLimit, Span, State,
+    Timestamp, Units, WindowStart,
 };
 
 use crate::Decision;
@@ -25,7 +26,12 @@ struct Entry<A: Algorithm> {
 /// No table shrinks below the space for this many keys.
 const MIN_CAPACITY: usize = 64;
 
-impl<A: Algorithm<Limit: From<Terms>>> Table<A> {
+/// A rate limit that is made of the terms of a limit.
+pub(super) trait Tabled: RateLimit<State: Refundable, Limit<'static>: From<Terms>> {}
+
+impl<A: RateLimit<State: Refundable, Limit<'static>: From<Terms>>> Tabled for A {}
+
+impl<A: Tabled> Table<A> {
     pub(super) fn decide(&mut self, hash: u64, key: &str, now: Now, terms: &Terms) -> Decision {
         self.forget_one(now.at());
         match self.keys.raw_entry_mut_v1().from_hash(hash, |known| **known == *key) {
@@ -51,8 +57,8 @@ impl<A: Algorithm<Limit: From<Terms>>> Table<A> {
 
     pub(super) fn peek(&self, hash: u64, key: &str, now: Now, terms: &Terms) -> premier_algorithms::Decision<()> {
         match self.keys.raw_entry_v1().from_hash(hash, |known| **known == *key) {
-            Some((_, entry)) if !entry.is_reset(now.at()) => decide::<A>(&entry.state, now, terms).answer(),
-            _ => decide::<A>(&A::State::default(), now, terms).answer(),
+            Some((_, entry)) if !entry.is_reset(now.at()) => decide::<A>(&entry.state, now, terms).decision.answer(),
+            _ => decide::<A>(&A::State::default(), now, terms).decision.answer(),
         }
     }
 
@@ -105,12 +111,12 @@ impl<A: Algorithm<Limit: From<Terms>>> Table<A> {
     }
 }
 
-impl<A: Algorithm<Limit: From<Terms>>> Entry<A> {
+impl<A: Tabled> Entry<A> {
     fn decide(&mut self, now: Now, terms: &Terms) -> Decision {
-        let decision = decide::<A>(&self.state, now, terms);
-        let answer = Decision::in_memory(&decision);
+        let Grant { decision, units } = decide::<A>(&self.state, now, terms);
+        let answer = Decision::in_memory(&decision).granting(terms.demand, units);
         if let Outcome::Admitted { change, .. } = decision.outcome {
-            self.state.apply(change);
+            self.state.apply(&change);
             self.set_reset_after(now.at(), decision.reset);
         }
         answer
@@ -130,13 +136,8 @@ impl<A: Algorithm<Limit: From<Terms>>> Entry<A> {
     }
 }
 
-fn decide<A: Algorithm<Limit: From<Terms>>>(
-    state: &A::State,
-    now: Now,
-    terms: &Terms,
-) -> premier_algorithms::Decision<<A::State as State>::Change> {
-    let limit = A::Limit::from(*terms);
-    if terms.is_forced { A::force(state, now, &limit, terms.cost) } else { A::decide(state, now, &limit, terms.cost) }
+fn decide<A: Tabled>(state: &A::State, now: Now, terms: &Terms) -> Grant<Change<'static, A>> {
+    terms.demand.decide::<A>(state, now, &A::Limit::from(*terms))
 }
 
 impl<A: Algorithm> Default for Table<A> {

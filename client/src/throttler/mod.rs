@@ -115,6 +115,37 @@ impl AsyncThrottler {
         self.check(key, limit.into().try_cost(cost)?).await
     }
 
+    /// Decides a call that takes as many units as fit, `at_most` 1 to 10¹², and charges it those:
+    /// [`Decision::granted`]. It is limited only if not a single unit fits. A forced limit is not
+    /// forced here.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use premier_client::{AsyncBackend, AsyncThrottler, Limit, key};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), premier_client::Error> {
+    /// let throttler = AsyncThrottler::builder(AsyncBackend::memory()).build();
+    /// let limit = Limit::sliding_window(100, Duration::from_secs(60));
+    /// let first = throttler.check_at_most(&key!("pages"), limit, 70).await?;
+    /// let second = throttler.check_at_most(&key!("pages"), limit, 70).await?;
+    /// assert_eq!((first.granted(), second.granted()), (Some(70), Some(30)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// If `at_most` is out of bounds, and as for [`check`](Self::check).
+    pub async fn check_at_most(
+        &self,
+        key: &Key<'_>,
+        limit: impl Into<AnyLimit>,
+        at_most: u64,
+    ) -> Result<Receipt, Error> {
+        self.check(key, limit.into().try_at_most(at_most)?).await
+    }
+
     /// Decides a call by 1 to 16 limits at once, and charges it to all of them or to none,
     /// atomically.
     ///

@@ -1,6 +1,6 @@
 //! The values of arguments, one type per argument. A value of such a type is always in bounds.
 
-use super::names::{CAPACITY, COST, DURATION, ID, MAX_WAIT, QUOTA, UNITS};
+use super::names::{CAPACITY, COST, DURATION, ID, KEEP, MAX_WAIT, QUOTA, UNITS};
 use crate::time::parse_integer;
 use crate::{InvalidArgument, Span};
 
@@ -64,6 +64,11 @@ argument_type! {
 }
 
 argument_type! {
+    /// Units that must remain after a call: 0 to 10¹².
+    Keep(u64) from KEEP, allow_units, parse_integer
+}
+
+argument_type! {
     /// Units to give back: 1 to 10¹².
     Units(u64) from UNITS, allow_units, parse_integer
 }
@@ -71,6 +76,11 @@ argument_type! {
 argument_type! {
     /// How long a caller is willing to wait for its turn: 0 to 3650 days.
     MaxWait(Span) from MAX_WAIT, allow_time, Span::parse
+}
+
+impl Keep {
+    /// No reserve, as by default.
+    pub const NOTHING: Self = Self(0);
 }
 
 impl Cost {

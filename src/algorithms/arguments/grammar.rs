@@ -3,8 +3,8 @@
 use core::error::Error;
 use core::fmt;
 
-use super::names::{ALIGNED, CAPACITY, COST, FORCE, MAX_WAIT};
-use crate::{Argument, Capacity, Cost, InvalidArgument, LimitDuration, MaxWait, Quota, WindowStart};
+use super::names::{ALIGNED, AT_MOST, CAPACITY, COST, FORCE, KEEP, MAX_WAIT, PEEK_COST};
+use crate::{Argument, Capacity, Cost, Demand, InvalidArgument, Keep, LimitDuration, MaxWait, Quota, WindowStart};
 
 /// An option of a call: its name, followed by its value if it takes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,15 +15,20 @@ pub enum CallOption {
     Capacity,
     /// [`COST`]
     Cost,
-    /// [`FORCE`]
-    Force,
+    /// [`AT_MOST`]
+    AtMost,
+    /// [`KEEP`]
+    Keep,
     /// [`MAX_WAIT`]
     MaxWait,
+    /// [`FORCE`]
+    Force,
 }
 
 impl CallOption {
     /// All options, in the order of the documentation.
-    pub const ALL: &'static [Self] = &[Self::Aligned, Self::Capacity, Self::Cost, Self::MaxWait, Self::Force];
+    pub const ALL: &'static [Self] =
+        &[Self::Aligned, Self::Capacity, Self::Cost, Self::AtMost, Self::Keep, Self::MaxWait, Self::Force];
 
     /// Returns the name, meaning and bounds of the option.
     #[must_use]
@@ -32,8 +37,10 @@ impl CallOption {
             Self::Aligned => &ALIGNED,
             Self::Capacity => &CAPACITY,
             Self::Cost => &COST,
-            Self::Force => &FORCE,
+            Self::AtMost => &AT_MOST,
+            Self::Keep => &KEEP,
             Self::MaxWait => &MAX_WAIT,
+            Self::Force => &FORCE,
         }
     }
 }
@@ -49,12 +56,19 @@ pub struct Arguments {
     pub start: WindowStart,
     /// Units that a bucket holds, if given.
     pub capacity: Option<Capacity>,
-    /// Units that the call takes.
-    pub cost: Cost,
+    /// What the call asks.
+    pub demand: Demand,
     /// How long the caller is willing to wait, if given.
     pub max_wait: Option<MaxWait>,
-    /// Whether the call is charged even if too little is left.
-    pub is_forced: bool,
+}
+
+/// The arguments of a previewed call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peeked {
+    /// A call that takes units.
+    Call(Arguments),
+    /// A call of cost 0.
+    Look(Arguments),
 }
 
 impl Arguments {
@@ -68,8 +82,18 @@ impl Arguments {
         reason = "each command has its own options; inlining saves up to 50 instructions a limit"
     )]
     pub fn parse<'text>(
+        words: impl Iterator<Item = &'text [u8]>,
+        options: &'static [CallOption],
+    ) -> Result<Self, InvalidCall<'text>> {
+        Self::read(words, options, Cost::parse)
+    }
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "as above")]
+    fn read<'text>(
         mut words: impl Iterator<Item = &'text [u8]>,
         options: &'static [CallOption],
+        mut read_cost: impl FnMut(&[u8]) -> Result<Cost, InvalidArgument>,
     ) -> Result<Self, InvalidCall<'text>> {
         let (Some(quota), Some(duration)) = (words.next(), words.next()) else {
             return Err(InvalidCall::TooFewArguments);
@@ -77,7 +101,8 @@ impl Arguments {
         let quota = Quota::parse(quota)?;
         let duration = LimitDuration::parse(duration)?;
 
-        let (mut capacity, mut cost, mut max_wait, mut start, mut force) = (None, None, None, None, None);
+        let (mut capacity, mut cost, mut max_wait, mut start) = (None, None, None, None);
+        let (mut at_most, mut keep, mut force) = (None, None, None);
         while let Some(name) = words.next() {
             let option = options
                 .iter()
@@ -88,23 +113,45 @@ impl Arguments {
             let is_first = match option {
                 CallOption::Aligned => start.replace(WindowStart::Aligned).is_none(),
                 CallOption::Capacity => capacity.replace(Capacity::parse(value())?).is_none(),
-                CallOption::Cost => cost.replace(Cost::parse(value())?).is_none(),
-                CallOption::Force => force.replace(()).is_none(),
+                CallOption::Cost => cost.replace(read_cost(value())?).is_none(),
+                CallOption::AtMost => at_most.replace(()).is_none(),
+                CallOption::Keep => keep.replace(Keep::parse(value())?).is_none(),
                 CallOption::MaxWait => max_wait.replace(MaxWait::parse(value())?).is_none(),
+                CallOption::Force => force.replace(()).is_none(),
             };
             if !is_first {
                 return Err(InvalidCall::OptionTwice(*option));
             }
         }
-        Ok(Self {
-            quota,
-            duration,
-            start: start.unwrap_or_default(),
-            capacity,
-            cost: cost.unwrap_or(Cost::ONE),
-            max_wait,
-            is_forced: force.is_some(),
-        })
+        let cost = cost.unwrap_or(Cost::ONE);
+        let demand = match (force, at_most, keep) {
+            (None, None, keep) => Demand::Exactly(cost, keep.unwrap_or(Keep::NOTHING)),
+            (None, Some(()), keep) => Demand::AtMost(cost, keep.unwrap_or(Keep::NOTHING)),
+            (Some(()), None, None) => Demand::Forced(cost),
+            (Some(()), Some(()), _) => return Err(InvalidCall::NotTogether(CallOption::AtMost, CallOption::Force)),
+            (Some(()), None, Some(_)) => return Err(InvalidCall::NotTogether(CallOption::Keep, CallOption::Force)),
+        };
+        Ok(Self { quota, duration, start: start.unwrap_or_default(), capacity, demand, max_wait })
+    }
+}
+
+impl Peeked {
+    /// Reads the words of a previewed call that takes these options.
+    ///
+    /// # Errors
+    /// If there are too few words, or one of them is invalid.
+    #[inline]
+    pub fn parse<'text>(
+        words: impl Iterator<Item = &'text [u8]>,
+        options: &'static [CallOption],
+    ) -> Result<Self, InvalidCall<'text>> {
+        let mut is_look = false;
+        let arguments = Arguments::read(words, options, |text| {
+            let cost = PEEK_COST.units(text)?;
+            is_look = cost == 0;
+            Ok(Cost::new(cost).unwrap_or(Cost::ONE))
+        })?;
+        Ok(if is_look { Self::Look(arguments) } else { Self::Call(arguments) })
     }
 }
 
@@ -125,6 +172,8 @@ pub enum InvalidCall<'text> {
     },
     /// An option was given more than once.
     OptionTwice(CallOption),
+    /// Two options were given that exclude each other.
+    NotTogether(CallOption, CallOption),
 }
 
 impl From<InvalidArgument> for InvalidCall<'_> {
@@ -153,6 +202,9 @@ impl fmt::Display for InvalidCall<'_> {
                 Ok(())
             }
             Self::OptionTwice(option) => write!(f, "{} may be given only once", option.argument().name),
+            Self::NotTogether(one, other) => {
+                write!(f, "{} and {} exclude each other", one.argument().name, other.argument().name)
+            }
         }
     }
 }

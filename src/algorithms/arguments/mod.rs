@@ -11,9 +11,11 @@ use core::fmt;
 use crate::Span;
 use crate::time::parse_integer;
 
-pub use bounds::{Capacity, Cost, HolderId, LimitDuration, MaxWait, Quota, Units};
-pub use grammar::{Arguments, CallOption, InvalidCall};
-pub use names::{ALGORITHM, ALIGNED, CAPACITY, COST, DURATION, FORCE, ID, MAX_WAIT, QUOTA, UNITS};
+pub use bounds::{Capacity, Cost, HolderId, Keep, LimitDuration, MaxWait, Quota, Units};
+pub use grammar::{Arguments, CallOption, InvalidCall, Peeked};
+pub use names::{
+    ALGORITHM, ALIGNED, AT_MOST, CAPACITY, COST, DURATION, FORCE, ID, KEEP, MAX_WAIT, PEEK_COST, QUOTA, UNITS,
+};
 
 /// An argument of a limit.
 #[derive(Debug, PartialEq, Eq)]

@@ -17,6 +17,24 @@ pub static CAPACITY: Argument =
 /// `COST`: units that a call takes.
 pub static COST: Argument = argument!("COST", "Units this call takes; 1 by default", units from 1 to 1_000_000_000_000);
 
+/// `COST` of a previewed call.
+pub static PEEK_COST: Argument =
+    argument!("COST", "Units the call would take; 1 by default, and 0 only looks", units from 0 to 1_000_000_000_000);
+
+/// `ATMOST`: charging as many units as fit.
+pub static AT_MOST: Argument = argument!(
+    "ATMOST",
+    "Charges as many units as fit, COST at most, and adds their number to the reply; limited only if none fits",
+    alone
+);
+
+/// `KEEP`: units that must remain.
+pub static KEEP: Argument = argument!(
+    "KEEP",
+    "Units that must remain after this call, a reserve for more important ones",
+    units from 0 to 1_000_000_000_000
+);
+
 /// `ALIGNED`: where windows begin.
 pub static ALIGNED: Argument = argument!(
     "ALIGNED",
@@ -35,8 +53,7 @@ pub static FORCE: Argument = argument!(
 pub static UNITS: Argument = argument!("n", "Units to give back", units from 1 to 1_000_000_000_000);
 
 /// `ID`: the holder that makes a call.
-pub static ID: Argument =
-    argument!("ID", "The holder, by a name of the caller's choice; the same id is the same holder", bytes from 1 to 128);
+pub static ID: Argument = argument!("ID", "The holder, by a name of the caller's choice; the same id is the same holder", bytes from 1 to 128);
 
 /// `algorithm`: the algorithm that decides a call.
 pub static ALGORITHM: Argument = argument!("algorithm", "The algorithm", one of "FIXED", "SLIDING", "TOKEN" or "LEAKY");

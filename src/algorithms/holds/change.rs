@@ -19,7 +19,7 @@
 
 use super::{Hold, Holder, Holds, MAX_HOLDERS, Slot};
 use crate::clock::Dating;
-use crate::{Cost, HolderId, LimitDuration, Now, Span, Timestamp};
+use crate::{Cost, Detail, HolderId, LimitDuration, Now, Span, State, Timestamp};
 
 const ALL: u8 = 0;
 const PUT: u8 = 1;
@@ -66,9 +66,11 @@ impl<'call> HoldChange<'call> {
     }
 }
 
-impl Holds {
-    /// Applies the change of an admitted call or a release.
-    pub fn apply(&mut self, change: &HoldChange<'_>) {
+impl State for Holds {
+    type Change<'call> = HoldChange<'call>;
+    type Effect<'bytes> = HoldEffect<'bytes>;
+
+    fn apply(&mut self, change: &HoldChange<'_>) {
         let HoldChange { at, dating, holder, held } = *change;
         let Some(holder) = holder else { return };
         if let Some(dating) = dating {
@@ -86,27 +88,66 @@ impl Holds {
         }
     }
 
-    /// Applies an effect, whatever the state is.
-    pub fn apply_effect(&mut self, effect: HoldEffect<'_>) {
+    fn apply_effect(&mut self, effect: HoldEffect<'_>) {
         match effect {
             HoldEffect::Change(change) => self.apply(&change),
             HoldEffect::All(state) => *self = state,
         }
     }
 
-    /// Returns how many bytes the state occupies on the heap.
-    pub fn heap_size(&self) -> usize {
+    fn encode_effect(&self, change: &HoldChange<'_>, mut write: impl FnMut(&[u8])) {
+        let HoldChange { at, dating, holder, held } = *change;
+        let kind = if held.is_some() { PUT } else { TAKE };
+        write(&[kind + if dating.is_some() { DATED } else { 0 }]);
+        write(&at.as_micros().to_le_bytes());
+        if let Some(Dating { steady_since, least_lead }) = dating {
+            write([steady_since.as_micros(), least_lead.as_micros()].map(u64::to_le_bytes).as_flattened());
+        }
+        if let Some((lease, units)) = held {
+            write([lease.get().as_micros(), units.get()].map(u64::to_le_bytes).as_flattened());
+        }
+        if let Some(holder) = holder {
+            write(holder.get());
+        }
+    }
+
+    fn decode_effect(bytes: &[u8]) -> Option<HoldEffect<'_>> {
+        const PUT_DATED: u8 = PUT + DATED;
+        const TAKE_DATED: u8 = TAKE + DATED;
+        let mut rest = Reader(bytes);
+        let (is_put, is_dated) = match rest.byte()? {
+            ALL => return Self::decode(bytes).map(HoldEffect::All),
+            PUT => (true, false),
+            TAKE => (false, false),
+            PUT_DATED => (true, true),
+            TAKE_DATED => (false, true),
+            _ => return None,
+        };
+        let at = rest.moment()?;
+        let dating = if is_dated { Some(rest.dating(at)?) } else { None };
+        let held = if is_put { Some(rest.held()?) } else { None };
+        let holder = Some(HolderId::new(rest.0).ok()?);
+        Some(HoldEffect::Change(HoldChange { at, dating, holder, held }))
+    }
+
+    fn used(&self, now: Now, _: Span) -> u64 {
+        self.live(now).map(|(_, units)| units).sum()
+    }
+
+    fn detail(&self, now: Now, _: Span) -> Option<Detail> {
+        Some(Detail::Holders(self.live(now).count()))
+    }
+
+    fn heap_size(&self) -> usize {
         let ids: usize = self.holders.0.iter().map(|holder| holder.id.len()).sum();
         self.holders.0.capacity() * size_of::<Holder>() + self.buckets.capacity() * size_of::<Slot>() + ids
     }
 
-    /// Returns when the latest lease began, or later.
-    pub fn latest_stamp(&self) -> Timestamp {
+    fn latest_stamp(&self) -> Timestamp {
         self.latest
     }
 
-    /// Writes the state.
-    pub fn encode(&self, mut write: impl FnMut(&[u8])) {
+    fn encode(&self, mut write: impl FnMut(&[u8])) {
         write(&[ALL]);
         for hold in self.in_order() {
             let mut header = [0; HEADER_LEN];
@@ -120,8 +161,7 @@ impl Holds {
         }
     }
 
-    /// Reads what [`encode`](Self::encode) wrote.
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
+    fn decode(bytes: &[u8]) -> Option<Self> {
         let mut rest = Reader(bytes);
         if rest.byte()? != ALL {
             return None;
@@ -131,65 +171,23 @@ impl Holds {
         while !rest.0.is_empty() {
             let since = rest.moment()?;
             let (lease, units) = rest.held()?;
-            let len = rest.byte()?;
-            let (id, behind) = rest.0.split_at_checked(len.into())?;
-            rest = Reader(behind);
-            let id = HolderId::new(id).ok()?.get();
-            let lease = lease.get();
-            let place = Some((since.since_epoch().plus(lease), id));
+            let id = rest.id()?.get();
+            let hold = Hold { id, since, lease: lease.get(), units: units.get() };
+            let place = Some((hold.end(), id));
             if place <= before || state.len() == MAX_HOLDERS || state.find(id).is_some() {
                 return None;
             }
+            state.put(hold);
             before = place;
-            state.put(Hold { id, since, lease, units: units.get() });
         }
         (!state.is_empty()).then_some(state)
-    }
-
-    /// Writes a change.
-    pub fn encode_effect(&self, change: &HoldChange<'_>, mut write: impl FnMut(&[u8])) {
-        let HoldChange { at, dating, holder, held } = *change;
-        let kind = if held.is_some() { PUT } else { TAKE };
-        write(&[kind + if dating.is_some() { DATED } else { 0 }]);
-        write(&at.as_micros().to_le_bytes());
-        if let Some(Dating { steady_since, least_lead }) = dating {
-            write(&steady_since.as_micros().to_le_bytes());
-            write(&least_lead.as_micros().to_le_bytes());
-        }
-        if let Some((lease, units)) = held {
-            write(&lease.get().as_micros().to_le_bytes());
-            write(&units.get().to_le_bytes());
-        }
-        if let Some(holder) = holder {
-            write(holder.get());
-        }
-    }
-
-    /// Reads what [`encode_effect`](Self::encode_effect) wrote.
-    pub fn decode_effect(bytes: &[u8]) -> Option<HoldEffect<'_>> {
-        const PUT_DATED: u8 = PUT + DATED;
-        const TAKE_DATED: u8 = TAKE + DATED;
-        let mut rest = Reader(bytes);
-        let (is_dated, is_put) = match rest.byte()? {
-            ALL => return Self::decode(bytes).map(HoldEffect::All),
-            PUT => (false, true),
-            TAKE => (false, false),
-            PUT_DATED => (true, true),
-            TAKE_DATED => (true, false),
-            _ => return None,
-        };
-        let at = rest.moment()?;
-        let dating = if is_dated { Some(rest.dating(at)?) } else { None };
-        let held = if is_put { Some(rest.held()?) } else { None };
-        let holder = Some(HolderId::new(rest.0).ok()?);
-        Some(HoldEffect::Change(HoldChange { at, dating, holder, held }))
     }
 }
 
 /// Bytes from anywhere, read from the front.
 struct Reader<'bytes>(&'bytes [u8]);
 
-impl Reader<'_> {
+impl<'bytes> Reader<'bytes> {
     fn byte(&mut self) -> Option<u8> {
         let (byte, rest) = self.0.split_first()?;
         self.0 = rest;
@@ -209,6 +207,13 @@ impl Reader<'_> {
     fn dating(&mut self, now: Timestamp) -> Option<Dating> {
         let steady_since = self.moment().filter(|moment| *moment <= now)?;
         Some(Dating { steady_since, least_lead: Span::from_micros(self.number()?) })
+    }
+
+    fn id(&mut self) -> Option<HolderId<'bytes>> {
+        let len = self.byte()?;
+        let (id, rest) = self.0.split_at_checked(len.into())?;
+        self.0 = rest;
+        HolderId::new(id).ok()
     }
 
     fn held(&mut self) -> Option<(LimitDuration, Cost)> {

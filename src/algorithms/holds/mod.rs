@@ -97,6 +97,12 @@ impl Default for Slot {
     }
 }
 
+impl Hold<'_> {
+    fn end(self) -> Span {
+        self.since.since_epoch().plus(self.lease)
+    }
+}
+
 impl Holder {
     /// Returns when the lease ends, as a time since the Unix epoch. At that very moment it no longer
     /// counts.
@@ -126,21 +132,14 @@ impl Holds {
         self.holders.0.is_empty()
     }
 
-    /// Returns how many holders there are whose leases have not ended.
-    #[must_use]
-    pub fn count(&self, now: Now) -> usize {
-        let moment = now.at().since_epoch();
-        let ends = self.holders.0.iter().map(|holder| now.date(holder.since).since_epoch().plus(holder.lease));
-        ends.filter(|end| *end > moment).count()
-    }
-
-    /// Returns the units that are held now.
-    #[must_use]
-    pub fn used(&self, now: Now) -> u64 {
-        if self.is_ahead_of(now) {
-            return self.dated(now).used(now);
-        }
-        self.total() - self.units_ended_by(now.at().since_epoch())
+    /// Returns when the lease of each holder ends that has not ended, and its units.
+    fn live(&self, now: Now) -> impl Iterator<Item = (Span, u64)> {
+        let holders = (0..self.len()).map(Slot::behind);
+        let ends = holders.map(move |slot| {
+            let Holder { since, lease, .. } = self.holders[slot];
+            (now.date(since).since_epoch().plus(lease), self.units(slot))
+        });
+        ends.filter(move |(end, _)| *end > now.at().since_epoch())
     }
 
     /// Returns the number of holders, including those whose leases have ended.

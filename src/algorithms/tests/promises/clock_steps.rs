@@ -1,6 +1,6 @@
 //! A clock that steps back admits nothing extra, and nobody waits longer than for a full key.
 
-use premier_algorithms::{Clock, Fixed, Leaky, Now, Sliding, Span, State, Timestamp, Token, Units};
+use premier_algorithms::{Clock, Fixed, Leaky, Now, Refundable, Sliding, Span, State, Timestamp, Token, Units};
 use proptest::collection;
 use proptest::prelude::*;
 

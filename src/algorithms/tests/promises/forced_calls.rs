@@ -1,7 +1,7 @@
 //! A forced call is charged even if too little is left; later calls are limited until the excess
 //! has drained or expired.
 
-use premier_algorithms::{Algorithm, Clock, Fixed, Leaky, MAX_USED, Sliding, State, Timestamp, Token};
+use premier_algorithms::{Algorithm, Clock, Fixed, Leaky, Log, MAX_USED, Sliding, State, Timestamp, Token};
 use proptest::collection;
 use proptest::prelude::*;
 
@@ -100,7 +100,7 @@ fn survives<A: Subject>(key: &mut Key<A>, calls: &[(u64, Limits, u64)]) -> Resul
         if reply.is_admitted() {
             prop_assert!(reply.reset > 0);
             let bytes = encoded(&key.state);
-            prop_assert!(bytes.len() <= A::State::MAX_ENCODED_LEN);
+            prop_assert!(bytes.len() <= Log::MAX_ENCODED_LEN);
             prop_assert_eq!(A::State::decode(&bytes), Some(key.state.clone()));
         }
         key.call(*reading, limits, *cost);

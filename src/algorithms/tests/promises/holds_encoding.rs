@@ -1,12 +1,12 @@
 //! The states and effects of `Hold`: replicas end in the same state to the bit, equal contents are
 //! equal bytes, and any other bytes are refused or harmless.
 
-use premier_algorithms::{HoldChange, Holds, Timestamp};
+use premier_algorithms::{HoldChange, Holds, State, Timestamp};
 use proptest::collection;
 use proptest::prelude::*;
 
-use crate::scenario::hold::{Action, HoldKey, Places, Step, bytes_of, encoded, ids, places, steps};
-use crate::scenario::start;
+use crate::scenario::hold::{Action, HoldKey, Places, Step, bytes_of, ids, places, steps};
+use crate::scenario::{encoded, start};
 
 const LAST_MOMENT: u64 = (1 << 54) - 1;
 const NOW: u64 = 1_800_000_000_000_000;
@@ -27,7 +27,9 @@ enum Event {
     /// The primary restarts, and its clock has stepped back by this many 64ths of a lease.
     Restart(u64),
     /// The primary, or the replica, is saved and loaded.
-    Reload { primary: bool },
+    Reload {
+        primary: bool,
+    },
     /// The clock steps back by this many 64ths of a lease.
     StepBack(u64),
 }

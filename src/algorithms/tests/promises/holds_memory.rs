@@ -1,6 +1,6 @@
 //! A holder with an id of 16 bytes takes at most 96 bytes, however many there are.
 
-use premier_algorithms::Holds;
+use premier_algorithms::{Holds, State};
 
 use crate::scenario::hold::{HoldKey, Places};
 

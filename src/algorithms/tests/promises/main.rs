@@ -11,6 +11,7 @@ mod aligned_windows;
 mod arguments;
 mod changing_limits;
 mod clock_steps;
+mod demands;
 mod encoding;
 mod exactness;
 mod expiry;

@@ -2,7 +2,7 @@
 //! is admitted.
 
 use premier_algorithms::{
-    Algorithm, Clock, Fixed, Leaky, MAX_USED, Refund, Sliding, Span, State, Timestamp, Token, Units,
+    Algorithm, Clock, Fixed, Leaky, Log, MAX_USED, Refund, Refundable, Sliding, Span, State, Timestamp, Token, Units,
 };
 use proptest::collection;
 use proptest::prelude::*;
@@ -242,7 +242,7 @@ fn is_refused_or_harmless<A: Subject>(bytes: &[u8], steps: &[(u64, Step)]) -> Re
             continue;
         }
         let bytes = encoded(&key.state);
-        prop_assert!(bytes.len() <= A::State::MAX_ENCODED_LEN);
+        prop_assert!(bytes.len() <= Log::MAX_ENCODED_LEN);
         prop_assert_eq!(A::State::decode(&bytes), Some(key.state.clone()));
     }
     Ok(())

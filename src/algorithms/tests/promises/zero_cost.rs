@@ -13,7 +13,7 @@ const LAST_MOMENT: u64 = (1 << 54) - 1;
 
 /// Checks that a look agrees with the call that follows it.
 fn look_agrees_with_the_next_call(key: &Key<Token>, now: u64, limits: &Limits, cost: u64) -> Result<(), TestCaseError> {
-    let look = key.look(now, limits);
+    let look = key.look_as_cell(now, limits);
     let call = key.ask(now, limits, cost);
     prop_assert_eq!(look.limit, call.limit);
     match call.outcome {
@@ -34,8 +34,8 @@ fn look_agrees_with_the_next_call(key: &Key<Token>, now: u64, limits: &Limits, c
     prop_assert_eq!(retry.is_none(), limits.quota == 0, "never if the quota is 0, and only then");
     if let Some(wait) = retry.filter(|wait| *wait <= LAST_MOMENT - now) {
         prop_assert!(wait > 0);
-        prop_assert!(!key.look(now + wait - 1, limits).is_admitted(), "admitted before {}", wait);
-        prop_assert!(key.look(now + wait, limits).is_admitted(), "not admitted after {}", wait);
+        prop_assert!(!key.look_as_cell(now + wait - 1, limits).is_admitted(), "admitted before {}", wait);
+        prop_assert!(key.look_as_cell(now + wait, limits).is_admitted(), "not admitted after {}", wait);
     }
     Ok(())
 }
@@ -65,7 +65,7 @@ proptest! {
         for (call, limits) in calls.iter().zip(limits.iter().cycle()) {
             now = call.moment(now, last.as_ref(), limits);
             let cost = call.cost(limits.bucket());
-            prop_assert_eq!(key.look(now, limits), reply_to_look(&model.missing.units(now, limits), limits));
+            prop_assert_eq!(key.look_as_cell(now, limits), reply_to_look(&model.missing.units(now, limits), limits));
             let (_, units) = answer(&model, now, limits, call.kind, cost);
             let reply = key.make(now, limits, call.kind, cost);
             if reply.is_admitted() {
@@ -91,7 +91,7 @@ fn only_overuse_limits_a_look() {
     let limits = Limits::new(10, 10_000_000);
     let mut key = Key::<Token>::fresh();
     let look = |key: &Key<Token>, now| {
-        let look = key.look(now, &limits);
+        let look = key.look_as_cell(now, &limits);
         (look.outcome, look.remaining, look.reset)
     };
     let admitted = Outcome::Admitted { wait: 0 };
@@ -104,13 +104,13 @@ fn only_overuse_limits_a_look() {
     assert_eq!(look(&key, 1_999_999), (limited(1), 0, 10_000_001));
     assert_eq!(look(&key, 2_000_000), (admitted, 0, 10_000_000));
     // That does not depend on max_wait: there is nothing to wait for.
-    assert_eq!(key.look(0, &limits.with_max_wait(5_000_000)).retry(), Some(2_000_000));
+    assert_eq!(key.look_as_cell(0, &limits.with_max_wait(5_000_000)).retry(), Some(2_000_000));
 }
 
 #[test]
 fn a_quota_of_0_blocks_a_look() {
     let limits = Limits::new(0, 1_000_000).with_capacity(5);
-    let look = Key::<Token>::fresh().look(0, &limits);
+    let look = Key::<Token>::fresh().look_as_cell(0, &limits);
     assert_eq!(look.outcome, Outcome::Limited { retry: None });
     assert_eq!((look.limit, look.remaining, look.reset), (0, 0, 0));
 }

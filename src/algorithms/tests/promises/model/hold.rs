@@ -61,7 +61,12 @@ impl HolderList {
             0 => self.reset(now),
             _ => others.iter().map(|lease| lease.end - now).chain([lease]).max().unwrap(),
         };
-        Reply { outcome: Outcome::Admitted { wait: 0 }, limit: quota, remaining: quota.saturating_sub(units + cost), reset }
+        Reply {
+            outcome: Outcome::Admitted { wait: 0 },
+            limit: quota,
+            remaining: quota.saturating_sub(units + cost),
+            reset,
+        }
     }
 
     /// Records an admitted call.

@@ -1,8 +1,8 @@
 //! A key of `Hold` with a clock of its own, and what may happen to it.
 
 use premier_algorithms::{
-    Clock, Cost, Hold, HoldChange, HoldLimit, HolderId, Holds, LimitDuration, Now, Outcome as Answer, Quota, Span,
-    Timestamp,
+    Algorithm, Clock, Cost, Detail, Hold, HoldChange, HoldLimit, HolderId, Holds, LimitDuration, Now,
+    Outcome as Answer, Quota, Span, State, Timestamp,
 };
 use proptest::collection;
 use proptest::prelude::*;
@@ -197,7 +197,15 @@ impl HoldKey {
 
     /// Returns how many holders there are.
     pub(crate) fn count(&self, reading: u64) -> usize {
-        self.state.count({ self.clock }.read(Timestamp::from_micros(reading)))
+        match self.state.detail({ self.clock }.read(Timestamp::from_micros(reading)), Span::ZERO) {
+            Some(Detail::Holders(count)) => count,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Returns how many units are held.
+    pub(crate) fn used(&self, reading: u64) -> u64 {
+        self.state.used({ self.clock }.read(Timestamp::from_micros(reading)), Span::ZERO)
     }
 
     /// Restarts the server, whose clock then has this reading.
@@ -214,12 +222,6 @@ impl HoldKey {
             Outcome::Limited { retry } => retry,
         }
     }
-}
-
-pub(crate) fn encoded(state: &Holds) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    state.encode(|piece| bytes.extend_from_slice(piece));
-    bytes
 }
 
 /// Encodes holders: since when, for how long, how many units, and the id.

@@ -3,17 +3,17 @@
 use core::fmt::Debug;
 
 use premier_algorithms::{
-    Algorithm, BucketLimit, BucketState, Capacity, Clock, Cost, Decision, Fixed, FixedLimit, Leaky, LimitDuration,
-    MaxWait, Outcome as Answer, Quota, Refund, Retry, Sliding, SlidingLimit, Span, State, Timestamp, Token, Units,
-    WindowStart,
+    BucketLimit, BucketState, Capacity, Change, Clock, Cost, Decision, Demand, Fixed, FixedLimit, Grant, Leaky,
+    LimitDuration, MaxWait, Outcome as Answer, Quota, RateLimit, Refund, Refundable, Retry, Sliding, SlidingLimit,
+    Span, State, Timestamp, Token, Units, WindowStart,
 };
 
 use super::Kind;
 use crate::model::{ENDLESS, Limits, Outcome, Reply};
 
 /// An algorithm under test.
-pub(crate) trait Subject: Algorithm<State: Debug + PartialEq> {
-    fn limit(limits: &Limits) -> Self::Limit;
+pub(crate) trait Subject: RateLimit<State: Refundable + Debug + PartialEq> {
+    fn limit(limits: &Limits) -> Self::Limit<'static>;
 
     /// Returns what a fresh key admits at once.
     fn full(limits: &Limits) -> u64;
@@ -44,7 +44,7 @@ fn bucket(limits: &Limits) -> BucketLimit {
 macro_rules! subject {
     ($algorithm:ident, $limit:path, $full:expr) => {
         impl Subject for $algorithm {
-            fn limit(limits: &Limits) -> Self::Limit {
+            fn limit(limits: &Limits) -> Self::Limit<'static> {
                 $limit(limits)
             }
 
@@ -92,6 +92,19 @@ impl<A: Subject> Key<A> {
         self.follow(decision)
     }
 
+    /// Makes a call with this demand, and returns the units that are granted.
+    pub(crate) fn ask_for(&mut self, reading: u64, limits: &Limits, demand: Demand) -> (Reply, u64) {
+        let now = self.clock.read(Timestamp::from_micros(reading));
+        let Grant { decision, units } = demand.decide::<A>(&self.state, now, &A::limit(limits));
+        (self.follow(decision), units)
+    }
+
+    /// Returns the reply to a call of cost 0.
+    pub(crate) fn look(&self, reading: u64, limits: &Limits) -> Reply {
+        let now = self.clone().clock.read(Timestamp::from_micros(reading));
+        reply_of(&A::look(&self.state, now, &A::limit(limits)))
+    }
+
     /// Makes a call of this kind, limited or forced.
     pub(crate) fn make(&mut self, reading: u64, limits: &Limits, kind: Kind, cost: u64) -> Reply {
         match kind {
@@ -100,10 +113,10 @@ impl<A: Subject> Key<A> {
         }
     }
 
-    fn follow(&mut self, decision: Decision<ChangeOf<A>>) -> Reply {
+    fn follow(&mut self, decision: Decision<Change<'_, A>>) -> Reply {
         let reply = reply_of(&decision);
         if let Answer::Admitted { change, .. } = decision.outcome {
-            self.state.apply(change);
+            self.state.apply(&change);
         }
         reply
     }
@@ -133,14 +146,12 @@ impl Key<Token> {
         Self { state: BucketState::empty_after(Span::from_micros(rest), now, &bucket(limits)), clock }
     }
 
-    /// Returns the reply to a call of cost 0.
-    pub(crate) fn look(&self, reading: u64, limits: &Limits) -> Reply {
+    /// Returns the reply of redis-cell to a call of cost 0.
+    pub(crate) fn look_as_cell(&self, reading: u64, limits: &Limits) -> Reply {
         let now = self.clone().clock.read(Timestamp::from_micros(reading));
-        reply_of(&Token::look(&self.state, now, &bucket(limits)))
+        reply_of(&Token::look_as_cell(&self.state, now, &bucket(limits)))
     }
 }
-
-type ChangeOf<A> = <<A as Algorithm>::State as State>::Change;
 
 /// Returns the decision in the model's terms.
 pub(super) fn reply_of<Change>(decision: &Decision<Change>) -> Reply {

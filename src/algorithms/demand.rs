@@ -1,0 +1,89 @@
+use crate::{Algorithm, Change, Cost, Decision, Keep, Now, Outcome, RateLimit, Retry};
+
+/// What a call asks of a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Demand {
+    /// All units of this cost, or none, as long as the reserve remains.
+    Exactly(Cost, Keep),
+    /// As many units as fit above the reserve, this cost at most.
+    AtMost(Cost, Keep),
+    /// All units of this cost, whatever is left.
+    Forced(Cost),
+}
+
+/// The decision on a demand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant<Change> {
+    /// The decision. If the call is admitted, it is charged what the demand grants.
+    pub decision: Decision<Change>,
+    /// The units that were granted: 0 if the call is limited.
+    pub units: u64,
+}
+
+impl Demand {
+    /// Returns the most units that the call may be charged.
+    #[must_use]
+    pub const fn cost(self) -> Cost {
+        match self {
+            Self::Exactly(cost, _) | Self::AtMost(cost, _) | Self::Forced(cost) => cost,
+        }
+    }
+
+    /// Decides a call that asks this of a limit. This changes nothing: the caller applies the
+    /// change of an admitted call.
+    #[inline]
+    pub fn decide<'call, A: RateLimit>(
+        self,
+        state: &A::State,
+        now: Now,
+        limit: &A::Limit<'call>,
+    ) -> Grant<Change<'call, A>> {
+        match self {
+            Self::Exactly(cost, keep) => Grant::new(decide_keeping::<A>(state, now, limit, cost, keep), cost),
+            Self::AtMost(cost, keep) => {
+                let most = A::room(state, now, limit).saturating_sub(keep.get()).min(cost.get());
+                match Cost::new(most) {
+                    Ok(granted) => Grant::new(A::decide(state, now, limit, granted), granted),
+                    // Nothing fits, so one unit is limited, too.
+                    Err(_) => Grant::new(decide_keeping::<A>(state, now, limit, Cost::ONE, keep), Cost::ONE),
+                }
+            }
+            Self::Forced(cost) => Grant::new(A::force(state, now, limit, cost), cost),
+        }
+    }
+}
+
+/// Decides a call that must leave a reserve: it fits if its cost and the reserve would fit
+/// together, and is charged its cost alone.
+#[inline]
+pub fn decide_keeping<'call, A: Algorithm>(
+    state: &A::State,
+    now: Now,
+    limit: &A::Limit<'call>,
+    cost: Cost,
+    keep: Keep,
+) -> Decision<Change<'call, A>> {
+    if keep == Keep::NOTHING {
+        return A::decide(state, now, limit, cost);
+    }
+    let Ok(both) = Cost::new(cost.get() + keep.get()) else {
+        // Together they are more than any limit.
+        let Decision { limit, remaining, reset, .. } = A::look(state, now, limit);
+        return Decision { outcome: Outcome::Limited { retry: Retry::Never }, limit, remaining, reset };
+    };
+    let decision = A::decide(state, now, limit, both);
+    match decision.outcome {
+        Outcome::Admitted { .. } => A::decide(state, now, limit, cost),
+        Outcome::Limited { .. } => decision,
+    }
+}
+
+impl<Change> Grant<Change> {
+    fn new(decision: Decision<Change>, cost: Cost) -> Self {
+        let units = match decision.outcome {
+            Outcome::Admitted { .. } => cost.get(),
+            Outcome::Limited { .. } => 0,
+        };
+        Self { decision, units }
+    }
+}
