@@ -45,14 +45,35 @@ impl Now {
 
     /// Returns the moment at which a timestamp was made, as far as this clock can know: never later
     /// than now.
-    ///
-    /// A timestamp in the future was made by another clock, before it arrived here. It is dated to
-    /// the latest moment at which it may have arrived: when the last one from the future did, or
-    /// earlier if even the one that was the least in the future would have been made earlier. The
-    /// timestamp is at least that old, so nothing extra is admitted, and time passes from there.
     #[must_use]
     pub(crate) fn date(self, stamp: Timestamp) -> Timestamp {
-        if stamp > self.at { self.steady_since.min(stamp.minus(self.least_lead)) } else { stamp }
+        self.dating().date(stamp, self.at)
+    }
+
+    /// Returns how timestamps from the future are dated now.
+    pub(crate) const fn dating(self) -> Dating {
+        Dating { steady_since: self.steady_since, least_lead: self.least_lead }
+    }
+}
+
+/// How timestamps from the future are dated.
+///
+/// A timestamp in the future was made by another clock, before it arrived here. It is dated to the
+/// latest moment at which it may have arrived: when the last one from the future did, or earlier if
+/// even the one that was the least in the future would have been made earlier. The timestamp is at
+/// least that old, so nothing extra is admitted, and time passes from there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Dating {
+    /// When the last timestamp arrived that was ahead.
+    pub(crate) steady_since: Timestamp,
+    /// By how much timestamps were ahead when they arrived, at least.
+    pub(crate) least_lead: Span,
+}
+
+impl Dating {
+    /// Returns the moment at which a timestamp was made: never later than `now`.
+    pub(crate) fn date(self, stamp: Timestamp, now: Timestamp) -> Timestamp {
+        if stamp > now { self.steady_since.min(stamp.minus(self.least_lead)) } else { stamp }
     }
 }
 

@@ -46,6 +46,8 @@ mod clock;
 mod decision;
 mod demand;
 mod fixed;
+mod hold;
+mod holds;
 mod joint;
 mod leaky;
 mod limit;
@@ -59,17 +61,19 @@ mod token;
 pub use algorithm::{Algorithm, Change, RateLimit};
 pub use arguments::{
     ALGORITHM, ALIGNED, AT_MOST, Argument, Arguments, CAPACITY, COST, CallOption, Capacity, Cost, DURATION, FORCE,
-    InvalidArgument, InvalidCall, KEEP, Keep, LimitDuration, MAX_WAIT, MaxWait, PEEK_COST, Peeked, QUOTA, Quota, UNITS,
-    Units, Values,
+    HolderId, ID, InvalidArgument, InvalidCall, KEEP, Keep, LimitDuration, MAX_WAIT, MaxWait, PEEK_COST, Peeked, QUOTA,
+    Quota, UNITS, Units, Values,
 };
 pub use bucket::BucketState;
 pub use clock::{Clock, Now};
 pub use decision::{Decision, Outcome, Retry};
 pub use demand::{Demand, Grant, decide_keeping};
 pub use fixed::{Fixed, FixedState};
+pub use hold::{Full, Hold, Release};
+pub use holds::{HoldChange, HoldEffect, Holds, MAX_HOLDERS};
 pub use joint::Joint;
 pub use leaky::Leaky;
-pub use limit::{BucketLimit, FixedLimit, SlidingLimit, WindowStart};
+pub use limit::{BucketLimit, FixedLimit, HoldLimit, SlidingLimit, WindowStart};
 pub use sliding::{Admission, Log, PackedEntry, Sliding};
 pub use state::{Detail, MAX_USED, Refund, Refundable, State};
 pub use time::{Span, Timestamp};

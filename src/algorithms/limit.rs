@@ -1,6 +1,6 @@
-//! The limits of the four algorithms.
+//! The limits of the algorithms.
 
-use crate::{Capacity, LimitDuration, MaxWait, Quota};
+use crate::{Capacity, HolderId, LimitDuration, MaxWait, Quota};
 
 /// The limit of [`Fixed`](crate::Fixed): `quota` units in each window of `duration`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,6 +46,18 @@ pub struct BucketLimit {
     /// How long the caller is willing to wait. `None` is the default of the algorithm:
     /// [`Token`](crate::Token) then lends nothing, and [`Leaky`](crate::Leaky) accepts any wait.
     pub max_wait: Option<MaxWait>,
+}
+
+/// The limit of [`Hold`](crate::Hold): `quota` units at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct HoldLimit<'call> {
+    /// Units held at the same time.
+    pub quota: Quota,
+    /// How long a holder holds its units unless it releases them or calls again.
+    pub lease: LimitDuration,
+    /// The holder that makes the call. `None` stands for a new one, in a call that is only
+    /// previewed.
+    pub holder: Option<HolderId<'call>>,
 }
 
 impl BucketLimit {

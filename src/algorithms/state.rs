@@ -76,6 +76,8 @@ pub enum Detail {
     Opened(Timestamp),
     /// The number of entries in the log that still count.
     Entries(usize),
+    /// The number of holders.
+    Holders(usize),
 }
 
 /// A state whose units can be given back.

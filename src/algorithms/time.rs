@@ -45,6 +45,11 @@ impl Timestamp {
         self.0
     }
 
+    /// Returns the time since the Unix epoch.
+    pub(crate) const fn since_epoch(self) -> Span {
+        Span(self.0)
+    }
+
     /// Returns the moment this much later, [`Timestamp::MAX`] at most.
     #[must_use]
     pub const fn plus(self, span: Span) -> Self {

@@ -47,6 +47,7 @@ fn reply(call: &Call, name: Name, Inspected { used, reset, detail }: Inspected) 
     let detail = detail.map(|detail| match detail {
         Detail::Opened(moment) => ("opened", moment.as_micros() / 1_000),
         Detail::Entries(number) => ("entries", number as u64),
+        Detail::Holders(number) => ("holders", number as u64),
     });
     call.reply_map(3 + usize::from(detail.is_some()));
     call.reply_bytes(b"algorithm");

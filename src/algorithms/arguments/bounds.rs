@@ -1,6 +1,6 @@
 //! The values of arguments, one type per argument. A value of such a type is always in bounds.
 
-use super::names::{CAPACITY, COST, DURATION, KEEP, MAX_WAIT, QUOTA, UNITS};
+use super::names::{CAPACITY, COST, DURATION, ID, KEEP, MAX_WAIT, QUOTA, UNITS};
 use crate::time::parse_integer;
 use crate::{InvalidArgument, Span};
 
@@ -86,4 +86,24 @@ impl Keep {
 impl Cost {
     /// The default cost of a call: one unit.
     pub const ONE: Self = Self(1);
+}
+
+/// The name that a holder of units has chosen for itself: 1 to 128 bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HolderId<'call>(&'call [u8]);
+
+impl<'call> HolderId<'call> {
+    /// Checks an id.
+    ///
+    /// # Errors
+    /// If the id is empty or longer than 128 bytes.
+    pub const fn new(id: &'call [u8]) -> Result<Self, InvalidArgument> {
+        if ID.values.allow_bytes(id) { Ok(Self(id)) } else { Err(InvalidArgument(&ID)) }
+    }
+
+    /// Returns the bytes of the id.
+    #[must_use]
+    pub const fn get(self) -> &'call [u8] {
+        self.0
+    }
 }

@@ -11,10 +11,10 @@ use core::fmt;
 use crate::Span;
 use crate::time::parse_integer;
 
-pub use bounds::{Capacity, Cost, Keep, LimitDuration, MaxWait, Quota, Units};
+pub use bounds::{Capacity, Cost, HolderId, Keep, LimitDuration, MaxWait, Quota, Units};
 pub use grammar::{Arguments, CallOption, InvalidCall, Peeked};
 pub use names::{
-    ALGORITHM, ALIGNED, AT_MOST, CAPACITY, COST, DURATION, FORCE, KEEP, MAX_WAIT, PEEK_COST, QUOTA, UNITS,
+    ALGORITHM, ALIGNED, AT_MOST, CAPACITY, COST, DURATION, FORCE, ID, KEEP, MAX_WAIT, PEEK_COST, QUOTA, UNITS,
 };
 
 /// An argument of a limit.
@@ -49,6 +49,13 @@ pub enum Values {
         /// The longest time.
         max: Span,
     },
+    /// Any bytes.
+    Bytes {
+        /// The lowest number of them.
+        min: usize,
+        /// The highest number of them.
+        max: usize,
+    },
     /// One of these words, in any case.
     Words(&'static [&'static str]),
     /// No value: the name of the argument says it all.
@@ -72,6 +79,12 @@ macro_rules! argument {
             $crate::Values::Time { min: $crate::Span::from_micros($min * 1_000), max: $crate::Span::from_secs($max * 24 * 60 * 60) },
             "a time from ", $min $(, $ms)?, " to ", $max,
             "d: integers with units, longest first (w, d, h, m, s, ms, us; 1m30s), or whole seconds up to 31622400"
+        )
+    };
+    ($name:literal, $summary:literal, bytes from $min:literal to $max:literal) => {
+        $crate::argument!(
+            $name, $summary, $crate::Values::Bytes { min: $min, max: $max },
+            "a string of ", $min, " to ", $max, " bytes"
         )
     };
     ($name:literal, $summary:literal, one of $first:literal $(, $word:literal)* or $last:literal) => {
@@ -111,6 +124,10 @@ impl Argument {
 }
 
 impl Values {
+    pub(crate) const fn allow_bytes(&self, bytes: &[u8]) -> bool {
+        matches!(*self, Self::Bytes { min, max } if min <= bytes.len() && bytes.len() <= max)
+    }
+
     pub(crate) const fn allow_units(&self, units: u64) -> bool {
         matches!(*self, Self::Units { min, max } if min <= units && units <= max)
     }

@@ -7,12 +7,14 @@ use num_bigint::BigInt;
 use num_rational::BigRational;
 
 pub(crate) mod fixed;
+pub(crate) mod hold;
 pub(crate) mod leaky;
 pub(crate) mod level;
 pub(crate) mod sliding;
 pub(crate) mod token;
 
 pub(crate) use fixed::FixedWindow;
+pub(crate) use hold::HolderList;
 pub(crate) use leaky::LeakyQueue;
 pub(crate) use level::Level;
 pub(crate) use sliding::SlidingLog;

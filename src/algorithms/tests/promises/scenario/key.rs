@@ -154,7 +154,7 @@ impl Key<Token> {
 }
 
 /// Returns the decision in the model's terms.
-fn reply_of<Change>(decision: &Decision<Change>) -> Reply {
+pub(super) fn reply_of<Change>(decision: &Decision<Change>) -> Reply {
     let micros = |span: Span| span.as_micros().min(ENDLESS);
     Reply {
         outcome: match decision.outcome {

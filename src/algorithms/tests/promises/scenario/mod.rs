@@ -1,6 +1,7 @@
 //! Keys, and what may happen to them.
 
 mod call;
+pub(crate) mod hold;
 mod key;
 mod limits;
 mod stored;
