@@ -48,6 +48,21 @@ impl Demand {
         limit: &A::Limit<'call>,
     ) -> Grant<Change<'call, A>> {
         match self {
+            Self::Exactly(cost, Keep::NOTHING) => Grant::new(A::decide(state, now, limit, cost), cost),
+            _ => self.decide_with_option::<A>(state, now, limit),
+        }
+    }
+
+    /// Decides a call with an option that few calls have, apart from the others, which it would
+    /// slow down.
+    #[cold]
+    fn decide_with_option<'call, A: RateLimit>(
+        self,
+        state: &A::State,
+        now: Now,
+        limit: &A::Limit<'call>,
+    ) -> Grant<Change<'call, A>> {
+        match self {
             Self::Exactly(cost, keep) => Grant::exactly::<A>(state, now, limit, cost, keep),
             Self::AtMost(cost, keep) => {
                 let most = A::room(state, now, limit).saturating_sub(keep.get()).min(cost.get());
