@@ -128,7 +128,7 @@ impl MemoryBackend {
     }
 
     /// Deletes a key that this algorithm uses. Returns whether there was one.
-    pub fn reset(&self, key: &str, algorithm: Algorithm) -> bool {
+    pub(crate) fn reset(&self, key: &str, algorithm: Algorithm) -> bool {
         let (hash, mut shard) = self.shard_of(key);
         shard.reset(hash, key, self.0.clock.now(), algorithm)
     }

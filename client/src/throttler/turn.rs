@@ -14,6 +14,8 @@ use super::AsyncThrottler;
 use super::Throttler;
 use crate::Admission;
 #[cfg(feature = "tokio")]
+use crate::Charge;
+#[cfg(feature = "tokio")]
 use crate::time::async_sleep;
 use crate::time::sleep;
 
@@ -27,6 +29,22 @@ impl Throttler {
 
 #[cfg(feature = "tokio")]
 impl AsyncThrottler {
+    /// Gives back what a call was charged by a task of its own, and ignores whether that succeeds:
+    /// for calls that are dropped. Outside tokio only memory is reached.
+    pub fn refund_in_background(&self, charge: impl Into<Charge>) {
+        self.refund_on(Handle::try_current().ok().as_ref(), charge.into());
+    }
+
+    fn refund_on(&self, runtime: Option<&Handle>, charge: Charge) {
+        let throttler = self.clone();
+        let give_back = async move { throttler.refund(charge).await };
+        match runtime {
+            Some(runtime) => drop(runtime.spawn(give_back)),
+            // Only memory decides outside tokio, and that is ready at once.
+            None => drop(pin!(give_back).poll(&mut Context::from_waker(Waker::noop()))),
+        }
+    }
+
     /// A call that is dropped while it waits gives its place back.
     pub(super) async fn take_turn(&self, admission: Admission, wait: Duration) -> Admission {
         if wait.is_zero() {
@@ -49,13 +67,8 @@ struct Place<'a> {
 #[cfg(feature = "tokio")]
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        let Some(admission) = self.admission.take() else { return };
-        let throttler = self.throttler.clone();
-        let give_back = async move { throttler.refund(admission).await };
-        match &self.runtime {
-            Some(runtime) => drop(runtime.spawn(give_back)),
-            // Only memory decides outside tokio, and that is ready at once.
-            None => drop(pin!(give_back).poll(&mut Context::from_waker(Waker::noop()))),
+        if let Some(admission) = self.admission.take() {
+            self.throttler.refund_on(self.runtime.as_ref(), admission.into());
         }
     }
 }

@@ -1,0 +1,184 @@
+//! Whom a request comes from: the peer, or whoever trusted proxies say.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use http::StatusCode;
+use ipnet::{IpNet, Ipv6Net};
+
+use crate::forwarded::{self, Hop};
+use crate::{Head, Refusal};
+
+/// The address that a connection comes from, as an extension of its requests, for servers other
+/// than axum's. With the feature `axum`, `ConnectInfo<SocketAddr>` is found, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct PeerAddress(pub SocketAddr);
+
+/// How the address of a client is found.
+///
+/// Nothing but the peer of the connection is trusted, unless you say which proxies are in front of
+/// the server. Anybody can send a header, so a proxy that is not there would be believed.
+///
+/// ```
+/// use premier_tower::{ClientAddress, ForwardedBy};
+///
+/// // The server has clients of its own.
+/// let direct = ClientAddress::peer();
+/// // One load balancer in front of it, which appends to X-Forwarded-For.
+/// let behind_one = ClientAddress::peer().trusted_proxies(1);
+/// // Proxies in these networks, which append to Forwarded.
+/// let networks = ["10.0.0.0/8".parse()?, "fd00::/8".parse()?];
+/// let behind_many = ClientAddress::peer().trusted_networks(networks).header(ForwardedBy::Forwarded);
+/// # let _ = (direct, behind_one, behind_many);
+/// # Ok::<(), ipnet::AddrParseError>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientAddress {
+    trusted: Trusted,
+    header: ForwardedBy,
+    ipv6_prefix: u8,
+}
+
+/// The proxies in front of the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Trusted {
+    /// This many, the peer included.
+    Count(usize),
+    Networks(Vec<IpNet>),
+}
+
+/// The header that the trusted proxies append to. The other one is ignored: proxies pass on what
+/// they do not know, whoever wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum ForwardedBy {
+    /// `X-Forwarded-For`
+    #[default]
+    XForwardedFor,
+    /// `Forwarded`, RFC 7239
+    Forwarded,
+}
+
+/// A client as rules count it: an IPv4 address, or a network of IPv6 addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Client(Network);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Network {
+    Address(IpAddr),
+    Prefix(Ipv6Net),
+}
+
+impl ClientAddress {
+    /// Takes the peer of the connection for the client.
+    #[must_use]
+    pub const fn peer() -> Self {
+        Self { trusted: Trusted::Count(0), header: ForwardedBy::XForwardedFor, ipv6_prefix: 64 }
+    }
+
+    /// Trusts this many proxies, counted from the server: the peer is the first. The client is whom
+    /// the last of them names.
+    ///
+    /// A request that came through fewer proxies has no address.
+    #[must_use]
+    pub fn trusted_proxies(self, proxies: usize) -> Self {
+        Self { trusted: Trusted::Count(proxies), ..self }
+    }
+
+    /// Trusts the proxies in these networks. The client is the last address that is in none of
+    /// them; the first, if all are.
+    #[must_use]
+    pub fn trusted_networks(self, networks: impl IntoIterator<Item = IpNet>) -> Self {
+        Self { trusted: Trusted::Networks(networks.into_iter().collect()), ..self }
+    }
+
+    /// Sets the header that the trusted proxies append to: `X-Forwarded-For` by default.
+    #[must_use]
+    pub fn header(self, header: ForwardedBy) -> Self {
+        Self { header, ..self }
+    }
+
+    /// Sets the length of the prefix by which IPv6 addresses are counted, 128 at most. It is 64 by
+    /// default, as a subscriber has at least that network.
+    #[must_use]
+    pub fn ipv6_prefix(self, bits: u8) -> Self {
+        Self { ipv6_prefix: bits.min(128), ..self }
+    }
+
+    /// Finds the client of a request.
+    ///
+    /// # Errors
+    /// If the request has no peer, or the proxies do not name the client.
+    pub fn of(&self, head: &Head<'_>) -> Result<Client, Refusal> {
+        let peer = peer(head).ok_or_else(|| {
+            Refusal::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "the request has no peer address: serve the router by \
+                 into_make_service_with_connect_info::<SocketAddr>(), or add PeerAddress to the extensions of each request",
+            )
+        })?;
+        let unnamed =
+            || Refusal::new(StatusCode::BAD_REQUEST, "the trusted proxies do not name the address of the client");
+        let address = match &self.trusted {
+            Trusted::Count(0) => peer,
+            Trusted::Count(proxies) => {
+                let mut hops = self.hops(head);
+                // The peer is the first proxy, and was not named by any.
+                hops.nth(proxies - 1).and_then(Hop::address).ok_or_else(unnamed)?
+            }
+            Trusted::Networks(networks) => {
+                let is_trusted = |address: &IpAddr| networks.iter().any(|network| network.contains(address));
+                let mut client = peer;
+                let mut hops = self.hops(head);
+                while is_trusted(&client)
+                    && let Some(hop) = hops.next()
+                {
+                    client = hop.address().ok_or_else(unnamed)?;
+                }
+                client
+            }
+        };
+        Ok(self.client(address))
+    }
+
+    /// Returns those whom proxies have named, the last one first.
+    fn hops<'a>(&self, head: &Head<'a>) -> impl Iterator<Item = Hop> + use<'a> {
+        let hops = match self.header {
+            ForwardedBy::XForwardedFor => forwarded::x_forwarded_for(head.headers()),
+            ForwardedBy::Forwarded => forwarded::forwarded(head.headers()),
+        };
+        hops.into_iter().rev()
+    }
+
+    fn client(&self, address: IpAddr) -> Client {
+        Client(match address {
+            IpAddr::V6(address) => prefix(address, self.ipv6_prefix),
+            address @ IpAddr::V4(_) => Network::Address(address),
+        })
+    }
+}
+
+fn prefix(address: Ipv6Addr, bits: u8) -> Network {
+    match Ipv6Net::new(address, bits) {
+        Ok(network) if bits < 128 => Network::Prefix(network.trunc()),
+        _ => Network::Address(address.into()),
+    }
+}
+
+/// Returns the peer of a request.
+fn peer(head: &Head<'_>) -> Option<IpAddr> {
+    let given = head.extensions().get::<PeerAddress>().map(|peer| peer.0);
+    #[cfg(feature = "axum")]
+    let given = given
+        .or_else(|| head.extensions().get::<axum::extract::ConnectInfo<SocketAddr>>().map(|connection| connection.0));
+    // A socket for both versions shows IPv4 addresses as IPv6 ones.
+    given.map(|peer| peer.ip().to_canonical())
+}
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Network::Address(address) => address.fmt(f),
+            Network::Prefix(network) => network.fmt(f),
+        }
+    }
+}

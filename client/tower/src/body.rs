@@ -1,0 +1,66 @@
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+pin_project! {
+    /// The body of a response: that of the service as it is, or one of the layer.
+    #[derive(Debug)]
+    pub struct ThrottleBody<B> {
+        #[pin]
+        content: Content<B>,
+    }
+}
+
+pin_project! {
+    #[derive(Debug)]
+    #[project = Projected]
+    enum Content<B> {
+        OfService {
+            #[pin]
+            body: B,
+        },
+        OfLayer {
+            // What is left of it.
+            bytes: Option<Bytes>,
+        },
+    }
+}
+
+impl<B> ThrottleBody<B> {
+    pub(crate) const fn of_service(body: B) -> Self {
+        Self { content: Content::OfService { body } }
+    }
+
+    pub(crate) fn of_layer(bytes: Bytes) -> Self {
+        Self { content: Content::OfLayer { bytes: Some(bytes).filter(|bytes| !bytes.is_empty()) } }
+    }
+}
+
+impl<B: Body<Data = Bytes>> Body for ThrottleBody<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        match self.project().content.project() {
+            Projected::OfService { body } => body.poll_frame(context),
+            Projected::OfLayer { bytes } => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::OfService { body } => body.is_end_stream(),
+            Content::OfLayer { bytes } => bytes.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::OfService { body } => body.size_hint(),
+            Content::OfLayer { bytes } => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
+        }
+    }
+}

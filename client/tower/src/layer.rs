@@ -1,0 +1,247 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use premier_client::{AsyncThrottler, Error};
+use tower_layer::Layer;
+
+use crate::headers::Headers;
+use crate::{Head, Policy, PolicyDecision, RateLimits, Refusal, Reply, Rules, ThrottleService, response};
+
+/// Limits the requests of a service by rules.
+///
+/// All rules that apply to a request are charged in one call, all or none of them.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use premier_client::{AsyncBackend, AsyncThrottler, Limit};
+/// use premier_tower::{ClientAddress, Rule, ThrottleLayer};
+///
+/// // Or AsyncBackend::redis("redis://127.0.0.1/")?
+/// let throttler = AsyncThrottler::builder(AsyncBackend::memory()).build();
+/// let layer = ThrottleLayer::new(throttler)
+///     .rule(Rule::new("all", Limit::sliding_window(10_000, Duration::from_secs(1))))
+///     .rule(Rule::new("address", Limit::token_bucket(100, Duration::from_secs(60))).by_client(ClientAddress::peer()));
+/// # let _ = layer;
+/// ```
+#[derive(Debug, Clone)]
+pub struct ThrottleLayer {
+    shared: Arc<Shared>,
+}
+
+/// What all services of a layer share.
+pub(crate) struct Shared {
+    pub(crate) throttler: AsyncThrottler,
+    rules: Vec<Arc<dyn Rules>>,
+    pub(crate) headers: Headers,
+    pub(crate) wait_up_to: Duration,
+    answers: Answers,
+    on_limited: Option<OnLimited>,
+    pub(crate) on_shadow: Option<OnShadow>,
+    on_error: Option<OnError>,
+    pub(crate) refund_when: Option<RefundWhen>,
+    pub(crate) refund_unanswered: bool,
+}
+
+type OnShadow = Arc<dyn Fn(&PolicyDecision) + Send + Sync>;
+type OnError = Arc<dyn Fn(&Error) + Send + Sync>;
+type RefundWhen = Arc<dyn Fn(&Reply<'_>) -> bool + Send + Sync>;
+type OnLimited = Arc<dyn Fn(&RateLimits) -> Response<Bytes> + Send + Sync>;
+
+/// The form of the responses to requests that do not reach the service.
+#[derive(Debug, Clone, Copy, Default)]
+enum Answers {
+    #[default]
+    Http,
+    #[cfg(feature = "tonic")]
+    Grpc,
+}
+
+impl ThrottleLayer {
+    /// Makes a layer without rules, which admits all requests.
+    #[must_use]
+    pub fn new(throttler: AsyncThrottler) -> Self {
+        let shared = Shared {
+            throttler,
+            rules: Vec::new(),
+            headers: Headers::default(),
+            wait_up_to: Duration::ZERO,
+            answers: Answers::default(),
+            on_limited: None,
+            on_shadow: None,
+            on_error: None,
+            refund_when: None,
+            refund_unanswered: false,
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// Adds a rule. A request may have 16 policies at most, and no two with the same key.
+    #[must_use]
+    pub fn rule(self, rule: impl Rules) -> Self {
+        self.with(|shared| shared.rules.push(Arc::new(rule)))
+    }
+
+    /// Sets the headers that show clients their limits: those of draft 11 by default.
+    #[must_use]
+    pub fn headers(self, headers: Headers) -> Self {
+        self.with(|shared| shared.headers = headers)
+    }
+
+    /// Waits for this time at most until a request is admitted, instead of answering it at once.
+    ///
+    /// A request that would have to wait longer is answered at once. Requests that a leaky bucket
+    /// has admitted wait for their turn in any case, for the
+    /// [maximum wait](premier_client::Limit::max_wait) of their limit at most.
+    #[must_use]
+    pub fn wait_up_to(self, time: Duration) -> Self {
+        self.with(|shared| shared.wait_up_to = time)
+    }
+
+    /// Answers limited requests. `Retry-After` and the [headers](Self::headers) are added to the
+    /// response.
+    #[must_use]
+    pub fn on_limited(self, answer: impl Fn(&RateLimits) -> Response<Bytes> + Send + Sync + 'static) -> Self {
+        self.with(|shared| shared.on_limited = Some(Arc::new(answer)))
+    }
+
+    /// Reports each violation of a policy in [shadow](crate::Rule::shadow).
+    #[must_use]
+    pub fn on_shadow(self, report: impl Fn(&PolicyDecision) + Send + Sync + 'static) -> Self {
+        self.with(|shared| shared.on_shadow = Some(Arc::new(report)))
+    }
+
+    /// Reports why a request could not be decided. It is answered with 503 if the store does not
+    /// answer, and with 500 if it is used wrongly: [`OnError`](premier_client::OnError) of the
+    /// throttler decides instead while the store does not answer.
+    #[must_use]
+    pub fn on_error(self, report: impl Fn(&Error) + Send + Sync + 'static) -> Self {
+        self.with(|shared| shared.on_error = Some(Arc::new(report)))
+    }
+
+    /// Gives back what a request was charged, if its response is like this: failed uploads may cost
+    /// nothing.
+    ///
+    /// The response does not wait for that. Nothing is given back twice, nor after the store's
+    /// reply was lost.
+    ///
+    /// ```
+    /// # use premier_client::{AsyncBackend, AsyncThrottler};
+    /// # use premier_tower::ThrottleLayer;
+    /// # let throttler = AsyncThrottler::builder(AsyncBackend::memory()).build();
+    /// let layer = ThrottleLayer::new(throttler).refund_when(|reply| reply.status().is_server_error());
+    /// # let _ = layer;
+    /// ```
+    #[must_use]
+    pub fn refund_when(self, is_refunded: impl Fn(&Reply<'_>) -> bool + Send + Sync + 'static) -> Self {
+        self.with(|shared| shared.refund_when = Some(Arc::new(is_refunded)))
+    }
+
+    /// Gives back what a request was charged that gets no response: the client hangs up before, or
+    /// the service returns an error.
+    #[must_use]
+    pub fn refund_unanswered(self) -> Self {
+        self.with(|shared| shared.refund_unanswered = true)
+    }
+
+    /// Answers gRPC calls: limited ones with the status `RESOURCE_EXHAUSTED` and `RetryInfo`.
+    #[cfg(feature = "tonic")]
+    #[must_use]
+    pub fn grpc(self) -> Self {
+        self.with(|shared| shared.answers = Answers::Grpc)
+    }
+
+    fn with(self, change: impl FnOnce(&mut Shared)) -> Self {
+        // A clone of the layer keeps its own settings.
+        let mut shared = Arc::try_unwrap(self.shared).unwrap_or_else(|shared| (*shared).clone());
+        change(&mut shared);
+        Self { shared: Arc::new(shared) }
+    }
+}
+
+impl<S> Layer<S> for ThrottleLayer {
+    type Service = ThrottleService<S>;
+
+    fn layer(&self, inner: S) -> ThrottleService<S> {
+        ThrottleService::new(inner, Arc::clone(&self.shared))
+    }
+}
+
+impl Shared {
+    /// Returns the policies of a request.
+    pub(crate) fn policies(&self, head: &Head<'_>) -> Result<Vec<Policy>, Refusal> {
+        let mut policies = Vec::new();
+        for rule in &self.rules {
+            policies.extend(rule.policies(head)?);
+        }
+        Ok(policies)
+    }
+
+    pub(crate) fn report(&self, error: &Error) {
+        if let Some(report) = &self.on_error {
+            report(error);
+        }
+    }
+
+    /// Answers a limited request.
+    pub(crate) fn limited(&self, limits: RateLimits) -> Response<Bytes> {
+        let mut response = match (&self.on_limited, self.answers) {
+            (Some(answer), _) => answer(&limits),
+            (None, Answers::Http) => response::limited(&limits),
+            #[cfg(feature = "tonic")]
+            (None, Answers::Grpc) => crate::grpc::limited(&limits),
+        };
+        response::show_limited(&limits, self.headers, &mut response);
+        response.extensions_mut().insert(limits);
+        response
+    }
+
+    /// Answers a request that could not be decided.
+    pub(crate) fn undecided(&self, error: &Error) -> Response<Bytes> {
+        match self.answers {
+            Answers::Http => response::undecided(error),
+            #[cfg(feature = "tonic")]
+            Answers::Grpc => crate::grpc::undecided(error),
+        }
+    }
+
+    /// Answers a request that a rule refuses.
+    pub(crate) fn refused(&self, refusal: &Refusal) -> Response<Bytes> {
+        match self.answers {
+            Answers::Http => response::refused(refusal),
+            #[cfg(feature = "tonic")]
+            Answers::Grpc => crate::grpc::refused(refusal),
+        }
+    }
+}
+
+impl Clone for Shared {
+    fn clone(&self) -> Self {
+        let Self { throttler, rules, headers, wait_up_to, answers, on_limited, on_shadow, on_error, .. } = self;
+        Self {
+            throttler: throttler.clone(),
+            rules: rules.clone(),
+            headers: *headers,
+            wait_up_to: *wait_up_to,
+            answers: *answers,
+            on_limited: on_limited.clone(),
+            on_shadow: on_shadow.clone(),
+            on_error: on_error.clone(),
+            refund_when: self.refund_when.clone(),
+            refund_unanswered: self.refund_unanswered,
+        }
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("throttler", &self.throttler)
+            .field("rules", &self.rules.len())
+            .field("headers", &self.headers)
+            .finish_non_exhaustive()
+    }
+}

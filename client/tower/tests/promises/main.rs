@@ -1,0 +1,11 @@
+//! What the layer promises; each test is named after its promise.
+
+mod addresses;
+mod answers;
+mod axum_server;
+mod grpc;
+mod headers;
+mod outcomes;
+mod rules;
+mod services;
+mod tools;

@@ -1,0 +1,142 @@
+//! Costs by outcome, waiting, and limits in shadow.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode};
+use http_body_util::Full;
+use premier_client::{AsyncThrottler, Limit};
+use premier_tower::{Rule, ThrottleLayer};
+use tokio::time::Instant;
+use tower::{Layer, ServiceExt as _, service_fn};
+
+use crate::tools::{HOUR, TWO, answering, layer, request, send, statuses, throttler};
+
+async fn answer_with(layer: &ThrottleLayer, status: StatusCode) -> u16 {
+    let response = layer.layer(answering(status)).oneshot(request()).await.expect("the service never fails");
+    // What is given back in the background.
+    tokio::task::yield_now().await;
+    response.status().as_u16()
+}
+
+#[tokio::test]
+async fn a_failed_request_costs_nothing() {
+    let layer = layer().rule(Rule::new("two", TWO)).refund_when(|reply| reply.status().is_server_error());
+    for _ in 0..5 {
+        assert_eq!(answer_with(&layer, StatusCode::BAD_GATEWAY).await, 502);
+    }
+    assert_eq!(answer_with(&layer, StatusCode::OK).await, 200);
+    assert_eq!(answer_with(&layer, StatusCode::NOT_FOUND).await, 404);
+    assert_eq!(answer_with(&layer, StatusCode::BAD_GATEWAY).await, 429);
+}
+
+/// Of all limits, and once.
+#[tokio::test]
+async fn a_refund_gives_back_what_was_charged() {
+    let throttler = throttler();
+    let layer = ThrottleLayer::new(throttler.clone())
+        .rule(Rule::new("wide", Limit::fixed_window(9, HOUR)).cost(|_| 3))
+        .rule(Rule::new("two", TWO))
+        .rule(Rule::new("shadow", TWO).shadow())
+        .refund_when(|reply| reply.status() == 502)
+        .refund_unanswered();
+    assert_eq!(answer_with(&layer, StatusCode::OK).await, 200);
+    assert_eq!(answer_with(&layer, StatusCode::BAD_GATEWAY).await, 502);
+    let used = async |name| {
+        let usage = throttler.inspect(&premier_client::Key::named(name), premier_client::Algorithm::FixedWindow).await;
+        usage.expect("memory answers").map_or(0, |usage| usage.used())
+    };
+    assert_eq!((used("wide").await, used("two").await, used("shadow").await), (3, 1, 1));
+}
+
+/// While the service is still at work.
+#[tokio::test]
+async fn a_client_that_hangs_up_gets_its_units_back_if_wanted() {
+    for (refunds, next) in [(true, 200), (false, 429)] {
+        let layer = layer().rule(Rule::new("one", Limit::fixed_window(1, HOUR)));
+        let layer = if refunds { layer.refund_unanswered() } else { layer };
+        let never = service_fn(|_: Request<Full<Bytes>>| pending::<Result<Response<Full<Bytes>>, Infallible>>());
+        let answer = tokio::time::timeout(Duration::from_millis(20), layer.layer(never).oneshot(request()));
+        assert!(answer.await.is_err(), "the service never answers");
+        tokio::task::yield_now().await;
+        assert_eq!(send(&layer, request()).await.status(), next);
+    }
+}
+
+#[tokio::test]
+async fn an_error_of_the_service_is_given_back_if_wanted() {
+    let layer = layer().rule(Rule::new("one", Limit::fixed_window(1, HOUR))).refund_unanswered();
+    for _ in 0..3 {
+        let failing = service_fn(|_: Request<Full<Bytes>>| async { Err::<Response<Full<Bytes>>, _>("broken") });
+        assert_eq!(layer.layer(failing).oneshot(request()).await.expect_err("it fails"), "broken");
+        tokio::task::yield_now().await;
+    }
+}
+
+/// A request that is admitted after the time would be too late.
+#[tokio::test(start_paused = true)]
+async fn a_request_waits_for_its_turn_if_wanted() {
+    let start = Instant::now();
+    let memory = premier_client::MemoryBackend::with_clock(move || Duration::from_secs(1_000) + start.elapsed());
+    let throttler = AsyncThrottler::builder(memory).build();
+    let rule = Rule::new("one a second", Limit::token_bucket(1, Duration::from_secs(1)));
+    let layer = ThrottleLayer::new(throttler).rule(rule).wait_up_to(Duration::from_millis(1_500));
+    assert_eq!(send(&layer, request()).await.status(), 200);
+    assert!(start.elapsed().is_zero());
+    assert_eq!(send(&layer, request()).await.status(), 200);
+    assert_eq!(start.elapsed(), Duration::from_secs(1));
+    let (one, other) = tokio::join!(send(&layer, request()), send(&layer, request()));
+    let mut statuses = [one.status().as_u16(), other.status().as_u16()];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 429]);
+    assert!(start.elapsed() < Duration::from_secs(3), "the last one would have to wait too long");
+}
+
+/// A queue admits now, and lets the request go ahead later.
+#[tokio::test(start_paused = true)]
+async fn a_leaky_bucket_spaces_requests() {
+    let start = Instant::now();
+    let memory = premier_client::MemoryBackend::with_clock(move || Duration::from_secs(1_000) + start.elapsed());
+    let throttler = AsyncThrottler::builder(memory).build();
+    let layer = ThrottleLayer::new(throttler).rule(Rule::new("paced", Limit::leaky_bucket(2, Duration::from_secs(2))));
+    let arrivals = Mutex::new(Vec::new());
+    let arrived = async || {
+        let response = send(&layer, request()).await;
+        arrivals.lock().expect("nobody panics").push((response.status().as_u16(), start.elapsed().as_millis()));
+    };
+    tokio::join!(arrived(), arrived(), arrived());
+    let mut arrivals = arrivals.into_inner().expect("nobody panics");
+    arrivals.sort_unstable();
+    assert_eq!(arrivals, [(200, 0), (200, 1_000), (429, 0)]);
+}
+
+/// It is charged as ever, so it reports what it would limit.
+#[tokio::test]
+async fn a_shadow_limits_nothing_and_hides_nothing() {
+    let violations = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&violations);
+    let layer = layer()
+        .rule(Rule::new("shadow", Limit::fixed_window(1, HOUR)).shadow())
+        .rule(Rule::new("two", TWO))
+        .on_shadow(move |policy| {
+            assert_eq!(policy.name(), "shadow");
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+    assert_eq!(statuses(&layer, (0..3).map(|_| request())).await, [200, 200, 429]);
+    // The last request was limited, so it was not asked.
+    assert_eq!(violations.load(Ordering::Relaxed), 1);
+}
+
+/// Clients see only what limits them.
+#[tokio::test]
+async fn a_shadow_is_not_in_the_headers() {
+    let layer = layer().rule(Rule::new("shadow", Limit::fixed_window(1, HOUR)).shadow());
+    for _ in 0..2 {
+        let response = send(&layer, request()).await;
+        assert_eq!((response.status().as_u16(), response.headers().len()), (200, 0));
+    }
+}

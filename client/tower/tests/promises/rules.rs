@@ -1,0 +1,148 @@
+//! Rules choose the limits of a request, which are charged all or none.
+
+use http::header::{AUTHORIZATION, HeaderValue};
+use http::{Method, StatusCode};
+use premier_client::{AnyLimit, Limit};
+use premier_tower::{Head, Missing, Policy, Refusal, Rule, Rules};
+
+use crate::tools::{HOUR, TWO, layer, request, send, statuses};
+
+#[derive(Debug, Clone)]
+struct User(u32);
+
+fn request_of(user: u32) -> http::Request<http_body_util::Full<bytes::Bytes>> {
+    let mut request = request();
+    request.extensions_mut().insert(User(user));
+    request
+}
+
+#[tokio::test]
+async fn a_rule_counts_all_requests_together() {
+    let layer = layer().rule(Rule::new("all", TWO));
+    assert_eq!(statuses(&layer, (0..3).map(|_| request())).await, [200, 200, 429]);
+}
+
+#[tokio::test]
+async fn a_layer_without_rules_admits_all() {
+    let response = send(&layer(), request()).await;
+    assert_eq!((response.status(), response.headers().len()), (StatusCode::OK, 0));
+}
+
+#[tokio::test]
+async fn a_rule_counts_by_header() {
+    let layer = layer().rule(Rule::new("key", TWO).by_header(AUTHORIZATION));
+    let with = |value: &'static [u8]| {
+        let mut request = request();
+        request.headers_mut().insert(AUTHORIZATION, HeaderValue::from_bytes(value).expect("a valid value"));
+        request
+    };
+    let sent = [with(b"a"), with(b"a"), with(b"a"), with(b"b"), with(b"\xff")];
+    assert_eq!(statuses(&layer, sent).await, [200, 200, 429, 200, 200]);
+    let response = send(&layer, request()).await;
+    assert_eq!(response.status(), 400);
+    assert!(response.body().windows(32).any(|part| part == b"header authorization is missing\""));
+}
+
+#[tokio::test]
+async fn a_rule_counts_by_extension() {
+    let rule = Rule::new("user", TWO).by_extension(|user: &User| user.0);
+    let refusing = layer().rule(rule.clone());
+    assert_eq!(statuses(&refusing, [1, 1, 1, 2].map(request_of)).await, [200, 200, 429, 200]);
+    assert_eq!(send(&refusing, request()).await.status(), 500, "the outer layer is missing");
+    assert_eq!(send(&layer().rule(rule.missing(Missing::Admit)), request()).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_rule_counts_by_method_and_path() {
+    let layer = layer().rule(Rule::new("route", TWO).by_route());
+    let to = |method: Method, path: &'static str| {
+        let mut request = request();
+        (*request.method_mut(), *request.uri_mut()) = (method, path.parse().expect("a path"));
+        request
+    };
+    let sent = [
+        to(Method::GET, "/a?page=1"),
+        to(Method::GET, "/a?page=2"),
+        to(Method::GET, "/a"),
+        to(Method::POST, "/a"),
+        to(Method::GET, "/b"),
+    ];
+    assert_eq!(statuses(&layer, sent).await, [200, 200, 429, 200, 200]);
+}
+
+/// By all of its parts.
+#[tokio::test]
+async fn a_rule_counts_by_several_things() {
+    let rule = Rule::new("both", TWO).by_extension(|user: &User| user.0).by_route();
+    let layer = layer().rule(rule);
+    let to = |user, path: &'static str| {
+        let mut request = request_of(user);
+        *request.uri_mut() = path.parse().expect("a path");
+        request
+    };
+    let sent = [to(1, "/a"), to(1, "/a"), to(1, "/a"), to(1, "/b"), to(2, "/a")];
+    assert_eq!(statuses(&layer, sent).await, [200, 200, 429, 200, 200]);
+}
+
+#[tokio::test]
+async fn a_request_costs_what_its_rule_says() {
+    let cost = |head: &Head<'_>| head.headers().get("x-cost").map_or(0, |_| u64::MAX);
+    let layer = layer().rule(Rule::new("cost", TWO).cost(cost));
+    // Costs are cut to their bounds: here 1, and there 10¹².
+    assert_eq!(send(&layer, request()).await.status(), 200);
+    let mut large = request();
+    large.headers_mut().insert("x-cost", HeaderValue::from_static("many"));
+    let response = send(&layer, large).await;
+    assert_eq!((response.status().as_u16(), response.headers().get("retry-after")), (429, None));
+}
+
+#[tokio::test]
+async fn a_closure_returns_any_number_of_policies() {
+    let by_path = |head: &Head<'_>| -> Vec<Policy> {
+        match head.uri().path() {
+            "/free" => Vec::new(),
+            _ => vec![Policy::new("one", TWO), Policy::new("other", Limit::fixed_window(5, HOUR)).by("x")],
+        }
+    };
+    let layer = layer().rule(by_path);
+    let mut free = request();
+    *free.uri_mut() = "/free".parse().expect("a path");
+    assert_eq!(statuses(&layer, [request(), request(), request(), free]).await, [200, 200, 429, 200]);
+}
+
+/// A request that one policy limits takes nothing from the others.
+#[tokio::test]
+async fn all_policies_are_charged_or_none() {
+    let wide: AnyLimit = Limit::fixed_window(4, HOUR).into();
+    let layer = layer()
+        .rule(Rule::new("wide", wide))
+        .rule(Rule::new("narrow", TWO).by(|head| head.uri().query().map(str::to_owned)).missing(Missing::Admit));
+    let with = |query: Option<&str>| {
+        let mut request = request();
+        *request.uri_mut() = query.map_or("/".to_owned(), |query| format!("/?{query}")).parse().expect("a path");
+        request
+    };
+    let sent = [Some("a"), Some("a"), Some("a"), Some("a"), None, None, None].map(with);
+    assert_eq!(statuses(&layer, sent).await, [200, 200, 429, 429, 200, 200, 429]);
+}
+
+#[tokio::test]
+async fn a_rule_may_refuse_a_request() {
+    struct Authenticated;
+    impl Rules for Authenticated {
+        fn policies(&self, _: &Head<'_>) -> Result<Vec<Policy>, Refusal> {
+            Err(Refusal::new(StatusCode::UNAUTHORIZED, "say \"who\" you are"))
+        }
+    }
+    let response = send(&layer().rule(Authenticated), request()).await;
+    assert_eq!(response.status(), 401);
+    let problem: serde_json::Value = serde_json::from_slice(response.body()).expect("JSON");
+    assert_eq!(problem["detail"], "say \"who\" you are");
+}
+
+/// That is a fault of the program, not of the store.
+#[tokio::test]
+async fn two_policies_with_one_key_are_an_error() {
+    let layer = layer().rule(Rule::new("same", TWO)).rule(Rule::new("same", TWO));
+    assert_eq!(send(&layer, request()).await.status(), 500);
+}
