@@ -18,8 +18,7 @@ impl Holds {
     pub(crate) fn find(&self, id: &[u8]) -> Option<Slot> {
         let hash = self.hash(id);
         let mut at = *self.buckets.get(self.bucket(hash))?;
-        while at.is_some() {
-            let holder = &self.holders[at];
+        while let Some(holder) = self.holders.get(at) {
             if holder.hash == hash && *holder.id == *id {
                 return Some(at);
             }

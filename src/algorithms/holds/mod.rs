@@ -111,6 +111,12 @@ impl Holder {
     }
 }
 
+impl Table {
+    fn get(&self, slot: Slot) -> Option<&Holder> {
+        self.0.get(slot.index())
+    }
+}
+
 impl Index<Slot> for Table {
     type Output = Holder;
 
