@@ -7,7 +7,7 @@ use redis::aio;
 use redis::{Cmd, ConnectionLike, RedisResult, ToSingleRedisArg};
 
 use crate::limiters::by_algorithm;
-use crate::{AnyLimit, CellDecision, Decision, JointDecision, Limit, LimitedKey, wire};
+use crate::{AnyLimit, CellDecision, Decision, JointDecision, Limit, LimitedKey, Usage, wire};
 
 /// Defines the traits for connections and pipelines. They have the same methods: one for each
 /// algorithm, and those that are given.
@@ -117,6 +117,14 @@ by_algorithm! { commands! { methods: {
     /// with the number of units returned; 0 if there is no such key.
     fn premier_refund(key: impl ToSingleRedisArg, units: u64) -> u64 {
         wire::refund(key, units)
+    }
+
+    /// `PREMIER.INSPECT`: reports what is known of a key without its limit. Replies with `None` if
+    /// there is no such key.
+    ///
+    /// [`Option<Usage>`]: Option
+    fn premier_inspect(key: impl ToSingleRedisArg) -> Option<Usage> {
+        wire::inspect(key)
     }
 
     /// `PREMIER.ALL`: decides a call by 1 to 16 limits, and charges it to all of them or to none.

@@ -214,6 +214,7 @@ mod text;
 mod throttler;
 mod time;
 mod top;
+mod usage;
 mod wire;
 
 #[cfg(feature = "tokio")]
@@ -249,3 +250,4 @@ pub use text::InvalidLimit;
 pub use throttler::AsyncThrottler;
 pub use throttler::{Builder, OnError, StoreChange, Throttler};
 pub use top::LimitedKey;
+pub use usage::Usage;

@@ -1,5 +1,6 @@
 //! What crosses the wire: limits become the words of commands, replies become decisions.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use premier_algorithms::{ALIGNED, AT_MOST, CAPACITY, COST, Demand, FORCE, KEEP, MAX_WAIT};
@@ -7,7 +8,7 @@ use redis::{Cmd, FromRedisValue, ParsingError, ToSingleRedisArg, Value};
 
 use crate::decision::Outcome;
 use crate::limit::Terms;
-use crate::{AnyLimit, CellDecision, DecidedBy, Decision, JointDecision, LimitedKey, RetryAfter};
+use crate::{AnyLimit, CellDecision, DecidedBy, Decision, JointDecision, LimitedKey, RetryAfter, Usage};
 
 /// Builds the command that decides a call, and charges it if it is admitted.
 pub(crate) fn check(key: impl ToSingleRedisArg, limit: &AnyLimit) -> Cmd {
@@ -29,6 +30,20 @@ pub(crate) fn peek(key: impl ToSingleRedisArg, limit: &AnyLimit) -> Cmd {
 pub(crate) fn refund(key: impl ToSingleRedisArg, units: u64) -> Cmd {
     let mut command = redis::cmd("PREMIER.REFUND");
     command.arg(key).arg(units);
+    command
+}
+
+/// Builds the command that reports what is known of a key.
+pub(crate) fn inspect(key: impl ToSingleRedisArg) -> Cmd {
+    let mut command = redis::cmd("PREMIER.INSPECT");
+    command.arg(key);
+    command
+}
+
+/// Builds the command that deletes a key.
+pub(crate) fn reset(key: impl ToSingleRedisArg) -> Cmd {
+    let mut command = redis::cmd("DEL");
+    command.arg(key);
     command
 }
 
@@ -152,6 +167,21 @@ impl FromRedisValue for JointDecision {
             return Err(format!("unexpected reply to PREMIER.ALL: limit {binding} of {} binds", each.len()).into());
         }
         Ok(Self { decision: read_decision([limited, limit, remaining, wait, reset], None)?, binding, each })
+    }
+}
+
+/// Reads the reply to `PREMIER.INSPECT`: a map, or pairs. What else the algorithm knows is left out.
+impl FromRedisValue for Usage {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        let fields: HashMap<String, Value> = FromRedisValue::from_redis_value(value)?;
+        let field = |name: &str| match fields.get(name) {
+            Some(Value::Int(number)) => u64::try_from(*number).ok(),
+            _ => None,
+        };
+        let (Some(used), Some(reset)) = (field("used"), field("resets-in")) else {
+            return Err(format!("unexpected reply to PREMIER.INSPECT: {fields:?}").into());
+        };
+        Ok(Self { used, reset_after: Duration::from_millis(reset) })
     }
 }
 

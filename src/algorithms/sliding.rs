@@ -132,6 +132,7 @@ impl Algorithm for Sliding {
     type State = Log;
     type Limit<'call> = SlidingLimit;
 
+    #[inline]
     fn decide<'call>(log: &Log, now: Now, limit: &SlidingLimit, cost: Cost) -> Decision<Change<'call, Self>> {
         if log.is_ahead_of(now) {
             return Self::decide(&log.dated(now), now, limit, cost);
@@ -203,6 +204,7 @@ struct Current<'log> {
 }
 
 impl<'log> Current<'log> {
+    #[inline]
     fn new(Log(entries): &'log Log, now: Now, duration: Span) -> Self {
         let is_expired = |entry: &PackedEntry| now.at().since(Entry::unpack(entry).latest) >= duration;
         let expired = entries.iter().take_while(|entry| is_expired(entry)).count();

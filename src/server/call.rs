@@ -156,7 +156,7 @@ impl<'call> Call<'call> {
         unsafe { api!(RedisModule_ReplyWithArray(self.context, len)) };
     }
 
-    /// Begins a map in the reply: in turn a key and its value follow. Clients of RESP2 get an array.
+    /// Begins a map in the reply: in turn a key and its value follow. With RESP2 it is an array.
     pub fn reply_map(&self, len: usize) {
         let len = c_long::try_from(len).unwrap_or(c_long::MAX);
         // SAFETY: as above.

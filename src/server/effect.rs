@@ -9,8 +9,8 @@
 
 use std::ffi::CStr;
 
+use arrayvec::ArrayVec;
 use premier_algorithms::{Log, Now, Span, State, Timestamp};
-use smallvec::SmallVec;
 
 use crate::data_type::DataType;
 use crate::key::Change;
@@ -60,7 +60,11 @@ const INLINE_LEN: usize = HEADER_LEN + Log::MAX_ENCODED_LEN;
 
 /// The effect of a call on one key.
 #[derive(Debug)]
-pub struct Effect(SmallVec<[u8; INLINE_LEN]>);
+pub struct Effect {
+    inline: ArrayVec<u8, INLINE_LEN>,
+    /// All bytes, if they are too many for `inline`; otherwise none.
+    spilled: Vec<u8>,
+}
 
 impl Effect {
     /// The command that applies effects. Its name is short: for each admitted call, servers look it
@@ -72,27 +76,40 @@ impl Effect {
 
     /// The effect of a change, which has been applied.
     pub(crate) fn of_change<T: DataType>(state: &T::State, change: &Change<'_, T>, expiry: Expiry) -> Self {
-        let mut effect = Self::begin::<T>(expiry);
-        state.encode_effect(change, |part| effect.0.extend_from_slice(part));
-        effect
+        Self::new::<T>(expiry, |effect| state.encode_effect(change, |part| effect.write(part)))
     }
 
     /// The effect that leads to a state, whatever the state was before.
     pub(crate) fn of_state<T: DataType>(state: &T::State, expiry: Expiry) -> Self {
-        let mut effect = Self::begin::<T>(expiry);
-        state.encode(|part| effect.0.extend_from_slice(part));
+        Self::new::<T>(expiry, |effect| state.encode(|part| effect.write(part)))
+    }
+
+    #[inline]
+    fn new<T: DataType>(expiry: Expiry, write_rest: impl FnOnce(&mut Self)) -> Self {
+        let mut effect = Self { inline: ArrayVec::new(), spilled: Vec::new() };
+        effect.write(&[VERSION, T::LETTER]);
+        effect.write(&expiry.to_wire().to_le_bytes());
+        write_rest(&mut effect);
         effect
     }
 
-    fn begin<T: DataType>(expiry: Expiry) -> Self {
-        let mut bytes = SmallVec::new();
-        bytes.extend_from_slice(&[VERSION, T::LETTER]);
-        bytes.extend_from_slice(&expiry.to_wire().to_le_bytes());
-        Self(bytes)
+    #[inline]
+    fn write(&mut self, part: &[u8]) {
+        if !self.spilled.is_empty() || self.inline.try_extend_from_slice(part).is_err() {
+            self.spill(part);
+        }
+    }
+
+    #[cold]
+    fn spill(&mut self, part: &[u8]) {
+        if self.spilled.is_empty() {
+            self.spilled.extend_from_slice(&self.inline);
+        }
+        self.spilled.extend_from_slice(part);
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
-        &self.0
+        if self.spilled.is_empty() { &self.inline } else { &self.spilled }
     }
 }
 

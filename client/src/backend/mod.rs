@@ -19,7 +19,7 @@ use crate::connection::{AsyncCluster, Cluster};
 use crate::connection::{Node, Server};
 use crate::{Error, Keyspace};
 
-pub(crate) use request::{All, Check, Peek, Refund, Request};
+pub(crate) use request::{All, Check, Inspect, Peek, Query, Refund, Request, Reset};
 
 /// Where a [`Throttler`](crate::Throttler) keeps its limits: a server, a cluster, or the memory of
 /// this process. Cheap to clone.
@@ -77,24 +77,24 @@ impl AsyncBackend {
         MemoryBackend::new().into()
     }
 
-    /// Returns the node that decides on a request, as far as is known.
+    /// Returns the node that answers a query, as far as is known.
     #[cfg_attr(not(feature = "cluster"), expect(unused_variables, reason = "only a cluster has several nodes"))]
-    pub(crate) fn node<R: Request>(&self, request: &R) -> Node {
+    pub(crate) fn node(&self, query: &impl Query) -> Node {
         match &self.0 {
             #[cfg(feature = "cluster")]
-            AsyncKind::Cluster(cluster) => cluster.node(request.key()),
+            AsyncKind::Cluster(cluster) => cluster.node(query.key()),
             _ => Node::default(),
         }
     }
 
     /// Returns the answer, and the node that has given or not given it.
-    pub(crate) async fn ask<R: Request>(&self, request: &R, deadline: Duration) -> (Node, Result<R::Answer, Error>) {
+    pub(crate) async fn ask<Q: Query>(&self, query: &Q, deadline: Duration) -> (Node, Result<Q::Answer, Error>) {
         match &self.0 {
-            AsyncKind::Server(server) => (Node::default(), server.call(&request.command(), deadline).await),
+            AsyncKind::Server(server) => (Node::default(), server.call(&query.command(), deadline).await),
             #[cfg(feature = "cluster")]
-            AsyncKind::Cluster(cluster) => cluster.ask(&request.command(), deadline).await,
+            AsyncKind::Cluster(cluster) => cluster.ask(&query.command(), deadline).await,
             #[cfg(feature = "memory")]
-            AsyncKind::Memory(memory) => (Node::default(), Ok(request.decide_in(memory))),
+            AsyncKind::Memory(memory) => (Node::default(), Ok(query.ask_memory(memory))),
         }
     }
 

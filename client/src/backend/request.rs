@@ -1,4 +1,6 @@
 //! What a throttler asks its backend.
+//!
+//! A [`Query`] is answered by the store alone. A [`Request`] has answers for outages, too.
 
 use std::time::Duration;
 
@@ -6,12 +8,12 @@ use premier_algorithms::Units;
 use redis::{Cmd, FromRedisValue};
 
 use crate::decision::JointLimits;
-use crate::{Algorithm, AnyLimit, Decision, JointDecision, wire};
+use crate::{Algorithm, AnyLimit, Decision, JointDecision, Usage, wire};
 #[cfg(feature = "memory")]
 use crate::{MemoryBackend, Share};
 
-/// A request to a backend, with the answers that replace those of a store that does not answer.
-pub(crate) trait Request {
+/// What a store is asked about keys.
+pub(crate) trait Query {
     type Answer: FromRedisValue;
 
     /// Returns the name of the first key, whose slot is that of all others.
@@ -22,8 +24,11 @@ pub(crate) trait Request {
     fn command(&self) -> Cmd;
 
     #[cfg(feature = "memory")]
-    fn decide_in(&self, memory: &MemoryBackend) -> Self::Answer;
+    fn ask_memory(&self, memory: &MemoryBackend) -> Self::Answer;
+}
 
+/// A query with the answers that replace those of a store that does not answer.
+pub(crate) trait Request: Query {
     /// Returns the answer of [`OnError::Local`](crate::OnError), by the memory of the throttler and
     /// this share of the limits.
     #[cfg(feature = "memory")]
@@ -42,7 +47,7 @@ pub(crate) struct Check<'a> {
     pub(crate) limit: &'a AnyLimit,
 }
 
-impl Request for Check<'_> {
+impl Query for Check<'_> {
     type Answer = Decision;
 
     fn key(&self) -> &str {
@@ -54,10 +59,12 @@ impl Request for Check<'_> {
     }
 
     #[cfg(feature = "memory")]
-    fn decide_in(&self, memory: &MemoryBackend) -> Decision {
+    fn ask_memory(&self, memory: &MemoryBackend) -> Decision {
         memory.decide(self.key, *self.limit)
     }
+}
 
+impl Request for Check<'_> {
     #[cfg(feature = "memory")]
     fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> Decision {
         memory.decide(self.key, share.of(*self.limit)).decided_locally(share)
@@ -76,7 +83,7 @@ impl Request for Check<'_> {
 /// Decides a call without charging it.
 pub(crate) struct Peek<'a>(pub(crate) Check<'a>);
 
-impl Request for Peek<'_> {
+impl Query for Peek<'_> {
     type Answer = Decision;
 
     fn key(&self) -> &str {
@@ -88,10 +95,12 @@ impl Request for Peek<'_> {
     }
 
     #[cfg(feature = "memory")]
-    fn decide_in(&self, memory: &MemoryBackend) -> Decision {
+    fn ask_memory(&self, memory: &MemoryBackend) -> Decision {
         memory.peek(self.0.key, *self.0.limit)
     }
+}
 
+impl Request for Peek<'_> {
     #[cfg(feature = "memory")]
     fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> Decision {
         memory.peek(self.0.key, share.of(*self.0.limit)).decided_locally(share)
@@ -115,7 +124,7 @@ pub(crate) struct Refund<'a> {
     pub(crate) units: Units,
 }
 
-impl Request for Refund<'_> {
+impl Query for Refund<'_> {
     type Answer = u64;
 
     fn key(&self) -> &str {
@@ -127,10 +136,12 @@ impl Request for Refund<'_> {
     }
 
     #[cfg(feature = "memory")]
-    fn decide_in(&self, memory: &MemoryBackend) -> u64 {
+    fn ask_memory(&self, memory: &MemoryBackend) -> u64 {
         memory.refund_units(self.key, self.algorithm, self.units)
     }
+}
 
+impl Request for Refund<'_> {
     /// Gives back nothing, as these units were used in the store.
     #[cfg(feature = "memory")]
     fn decide_locally(&self, _: &MemoryBackend, _: Share) -> u64 {
@@ -149,7 +160,7 @@ impl Request for Refund<'_> {
 /// Decides a call by several limits, and charges it to all of them or to none.
 pub(crate) struct All<'a>(pub(crate) JointLimits<'a, String>);
 
-impl Request for All<'_> {
+impl Query for All<'_> {
     type Answer = JointDecision;
 
     fn key(&self) -> &str {
@@ -161,10 +172,12 @@ impl Request for All<'_> {
     }
 
     #[cfg(feature = "memory")]
-    fn decide_in(&self, memory: &MemoryBackend) -> JointDecision {
+    fn ask_memory(&self, memory: &MemoryBackend) -> JointDecision {
         memory.decide_together(self.0)
     }
+}
 
+impl Request for All<'_> {
     #[cfg(feature = "memory")]
     fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> JointDecision {
         let limits: Vec<_> = self.0.get().iter().map(|(key, limit)| (key.as_str(), share.of(*limit))).collect();
@@ -178,5 +191,53 @@ impl Request for All<'_> {
 
     fn limited(&self, retry_after: Duration) -> JointDecision {
         JointDecision::fallback(self.0, |limit| Decision::fallback_limited(limit, retry_after))
+    }
+}
+
+/// Reports what is known of a key.
+pub(crate) struct Inspect<'a> {
+    pub(crate) key: &'a str,
+    #[cfg_attr(not(feature = "memory"), expect(dead_code, reason = "a server knows the algorithm of a key"))]
+    pub(crate) algorithm: Algorithm,
+}
+
+impl Query for Inspect<'_> {
+    type Answer = Option<Usage>;
+
+    fn key(&self) -> &str {
+        self.key
+    }
+
+    fn command(&self) -> Cmd {
+        wire::inspect(self.key)
+    }
+
+    #[cfg(feature = "memory")]
+    fn ask_memory(&self, memory: &MemoryBackend) -> Option<Usage> {
+        memory.inspect(self.key, self.algorithm)
+    }
+}
+
+/// Deletes a key. The answer is whether there was one.
+pub(crate) struct Reset<'a> {
+    pub(crate) key: &'a str,
+    #[cfg_attr(not(feature = "memory"), expect(dead_code, reason = "a server knows the algorithm of a key"))]
+    pub(crate) algorithm: Algorithm,
+}
+
+impl Query for Reset<'_> {
+    type Answer = bool;
+
+    fn key(&self) -> &str {
+        self.key
+    }
+
+    fn command(&self) -> Cmd {
+        wire::reset(self.key)
+    }
+
+    #[cfg(feature = "memory")]
+    fn ask_memory(&self, memory: &MemoryBackend) -> bool {
+        memory.reset(self.key, self.algorithm)
     }
 }

@@ -17,7 +17,7 @@ use premier_algorithms::Units;
 use self::clock::Clock;
 use self::shard::Shard;
 use crate::decision::JointLimits;
-use crate::{Algorithm, AnyLimit, Decision, Error, InvalidArgument, JointDecision, Keyspace};
+use crate::{Algorithm, AnyLimit, Decision, Error, InvalidArgument, JointDecision, Keyspace, Usage};
 
 /// Keeps limits in the memory of this process, and decides by the code that the module runs in the
 /// server.
@@ -118,6 +118,19 @@ impl MemoryBackend {
     pub(crate) fn refund_units(&self, key: &str, algorithm: Algorithm, units: Units) -> u64 {
         let (hash, mut shard) = self.shard_of(key);
         shard.refund(hash, key, self.0.clock.now(), algorithm, units)
+    }
+
+    /// Returns what is known of a key that this algorithm uses; `None` if nothing of it is used.
+    #[must_use]
+    pub fn inspect(&self, key: &str, algorithm: Algorithm) -> Option<Usage> {
+        let (hash, mut shard) = self.shard_of(key);
+        shard.inspect(hash, key, self.0.clock.now(), algorithm)
+    }
+
+    /// Deletes a key that this algorithm uses. Returns whether there was one.
+    pub fn reset(&self, key: &str, algorithm: Algorithm) -> bool {
+        let (hash, mut shard) = self.shard_of(key);
+        shard.reset(hash, key, self.0.clock.now(), algorithm)
     }
 
     fn shard_of(&self, key: &str) -> (u64, MutexGuard<'_, Shard>) {

@@ -2,7 +2,7 @@ use premier_algorithms::{Clock, Timestamp, Units};
 
 use super::table::Table;
 use crate::limiters::by_algorithm;
-use crate::{Algorithm, AnyLimit, Decision};
+use crate::{Algorithm, AnyLimit, Decision, Usage};
 
 /// Defines a shard, with a table for each algorithm.
 macro_rules! shard {
@@ -54,6 +54,27 @@ macro_rules! shard {
                 let now = self.clock.read(reading);
                 match algorithm {
                     $(Algorithm::$variant => self.$name.refund(hash, key, now, units),)+
+                }
+            }
+
+            pub(super) fn inspect(
+                &mut self,
+                hash: u64,
+                key: &str,
+                reading: Timestamp,
+                algorithm: Algorithm,
+            ) -> Option<Usage> {
+                let now = self.clock.read(reading);
+                match algorithm {
+                    $(Algorithm::$variant => self.$name.inspect(hash, key, now),)+
+                }
+            }
+
+            /// Returns whether there was such a key.
+            pub(super) fn reset(&mut self, hash: u64, key: &str, reading: Timestamp, algorithm: Algorithm) -> bool {
+                let now = self.clock.read(reading);
+                match algorithm {
+                    $(Algorithm::$variant => self.$name.reset(hash, key, now),)+
                 }
             }
 

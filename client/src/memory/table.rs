@@ -5,8 +5,8 @@ use premier_algorithms::{
     Timestamp, Units, WindowStart,
 };
 
-use crate::Decision;
 use crate::limit::Terms;
+use crate::{Decision, Usage};
 
 /// The keys of one algorithm.
 pub(super) struct Table<A: Algorithm> {
@@ -76,6 +76,23 @@ impl<A: Tabled> Table<A> {
             self.shrink();
         }
         refund.units
+    }
+
+    pub(super) fn inspect(&self, hash: u64, key: &str, now: Now) -> Option<Usage> {
+        let (_, entry) = self.keys.raw_entry_v1().from_hash(hash, |known| **known == *key)?;
+        let reset = entry.reset_after(now.at());
+        (reset > Span::ZERO).then(|| Usage::in_memory(entry.state.used(now, reset), reset))
+    }
+
+    /// Returns whether there was such a key.
+    pub(super) fn reset(&mut self, hash: u64, key: &str, now: Now) -> bool {
+        let RawEntryMut::Occupied(known) = self.keys.raw_entry_mut_v1().from_hash(hash, |known| **known == *key) else {
+            return false;
+        };
+        let was_used = !known.get().is_reset(now.at());
+        known.swap_remove();
+        self.shrink();
+        was_used
     }
 
     pub(super) fn len(&self) -> usize {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::watch::{Listener, Watch};
 use crate::Error;
 #[cfg(feature = "memory")]
-use crate::backend::Refund;
+use crate::backend::Query;
 use crate::backend::Request;
 use crate::connection::Node;
 #[cfg(feature = "memory")]
@@ -127,12 +127,12 @@ impl Fallback {
         }
     }
 
-    /// Gives back what was charged locally.
+    /// Returns the answer of the memory that decides locally, if there is one.
     #[cfg(feature = "memory")]
-    pub(super) fn refund(&self, refund: &Refund<'_>) -> u64 {
+    pub(super) fn ask_memory<Q: Query>(&self, query: &Q) -> Option<Q::Answer> {
         match &self.policy {
-            Policy::Local { memory, .. } => refund.decide_in(memory),
-            _ => 0,
+            Policy::Local { memory, .. } => Some(query.ask_memory(memory)),
+            _ => None,
         }
     }
 

@@ -18,14 +18,15 @@ use self::deadline::{Deadline, Step};
 use self::queue::Turn;
 #[cfg(feature = "tokio")]
 use crate::AsyncBackend;
-use crate::backend::{All, Check, Peek, Refund, Request};
+use crate::backend::{All, Check, Inspect, Peek, Query, Refund, Request, Reset};
 use crate::decision::JointLimits;
 use crate::receipt::Ledger;
 #[cfg(feature = "tokio")]
 use crate::time::{async_clock, async_wait};
 use crate::time::{clock, wait};
 use crate::{
-    Admission, AnyLimit, Backend, Charge, Decision, Error, InvalidArgument, JointDecision, Key, Keyspace, Receipt,
+    Admission, Algorithm, AnyLimit, Backend, Charge, Decision, Error, InvalidArgument, JointDecision, Key, Keyspace,
+    Receipt, Usage,
 };
 
 pub use self::builder::Builder;
@@ -356,6 +357,48 @@ impl AsyncThrottler {
         Err(Error::quota_exceeded(key, limited))
     }
 
+    /// Returns what is known of a key that this algorithm uses, whatever its limits are; `None` if
+    /// nothing of it is used. Charges nothing.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use premier_client::{Algorithm, AsyncBackend, AsyncThrottler, Limit, key};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), premier_client::Error> {
+    /// let throttler = AsyncThrottler::builder(AsyncBackend::memory()).build();
+    /// let key = key!("login", "ada");
+    /// assert!(throttler.check(&key, Limit::fixed_window(3, Duration::from_secs(60))).await?.is_admitted());
+    /// let usage = throttler.inspect(&key, Algorithm::FixedWindow).await?.expect("it was used");
+    /// assert_eq!(usage.used(), 1);
+    /// assert!(usage.reset_after() <= Duration::from_secs(60));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// It always asks the store, never the memory of [`OnError::Local`](crate::OnError).
+    ///
+    /// # Errors
+    /// If the store does not answer, whatever [`OnError`] says.
+    pub async fn inspect(&self, key: &Key<'_>, algorithm: Algorithm) -> Result<Option<Usage>, Error> {
+        let key = self.settings.keyspace.key(key, algorithm);
+        self.query(&Inspect { key: &key, algorithm }).await
+    }
+
+    /// Deletes a key that this algorithm uses, as if it had never been used. Returns whether there
+    /// was one. Whatever a [`Key::exact`] names is deleted.
+    ///
+    /// # Errors
+    /// If the store does not answer, whatever [`OnError`] says.
+    pub async fn reset(&self, key: &Key<'_>, algorithm: Algorithm) -> Result<bool, Error> {
+        let key = self.settings.keyspace.key(key, algorithm);
+        let reset = Reset { key: &key, algorithm };
+        #[cfg(feature = "memory")]
+        self.settings.fallback.ask_memory(&reset);
+        self.query(&reset).await
+    }
+
     /// Deletes all keys of a keyspace, and no others. Returns their number.
     ///
     /// It scans all keys of the server, or of every master of the cluster, in steps of about a
@@ -403,7 +446,7 @@ impl AsyncThrottler {
             let answer = match ledger {
                 Ledger::Store => self.ask(&refund).await,
                 #[cfg(feature = "memory")]
-                Ledger::Local => Ok(self.settings.fallback.refund(&refund)),
+                Ledger::Local => Ok(self.settings.fallback.ask_memory(&refund).unwrap_or(0)),
             };
             match answer {
                 Ok(units) => refunded += units,
@@ -411,6 +454,12 @@ impl AsyncThrottler {
             }
         }
         failed.map_or(Ok(refunded), Err)
+    }
+
+    /// Asks the store, even while it is down.
+    async fn query<Q: Query>(&self, query: &Q) -> Result<Q::Answer, Error> {
+        let (_, answer) = self.backend.ask(query, self.settings.deadline).await;
+        answer
     }
 
     async fn decide(&self, key: &str, limit: &AnyLimit) -> Result<Decision, Error> {

@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use premier_client::{Algorithm, AnyLimit, DecidedBy, Decision, ErrorKind, JointDecision, Key, Limit, RetryAfter, key};
+use premier_client::{
+    Algorithm, AnyLimit, DecidedBy, Decision, ErrorKind, JointDecision, Key, Limit, RetryAfter, Usage, key,
+};
 use premier_test_server::{Cluster, Server};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -112,6 +114,9 @@ fn a_cost_above_the_limit_is_never_admitted() {
 enum Call {
     Check(AnyLimit, u8),
     Peek(AnyLimit, u8),
+    CheckAtMost(AnyLimit, u8, u64),
+    Inspect(AnyLimit, u8),
+    Reset(AnyLimit, u8),
     Refund(AnyLimit, u8, u64),
     CheckAll(Vec<(AnyLimit, u8)>),
 }
@@ -120,6 +125,8 @@ enum Call {
 #[derive(Debug)]
 enum Answer {
     Decision(Decision),
+    Usage(Option<Usage>),
+    WasReset(bool),
     Refunded(u64),
     Joint(JointDecision),
     Error(ErrorKind),
@@ -130,6 +137,11 @@ impl Call {
         let answer = match self {
             Self::Check(limit, of) => subject.check(&key(*of), *limit).map(Answer::Decision),
             Self::Peek(limit, of) => subject.peek(&key(*of), *limit).map(Answer::Decision),
+            Self::CheckAtMost(limit, of, at_most) => {
+                subject.check_at_most(&key(*of), *limit, *at_most).map(|receipt| Answer::Decision(*receipt))
+            }
+            Self::Inspect(limit, of) => subject.inspect(&key(*of), limit.algorithm()).map(Answer::Usage),
+            Self::Reset(limit, of) => subject.reset(&key(*of), limit.algorithm()).map(Answer::WasReset),
             Self::Refund(limit, of, units) => subject.refund(&key(*of), *limit, *units).map(Answer::Refunded),
             Self::CheckAll(limits) => {
                 let limits: Vec<_> = limits.iter().map(|(limit, of)| (key(*of), *limit)).collect();
@@ -145,6 +157,11 @@ impl Answer {
         match (self, other) {
             (Self::Decision(one), Self::Decision(other)) => is_alike(one, other),
             (Self::Refunded(one), Self::Refunded(other)) => one == other,
+            (Self::WasReset(one), Self::WasReset(other)) => one == other,
+            (Self::Usage(one), Self::Usage(other)) => {
+                one.map(|usage| usage.used()) == other.map(|usage| usage.used())
+                    && is_about(one.map(|usage| usage.reset_after()), other.map(|usage| usage.reset_after()))
+            }
             (Self::Joint(one), Self::Joint(other)) => {
                 is_alike(&one.decision(), &other.decision())
                     && one.binding() == other.binding()
@@ -197,6 +214,9 @@ fn any_call() -> impl Strategy<Value = Call> {
         4 => (any_limit(), key()).prop_map(|(limit, of)| Call::Check(limit, of)),
         1 => (any_limit(), key()).prop_map(|(limit, of)| Call::Peek(limit, of)),
         2 => (any_limit(), key(), 1..=6_u64).prop_map(|(limit, of, units)| Call::Refund(limit, of, units)),
+        2 => (any_limit(), key(), 1..=6_u64).prop_map(|(limit, of, at_most)| Call::CheckAtMost(limit, of, at_most)),
+        1 => (any_limit(), key()).prop_map(|(limit, of)| Call::Inspect(limit, of)),
+        1 => (any_limit(), key()).prop_map(|(limit, of)| Call::Reset(limit, of)),
         2 => vec((any_limit(), key()), 1..=4).prop_map(Call::CheckAll),
     ]
 }
@@ -204,9 +224,9 @@ fn any_call() -> impl Strategy<Value = Call> {
 /// Makes limits whose answers do not change while the test asks all stores.
 fn any_limit() -> impl Strategy<Value = AnyLimit> {
     let options = (prop::option::of(1..=6_u64), prop::option::of(prop::sample::select(vec![0, 25, 200])), 1..=4_u64);
-    let flags = (any::<bool>(), prop::bool::weighted(0.2));
+    let flags = (any::<bool>(), prop::bool::weighted(0.2), prop_oneof![2 => Just(0), 1 => 1..=3_u64]);
     (0..4_u8, 0..=6_u64, prop::sample::select(vec![1_u32, 2, 3]), options, flags).prop_map(
-        |(algorithm, quota, hours, (capacity, max_wait, cost), (is_aligned, is_forced))| {
+        |(algorithm, quota, hours, (capacity, max_wait, cost), (is_aligned, is_forced, reserve))| {
             let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
             let limit: AnyLimit = match algorithm {
                 // Windows that end years apart, so hardly during the test.
@@ -224,6 +244,7 @@ fn any_limit() -> impl Strategy<Value = AnyLimit> {
                     max_wait.map_or(limit, |max_wait| limit.max_wait(minutes(max_wait))).into()
                 }
             };
+            let limit = limit.try_keep(reserve).expect("a valid reserve");
             if is_forced { limit.forced() } else { limit }
         },
     )
@@ -233,6 +254,7 @@ fn is_alike(one: &Decision, other: &Decision) -> bool {
     one.is_admitted() == other.is_admitted()
         && one.limit() == other.limit()
         && one.remaining() == other.remaining()
+        && one.granted() == other.granted()
         && is_about(one.wait(), other.wait())
         && is_about(retry_after(one), retry_after(other))
         && is_about(Some(one.reset_after()), Some(other.reset_after()))

@@ -8,6 +8,7 @@ mod cluster;
 mod commands;
 mod conformance;
 mod connections;
+mod demands;
 mod errors;
 mod forcing;
 mod limits;

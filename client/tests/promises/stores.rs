@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use premier_client::{
-    AnyLimit, AsyncBackend, AsyncThrottler, Backend, Builder, Charge, DecidedBy, Decision, Error, JointDecision, Key,
-    Keyspace, Limit, OnError, Receipt, Share, Throttler,
+    Algorithm, AnyLimit, AsyncBackend, AsyncThrottler, Backend, Builder, Charge, DecidedBy, Decision, Error,
+    JointDecision, Key, Keyspace, Limit, OnError, Receipt, Share, Throttler, Usage,
 };
 use redis::Client;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
@@ -114,6 +114,32 @@ impl Subject {
             Either::Async(throttler, runtime) => {
                 runtime.block_on(throttler.check_n(key, limit, cost)).map(|receipt| *receipt)
             }
+        }
+    }
+
+    pub(crate) fn check_at_most(
+        &self,
+        key: &Key<'_>,
+        limit: impl Into<AnyLimit>,
+        at_most: u64,
+    ) -> Result<Receipt, Error> {
+        match &self.throttler {
+            Either::Sync(throttler) => throttler.check_at_most(key, limit, at_most),
+            Either::Async(throttler, runtime) => runtime.block_on(throttler.check_at_most(key, limit, at_most)),
+        }
+    }
+
+    pub(crate) fn inspect(&self, key: &Key<'_>, algorithm: Algorithm) -> Result<Option<Usage>, Error> {
+        match &self.throttler {
+            Either::Sync(throttler) => throttler.inspect(key, algorithm),
+            Either::Async(throttler, runtime) => runtime.block_on(throttler.inspect(key, algorithm)),
+        }
+    }
+
+    pub(crate) fn reset(&self, key: &Key<'_>, algorithm: Algorithm) -> Result<bool, Error> {
+        match &self.throttler {
+            Either::Sync(throttler) => throttler.reset(key, algorithm),
+            Either::Async(throttler, runtime) => runtime.block_on(throttler.reset(key, algorithm)),
         }
     }
 
