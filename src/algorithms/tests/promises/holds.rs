@@ -233,15 +233,22 @@ fn a_lease_ends_at_its_last_microsecond() {
 /// above: there no place is held for longer at all.
 #[test]
 fn a_step_back_holds_a_place_for_one_lease_from_then() {
-    let places = Places { quota: 1, lease: SECOND };
+    let places = Places { quota: 2, lease: SECOND };
     let mut key = HoldKey::fresh();
-    assert!(key.call(NOW, &places, b"a", 1).is_admitted());
-    let restart = NOW - 10 * SECOND;
-    key.restart(restart);
-    for elapsed in [0, 1, SECOND / 2, SECOND - 1] {
-        assert_eq!(key.ask(restart + elapsed, &places, Some(b"b"), 1).retry(), Some(SECOND - elapsed));
+    for holder in [b"a", b"b"] {
+        assert!(key.call(NOW, &places, holder, 1).is_admitted());
     }
-    assert!(key.call(restart + SECOND, &places, b"b", 1).is_admitted());
+    for restarts in 1..=3 {
+        let restart = NOW - 10 * restarts * SECOND;
+        key.restart(restart);
+        for elapsed in [0, 1, SECOND / 2, SECOND - 1] {
+            assert_eq!(key.ask(restart + elapsed, &places, Some(b"c"), 2).retry(), Some(SECOND - elapsed));
+        }
+        // A release writes down when the other lease began.
+        key.release(restart, b"b");
+    }
+    let restart = NOW - 30 * SECOND;
+    assert!(key.call(restart + SECOND, &places, b"c", 2).is_admitted());
     assert_eq!(key.count(restart + SECOND), 1);
 }
 
