@@ -6,6 +6,8 @@
 //! | `PREMIER.SLIDING key quota duration [COST n] [ATMOST] [KEEP n] [FORCE]` | limits in any span of the duration |
 //! | `PREMIER.TOKEN key quota duration [CAPACITY c] [COST n] [ATMOST] [KEEP n] [MAXWAIT duration] [FORCE]` | limits by a token bucket |
 //! | `PREMIER.LEAKY key quota duration [CAPACITY c] [COST n] [ATMOST] [KEEP n] [MAXWAIT duration] [FORCE]` | spaces calls evenly by a queue |
+//! | `PREMIER.HOLD key quota duration ID id [COST n] [KEEP n]` | limits the units held at the same time |
+//! | `PREMIER.RELEASE key id` | frees the units of a holder |
 //! | `PREMIER.PEEK key algorithm quota duration [options]` | previews a call |
 //! | `PREMIER.REFUND key n` | returns units |
 //! | `PREMIER.ALL key algorithm quota duration [options] [AND key …]…` | charges several limits, or none of them |
@@ -25,7 +27,7 @@ mod settings;
 
 use premier_server::{LoadError, Module};
 
-use commands::{All, Apply, ClThrottle, Inspect, Peek, Refund, Throttle, Top};
+use commands::{All, Apply, ClThrottle, Inspect, Peek, Refund, Release, Throttle, Top};
 use info::Info;
 use limiters::by_algorithm;
 
@@ -38,6 +40,7 @@ fn register(module: &Module) -> Result<(), LoadError> {
         module.data_type::<L>()?;
         module.command::<Throttle<L>>()?;
     });
+    module.command::<Release>()?;
     module.command::<Peek>()?;
     module.command::<Refund>()?;
     module.command::<All>()?;

@@ -4,7 +4,8 @@
 use std::ffi::CStr;
 
 use premier_algorithms::{
-    ALGORITHM, Algorithm, Arguments, BucketLimit, CallOption, FixedLimit, Grant, Now, Peeked, SlidingLimit, Units,
+    ALGORITHM, Algorithm, Arguments, BucketLimit, CallOption, FixedLimit, Grant, HoldLimit, Now, Outcome, Peeked,
+    SlidingLimit, Units,
 };
 use premier_server::{AnyKey, Change, DataType, Defrag, Error, Handle, Mode};
 
@@ -27,11 +28,34 @@ pub(crate) trait Limiter: DataType<State = <Self::Algorithm as Algorithm>::State
     /// Returns the calls that INFO counts.
     fn counters() -> &'static Counters;
 
+    /// Makes a limit of the arguments of a call.
+    fn limit<'call>(arguments: &Arguments<'call>) -> <Self::Algorithm as Algorithm>::Limit<'call>;
+
     /// Decides a call with these arguments.
-    fn decide(state: &Self::State, now: Now, arguments: &Arguments) -> Grant<Change<'static, Self>>;
+    ///
+    /// # Errors
+    /// If the key has no room for what an admitted call would add.
+    fn decide<'call>(
+        state: &Self::State,
+        now: Now,
+        arguments: &Arguments<'call>,
+    ) -> Result<Grant<Change<'call, Self>>, Error>;
 
     /// Previews a call with these arguments.
-    fn peek(state: &Self::State, now: Now, peeked: &Peeked) -> Grant<()>;
+    ///
+    /// # Errors
+    /// As for [`decide`](Self::decide).
+    fn peek(state: &Self::State, now: Now, peeked: &Peeked) -> Result<Grant<()>, Error> {
+        Ok(match peeked {
+            Peeked::Call(arguments) => {
+                let Grant { decision, units } = Self::decide(state, now, arguments)?;
+                Grant { decision: decision.answer(), units }
+            }
+            Peeked::Look(arguments) => {
+                Grant { decision: Self::Algorithm::look(state, now, &Self::limit(arguments)), units: 0 }
+            }
+        })
+    }
 
     /// Gives back units of a key that holds a state of this limiter, and returns their number.
     ///
@@ -40,8 +64,42 @@ pub(crate) trait Limiter: DataType<State = <Self::Algorithm as Algorithm>::State
     fn refund(key: AnyKey, now: Now, units: Units) -> Result<u64, Error>;
 }
 
-/// Defines a [`Limiter`] as a type of the same name as its algorithm.
+/// Defines a [`Limiter`] as a type of the same name as its algorithm. Its kind is `rate`, if it
+/// limits the units of a time, or `concurrency`, if it limits those held at the same time.
 macro_rules! limiter {
+    (@rate) => {
+        #[inline]
+        fn decide<'call>(
+            state: &Self::State,
+            now: Now,
+            arguments: &Arguments<'call>,
+        ) -> Result<Grant<Change<'call, Self>>, Error> {
+            Ok(arguments.demand.decide::<Self::Algorithm>(state, now, &Self::limit(arguments)))
+        }
+
+        fn refund(key: AnyKey, now: Now, units: Units) -> Result<u64, Error> {
+            Ok(key.typed::<Self>()?.refund(now, units))
+        }
+    };
+    (@concurrency) => {
+        #[inline]
+        fn decide<'call>(
+            state: &Self::State,
+            now: Now,
+            arguments: &Arguments<'call>,
+        ) -> Result<Grant<Change<'call, Self>>, Error> {
+            let (limit, demand) = (Self::limit(arguments), arguments.demand);
+            let grant = Grant::exactly::<Self::Algorithm>(state, now, &limit, demand.cost(), demand.keep());
+            if let Outcome::Admitted { .. } = grant.decision.outcome {
+                Self::Algorithm::check_room(state, now, &limit).map_err(|full| Error::Argument(full.to_string()))?;
+            }
+            Ok(grant)
+        }
+
+        fn refund(_: AnyKey, _: Now, _: Units) -> Result<u64, Error> {
+            Err(Error::WrongType)
+        }
+    };
     (
         $(#[$doc:meta])*
         $Limiter:ident {
@@ -53,7 +111,9 @@ macro_rules! limiter {
             data_type: $data_type:literal,
             letter: $letter:literal,
             info: $info:literal,
+            kind: $kind:ident,
             $(defrag: |$state:ident, $defrag:ident| $move:expr,)?
+            $(free_effort: |$freed:ident| $effort:expr,)?
         }
     ) => {
         $(#[$doc])*
@@ -74,6 +134,10 @@ macro_rules! limiter {
             $(fn defrag_parts($state: &mut Self::State, $defrag: &Defrag) {
                 $move;
             })?
+
+            $(fn free_effort($freed: &Self::State) -> usize {
+                $effort
+            })?
         }
 
         impl Limiter for $Limiter {
@@ -91,33 +155,11 @@ macro_rules! limiter {
             }
 
             #[inline]
-            fn decide(state: &Self::State, now: Now, arguments: &Arguments) -> Grant<Change<'static, Self>> {
-                arguments.demand.decide::<Self::Algorithm>(state, now, &Self::limit(arguments))
-            }
-
-            fn peek(state: &Self::State, now: Now, peeked: &Peeked) -> Grant<()> {
-                match peeked {
-                    Peeked::Call(arguments) => {
-                        let Grant { decision, units } = Self::decide(state, now, arguments);
-                        Grant { decision: decision.answer(), units }
-                    }
-                    Peeked::Look(arguments) => {
-                        Grant { decision: Self::Algorithm::look(state, now, &Self::limit(arguments)), units: 0 }
-                    }
-                }
-            }
-
-            fn refund(key: AnyKey, now: Now, units: Units) -> Result<u64, Error> {
-                Ok(key.typed::<Self>()?.refund(now, units))
-            }
-        }
-
-        impl $Limiter {
-            /// Makes a limit of the arguments of a call.
-            #[inline]
-            fn limit($arguments: &Arguments) -> <premier_algorithms::$Limiter as Algorithm>::Limit<'static> {
+            fn limit<'call>($arguments: &Arguments<'call>) -> <Self::Algorithm as Algorithm>::Limit<'call> {
                 $limit
             }
+
+            limiter!(@$kind);
         }
     };
 }
@@ -137,6 +179,7 @@ limiter! {
         data_type: c"premfixed",
         letter: b'F',
         info: c"fixed",
+        kind: rate,
     }
 }
 
@@ -151,6 +194,7 @@ limiter! {
         data_type: c"premslide",
         letter: b'S',
         info: c"sliding",
+        kind: rate,
         defrag: |log, defrag| defrag.boxed_slice(log.entries_mut()),
     }
 }
@@ -167,6 +211,7 @@ limiter! {
         data_type: c"premtoken",
         letter: b'T',
         info: c"token",
+        kind: rate,
     }
 }
 
@@ -182,6 +227,27 @@ limiter! {
         data_type: c"premleaky",
         letter: b'L',
         info: c"leaky",
+        kind: rate,
+    }
+}
+
+limiter! {
+    /// `PREMIER.HOLD key quota duration ID id [COST n] [KEEP n]`
+    Hold {
+        command: c"PREMIER.HOLD",
+        summary: "Limits the units that are held at the same time, each by a lease",
+        complexity: "O(log(N)) where N is the number of holders of the key, 65536 at most",
+        options: [Id, Cost, Keep],
+        limit: |arguments| HoldLimit {
+            quota: arguments.quota,
+            lease: arguments.duration,
+            holder: arguments.holder,
+        },
+        data_type: c"premholds",
+        letter: b'H',
+        info: c"hold",
+        kind: concurrency,
+        free_effort: |holds| holds.len(),
     }
 }
 
@@ -194,7 +260,7 @@ fn bucket(arguments: &Arguments) -> BucketLimit {
     }
 }
 
-/// Dispatches over [`Fixed`], [`Sliding`], [`Token`] and [`Leaky`]. In each form, the type `L` is
+/// Dispatches over [`Fixed`], [`Sliding`], [`Token`], [`Leaky`] and [`Hold`]. In each form, the type `L` is
 /// the limiter:
 ///
 /// - `by_algorithm!(each L => body)` runs the body for each limiter.
@@ -205,7 +271,7 @@ fn bucket(arguments: &Arguments) -> BucketLimit {
 /// - `by_algorithm!(name, L => Any of value)` evaluates to the variant that holds the value.
 /// - `by_algorithm!(any: Any, typed => value)` evaluates to the value for what the variant holds.
 macro_rules! by_algorithm {
-    ($($form:tt)*) => { $crate::limiters::dispatch! { [Fixed Sliding Token Leaky] $($form)* } };
+    ($($form:tt)*) => { $crate::limiters::dispatch! { [Fixed Sliding Token Leaky Hold] $($form)* } };
 }
 
 /// What [`by_algorithm!`] expands to, with the list of the limiters in front.

@@ -82,9 +82,9 @@ fn parse(text: &str, expected: Option<Algorithm>) -> Result<AnyLimit, InvalidLim
     Ok(algorithm.with_terms(arguments.into()))
 }
 
-impl From<Arguments> for Terms {
-    fn from(arguments: Arguments) -> Self {
-        let Arguments { quota, duration, start, capacity, demand, max_wait } = arguments;
+impl From<Arguments<'_>> for Terms {
+    fn from(arguments: Arguments<'_>) -> Self {
+        let Arguments { quota, duration, start, capacity, demand, max_wait, .. } = arguments;
         Self { quota, duration, is_aligned: start == WindowStart::Aligned, capacity, max_wait, demand }
     }
 }

@@ -1,4 +1,4 @@
-use crate::{Algorithm, Change, Cost, Decision, Keep, Now, Outcome, RateLimit, Retry};
+use crate::{Algorithm, Change, Cost, Decision, Keep, Now, Outcome, RateLimit, Retry, State};
 
 /// What a call asks of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,7 +29,16 @@ impl Demand {
         }
     }
 
-    /// Decides a call that asks this of a limit. This changes nothing: the caller applies the
+    /// Returns the units that must remain after the call.
+    #[must_use]
+    pub const fn keep(self) -> Keep {
+        match self {
+            Self::Exactly(_, keep) | Self::AtMost(_, keep) => keep,
+            Self::Forced(_) => Keep::NOTHING,
+        }
+    }
+
+    /// Decides a call that asks this of a rate limit. This changes nothing: the caller applies the
     /// change of an admitted call.
     #[inline]
     pub fn decide<'call, A: RateLimit>(
@@ -39,7 +48,22 @@ impl Demand {
         limit: &A::Limit<'call>,
     ) -> Grant<Change<'call, A>> {
         match self {
-            Self::Exactly(cost, keep) => Grant::new(decide_keeping::<A>(state, now, limit, cost, keep), cost),
+            Self::Exactly(cost, Keep::NOTHING) => Grant::new(A::decide(state, now, limit, cost), cost),
+            _ => self.decide_with_option::<A>(state, now, limit),
+        }
+    }
+
+    /// Decides a call with an option that few calls have, apart from the others, which it would
+    /// slow down.
+    #[cold]
+    fn decide_with_option<'call, A: RateLimit>(
+        self,
+        state: &A::State,
+        now: Now,
+        limit: &A::Limit<'call>,
+    ) -> Grant<Change<'call, A>> {
+        match self {
+            Self::Exactly(cost, keep) => Grant::exactly::<A>(state, now, limit, cost, keep),
             Self::AtMost(cost, keep) => {
                 let most = A::room(state, now, limit).saturating_sub(keep.get()).min(cost.get());
                 match Cost::new(most) {
@@ -56,7 +80,7 @@ impl Demand {
 /// Decides a call that must leave a reserve: it fits if its cost and the reserve would fit
 /// together, and is charged its cost alone.
 #[inline]
-pub fn decide_keeping<'call, A: Algorithm>(
+fn decide_keeping<'call, A: Algorithm>(
     state: &A::State,
     now: Now,
     limit: &A::Limit<'call>,
@@ -79,6 +103,18 @@ pub fn decide_keeping<'call, A: Algorithm>(
 }
 
 impl<Change> Grant<Change> {
+    /// Decides a call that takes all units of a cost, or none, as long as a reserve remains.
+    #[inline]
+    pub fn exactly<'call, A: Algorithm<State: State<Change<'call> = Change>>>(
+        state: &A::State,
+        now: Now,
+        limit: &A::Limit<'call>,
+        cost: Cost,
+        keep: Keep,
+    ) -> Self {
+        Self::new(decide_keeping::<A>(state, now, limit, cost, keep), cost)
+    }
+
     fn new(decision: Decision<Change>, cost: Cost) -> Self {
         let units = match decision.outcome {
             Outcome::Admitted { .. } => cost.get(),

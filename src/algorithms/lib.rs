@@ -67,7 +67,7 @@ pub use arguments::{
 pub use bucket::BucketState;
 pub use clock::{Clock, Now};
 pub use decision::{Decision, Outcome, Retry};
-pub use demand::{Demand, Grant, decide_keeping};
+pub use demand::{Demand, Grant};
 pub use fixed::{Fixed, FixedState};
 pub use hold::{Full, Hold, Release};
 pub use holds::{HoldChange, HoldEffect, Holds, MAX_HOLDERS};

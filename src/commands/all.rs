@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use arrayvec::ArrayVec;
 use foldhash::fast::RandomState;
-use premier_algorithms::{AT_MOST, Arguments, Decision, Demand, Grant, Joint, Now, Outcome};
+use premier_algorithms::{AT_MOST, Arguments, Decision, Demand, Grant, ID, Joint, Now, Outcome};
 use premier_server::{
     self as server, Call, Change, Command, Docs, Effect, Effects, Error, Expiry, Flags, Key, KeyPosition, Keys,
     Parameter,
@@ -30,11 +30,11 @@ pub(crate) struct All;
 impl Command for All {
     const NAME: &'static CStr = c"PREMIER.ALL";
     const KEYS: Keys = Keys::Found(|call| {
-        // The first word, and each one after an AND that is not a key itself.
-        let mut is_key = true;
+        // The first word, and each one after a separator.
+        let (mut separators, mut is_key) = (Separators::default(), true);
         let positions = call.words().enumerate().filter_map(|(index, word)| {
             let position = is_key.then(|| KeyPosition::behind_first(index));
-            is_key = !is_key && is_and(word);
+            is_key = separators.is_next(word);
             position
         });
         positions.collect()
@@ -100,7 +100,7 @@ by_algorithm!(enum AnyDecided<'call> of Decided);
 
 struct Decided<'call, L: Limiter> {
     key: Key<'call, L>,
-    grant: Grant<Change<'static, L>>,
+    grant: Grant<Change<'call, L>>,
 }
 
 /// The limits of a call, in its order. They are large: functions borrow them, as a move would copy
@@ -122,8 +122,9 @@ fn decide_each<'call>(call: &'call Call<'call>, now: Now, limits: &mut Limits<'c
             return Err(Error::Argument(format!("a call may have at most {MAX_LIMITS} limits")));
         }
         has_next = false;
+        let mut separators = Separators::behind_key();
         let mut words_of_limit = words.by_ref().take_while(|word| {
-            has_next = is_and(word);
+            has_next = separators.is_next(word);
             !has_next
         });
         let algorithm = limiters::Name::parse(words_of_limit.next())?;
@@ -167,8 +168,30 @@ fn reply_all(call: &Call, joint: &Joint, alone: &[Decision<()>]) {
     }
 }
 
-fn is_and(word: &[u8]) -> bool {
-    word.eq_ignore_ascii_case(AND.as_bytes())
+/// Finds the words that separate limits: each AND that is neither a key nor the id of a holder.
+#[derive(Default)]
+struct Separators {
+    /// The number of words of the limit before the next word.
+    words_before: usize,
+    is_id_next: bool,
+}
+
+impl Separators {
+    fn behind_key() -> Self {
+        Self { words_before: 1, is_id_next: false }
+    }
+
+    /// Returns whether the next word is a separator.
+    #[inline]
+    fn is_next(&mut self, word: &[u8]) -> bool {
+        /// A key, an algorithm, a quota and a duration come before the options.
+        const BEFORE_OPTIONS: usize = 4;
+        let is_separator = self.words_before > 0 && !self.is_id_next && word.eq_ignore_ascii_case(AND.as_bytes());
+        self.is_id_next =
+            self.words_before >= BEFORE_OPTIONS && !self.is_id_next && word.eq_ignore_ascii_case(ID.name.as_bytes());
+        self.words_before = if is_separator { 0 } else { self.words_before + 1 };
+        is_separator
+    }
 }
 
 impl Limit<'_> {
@@ -179,18 +202,18 @@ impl Limit<'_> {
 }
 
 impl<'call, L: Limiter> Decided<'call, L> {
-    fn new<'words>(
+    fn new(
         call: &'call Call<'call>,
         key: KeyPosition,
         now: Now,
-        words: impl Iterator<Item = &'words [u8]>,
+        words: impl Iterator<Item = &'call [u8]>,
     ) -> Result<Self, Error> {
         let arguments = Arguments::parse(words, L::OPTIONS)?;
         if let Demand::AtMost(..) = arguments.demand {
             return Err(Error::Argument(format!("{} cannot be given here: a call is charged whole", AT_MOST.name)));
         }
         let key = Key::open(call, key)?;
-        let grant = L::decide(key.state(), now, &arguments);
+        let grant = L::decide(key.state(), now, &arguments)?;
         Ok(Self { key, grant })
     }
 

@@ -8,6 +8,7 @@ mod limiter;
 mod parameters;
 mod peek;
 mod refund;
+mod release;
 mod throttle;
 mod top;
 
@@ -17,5 +18,6 @@ pub(crate) use cl_throttle::ClThrottle;
 pub(crate) use inspect::Inspect;
 pub(crate) use peek::Peek;
 pub(crate) use refund::Refund;
+pub(crate) use release::Release;
 pub(crate) use throttle::Throttle;
 pub(crate) use top::Top;

@@ -2,32 +2,41 @@
 
 use std::iter;
 
-use premier_algorithms::{ALGORITHM, Argument, COST, CallOption, DURATION, PEEK_COST, QUOTA, Values};
+use premier_algorithms::{ALGORITHM, Argument, CallOption, DURATION, PEEK_COST, QUOTA, Values};
 use premier_server::{Parameter, ParameterKind, Presence};
+
+/// The parameters behind the key of a call with these options.
+pub(super) fn parameters(options: &[CallOption]) -> Vec<Parameter> {
+    let options = options.iter().map(|option| match option {
+        CallOption::Id => parameter(option.argument(), Presence::NamedAndRequired),
+        _ => parameter(option.argument(), Presence::Named),
+    });
+    limit().chain(options).collect()
+}
 
 /// The parameters behind the key of a call with an algorithm, and with the options of all
 /// algorithms.
 pub(super) fn parameters_by_algorithm() -> Vec<Parameter> {
-    let algorithm = parameter(&ALGORITHM, Presence::Required);
-    let options: Vec<_> = CallOption::ALL.iter().copied().filter(|option| *option != CallOption::AtMost).collect();
-    iter::once(algorithm).chain(parameters(&options)).collect()
+    let options = CallOption::ALL.iter().filter(|option| **option != CallOption::AtMost);
+    let options = options.map(|option| parameter(option.argument(), Presence::Named));
+    algorithm().chain(limit()).chain(options).collect()
 }
 
 /// The parameters behind the key of a previewed call.
 pub(super) fn parameters_to_peek() -> Vec<Parameter> {
-    let algorithm = parameter(&ALGORITHM, Presence::Required);
-    let options = parameters(CallOption::ALL).into_iter().map(|option| match option.name {
-        name if name == COST.name => parameter(&PEEK_COST, Presence::Named),
-        _ => option,
+    let options = CallOption::ALL.iter().map(|option| match option {
+        CallOption::Cost => parameter(&PEEK_COST, Presence::Named),
+        _ => parameter(option.argument(), Presence::Named),
     });
-    iter::once(algorithm).chain(options).collect()
+    algorithm().chain(limit()).chain(options).collect()
 }
 
-/// The parameters behind the key of a call with these options.
-pub(super) fn parameters(options: &[CallOption]) -> Vec<Parameter> {
-    let required = [&QUOTA, &DURATION].map(|argument| parameter(argument, Presence::Required));
-    let options = options.iter().map(|option| parameter(option.argument(), Presence::Named));
-    required.into_iter().chain(options).collect()
+fn algorithm() -> impl Iterator<Item = Parameter> {
+    iter::once(parameter(&ALGORITHM, Presence::Required))
+}
+
+fn limit() -> impl Iterator<Item = Parameter> {
+    [&QUOTA, &DURATION].into_iter().map(|argument| parameter(argument, Presence::Required))
 }
 
 /// An argument as a parameter.

@@ -38,6 +38,6 @@ fn peek<'words, L: Limiter>(call: &Call, words: impl Iterator<Item = &'words [u8
     let peeked = Peeked::parse(words, L::OPTIONS)?;
     let key = Key::<L, Reading>::open(call, KeyPosition::FIRST)?;
     let (Peeked::Call(arguments) | Peeked::Look(arguments)) = peeked;
-    reply_to(call, arguments.demand, &L::peek(key.state(), server::now(), &peeked));
+    reply_to(call, arguments.demand, &L::peek(key.state(), server::now(), &peeked)?);
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! `PREMIER.FIXED`, `PREMIER.SLIDING`, `PREMIER.TOKEN` and `PREMIER.LEAKY`: one grammar, one reply,
-//! four algorithms.
+//! `PREMIER.FIXED`, `PREMIER.SLIDING`, `PREMIER.TOKEN`, `PREMIER.LEAKY` and `PREMIER.HOLD`: one
+//! grammar, one reply, five algorithms.
 
 use std::ffi::CStr;
 use std::marker::PhantomData;
@@ -39,7 +39,7 @@ fn throttle<L: Limiter>(call: &Call) -> Result<(), Error> {
     let arguments = Arguments::parse(call.arguments(), L::OPTIONS)?;
     let key = Key::<L, Writing>::open(call, KeyPosition::FIRST)?;
     let now = server::now();
-    let grant = L::decide(key.state(), now, &arguments);
+    let grant = L::decide(key.state(), now, &arguments)?;
     settle(call, key, now, &grant);
     reply_to(call, arguments.demand, &grant);
     Ok(())

@@ -47,6 +47,8 @@ pub enum Presence {
     Optional,
     /// The argument is optional, given as its name and then its value.
     Named,
+    /// The argument is required, given as its name and then its value.
+    NamedAndRequired,
 }
 
 impl Parameter {
@@ -108,10 +110,11 @@ impl Parameters {
 
     fn describe(&mut self, parameter: &Parameter) -> raw::RedisModuleCommandArg {
         let mut flags = match parameter.presence {
-            Presence::Required => 0,
+            Presence::Required | Presence::NamedAndRequired => 0,
             Presence::Optional | Presence::Named => raw::REDISMODULE_CMD_ARG_OPTIONAL,
         };
-        let is_named = parameter.presence == Presence::Named || matches!(parameter.kind, ParameterKind::Nothing);
+        let is_named = matches!(parameter.presence, Presence::Named | Presence::NamedAndRequired)
+            || matches!(parameter.kind, ParameterKind::Nothing);
         let mut list_within = |within: Self| {
             let list = within.list.as_ptr().cast_mut();
             self.within.push(within);

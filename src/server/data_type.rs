@@ -35,6 +35,12 @@ pub trait DataType: 'static {
 
     /// Lets the server move what the state has on the heap.
     fn defrag_parts(_state: &mut Self::State, _defrag: &Defrag) {}
+
+    /// Returns the effort of freeing a state, in allocations: servers free large values on another
+    /// thread.
+    fn free_effort(_state: &Self::State) -> usize {
+        1
+    }
 }
 
 /// The server's handle of a data type.
@@ -69,7 +75,7 @@ pub(crate) fn register<T: DataType>(context: *mut raw::RedisModuleCtx) -> Result
         mem_usage: Some(mem_usage::<T>),
         digest: Some(digest::<T>),
         free: Some(free::<T>),
-        free_effort: Some(free_effort),
+        free_effort: Some(free_effort::<T>),
         copy: Some(copy::<T>),
         defrag: Some(defrag::<T>),
         aux_load: None,
@@ -200,9 +206,12 @@ unsafe extern "C" fn free<T: DataType>(value: *mut c_void) {
     });
 }
 
-/// The effort of freeing a value, in allocations: never worth another thread.
-unsafe extern "C" fn free_effort(_key: *mut raw::RedisModuleString, _value: *const c_void) -> usize {
-    1
+unsafe extern "C" fn free_effort<T: DataType>(_key: *mut raw::RedisModuleString, value: *const c_void) -> usize {
+    panics::catch(|| {
+        // SAFETY: the server passes a value of this type.
+        T::free_effort(unsafe { state_of::<T>(value.cast_mut()) })
+    })
+    .unwrap_or(1)
 }
 
 unsafe extern "C" fn copy<T: DataType>(

@@ -150,7 +150,7 @@ impl<'call, T: DataType> Key<'call, T> {
 
     /// Deletes the key, replicates that, and publishes it when the key is closed, as a subscriber
     /// may do anything with it.
-    fn delete(self) {
+    pub fn delete(self) {
         let OpenKey { call, position, .. } = self.open;
         self.open.delete();
         drop(self);

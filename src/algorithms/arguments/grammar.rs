@@ -3,8 +3,10 @@
 use core::error::Error;
 use core::fmt;
 
-use super::names::{ALIGNED, AT_MOST, CAPACITY, COST, FORCE, KEEP, MAX_WAIT, PEEK_COST};
-use crate::{Argument, Capacity, Cost, Demand, InvalidArgument, Keep, LimitDuration, MaxWait, Quota, WindowStart};
+use super::names::{ALIGNED, AT_MOST, CAPACITY, COST, FORCE, ID, KEEP, MAX_WAIT, PEEK_COST};
+use crate::{
+    Argument, Capacity, Cost, Demand, HolderId, InvalidArgument, Keep, LimitDuration, MaxWait, Quota, WindowStart,
+};
 
 /// An option of a call: its name, followed by its value if it takes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +15,8 @@ pub enum CallOption {
     Aligned,
     /// [`CAPACITY`]
     Capacity,
+    /// [`ID`]
+    Id,
     /// [`COST`]
     Cost,
     /// [`AT_MOST`]
@@ -28,7 +32,7 @@ pub enum CallOption {
 impl CallOption {
     /// All options, in the order of the documentation.
     pub const ALL: &'static [Self] =
-        &[Self::Aligned, Self::Capacity, Self::Cost, Self::AtMost, Self::Keep, Self::MaxWait, Self::Force];
+        &[Self::Aligned, Self::Capacity, Self::Id, Self::Cost, Self::AtMost, Self::Keep, Self::MaxWait, Self::Force];
 
     /// Returns the name, meaning and bounds of the option.
     #[must_use]
@@ -36,6 +40,7 @@ impl CallOption {
         match self {
             Self::Aligned => &ALIGNED,
             Self::Capacity => &CAPACITY,
+            Self::Id => &ID,
             Self::Cost => &COST,
             Self::AtMost => &AT_MOST,
             Self::Keep => &KEEP,
@@ -47,7 +52,7 @@ impl CallOption {
 
 /// The arguments of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Arguments {
+pub struct Arguments<'text> {
     /// Units admitted per duration.
     pub quota: Quota,
     /// The time in which the quota is admitted.
@@ -56,6 +61,8 @@ pub struct Arguments {
     pub start: WindowStart,
     /// Units that a bucket holds, if given.
     pub capacity: Option<Capacity>,
+    /// Who holds units, if given. A call that holds units has it, a previewed one may not.
+    pub holder: Option<HolderId<'text>>,
     /// What the call asks.
     pub demand: Demand,
     /// How long the caller is willing to wait, if given.
@@ -64,14 +71,14 @@ pub struct Arguments {
 
 /// The arguments of a previewed call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Peeked {
+pub enum Peeked<'text> {
     /// A call that takes units.
-    Call(Arguments),
+    Call(Arguments<'text>),
     /// A call of cost 0.
-    Look(Arguments),
+    Look(Arguments<'text>),
 }
 
-impl Arguments {
+impl<'text> Arguments<'text> {
     /// Reads the words of a call that takes these options.
     ///
     /// # Errors
@@ -81,16 +88,20 @@ impl Arguments {
         clippy::inline_always,
         reason = "each command has its own options; inlining saves up to 50 instructions a limit"
     )]
-    pub fn parse<'text>(
+    pub fn parse(
         words: impl Iterator<Item = &'text [u8]>,
         options: &'static [CallOption],
     ) -> Result<Self, InvalidCall<'text>> {
-        Self::read(words, options, Cost::parse)
+        let arguments = Self::read(words, options, Cost::parse)?;
+        if arguments.holder.is_none() && options.contains(&CallOption::Id) {
+            return Err(InvalidCall::Argument(ID.invalid()));
+        }
+        Ok(arguments)
     }
 
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "as above")]
-    fn read<'text>(
+    fn read(
         mut words: impl Iterator<Item = &'text [u8]>,
         options: &'static [CallOption],
         mut read_cost: impl FnMut(&[u8]) -> Result<Cost, InvalidArgument>,
@@ -102,7 +113,7 @@ impl Arguments {
         let duration = LimitDuration::parse(duration)?;
 
         let (mut capacity, mut cost, mut max_wait, mut start) = (None, None, None, None);
-        let (mut at_most, mut keep, mut force) = (None, None, None);
+        let (mut holder, mut at_most, mut keep, mut force) = (None, None, None, None);
         while let Some(name) = words.next() {
             let option = options
                 .iter()
@@ -113,6 +124,7 @@ impl Arguments {
             let is_first = match option {
                 CallOption::Aligned => start.replace(WindowStart::Aligned).is_none(),
                 CallOption::Capacity => capacity.replace(Capacity::parse(value())?).is_none(),
+                CallOption::Id => holder.replace(HolderId::new(value())?).is_none(),
                 CallOption::Cost => cost.replace(read_cost(value())?).is_none(),
                 CallOption::AtMost => at_most.replace(()).is_none(),
                 CallOption::Keep => keep.replace(Keep::parse(value())?).is_none(),
@@ -131,17 +143,17 @@ impl Arguments {
             (Some(()), Some(()), _) => return Err(InvalidCall::NotTogether(CallOption::AtMost, CallOption::Force)),
             (Some(()), None, Some(_)) => return Err(InvalidCall::NotTogether(CallOption::Keep, CallOption::Force)),
         };
-        Ok(Self { quota, duration, start: start.unwrap_or_default(), capacity, demand, max_wait })
+        Ok(Self { quota, duration, start: start.unwrap_or_default(), capacity, holder, demand, max_wait })
     }
 }
 
-impl Peeked {
+impl<'text> Peeked<'text> {
     /// Reads the words of a previewed call that takes these options.
     ///
     /// # Errors
     /// If there are too few words, or one of them is invalid.
     #[inline]
-    pub fn parse<'text>(
+    pub fn parse(
         words: impl Iterator<Item = &'text [u8]>,
         options: &'static [CallOption],
     ) -> Result<Self, InvalidCall<'text>> {

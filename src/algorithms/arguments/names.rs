@@ -56,7 +56,8 @@ pub static UNITS: Argument = argument!("n", "Units to give back", units from 1 t
 pub static ID: Argument = argument!("ID", "The holder, by a name of the caller's choice; the same id is the same holder", bytes from 1 to 128);
 
 /// `algorithm`: the algorithm that decides a call.
-pub static ALGORITHM: Argument = argument!("algorithm", "The algorithm", one of "FIXED", "SLIDING", "TOKEN" or "LEAKY");
+pub static ALGORITHM: Argument =
+    argument!("algorithm", "The algorithm", one of "FIXED", "SLIDING", "TOKEN", "LEAKY" or "HOLD");
 
 /// `MAXWAIT`: how long a caller is willing to wait.
 pub static MAX_WAIT: Argument =

@@ -149,7 +149,8 @@ impl Holds {
     }
 
     /// Returns the number of holders, including those whose leases have ended.
-    pub(crate) const fn len(&self) -> usize {
+    #[must_use]
+    pub const fn len(&self) -> usize {
         self.holders.0.len()
     }
 
