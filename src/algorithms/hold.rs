@@ -34,7 +34,7 @@ pub struct Full;
 
 impl fmt::Display for Full {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the key has {MAX_HOLDERS} holders, which is the most")
+        write!(f, "the key has {MAX_HOLDERS} holders, the most that a key can have")
     }
 }
 
