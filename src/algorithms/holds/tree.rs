@@ -2,8 +2,8 @@
 //! Trees", Algorithmica 16, 1996) whose nodes know the units of their subtrees.
 //!
 //! Leases that end at the same moment are ordered by the ids of their holders. The priority of a
-//! node is the hash of its id, seeded at random: no caller can foresee it, so no caller can make the
-//! tree deep.
+//! node is the hash of its id, seeded at random: no caller can foresee it, so no caller can make
+//! the tree deep.
 
 use super::{Holds, Slot};
 use crate::Span;

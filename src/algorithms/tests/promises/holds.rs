@@ -159,8 +159,8 @@ proptest! {
         }
     }
 
-    /// Within one run of a server. A place is free when its lease has really passed, not earlier and
-    /// not later.
+    /// Within one run of a server. A place is free when its lease has really passed, not earlier
+    /// and not later.
     #[test]
     fn a_step_back_frees_no_place_and_holds_none(ticks in ticks(), ids in ids(), places in few_places()) {
         let (mut key, mut model) = (HoldKey::fresh(), HolderList::default());
@@ -203,7 +203,8 @@ proptest! {
             let exact = model.reply(now + elapsed, places.quota, places.lease, None, 1).retry().unwrap_or(0);
             prop_assert!(wait >= exact, "freed {} µs early, {elapsed} µs after the restart", exact - wait);
             prop_assert!(wait <= places.lease);
-            prop_assert!(wait == 0 || wait + elapsed <= places.lease + back_by, "{wait} µs, {elapsed} µs after the restart");
+            let latest = places.lease + back_by;
+            prop_assert!(wait == 0 || wait + elapsed <= latest, "{wait} µs, {elapsed} µs after the restart");
         }
         // A call that is admitted writes down when the leases began.
         if ids.iter().any(|id| key.call(restart, &places, id, 1).is_admitted()) {
