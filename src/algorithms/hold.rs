@@ -8,11 +8,11 @@ use crate::{Algorithm, Change, Cost, Decision, HoldLimit, HolderId, Now, Outcome
 /// releases it, or when its lease has passed.
 ///
 /// The same id is the same holder: it is never counted twice. A call of a holder begins its lease
-/// anew, and its units become the cost of that call. It is admitted if the cost and the units of all
-/// other holders fit into the quota. If it is limited, the holder keeps what it had.
+/// anew, and its units become the cost of that call. It is admitted if the cost and the units of
+/// all other holders fit into the quota. If it is limited, the holder keeps what it had.
 ///
-/// A lease belongs to its holder. If the lease of a limit changes, the leases that have begun end as
-/// they would have.
+/// A lease belongs to its holder. If the lease of a limit changes, the leases that have begun end
+/// as they would have.
 #[derive(Debug, Clone, Copy)]
 pub struct Hold;
 
@@ -23,8 +23,8 @@ pub struct Release<'call> {
     pub units: u64,
     /// The change to the key's state.
     pub change: HoldChange<'call>,
-    /// The time until the last lease of the others ends. Zero if nobody else holds anything; the key
-    /// must then be deleted.
+    /// The time until the last lease of the others ends. Zero if nobody else holds anything; the
+    /// key must then be deleted.
     pub reset: Span,
 }
 
@@ -34,7 +34,7 @@ pub struct Full;
 
 impl fmt::Display for Full {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the key has {MAX_HOLDERS} holders, which is the most")
+        write!(f, "the key has {MAX_HOLDERS} holders, the most that a key can have")
     }
 }
 
@@ -110,8 +110,8 @@ impl Hold {
         if current.own.is_some() || current.ended > 0 { Ok(()) } else { Err(Full) }
     }
 
-    /// Frees what a holder holds. Returns `None` if it holds nothing: it is unknown, was released, or
-    /// its lease has ended. This changes nothing: the caller applies the change.
+    /// Frees what a holder holds. Returns `None` if it holds nothing: it is unknown, was released,
+    /// or its lease has ended. This changes nothing: the caller applies the change.
     #[must_use]
     pub fn release<'call>(state: &Holds, now: Now, holder: HolderId<'call>) -> Option<Release<'call>> {
         if state.is_ahead_of(now) {

@@ -2,10 +2,11 @@
 //! floating point.
 //!
 //! Each algorithm is a function of (state, now, limit, cost) and has a file of its own, which
-//! begins with its promise: [`Fixed`], [`Sliding`], [`Token`] and [`Leaky`]. It returns a
+//! begins with its promise: [`Fixed`], [`Sliding`], [`Token`], [`Leaky`] and [`Hold`]. It returns a
 //! [`Decision`]. The decision on an admitted call carries the change of state; a limited call
-//! changes nothing. A [`Demand`] says what a call asks: all of its cost, as much as fits, or to be
-//! charged whatever is left. [`Refundable::refund`] gives units back.
+//! changes nothing. A [`Demand`] says what a call asks of a rate limit: all of its cost, as much as
+//! fits, or to be charged whatever is left. [`Refundable::refund`] gives units back, and
+//! [`Hold::release`] frees those that were held.
 //!
 //! The crate also has what a command needs besides a decision: the [`Arguments`] of a call with
 //! their bounds and error texts, a [`Clock`] that never steps back, and, with the feature `sketch`,
@@ -31,8 +32,9 @@
 //! ```
 //!
 //! A state records what was *used*, never when an old limit would have been reset: the limit comes
-//! with each call and may change at any call. Numbers of units stay below 2⁴¹ and times below 2⁵⁴
-//! µs (the year 2540), so no arithmetic in this crate overflows.
+//! with each call and may change at any call. Numbers of units stay below 2⁴¹, those of all holders
+//! together below 2⁵⁶, and times below 2⁵⁴ µs (the year 2540), so no arithmetic in this crate
+//! overflows.
 
 #![no_std]
 #![forbid(unsafe_code)]

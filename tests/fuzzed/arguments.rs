@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use premier_algorithms::{
-    Arguments, CAPACITY, COST, CallOption, Demand, InvalidCall, KEEP, Peeked, QUOTA, UNITS, WindowStart,
+    Arguments, CAPACITY, COST, CallOption, Demand, HolderId, ID, InvalidCall, KEEP, Peeked, QUOTA, UNITS, WindowStart,
 };
 
 /// Checks how the words of a call are read.
@@ -19,16 +19,18 @@ pub fn check(text: &[u8]) {
     for word in words() {
         check_word(word);
     }
-    match Arguments::parse(words(), CallOption::ALL) {
-        Ok(arguments) => {
+    let call = Arguments::parse(words(), CallOption::ALL);
+    match Peeked::parse(words(), CallOption::ALL) {
+        Ok(Peeked::Call(arguments)) => {
             check_arguments(&arguments, &words().collect::<Vec<_>>());
-            assert_eq!(Peeked::parse(words(), CallOption::ALL), Ok(Peeked::Call(arguments)));
+            // Only a preview may leave the holder out.
+            let expected = arguments.holder.map_or(Err(InvalidCall::Argument(ID.invalid())), |_| Ok(arguments));
+            assert_eq!(call, expected);
         }
+        Ok(Peeked::Look(_)) => check_sentence(&call.expect_err("only a preview may cost 0")),
         Err(invalid) => {
             check_sentence(&invalid);
-            if let Ok(peeked) = Peeked::parse(words(), CallOption::ALL) {
-                assert!(matches!(peeked, Peeked::Look(_)), "only a cost of 0 is for previews: {peeked:?}");
-            }
+            check_sentence(&call.expect_err("a preview was refused that would be accepted as a call"));
         }
     }
 }
@@ -42,7 +44,7 @@ fn check_word(word: &[u8]) {
     }
 }
 
-fn check_arguments(arguments: &Arguments, words: &[&[u8]]) {
+fn check_arguments(arguments: &Arguments<'_>, words: &[&[u8]]) {
     let [quota, duration, options @ ..] = words else { panic!("too few words were accepted: {words:?}") };
     let mut expected = Expected { cost: 1, ..Expected::default() };
     let mut seen = BTreeSet::new();
@@ -54,6 +56,7 @@ fn check_arguments(arguments: &Arguments, words: &[&[u8]]) {
         match &name[..] {
             b"ALIGNED" => expected.is_aligned = true,
             b"CAPACITY" => expected.capacity = Some(number(value())),
+            b"ID" => expected.holder = Some(value()),
             b"COST" => expected.cost = number(value()),
             b"ATMOST" => expected.is_at_most = true,
             b"KEEP" => expected.keep = number(value()),
@@ -70,6 +73,7 @@ fn check_arguments(arguments: &Arguments, words: &[&[u8]]) {
     let read = Expected {
         is_aligned: arguments.start == WindowStart::Aligned,
         capacity: arguments.capacity.map(|capacity| capacity.get().into()),
+        holder: arguments.holder.map(HolderId::get),
         cost: arguments.demand.cost().get().into(),
         is_at_most,
         keep: keep.into(),
@@ -90,9 +94,10 @@ fn check_arguments(arguments: &Arguments, words: &[&[u8]]) {
 
 /// The options of a call, read independently of the parser.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Expected {
+struct Expected<'text> {
     is_aligned: bool,
     capacity: Option<u128>,
+    holder: Option<&'text [u8]>,
     cost: u128,
     is_at_most: bool,
     keep: u128,

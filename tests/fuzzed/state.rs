@@ -3,16 +3,16 @@
 //!
 //! | bytes | what |
 //! | --- | --- |
-//! | 1 | which algorithm: `F`, `A` for aligned windows, `S`, `T` or `L` |
+//! | 1 | which algorithm: `F`, `A` for aligned windows, `S`, `T`, `L` or `H` |
 //! | 9 × 8 | the numbers of a [`Script`], little-endian |
-//! | the rest | the state, as in an RDB file |
+//! | the rest | the state, as in an RDB file; for `H` also an effect on a fresh key |
 
 use std::fmt::Debug;
 
 use premier_algorithms::{
-    Algorithm, BucketLimit, BucketState, Capacity, Clock, Cost, Decision, Fixed, FixedLimit, Leaky, LimitDuration, Log,
-    MaxWait, Now, Outcome, Quota, RateLimit, Refundable, Retry, Sliding, SlidingLimit, Span, State, Timestamp, Token,
-    Units, WindowStart,
+    Algorithm, BucketLimit, BucketState, Capacity, Clock, Cost, Decision, Fixed, FixedLimit, Hold, HoldChange,
+    HoldEffect, HoldLimit, HolderId, Holds, Leaky, LimitDuration, Log, MaxWait, Now, Outcome, Quota, RateLimit,
+    Refundable, Retry, Sliding, SlidingLimit, Span, State, Timestamp, Token, Units, WindowStart,
 };
 
 const MAX_UNITS: u64 = 1_000_000_000_000;
@@ -92,6 +92,7 @@ pub fn check(input: &[u8]) {
             check_key_of_redis_cell(&script);
         }
         b'L' => check_calls::<Leaky>(state, &script, &script.bucket(), script.max_wait_or(Span::MAX), Span::MAX),
+        b'H' => check_holds(state, &script),
         _ => {}
     }
 }
@@ -161,6 +162,71 @@ fn check_calls<A: RateLimit>(
             check_stored(&key);
         }
     }
+}
+
+/// Checks calls and releases of a holder of units.
+fn check_holds(effect: &[u8], script: &Script) {
+    let Some(decoded) = Holds::decode_effect(effect) else { return };
+    let mut key = Holds::default();
+    key.apply_effect(decoded.clone());
+    check_stored_holds(&key);
+    if let HoldEffect::All(_) = decoded {
+        assert_eq!(encoded(&key), effect, "a state is not written as it was read");
+    }
+
+    let mut clock = Clock::new();
+    clock.see(key.latest_stamp());
+    let later = script.now.plus(script.elapsed);
+    let id = [script.units.get().to_le_bytes()[0]];
+    let holder = HolderId::new(&id).expect("a byte is enough");
+    let limit = HoldLimit { quota: script.quota, lease: script.duration, holder: Some(holder) };
+    // The clock moves on, steps back, and moves on again.
+    for reading in [script.now, later, script.now, later] {
+        let now = clock.read(reading);
+        let decision = Hold::decide(&key, now, &limit, script.cost);
+        check_decision(&decision, script.cost, Span::from_micros(MAX_TIME));
+        match decision.outcome {
+            Outcome::Admitted { wait, change } => {
+                assert_eq!(wait, Span::ZERO);
+                check_effect(&mut key, &change);
+                let again = Hold::decide(&key, now, &limit, script.cost);
+                assert_eq!(
+                    (again.remaining, again.reset),
+                    (decision.remaining, decision.reset),
+                    "it was counted twice"
+                );
+            }
+            Outcome::Limited { retry: Retry::After(wait) } => {
+                check_wait::<Hold>(&key, clock, reading, wait, &limit, script);
+            }
+            Outcome::Limited { retry: Retry::Never } => {}
+        }
+        let used = key.used(now, Span::ZERO);
+        if let Some(release) = Hold::release(&key, now, holder) {
+            check_effect(&mut key, &release.change);
+            assert_eq!(key.used(now, Span::ZERO), used - release.units);
+            assert_eq!(key.is_empty(), release.reset == Span::ZERO);
+            assert_eq!(Hold::release(&key, now, holder), None, "it was released twice");
+        }
+    }
+}
+
+/// Applies a change, and checks that its effect leads to the same state, however often it is
+/// applied.
+fn check_effect(key: &mut Holds, change: &HoldChange<'_>) {
+    let mut replica = key.clone();
+    key.apply(change);
+    let mut effect = Vec::new();
+    key.encode_effect(change, |part| effect.extend_from_slice(part));
+    for _ in 0..2 {
+        replica.apply_effect(Holds::decode_effect(&effect).expect("an effect can be read"));
+        assert_eq!(replica, *key);
+    }
+    check_stored_holds(key);
+}
+
+fn check_stored_holds(key: &Holds) {
+    assert_eq!(Holds::decode(&encoded(key)).as_ref(), (!key.is_empty()).then_some(key));
 }
 
 /// Checks what holds for every decision.

@@ -53,7 +53,8 @@ pub static FORCE: Argument = argument!(
 pub static UNITS: Argument = argument!("n", "Units to give back", units from 1 to 1_000_000_000_000);
 
 /// `ID`: the holder that makes a call.
-pub static ID: Argument = argument!("ID", "The holder, by a name of the caller's choice; the same id is the same holder", bytes from 1 to 128);
+pub static ID: Argument =
+    argument!("ID", "The holder, by a name that it chose; the same id is the same holder", bytes from 1 to 128);
 
 /// `algorithm`: the algorithm that decides a call.
 pub static ALGORITHM: Argument =

@@ -1,6 +1,6 @@
-//! The holders by their ids: a hash table that grows and shrinks by one bucket at a time (W. Litwin,
-//! "Linear Hashing: A New Tool for File and Table Addressing", VLDB 1980), so that no call has to
-//! hash all ids anew. It has as many buckets as there are holders.
+//! The holders by their ids: a hash table that grows and shrinks by one bucket at a time (W.
+//! Litwin, "Linear Hashing: A New Tool for File and Table Addressing", VLDB 1980), so that no call
+//! has to hash all ids anew. It has as many buckets as there are holders.
 
 use core::hash::BuildHasher;
 use core::mem;
@@ -18,8 +18,7 @@ impl Holds {
     pub(crate) fn find(&self, id: &[u8]) -> Option<Slot> {
         let hash = self.hash(id);
         let mut at = *self.buckets.get(self.bucket(hash))?;
-        while at.is_some() {
-            let holder = &self.holders[at];
+        while let Some(holder) = self.holders.get(at) {
             if holder.hash == hash && *holder.id == *id {
                 return Some(at);
             }

@@ -104,10 +104,16 @@ impl Hold<'_> {
 }
 
 impl Holder {
-    /// Returns when the lease ends, as a time since the Unix epoch. At that very moment it no longer
-    /// counts.
+    /// Returns when the lease ends, as a time since the Unix epoch. At that very moment it no
+    /// longer counts.
     fn end(&self) -> Span {
         self.since.since_epoch().plus(self.lease)
+    }
+}
+
+impl Table {
+    fn get(&self, slot: Slot) -> Option<&Holder> {
+        self.0.get(slot.index())
     }
 }
 
@@ -158,8 +164,8 @@ impl Holds {
         self.holders[slot].end()
     }
 
-    /// Returns whether a lease may have begun after `now`, on another clock. The leases must then be
-    /// dated before a decision.
+    /// Returns whether a lease may have begun after `now`, on another clock. The leases must then
+    /// be dated before a decision.
     pub(crate) fn is_ahead_of(&self, now: Now) -> bool {
         self.latest > now.at()
     }

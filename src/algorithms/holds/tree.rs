@@ -2,8 +2,8 @@
 //! Trees", Algorithmica 16, 1996) whose nodes know the units of their subtrees.
 //!
 //! Leases that end at the same moment are ordered by the ids of their holders. The priority of a
-//! node is the hash of its id, seeded at random: no caller can foresee it, so no caller can make the
-//! tree deep.
+//! node is the hash of its id, seeded at random: no caller can foresee it, so no caller can make
+//! the tree deep.
 
 use super::{Holds, Slot};
 use crate::Span;
@@ -20,7 +20,7 @@ type Place = Option<(Slot, usize)>;
 impl Holds {
     /// Returns the units of all holders in a subtree, ended or not.
     pub(super) fn sum(&self, subtree: Slot) -> u64 {
-        self.holders.0.get(subtree.index()).map_or(0, |root| root.sum)
+        self.holders.get(subtree).map_or(0, |root| root.sum)
     }
 
     /// Returns the units of a holder.
@@ -31,9 +31,19 @@ impl Holds {
 
     /// Returns whether the lease of `one` ends before that of `other`.
     pub(crate) fn is_before(&self, one: Slot, other: Slot) -> bool {
-        let (one, other) = (&self.holders[one], &self.holders[other]);
-        let (end, other_end) = (one.end(), other.end());
-        end < other_end || end == other_end && one.id < other.id
+        self.ends_before(one, self.end(other), other)
+    }
+
+    /// Returns whether the lease of `one` ends before that of `other`, which ends at `end`.
+    #[inline]
+    fn ends_before(&self, one: Slot, end: Span, other: Slot) -> bool {
+        let one_end = self.end(one);
+        one_end < end || one_end == end && self.is_id_before(one, other)
+    }
+
+    #[cold]
+    fn is_id_before(&self, one: Slot, other: Slot) -> bool {
+        self.holders[one].id < self.holders[other].id
     }
 
     fn set(&mut self, place: Place, slot: Slot) {
@@ -45,13 +55,14 @@ impl Holds {
 
     /// Puts a holder that is not in the tree into it. Its `sum` is the number of its units.
     pub(super) fn attach(&mut self, slot: Slot) {
-        let (units, priority) = (self.holders[slot].sum, self.holders[slot].hash);
+        let (units, priority, end) = (self.holders[slot].sum, self.holders[slot].hash, self.end(slot));
         let (mut place, mut at) = (None, self.root);
-        while at.is_some() && self.holders[at].hash >= priority {
-            self.holders[at].sum += units;
-            let side = usize::from(self.is_before(at, slot));
+        while self.holders.get(at).is_some_and(|node| node.hash >= priority) {
+            let side = usize::from(self.ends_before(at, end, slot));
             place = Some((at, side));
-            at = self.holders[at].children[side];
+            let node = &mut self.holders[at];
+            node.sum += units;
+            at = node.children[side];
         }
         self.set(place, slot);
 
@@ -61,7 +72,7 @@ impl Holds {
         self.holders[slot].sum += self.sum(at);
         let mut places = [(slot, EARLIER), (slot, LATER)];
         while at.is_some() {
-            let part = usize::from(self.is_before(slot, at));
+            let part = usize::from(!self.ends_before(at, end, slot));
             let inner = self.holders[at].children[1 - part];
             let kept = self.holders[at].sum - self.sum(inner);
             self.holders[at].sum = sums[part];
@@ -77,13 +88,14 @@ impl Holds {
 
     /// Takes a holder out of the tree.
     pub(super) fn detach(&mut self, slot: Slot) {
-        let units = self.units(slot);
+        let (units, end) = (self.units(slot), self.end(slot));
         let (mut place, mut at) = (None, self.root);
         while at != slot {
-            self.holders[at].sum -= units;
-            let side = usize::from(self.is_before(at, slot));
+            let side = usize::from(self.ends_before(at, end, slot));
             place = Some((at, side));
-            at = self.holders[at].children[side];
+            let node = &mut self.holders[at];
+            node.sum -= units;
+            at = node.children[side];
         }
 
         // Merge the subtrees on both sides of the holder.
@@ -104,9 +116,10 @@ impl Holds {
 
     /// Puts `new` into the place of `old` in the tree. `new` is where `old` will be moved to.
     pub(super) fn replace_in_tree(&mut self, old: Slot, new: Slot) {
+        let end = self.end(old);
         let (mut place, mut at) = (None, self.root);
         while at != old {
-            let side = usize::from(self.is_before(at, old));
+            let side = usize::from(self.ends_before(at, end, old));
             place = Some((at, side));
             at = self.holders[at].children[side];
         }
@@ -115,28 +128,26 @@ impl Holds {
 
     /// Returns the units in a subtree whose leases end before that of a holder outside of it.
     fn sum_before(&self, subtree: Slot, slot: Slot) -> u64 {
-        let (mut units, mut at) = (0, subtree);
-        while at.is_some() {
-            let side = usize::from(self.is_before(at, slot));
-            let next = self.holders[at].children[side];
-            if side == LATER {
-                units += self.holders[at].sum - self.sum(next);
-            }
-            at = next;
-        }
-        units
+        let end = self.end(slot);
+        self.sum_while(subtree, |at| self.ends_before(at, end, slot))
     }
 
     /// Returns the units whose leases have ended by this time since the Unix epoch.
     pub(crate) fn units_ended_by(&self, moment: Span) -> u64 {
-        let (mut units, mut at) = (0, self.root);
-        while at.is_some() {
-            let side = usize::from(self.holders[at].end() <= moment);
-            let next = self.holders[at].children[side];
-            if side == LATER {
-                units += self.holders[at].sum - self.sum(next);
+        self.sum_while(self.root, |at| self.end(at) <= moment)
+    }
+
+    /// Returns the units of the first holders in a subtree, as long as this holds for them.
+    #[inline]
+    fn sum_while(&self, subtree: Slot, holds: impl Fn(Slot) -> bool) -> u64 {
+        let (mut units, mut at) = (0, subtree);
+        while let Some(node) = self.holders.get(at) {
+            if holds(at) {
+                at = node.children[LATER];
+                units += node.sum - self.sum(at);
+            } else {
+                at = node.children[EARLIER];
             }
-            at = next;
         }
         units
     }
@@ -145,11 +156,10 @@ impl Holds {
     /// which leases end. `None` if all are fewer.
     pub(crate) fn reaching(&self, units: u64) -> Option<Slot> {
         let (mut missing, mut at) = (units, self.root);
-        while at.is_some() {
-            let [earlier, later] = self.holders[at].children;
-            let before = self.sum(earlier);
-            let with = self.holders[at].sum - self.sum(later);
-            if missing <= before {
+        while let Some(node) = self.holders.get(at) {
+            let [earlier, later] = node.children;
+            let with = node.sum - self.sum(later);
+            if missing <= self.sum(earlier) {
                 at = earlier;
             } else if missing <= with {
                 return Some(at);
@@ -163,27 +173,26 @@ impl Holds {
 
     /// Returns the holder whose lease ends first.
     pub(super) fn first(&self) -> Option<Slot> {
-        self.outermost(self.root, EARLIER)
+        let [_, first] = self.outermost(self.root, EARLIER);
+        first.some()
     }
 
     /// Returns the holder whose lease ends last, but not this one.
     pub(crate) fn last_beside(&self, own: Option<Slot>) -> Option<Slot> {
-        let (mut parent, mut at) = (None, self.root);
-        while at.is_some() && self.holders[at].children[LATER].is_some() {
-            parent = Some(at);
-            at = self.holders[at].children[LATER];
+        let [parent, last] = self.outermost(self.root, LATER);
+        if own != Some(last) {
+            return last.some();
         }
-        if own.is_none_or(|own| own != at) {
-            return at.some();
-        }
-        self.outermost(self.holders[at].children[EARLIER], LATER).or(parent)
+        let [_, before] = self.outermost(self.holders[last].children[EARLIER], LATER);
+        before.some().or(parent.some())
     }
 
-    fn outermost(&self, subtree: Slot, side: usize) -> Option<Slot> {
-        let mut at = subtree.some()?;
-        while let Some(next) = self.holders[at].children[side].some() {
-            at = next;
+    /// Returns the last node on this side of a subtree, and its parent within it.
+    fn outermost(&self, subtree: Slot, side: usize) -> [Slot; 2] {
+        let (mut parent, mut last, mut at) = (Slot::NONE, Slot::NONE, subtree);
+        while let Some(node) = self.holders.get(at) {
+            (parent, last, at) = (last, at, node.children[side]);
         }
-        Some(at)
+        [parent, last]
     }
 }

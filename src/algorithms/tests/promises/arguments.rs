@@ -4,8 +4,8 @@
 use core::fmt::Debug;
 
 use premier_algorithms::{
-    ALGORITHM, ALIGNED, Argument, CAPACITY, COST, Capacity, Cost, DURATION, FORCE, InvalidArgument, LimitDuration,
-    MAX_WAIT, MaxWait, QUOTA, Quota, Span, UNITS, Values,
+    ALGORITHM, ALIGNED, Argument, CAPACITY, COST, Capacity, Cost, DURATION, FORCE, HolderId, ID, InvalidArgument,
+    LimitDuration, MAX_WAIT, MaxWait, QUOTA, Quota, Span, UNITS, Values,
 };
 use proptest::prelude::*;
 
@@ -135,11 +135,22 @@ fn each_number_is_limited_to_the_range_in_its_rule() {
 
 #[test]
 fn only_arguments_that_take_units_read_units() {
-    for argument in [&DURATION, &MAX_WAIT, &ALGORITHM, &ALIGNED, &FORCE] {
+    for argument in [&DURATION, &MAX_WAIT, &ALGORITHM, &ALIGNED, &FORCE, &ID] {
         for text in ["0", "1", "1000", "1000000"] {
             assert_eq!(argument.units(text.as_bytes()).map_err(|error| error.rule()), Err(argument.rule));
         }
     }
+}
+
+#[test]
+fn a_holder_is_named_by_1_to_128_bytes_of_any_kind() {
+    let id = [b'\n'; 129];
+    for (len, is_id) in [(0, false), (1, true), (16, true), (128, true), (129, false)] {
+        assert_eq!(HolderId::new(&id[..len]).map(HolderId::get).ok(), is_id.then_some(&id[..len]));
+    }
+    assert_eq!(HolderId::new(b"AND").map(HolderId::get), Ok(b"AND".as_slice()));
+    assert_eq!(HolderId::new(b"").unwrap_err().to_string(), "ID must be a string of 1 to 128 bytes");
+    assert_eq!(ID.values, Values::Bytes { min: 1, max: 128 });
 }
 
 #[test]
@@ -217,7 +228,7 @@ fn errors_name_the_argument_and_what_is_allowed() {
 
 #[test]
 fn each_argument_has_a_summary_and_its_bounds() {
-    for argument in [&QUOTA, &DURATION, &CAPACITY, &COST, &MAX_WAIT] {
+    for argument in [&QUOTA, &DURATION, &CAPACITY, &COST, &MAX_WAIT, &ID] {
         assert!(!argument.summary.is_empty());
     }
     assert_eq!(QUOTA.values, Values::Units { min: 0, max: MAX_UNITS });

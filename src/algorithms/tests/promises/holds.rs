@@ -159,8 +159,8 @@ proptest! {
         }
     }
 
-    /// Within one run of a server. A place is free when its lease has really passed, not earlier and
-    /// not later.
+    /// Within one run of a server. A place is free when its lease has really passed, not earlier
+    /// and not later.
     #[test]
     fn a_step_back_frees_no_place_and_holds_none(ticks in ticks(), ids in ids(), places in few_places()) {
         let (mut key, mut model) = (HoldKey::fresh(), HolderList::default());
@@ -203,7 +203,8 @@ proptest! {
             let exact = model.reply(now + elapsed, places.quota, places.lease, None, 1).retry().unwrap_or(0);
             prop_assert!(wait >= exact, "freed {} µs early, {elapsed} µs after the restart", exact - wait);
             prop_assert!(wait <= places.lease);
-            prop_assert!(wait == 0 || wait + elapsed <= places.lease + back_by, "{wait} µs, {elapsed} µs after the restart");
+            let latest = places.lease + back_by;
+            prop_assert!(wait == 0 || wait + elapsed <= latest, "{wait} µs, {elapsed} µs after the restart");
         }
         // A call that is admitted writes down when the leases began.
         if ids.iter().any(|id| key.call(restart, &places, id, 1).is_admitted()) {
@@ -233,15 +234,22 @@ fn a_lease_ends_at_its_last_microsecond() {
 /// above: there no place is held for longer at all.
 #[test]
 fn a_step_back_holds_a_place_for_one_lease_from_then() {
-    let places = Places { quota: 1, lease: SECOND };
+    let places = Places { quota: 2, lease: SECOND };
     let mut key = HoldKey::fresh();
-    assert!(key.call(NOW, &places, b"a", 1).is_admitted());
-    let restart = NOW - 10 * SECOND;
-    key.restart(restart);
-    for elapsed in [0, 1, SECOND / 2, SECOND - 1] {
-        assert_eq!(key.ask(restart + elapsed, &places, Some(b"b"), 1).retry(), Some(SECOND - elapsed));
+    for holder in [b"a", b"b"] {
+        assert!(key.call(NOW, &places, holder, 1).is_admitted());
     }
-    assert!(key.call(restart + SECOND, &places, b"b", 1).is_admitted());
+    for restarts in 1..=3 {
+        let restart = NOW - 10 * restarts * SECOND;
+        key.restart(restart);
+        for elapsed in [0, 1, SECOND / 2, SECOND - 1] {
+            assert_eq!(key.ask(restart + elapsed, &places, Some(b"c"), 2).retry(), Some(SECOND - elapsed));
+        }
+        // A release writes down when the other lease began.
+        key.release(restart, b"b");
+    }
+    let restart = NOW - 30 * SECOND;
+    assert!(key.call(restart + SECOND, &places, b"c", 2).is_admitted());
     assert_eq!(key.count(restart + SECOND), 1);
 }
 

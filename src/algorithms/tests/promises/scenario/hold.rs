@@ -172,8 +172,8 @@ impl HoldKey {
         self.call_with_change(reading, places, holder, cost).0
     }
 
-    /// Returns the reply that a call of this holder, or of a new one, would get. A call of cost 0 only
-    /// looks.
+    /// Returns the reply that a call of this holder, or of a new one, would get. A call of cost 0
+    /// only looks.
     pub(crate) fn ask(&self, reading: u64, places: &Places, holder: Option<&[u8]>, cost: u64) -> Reply {
         let (now, limit) = ({ self.clock }.read(Timestamp::from_micros(reading)), places.limit(holder));
         match Cost::new(cost) {
@@ -182,8 +182,8 @@ impl HoldKey {
         }
     }
 
-    /// Releases what a holder holds. Returns the units and the time until the key is fully reset, and
-    /// the change.
+    /// Releases what a holder holds. Returns the units and the time until the key is fully reset,
+    /// and the change.
     pub(crate) fn release<'call>(
         &mut self,
         reading: u64,
