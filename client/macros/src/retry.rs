@@ -190,7 +190,7 @@ impl Retry {
             }
         };
         let sleep = if function.is_async() {
-            quote!(#runtime::sleep(#pause).await)
+            quote!(#runtime::async_sleep(#pause).await)
         } else {
             quote!(::std::thread::sleep(#pause))
         };

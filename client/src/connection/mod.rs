@@ -2,6 +2,7 @@
 
 #[cfg(feature = "cluster")]
 mod cluster;
+mod peek;
 mod pool;
 mod scan;
 mod server;
