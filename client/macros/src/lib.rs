@@ -286,6 +286,10 @@ attributes! {
     /// Results must be `Clone` in memory, and `Serialize` and `DeserializeOwned` in Redis. Of a
     /// function that returns a `Result`, the `Ok` values are remembered.
     ///
+    /// Redis gives back what serde was told: a field with `#[serde(skip)]` comes back as its
+    /// default. A result that reads back as another one, as variants of untagged enums may, is not
+    /// remembered there.
+    ///
     /// Of several calls with the same key at the same time, one runs the body and the others wait
     /// for its result (singleflight). If it fails, the others run the body on their own.
     #[doc = key_closure!()]

@@ -124,8 +124,9 @@
 //! | `keyspace` | a string | that of the cache |
 //! | `cache` | a `MemoryCache` or `RedisCache`, for an async function an `AsyncMemoryCache` or `AsyncRedisCache` | 10,000 values in memory: [`cache()`], [`async_cache()`] |
 //!
-//! Values in memory must be `Clone`, those in Redis `Serialize` and `DeserializeOwned`. The method
-//! `invalidate` of a cache forgets a value by its key.
+//! Values in memory must be `Clone`, those in Redis `Serialize` and `DeserializeOwned`:
+//! [`RedisCache`](crate::RedisCache) says which of them it does not remember, and that it does not
+//! see fields with `#[serde(skip)]`.
 //!
 //! The value of `on_limit` is returned, but not remembered, if the limit is below the cache in the
 //! same function. A call that needs its own result, as a recursive one with the same key does, or
