@@ -29,16 +29,16 @@ pub enum ErrorKind {
     ReplyLost,
     /// The server has not loaded the module.
     ModuleNotLoaded,
-    /// A limit, a keyspace, an address or a setting is invalid; the store is a cluster where a single
-    /// server is expected, or the reverse; whatever answers at the address is no such store, or its
-    /// certificate is not trusted; or an async call is made outside tokio, or in a runtime without
-    /// I/O.
+    /// A limit, a keyspace, an address or a setting is invalid; the store is a cluster where a
+    /// single server is expected, or the reverse; the server at the address is of another kind, or
+    /// its certificate is not trusted; or an async call is made outside tokio, or in a runtime
+    /// without I/O.
     Configuration,
     /// The call took longer than its [`timeout`](crate::decorate#timeouts), and was dropped.
     #[cfg(feature = "macros")]
     Timeout,
-    /// The store refused the call: the key has another type, the password or the database is wrong,
-    /// or the user lacks permission. Nothing was charged.
+    /// The store refused the call: the key has another type or is used by another algorithm, the
+    /// password or the database is wrong, or the user lacks permission. Nothing was charged.
     Refused,
 }
 
@@ -83,6 +83,10 @@ enum Reason {
         after: Duration,
     },
     Refused(Reported),
+    #[cfg(feature = "memory")]
+    OtherAlgorithm {
+        key: String,
+    },
     CrossSlot(Reported),
 }
 
@@ -150,6 +154,8 @@ impl Error {
             Reason::ConfiguredAlready => ErrorKind::Configuration,
             #[cfg(all(feature = "macros", feature = "tokio"))]
             Reason::TimedOut { .. } => ErrorKind::Timeout,
+            #[cfg(feature = "memory")]
+            Reason::OtherAlgorithm { .. } => ErrorKind::Refused,
             Reason::Refused(_) | Reason::CrossSlot(_) => ErrorKind::Refused,
         }
     }
@@ -255,6 +261,11 @@ impl Error {
 
     pub(crate) fn invalid_limits(rule: &'static str) -> Self {
         Reason::InvalidLimits(rule).into()
+    }
+
+    #[cfg(feature = "memory")]
+    pub(crate) fn other_algorithm(key: String) -> Self {
+        Reason::OtherAlgorithm { key }.into()
     }
 
     #[cfg(feature = "macros")]
@@ -482,6 +493,10 @@ impl fmt::Display for Reason {
             #[cfg(all(feature = "macros", feature = "tokio"))]
             Reason::TimedOut { after } => write!(f, "the call did not end within {after:?}"),
             Reason::Refused(_) => f.write_str("the store refused the call"),
+            #[cfg(feature = "memory")]
+            Reason::OtherAlgorithm { key } => {
+                write!(f, "another algorithm uses the key {key}: give each algorithm a key of its own")
+            }
             Reason::CrossSlot(_) => f.write_str(
                 "the keys of the call are in several slots of the cluster: put what they have in common into braces, as in \
                  the keyspace `{shop}`, or in a custom part like `{ada}`",

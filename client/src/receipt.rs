@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use premier_algorithms::Units;
 
-use crate::{Algorithm, AnyLimit, DecidedBy, Decision, JointDecision};
+use crate::{AnyLimit, DecidedBy, Decision, JointDecision};
 
 /// The answer of a throttler to a call: the [`Decision`], or the [`JointDecision`] of several
 /// limits, and what a [refund](crate::Throttler::refund) has to know.
@@ -80,7 +80,6 @@ enum Entries {
 pub(crate) struct Entry {
     /// The key as it is in the store.
     pub(crate) key: String,
-    pub(crate) algorithm: Algorithm,
     pub(crate) units: Units,
     /// When all of them have expired; `None` if that is beyond the end of time.
     expires_at: Option<Instant>,
@@ -116,7 +115,7 @@ impl Entry {
     fn new(key: String, limit: &AnyLimit, decision: &Decision) -> Self {
         let units = Units::new(limit.cost()).expect("costs have the bounds of units");
         let expires_at = Instant::now().checked_add(decision.reset_after());
-        Self { key, algorithm: limit.algorithm(), units, expires_at }
+        Self { key, units, expires_at }
     }
 }
 

@@ -45,8 +45,8 @@ pub(crate) fn sleep(time: Duration) {
     }
 }
 
-/// Waits on tokio's timer, or where there is none on that of `futures-timer`: a thread, which starts
-/// with the first such wait. A wait of zero asks no timer and does not yield.
+/// Waits on tokio's timer, or where there is none on that of `futures-timer`: a thread, which
+/// starts with the first such wait. A wait of zero asks no timer and does not yield.
 #[cfg(feature = "tokio")]
 pub async fn async_sleep(time: Duration) {
     if time.is_zero() {

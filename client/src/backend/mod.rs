@@ -95,7 +95,7 @@ impl AsyncBackend {
             #[cfg(feature = "cluster")]
             AsyncKind::Cluster(cluster) => cluster.ask(&request.command(), deadline).await,
             #[cfg(feature = "memory")]
-            AsyncKind::Memory(memory) => (Node::default(), Ok(request.decide_in(memory))),
+            AsyncKind::Memory(memory) => (Node::default(), request.decide_in(memory)),
         }
     }
 

@@ -6,9 +6,9 @@ use premier_algorithms::Units;
 use redis::{Cmd, FromRedisValue};
 
 use crate::decision::JointLimits;
-use crate::{Algorithm, AnyLimit, Decision, JointDecision, wire};
+use crate::{AnyLimit, Decision, JointDecision, wire};
 #[cfg(feature = "memory")]
-use crate::{MemoryBackend, Share};
+use crate::{Error, MemoryBackend, Share};
 
 /// A request to a backend, with the answers that replace those of a store that does not answer.
 pub(crate) trait Request {
@@ -22,12 +22,12 @@ pub(crate) trait Request {
     fn command(&self) -> Cmd;
 
     #[cfg(feature = "memory")]
-    fn decide_in(&self, memory: &MemoryBackend) -> Self::Answer;
+    fn decide_in(&self, memory: &MemoryBackend) -> Result<Self::Answer, Error>;
 
     /// Returns the answer of [`OnError::Local`](crate::OnError), by the memory of the throttler and
     /// this share of the limits.
     #[cfg(feature = "memory")]
-    fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> Self::Answer;
+    fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> Result<Self::Answer, Error>;
 
     /// Returns the answer of [`OnError::Admit`](crate::OnError).
     fn admitted(&self) -> Self::Answer;
@@ -54,13 +54,13 @@ impl Request for Check<'_> {
     }
 
     #[cfg(feature = "memory")]
-    fn decide_in(&self, memory: &MemoryBackend) -> Decision {
+    fn decide_in(&self, memory: &MemoryBackend) -> Result<Decision, Error> {
         memory.decide(self.key, *self.limit)
     }
 
     #[cfg(feature = "memory")]
-    fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> Decision {
-        memory.decide(self.key, share.of(*self.limit)).decided_locally(share)
+    fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> Result<Decision, Error> {
+        Ok(memory.decide(self.key, share.of(*self.limit))?.decided_locally(share))
     }
 
     fn admitted(&self) -> Decision {
@@ -87,13 +87,13 @@ impl Request for Peek<'_> {
     }
 
     #[cfg(feature = "memory")]
-    fn decide_in(&self, memory: &MemoryBackend) -> Decision {
+    fn decide_in(&self, memory: &MemoryBackend) -> Result<Decision, Error> {
         memory.peek(self.0.key, *self.0.limit)
     }
 
     #[cfg(feature = "memory")]
-    fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> Decision {
-        memory.peek(self.0.key, share.of(*self.0.limit)).decided_locally(share)
+    fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> Result<Decision, Error> {
+        Ok(memory.peek(self.0.key, share.of(*self.0.limit))?.decided_locally(share))
     }
 
     fn admitted(&self) -> Decision {
@@ -108,9 +108,6 @@ impl Request for Peek<'_> {
 /// Gives back used units. The answer is their number.
 pub(crate) struct Refund<'a> {
     pub(crate) key: &'a str,
-    /// The algorithm that used them.
-    #[cfg_attr(not(feature = "memory"), expect(dead_code, reason = "a server knows the algorithm of a key"))]
-    pub(crate) algorithm: Algorithm,
     pub(crate) units: Units,
 }
 
@@ -126,14 +123,14 @@ impl Request for Refund<'_> {
     }
 
     #[cfg(feature = "memory")]
-    fn decide_in(&self, memory: &MemoryBackend) -> u64 {
-        memory.refund_units(self.key, self.algorithm, self.units)
+    fn decide_in(&self, memory: &MemoryBackend) -> Result<u64, Error> {
+        Ok(memory.refund_units(self.key, self.units))
     }
 
     /// Gives back nothing, as these units were used in the store.
     #[cfg(feature = "memory")]
-    fn decide_locally(&self, _: &MemoryBackend, _: Share) -> u64 {
-        0
+    fn decide_locally(&self, _: &MemoryBackend, _: Share) -> Result<u64, Error> {
+        Ok(0)
     }
 
     fn admitted(&self) -> u64 {
@@ -160,15 +157,15 @@ impl Request for All<'_> {
     }
 
     #[cfg(feature = "memory")]
-    fn decide_in(&self, memory: &MemoryBackend) -> JointDecision {
+    fn decide_in(&self, memory: &MemoryBackend) -> Result<JointDecision, Error> {
         memory.decide_together(self.0)
     }
 
     #[cfg(feature = "memory")]
-    fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> JointDecision {
+    fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> Result<JointDecision, Error> {
         let limits: Vec<_> = self.0.get().iter().map(|(key, limit)| (key.as_str(), share.of(*limit))).collect();
         let limits = JointLimits::new(&limits).expect("they have the same keys");
-        memory.decide_together(limits).decided_locally(share)
+        Ok(memory.decide_together(limits)?.decided_locally(share))
     }
 
     fn admitted(&self) -> JointDecision {

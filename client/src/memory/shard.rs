@@ -1,8 +1,8 @@
-use premier_algorithms::{Clock, Timestamp, Units};
+use premier_algorithms::{Clock, Now, Timestamp, Units};
 
 use super::table::Table;
 use crate::limiters::by_algorithm;
-use crate::{Algorithm, AnyLimit, Decision};
+use crate::{Algorithm, AnyLimit, Decision, Error};
 
 /// Defines a shard, with a table for each algorithm.
 macro_rules! shard {
@@ -22,11 +22,18 @@ macro_rules! shard {
         }
 
         impl Shard {
-            pub(super) fn decide(&mut self, hash: u64, key: &str, reading: Timestamp, limit: &AnyLimit) -> Decision {
+            pub(super) fn decide(
+                &mut self,
+                hash: u64,
+                key: &str,
+                reading: Timestamp,
+                limit: &AnyLimit,
+            ) -> Result<Decision, Error> {
                 let now = self.clock.read(reading);
-                match limit {
+                self.check_type(hash, key, now, limit.algorithm())?;
+                Ok(match limit {
                     $(AnyLimit::$variant(limit) => self.$name.decide(hash, key, now, &limit.terms),)+
-                }
+                })
             }
 
             pub(super) fn peek(
@@ -35,26 +42,28 @@ macro_rules! shard {
                 key: &str,
                 reading: Timestamp,
                 limit: &AnyLimit,
-            ) -> premier_algorithms::Decision<()> {
+            ) -> Result<premier_algorithms::Decision<()>, Error> {
                 let now = self.clock.read(reading);
-                match limit {
+                self.check_type(hash, key, now, limit.algorithm())?;
+                Ok(match limit {
                     $(AnyLimit::$variant(limit) => self.$name.peek(hash, key, now, &limit.terms),)+
-                }
+                })
             }
 
-            /// Returns the number of units returned.
-            pub(super) fn refund(
-                &mut self,
-                hash: u64,
-                key: &str,
-                reading: Timestamp,
-                algorithm: Algorithm,
-                units: Units,
-            ) -> u64 {
+            /// Returns the number of units returned, whichever algorithm uses the key.
+            pub(super) fn refund(&mut self, hash: u64, key: &str, reading: Timestamp, units: Units) -> u64 {
                 let now = self.clock.read(reading);
-                match algorithm {
-                    $(Algorithm::$variant => self.$name.refund(hash, key, now, units),)+
-                }
+                0 $(+ self.$name.refund(hash, key, now, units))+
+            }
+
+            /// Checks that no other algorithm uses the key, which would be an error of a server too.
+            fn check_type(&self, hash: u64, key: &str, now: Now, algorithm: Algorithm) -> Result<(), Error> {
+                $(
+                    if !matches!(algorithm, Algorithm::$variant) && self.$name.is_using(hash, key, now) {
+                        return Err(Error::other_algorithm(key.to_owned()));
+                    }
+                )+
+                Ok(())
             }
 
             pub(super) fn len(&self) -> usize {
