@@ -56,7 +56,7 @@ macro_rules! shard {
                 0 $(+ self.$name.refund(hash, key, now, units))+
             }
 
-            /// Checks that no other algorithm uses the key, which would be an error of a server too.
+            /// Checks that no other algorithm uses the key, which a server would refuse too.
             fn check_type(&self, hash: u64, key: &str, now: Now, algorithm: Algorithm) -> Result<(), Error> {
                 $(
                     if !matches!(algorithm, Algorithm::$variant) && self.$name.is_using(hash, key, now) {

@@ -274,11 +274,10 @@ impl AsyncThrottler {
     ///
     /// Calls of this throttler and its clones that are limited by the same key queue up: they ask
     /// again in the order in which they came, and later calls wait behind them. A call behind
-    /// others may wait for all of this time and then return the error, as it is not known before when
-    /// the others will be admitted. A call
-    /// behind one that costs more waits too, or returns the error, even if its own units are free:
-    /// otherwise cheap calls could keep the costly one waiting forever. Use [`check`](Self::check)
-    /// for a call that should not wait its turn.
+    /// others may return the error only after all of this time, as it is not known before when the
+    /// others will be admitted. A call behind one that costs more waits too, or returns the error,
+    /// even if its own units are free: otherwise cheap calls could keep the costly one waiting
+    /// forever. Use [`check`](Self::check) for a call that should not wait its turn.
     ///
     /// While few units remain, the calls of a queue ask one after the other; while many remain,
     /// several at a time. Dropping a call that waits lets the next one ask. Other processes, and
