@@ -23,8 +23,8 @@ pub(crate) fn from_mutable_argument(returned: &Type, function: &Signature) -> bo
     })
 }
 
-/// Whether a value of this type borrows, as far as its lifetimes show. What is `'static` need not be
-/// given back.
+/// Whether a value of this type borrows, as far as its lifetimes show. What is `'static` need not
+/// be given back.
 pub(crate) fn from_anything(returned: &Type) -> bool {
     let mut lifetimes = Lifetimes(Vec::new());
     lifetimes.visit_type_mut(&mut returned.clone());

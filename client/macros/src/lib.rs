@@ -226,7 +226,8 @@ attributes! {
     /// whose body ran.
     ///
     /// The body may run several times, so it cannot move an argument out: clone it there. An
-    /// argument cannot be `mut`, and the result cannot borrow from a `&mut` argument.
+    /// argument cannot be `mut`, and the result cannot borrow from a `&mut` argument. The future of
+    /// an async function is `Send` only if its arguments are `Sync`.
     retry
     /// Drops an async call that takes too long.
     ///
@@ -289,6 +290,8 @@ attributes! {
     /// Redis gives back what serde was told: a field with `#[serde(skip)]` comes back as its
     /// default. A result that reads back as another one, as variants of untagged enums may, is not
     /// remembered there.
+    ///
+    /// A result cannot borrow, as it is remembered for longer than the call.
     ///
     /// Of several calls with the same key at the same time, one runs the body and the others wait
     /// for its result (singleflight). If it fails, the others run the body on their own.

@@ -151,8 +151,10 @@ impl From<redis::Client> for AsyncBackend {
 /// Shares this connection with its other users.
 ///
 /// Its own retries and timeouts apply: the manager retries to connect, but never a command that it
-/// has sent. It belongs to the tokio runtime in which it was made, and stays on a primary that
-/// becomes a replica until that closes the connection. A [`redis::Client`] knows neither limit.
+/// has sent. It belongs to the tokio runtime in which it was made, stays on a primary that becomes
+/// a replica until that closes the connection, and loses a call
+/// ([`ReplyLost`](crate::ErrorKind::ReplyLost)) after the server closed an idle connection. A
+/// [`redis::Client`] has none of these limits.
 #[cfg(feature = "tokio")]
 impl From<ConnectionManager> for AsyncBackend {
     fn from(manager: ConnectionManager) -> Self {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use premier_blocking::also_blocking;
 #[cfg(feature = "tokio")]
+use premier_blocking::async_track_caller;
+#[cfg(feature = "tokio")]
 use redis::aio::ConnectionManager;
 use redis::{Cmd, FromRedisValue, IntoConnectionInfo};
 use serde::Serialize;
@@ -122,6 +124,7 @@ impl AsyncRedisCache {
     /// # Panics
     /// If the computation asks for the same key, directly or through other cached values, because
     /// it would wait for itself forever. What it asks on other threads or tasks is not noticed.
+    #[async_track_caller]
     pub async fn get_or_compute<T, E>(
         &self,
         key: &Key<'_>,
@@ -150,7 +153,8 @@ impl AsyncRedisCache {
         result
     }
 
-    /// Forgets the value of this key.
+    /// Forgets the value of this key. That of a decorated function is shown at
+    /// [`AsyncMemoryCache::invalidate`](crate::AsyncMemoryCache::invalidate).
     ///
     /// # Errors
     /// If the server does not answer, or refuses.
