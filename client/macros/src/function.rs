@@ -213,19 +213,18 @@ impl Function {
         names.chain(["self".to_owned()]).any(|name| has_word(&name, tokens.clone()))
     }
 
-    /// Returns the names of what the body may move, as they are where it is called.
+    /// Returns the names of what the body may move, as they are where it is called. A name that
+    /// begins with an underscore promises that the body does not use it.
     pub(crate) fn movable(&self) -> Vec<Ident> {
-        let receiver =
-            self.item.sig.receiver().filter(|receiver| !matches!(receiver.kind, ReceiverKind::Reference(..)));
-        let receiver = receiver.map(|receiver| Ident::new("self", receiver.self_token.span));
-        if self.prelude.is_empty() {
-            return receiver.into_iter().chain(self.arguments().flat_map(bound_names).cloned()).collect();
-        }
-        let locals = self.prelude.iter().flat_map(|statement| match statement {
-            Stmt::Local(local) => bound_names(&local.pat),
-            _ => Vec::new(),
+        let of_prelude = self.prelude.iter().filter_map(|statement| match statement {
+            Stmt::Local(local) => Some(&local.pat),
+            _ => None,
         });
-        locals.cloned().collect()
+        let arguments = self.arguments().filter(|_| self.prelude.is_empty());
+        let names = arguments.chain(of_prelude).flat_map(bound_names).cloned();
+        let receiver = self.item.sig.receiver().filter(|_| self.prelude.is_empty() && !self.is_called_by_reference());
+        let receiver = receiver.map(|receiver| Ident::new("self", receiver.self_token.span));
+        receiver.into_iter().chain(names).filter(|name| !name.to_string().starts_with('_')).collect()
     }
 
     /// Returns whether its receiver is `&self` or `&mut self`.

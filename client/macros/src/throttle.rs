@@ -160,7 +160,7 @@ impl Throttle {
                     let _ = #error;
                     #is_fallback
                     // The value may diverge.
-                    #[allow(unreachable_code)]
+                    #[allow(unreachable_code, clippy::diverging_sub_expression)]
                     return #value;
                 })
             }

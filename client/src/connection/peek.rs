@@ -8,7 +8,6 @@ use socket2::Socket;
 /// What has come on a connection that nobody has read.
 pub(super) enum Peeked {
     Nothing,
-    #[cfg_attr(not(feature = "tokio"), expect(dead_code, reason = "a sync connection is of no use after either"))]
     Bytes,
     /// The other side has closed the connection, or it is lost.
     End,

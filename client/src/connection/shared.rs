@@ -75,7 +75,6 @@ impl Own {
                 return Err(Error::unavailable("the deadline passed before the call was sent"));
             }
             match connected.peek() {
-                Peeked::Nothing => {}
                 Peeked::End => {
                     self.discard(&attempt);
                     continue;
@@ -85,7 +84,7 @@ impl Own {
                     has_looked = true;
                     continue;
                 }
-                Peeked::Bytes => {}
+                Peeked::Nothing | Peeked::Bytes => {}
             }
             let mut connection = connected.connection;
             let exchange = connection.req_packed_commands(request, 0, request.len());

@@ -81,9 +81,9 @@ async fn functions_that_never_return_are_limited() {
 fn sum(
     one: u8,
     #[cfg(any())] removed: Removed,
-    #[cfg(all())] kept: u8,
-    #[cfg(all())]
-    #[cfg(all())]
+    #[cfg(not(any()))] kept: u8,
+    #[cfg(not(any()))]
+    #[cfg(not(any()))]
     also: u8,
 ) -> u8 {
     one + kept + also
@@ -100,7 +100,7 @@ struct Counter;
 impl Counter {
     #[premier_client::retry]
     #[premier_client::sliding_window(quota = 1, duration = "1h", key = |_, user| user)]
-    fn of_a_user(&self, #[cfg(not(any()))] _number: u8, #[cfg(not(all()))] removed: Removed, user: u8) -> Result<u8> {
+    fn of_a_user(&self, #[cfg(not(any()))] _number: u8, #[cfg(any())] removed: Removed, user: u8) -> Result<u8> {
         Ok(user)
     }
 }

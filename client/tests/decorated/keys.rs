@@ -225,13 +225,15 @@ fn remembered(currency: &str) -> u32 {
 /// By the names that the module `decorate` shows.
 #[test]
 fn results_are_invalidated_by_the_documented_keys() {
-    let functions: [(fn() -> u32, &str); 4] = [
-        (|| remembered("EUR"), "remembered"),
-        (|| Bank::fee("EUR"), "Bank::fee"),
-        (|| Bank.rate("EUR"), "<decorated::keys::Bank as decorated::keys::Rates>::rate"),
-        (|| Bank.by_default("EUR"), "<decorated::keys::Bank as decorated::keys::Rates>::by_default"),
+    let calls: [fn() -> u32; 4] =
+        [|| remembered("EUR"), || Bank::fee("EUR"), || Bank.rate("EUR"), || Bank.by_default("EUR")];
+    let functions = [
+        "remembered",
+        "Bank::fee",
+        "<decorated::keys::Bank as decorated::keys::Rates>::rate",
+        "<decorated::keys::Bank as decorated::keys::Rates>::by_default",
     ];
-    for (call, function) in functions {
+    for (call, function) in calls.into_iter().zip(functions) {
         let first = call();
         assert_eq!(call(), first, "{function} is remembered");
         decorate::cache().invalidate(&Key::new(module_path!(), function).custom("EUR"));
