@@ -152,9 +152,9 @@ impl From<redis::Client> for AsyncBackend {
 ///
 /// Its own retries and timeouts apply: the manager retries to connect, but never a command that it
 /// has sent. It belongs to the tokio runtime in which it was made, stays on a primary that becomes
-/// a replica until that closes the connection, and loses a call
-/// ([`ReplyLost`](crate::ErrorKind::ReplyLost)) after the server closed an idle connection. A
-/// [`redis::Client`] has none of these limits.
+/// a replica until that closes the connection, and is sent a PING before a call that does not
+/// follow another one at once, to notice that the connection is closed. A [`redis::Client`] has
+/// none of these limits.
 #[cfg(feature = "tokio")]
 impl From<ConnectionManager> for AsyncBackend {
     fn from(manager: ConnectionManager) -> Self {

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
 
 use redis::aio::{AsyncPushSender, ConnectionLike as _, ConnectionManager, MultiplexedConnection, SendError};
 use redis::io::tcp::TcpSettings;
@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinError, yield_now};
 
 use super::peek::{Peeked, peek};
-use super::{Budget, CONNECT_TIMEOUT, is_read_only};
+use super::{Budget, CONNECT_TIMEOUT, UNPROVEN, is_read_only};
 use crate::Error;
 use crate::time::within;
 
@@ -53,8 +53,8 @@ struct Task(AbortHandle);
 /// A connection that somebody else has made.
 pub(crate) struct Given {
     manager: ConnectionManager,
-    /// Whether it is known to be connected.
-    is_proven: AtomicBool,
+    /// When it was last known to be connected.
+    proven_at: Mutex<Option<Instant>>,
 }
 
 impl Own {
@@ -276,19 +276,19 @@ impl AsyncPushSender for Driver {
 
 impl Given {
     pub(super) fn new(manager: ConnectionManager) -> Self {
-        Self { manager, is_proven: AtomicBool::new(false) }
+        Self { manager, proven_at: Mutex::default() }
     }
 
     /// Sends a request, only once, and waits for its replies.
     pub(super) async fn exchange(&self, request: &Pipeline, budget: Budget) -> Result<Vec<Value>, Error> {
         runtime()?;
         let mut manager = self.manager.clone();
-        if !self.is_proven.load(Ordering::Relaxed) {
+        if !self.is_proven() {
             let proven = within(budget.left(), prove(&mut manager)).await;
             proven.ok_or_else(|| Error::unavailable("the connection did not answer in time"))??;
         }
         let reply = within(budget.left(), manager.req_packed_commands(request, 0, request.len())).await;
-        self.is_proven.store(matches!(reply, Some(Ok(_))), Ordering::Relaxed);
+        *self.proven_at() = matches!(reply, Some(Ok(_))).then(Instant::now);
         match reply {
             Some(Ok(replies)) => Ok(replies),
             Some(Err(error)) if error.is_io_error() && !error.is_connection_refusal() => Err(Error::reply_lost(error)),
@@ -296,6 +296,14 @@ impl Given {
             Some(Err(error)) => Err(Error::unconnected(error)),
             None => Err(Error::no_reply(budget.deadline)),
         }
+    }
+
+    fn is_proven(&self) -> bool {
+        self.proven_at().is_some_and(|at| at.elapsed() <= UNPROVEN)
+    }
+
+    fn proven_at(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.proven_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

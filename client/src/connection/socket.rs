@@ -16,11 +16,7 @@ use redis::{ProtocolVersion, RedisConnectionInfo, RedisError, RedisResult, Serve
 use socket2::SockRef;
 
 use super::peek::{Peeked, peek};
-use super::{Budget, CONNECT_TIMEOUT};
-
-/// How long a connection of redis-rs may be unused before it has to prove that it is open. A server
-/// that closes a connection between two calls leaves more time.
-const UNPROVEN: Duration = Duration::from_millis(1);
+use super::{Budget, CONNECT_TIMEOUT, UNPROVEN};
 
 /// A connection to a server.
 pub(super) enum Socket {

@@ -41,6 +41,14 @@ fn one() -> u8 {
     1
 }
 
+type Shared = std::sync::Arc<dyn for<'a> Fn(&'a str) -> &'a str + Send + Sync>;
+
+/// Nothing in it is borrowed from the call.
+#[premier_client::cache(ttl = "1s")]
+fn shared() -> (&'static str, Option<std::borrow::Cow<'static, str>>, fn(&str) -> &str, Shared) {
+    ("one", None, str::trim, std::sync::Arc::new(|text: &str| -> &str { text }))
+}
+
 struct Service;
 
 impl Service {
@@ -123,6 +131,7 @@ async fn names_in_the_users_code_keep_their_meaning() {
     assert_eq!(nested(1, DURATION, "value").ok(), Some("value"));
     assert_eq!(never_limited(), Err(()));
     assert_eq!(one(), 1);
+    assert_eq!(shared().2(shared().3(" one ")), shared().0);
     assert!(Service.itself().await.is_ok());
 }
 

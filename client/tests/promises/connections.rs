@@ -103,14 +103,17 @@ fn check_in<'a>(runtime: &'a Runtime, throttler: &'a AsyncThrottler) -> impl Fn(
 fn a_connection_closed_while_the_runtime_rested_loses_no_call() {
     let ((server, unix), cluster) = (start_with_unix_socket(), Cluster::start(1));
     let on_cluster = AsyncBackend::cluster(cluster.urls()).expect("valid addresses");
+    let runtime = current_thread();
+    let client = redis::Client::open(url(server.port())).expect("a valid address");
+    let manager = runtime.block_on(client.get_connection_manager()).expect("the server answers");
     let backends = [
         (&server, AsyncBackend::redis(url(server.port())).expect("a valid address")),
         (&server, AsyncBackend::redis(unix).expect("a valid address")),
+        (&server, AsyncBackend::from(manager)),
         (&cluster.nodes()[0], on_cluster),
     ];
     for (server, backend) in backends {
         let throttler = AsyncThrottler::builder(backend).deadline(DEADLINE).build();
-        let runtime = current_thread();
         let check = check_in(&runtime, &throttler);
         let before = check().remaining();
         for closed in 1..=10 {
