@@ -64,8 +64,10 @@ impl Cache {
         let key = if self.key.has_closure() { self.key.of_call(function)? } else { self.key_of_arguments(function)? };
         let store = self.store.as_ref().map_or_else(|| function.default("cache"), |store| given_cache(store, function));
         let import = self.store.as_ref().map(|_| quote!(AnyCache as _,));
+        // The compiler reports at the return type if its values cannot be remembered.
+        let get_or_compute = Ident::new("get_or_compute", Span::mixed_site().located_at(returned.span()));
         let ttl = &self.ttl;
-        let [key_, outcome, returned] = ["key", "outcome", "returned"].map(hygienic);
+        let [key_, outcome, value] = ["key", "outcome", "value"].map(hygienic);
         let return_type = function.return_type_marker();
         let may_move = !function.keeps_arguments && !self.borrows_from(function);
         let call_body = function.call_body(may_move);
@@ -81,9 +83,9 @@ impl Cache {
             use #runtime::{#import OfResult as _, OfValue as _};
             let #outcome = &&#return_type;
             let #key_ = #key;
-            #outcome.join(#store.get_or_compute(&#key_, #ttl, #closure {
-                let #returned = #call_body #awaits;
-                #outcome.split(#returned, #is_fallback.load(::core::sync::atomic::Ordering::Relaxed))
+            #outcome.join(#store.#get_or_compute(&#key_, #ttl, #closure {
+                let #value = #call_body #awaits;
+                #outcome.split(#value, #is_fallback.load(::core::sync::atomic::Ordering::Relaxed))
             })#awaits)
         })
     }

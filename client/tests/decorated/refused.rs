@@ -77,6 +77,18 @@ async fn «f»(user: (u8, String)) -> Result<String, ()> { Ok(user.1) }
 error: use of moved value: `user.1`
 
 #[cache(ttl = "1s")]
+fn f() -> «std»::sync::mpsc::Receiver<u8> { std::sync::mpsc::channel().1 }
+error: the trait bound `std::sync::mpsc::Receiver<u8>: Clone` is not satisfied
+
+#[cache(ttl = "1s")]
+fn f() -> «Option»<std::rc::Rc<u8>> { None }
+error: `Rc<u8>` cannot be sent between threads safely
+
+#[cache(ttl = "1s", cache = store, key = |_| 1)]
+fn f(store: &RedisCache) -> «std»::time::Instant { std::time::Instant::now() }
+error: the trait bound `Instant: serde::Serialize` is not satisfied
+
+#[cache(ttl = "1s")]
 fn f(number: u8, «user»: Vec<u8>) -> u8 { number }
 error: `Vec<u8>` doesn't implement `std::fmt::Display`
 
