@@ -2,6 +2,8 @@
 
 #![deny(warnings)]
 
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use premier_client::Error;
@@ -41,12 +43,20 @@ fn one() -> u8 {
     1
 }
 
-type Shared = std::sync::Arc<dyn for<'a> Fn(&'a str) -> &'a str + Send + Sync>;
+#[premier_client::cache(ttl = "1s")]
+fn text() -> Option<Cow<'static, str>> {
+    Some("one".into())
+}
+
+#[premier_client::cache(ttl = "1s")]
+fn trimming() -> (&'static str, fn(&str) -> &str) {
+    ("trim", str::trim)
+}
 
 /// Nothing in it is borrowed from the call.
 #[premier_client::cache(ttl = "1s")]
-fn shared() -> (&'static str, Option<std::borrow::Cow<'static, str>>, fn(&str) -> &str, Shared) {
-    ("one", None, str::trim, std::sync::Arc::new(|text: &str| -> &str { text }))
+fn shared() -> Arc<dyn for<'a> Fn(&'a str) -> &'a str + Send + Sync> {
+    Arc::new(|text: &str| -> &str { text })
 }
 
 struct Service;
@@ -131,7 +141,7 @@ async fn names_in_the_users_code_keep_their_meaning() {
     assert_eq!(nested(1, DURATION, "value").ok(), Some("value"));
     assert_eq!(never_limited(), Err(()));
     assert_eq!(one(), 1);
-    assert_eq!(shared().2(shared().3(" one ")), shared().0);
+    assert_eq!(Some(trimming().1(shared()(" one "))), text().as_deref());
     assert!(Service.itself().await.is_ok());
 }
 
