@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
+use event_listener::Event;
 use redis::aio::{AsyncPushSender, ConnectionLike as _, ConnectionManager, MultiplexedConnection, SendError};
 use redis::io::tcp::TcpSettings;
 use redis::{AsyncConnectionConfig, Client, ConnectionAddr, Pipeline, PushInfo, RedisError, RedisResult, Value};
@@ -14,7 +16,6 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::runtime::{Handle, Id, RuntimeFlavor};
-use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinError, yield_now};
 
 use super::peek::{Peeked, peek};
@@ -29,16 +30,31 @@ pub(crate) struct Own {
     attempts: Mutex<HashMap<Id, Attempt>>,
 }
 
-/// An attempt to connect. It goes on without the call that began it.
-#[derive(Clone)]
-struct Attempt(watch::Receiver<Option<Result<Connected, Error>>>);
+/// An attempt to connect. It goes on without the call that began it. Calls that wait for it go on
+/// in the order in which they came.
+#[derive(Clone, Default)]
+struct Attempt(Arc<Outcome>);
+
+#[derive(Default)]
+struct Outcome {
+    result: OnceLock<Result<Connected, Error>>,
+    has_ended: Event,
+}
+
+/// An attempt whose task runs. When this is dropped, the attempt has ended.
+struct Running(Attempt);
 
 #[derive(Clone)]
 struct Connected {
     connection: MultiplexedConnection,
     driver: Weak<Driver>,
+    /// The number of calls that wait for their replies.
+    calls: Arc<AtomicUsize>,
     _task: Option<Arc<Task>>,
 }
+
+/// A call that waits for its replies.
+struct Call<'a>(&'a AtomicUsize);
 
 /// Lives as long as the task that reads and writes: until the connection is lost, or the runtime
 /// ends. That task owns it as the receiver of what the server pushes.
@@ -86,6 +102,7 @@ impl Own {
                 }
                 Peeked::Nothing | Peeked::Bytes => {}
             }
+            let _call = Call::new(&connected.calls);
             let mut connection = connected.connection;
             let exchange = connection.req_packed_commands(request, 0, request.len());
             match within(budget.left(), exchange).await {
@@ -114,7 +131,8 @@ impl Own {
             return attempt.clone();
         }
         attempts.retain(|_, attempt| attempt.is_of_use());
-        let (sender, receiver) = watch::channel(None);
+        let attempt = Attempt::default();
+        let running = Running(attempt.clone());
         let client = self.client.clone();
         // A task of its own, as tokio panics in it if the runtime cannot connect at all.
         let connecting = runtime.spawn(async move {
@@ -122,38 +140,70 @@ impl Own {
             connected.unwrap_or_else(|| Err((redis::ErrorKind::Io, "connecting took too long").into()))
         });
         runtime.spawn(async move {
-            let connected = match connecting.await {
+            running.end(match connecting.await {
                 Ok(connected) => connected.map_err(Error::unconnected),
                 Err(error) => Err(unable(error)),
-            };
-            sender.send(Some(connected))
+            });
         });
-        let attempt = Attempt(receiver);
         attempts.insert(runtime.id(), attempt.clone());
         attempt
     }
 
     fn discard(&self, old: &Attempt) {
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        attempts.retain(|_, attempt| !attempt.0.same_channel(&old.0));
+        attempts.retain(|_, attempt| !Arc::ptr_eq(&attempt.0, &old.0));
     }
 }
 
 impl Attempt {
     /// Waits until it has succeeded or failed.
     async fn result(&self) -> Result<Connected, Error> {
-        match self.0.clone().wait_for(Option::is_some).await.as_deref() {
-            Ok(Some(result)) => result.clone(),
-            _ => Err(Error::unavailable("the runtime of the connection has ended")),
+        loop {
+            if let Some(result) = self.0.result.get() {
+                return result.clone();
+            }
+            let end = self.0.has_ended.listen();
+            // It may have ended before this began to listen.
+            if self.0.result.get().is_none() {
+                end.await;
+            }
         }
     }
 
     fn is_of_use(&self) -> bool {
-        match &*self.0.borrow() {
+        match self.0.result.get() {
             Some(Ok(connected)) => connected.driver.strong_count() > 0,
             Some(Err(_)) => false,
-            None => self.0.has_changed().is_ok(),
+            None => true,
         }
+    }
+}
+
+impl Running {
+    fn end(self, result: Result<Connected, Error>) {
+        let Attempt(outcome) = &self.0;
+        let _is_first = outcome.result.set(result);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let Attempt(outcome) = &self.0;
+        outcome.result.get_or_init(|| Err(Error::unavailable("the runtime of the connection has ended")));
+        outcome.has_ended.notify(usize::MAX);
+    }
+}
+
+impl<'a> Call<'a> {
+    fn new(calls: &'a AtomicUsize) -> Self {
+        calls.fetch_add(1, Ordering::Relaxed);
+        Self(calls)
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -184,11 +234,14 @@ async fn read_what_came(runtime: &Handle) {
 }
 
 impl Connected {
-    /// Peeks at the socket. Without one, anything may have come.
+    /// Peeks at the socket. Without one, anything may have come. The replies to calls that wait for
+    /// them are nothing to look at: a call that looks at them lets others overtake it.
     fn peek(&self) -> Peeked {
-        match self.driver.upgrade() {
-            None => Peeked::End,
-            Some(driver) => driver.socket.as_ref().map_or(Peeked::Bytes, peek),
+        let Some(driver) = self.driver.upgrade() else { return Peeked::End };
+        match driver.socket.as_ref().map(peek) {
+            None => Peeked::Bytes,
+            Some(Peeked::Bytes) if self.calls.load(Ordering::Relaxed) > 0 => Peeked::Nothing,
+            Some(peeked) => peeked,
         }
     }
 }
@@ -214,7 +267,7 @@ async fn connect(client: &Client) -> RedisResult<Connected> {
             // It has no time limit of its own, which needs the timers of the runtime.
             let config = config(&driver).set_connection_timeout(None);
             let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-            Ok(Connected { connection, driver: Arc::downgrade(&driver), _task: None })
+            Ok(Connected { connection, driver: Arc::downgrade(&driver), calls: Arc::default(), _task: None })
         }
     }
 }
@@ -254,7 +307,8 @@ where
     let settings = client.get_connection_info().redis_settings();
     let (connection, task) = MultiplexedConnection::new_with_config(settings, stream, config(&driver)).await?;
     let task = Task(tokio::spawn(task).abort_handle());
-    Ok(Connected { connection, driver: Arc::downgrade(&driver), _task: Some(Arc::new(task)) })
+    let task = Some(Arc::new(task));
+    Ok(Connected { connection, driver: Arc::downgrade(&driver), calls: Arc::default(), _task: task })
 }
 
 fn config(driver: &Arc<Driver>) -> AsyncConnectionConfig {
