@@ -77,7 +77,7 @@ macro_rules! key_closure {
     () => {
         "\n# The key\n\n\
          The `key` closure has one parameter for each argument except `self`, which its body may use. Write `_` for an argument \
-         that the key does not need. A parameter is a reference to its argument, and may be a pattern, like `|(x, y)|`. If the \
+         that the key does not need, and nothing for one that a `#[cfg]` removes. A parameter is a reference to its argument, and may be a pattern, like `|(x, y)|`. If the \
          argument is a pattern, it must bind one name, and the parameter is a reference to what that name is bound to: for \
          `Path(user): Path<String>` the closure `|user| user` gets a `&String`. The closure must return a value that implements \
          `Display`.\n\n"
