@@ -40,7 +40,9 @@ fn memory(criterion: &mut Criterion) {
         let backend = MemoryBackend::new();
         group.bench_function(BenchmarkId::new("premier", threads), |bencher| {
             bencher.iter_custom(|calls| {
-                on(threads, calls, |call| backend.decide(black_box(&keys[call % KEYS]), LIMIT).is_admitted())
+                on(threads, calls, |call| {
+                    backend.decide(black_box(&keys[call % KEYS]), LIMIT).is_ok_and(|decision| decision.is_admitted())
+                })
             });
         });
 

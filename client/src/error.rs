@@ -29,14 +29,16 @@ pub enum ErrorKind {
     ReplyLost,
     /// The server has not loaded the module.
     ModuleNotLoaded,
-    /// A limit, a keyspace, an address or a setting is invalid, or the store is a cluster where a
-    /// single server is expected, or the reverse; or an async call is made outside tokio.
+    /// A limit, a keyspace, an address or a setting is invalid; the store is a cluster where a
+    /// single server is expected, or the reverse; the server at the address is of another kind, or
+    /// its certificate is not trusted; or an async call is made outside tokio, or in a runtime
+    /// without I/O.
     Configuration,
     /// The call took longer than its [`timeout`](crate::decorate#timeouts), and was dropped.
     #[cfg(feature = "macros")]
     Timeout,
-    /// The store refused the call: the key has another type, the password or the database is wrong,
-    /// or the user lacks permission. Nothing was charged.
+    /// The store refused the call: the key has another type or is used by another algorithm, the
+    /// password or the database is wrong, or the user lacks permission. Nothing was charged.
     Refused,
 }
 
@@ -58,12 +60,18 @@ enum Reason {
     NoAddress,
     #[cfg(feature = "tokio")]
     NoRuntime,
+    #[cfg(feature = "tokio")]
+    NoIo,
     ForeignReceipt,
     /// A cluster was reached as if it were a single server, or a single server as if a cluster.
     OtherKindOfStore {
         is_cluster: bool,
         error: Reported,
     },
+    /// One node of a cluster was to do what is to be done by all.
+    OtherNodes,
+    #[cfg(feature = "tls")]
+    NotEncrypted(Reported),
     #[cfg(not(feature = "tls"))]
     NoTls(Reported),
     InvalidKeyspace(String),
@@ -75,6 +83,10 @@ enum Reason {
         after: Duration,
     },
     Refused(Reported),
+    #[cfg(feature = "memory")]
+    OtherAlgorithm {
+        key: String,
+    },
     CrossSlot(Reported),
 }
 
@@ -103,6 +115,16 @@ fn named_once(source: Source) -> Source {
     }
 }
 
+/// Returns whether rustls reported the error. An interrupted connection is an error of the system.
+#[cfg(feature = "tls")]
+fn is_of_tls(error: &RedisError) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref::<Arc<dyn StdError + Send + Sync>>());
+    source.is_some_and(|source| {
+        let of_io = source.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        of_io.unwrap_or(&**source).is::<rustls::Error>()
+    })
+}
+
 impl Error {
     /// Returns the kind of the error.
     #[must_use]
@@ -118,17 +140,22 @@ impl Error {
             | Reason::InvalidLimit(_)
             | Reason::InvalidAddress(_)
             | Reason::ForeignReceipt
+            | Reason::OtherNodes
             | Reason::OtherKindOfStore { .. }
             | Reason::InvalidKeyspace(_)
             | Reason::InvalidLimits(_) => ErrorKind::Configuration,
             #[cfg(feature = "cluster")]
             Reason::NoAddress => ErrorKind::Configuration,
+            #[cfg(feature = "tls")]
+            Reason::NotEncrypted(_) => ErrorKind::Configuration,
             #[cfg(feature = "tokio")]
-            Reason::NoRuntime => ErrorKind::Configuration,
+            Reason::NoRuntime | Reason::NoIo => ErrorKind::Configuration,
             #[cfg(feature = "macros")]
             Reason::ConfiguredAlready => ErrorKind::Configuration,
             #[cfg(all(feature = "macros", feature = "tokio"))]
             Reason::TimedOut { .. } => ErrorKind::Timeout,
+            #[cfg(feature = "memory")]
+            Reason::OtherAlgorithm { .. } => ErrorKind::Refused,
             Reason::Refused(_) | Reason::CrossSlot(_) => ErrorKind::Refused,
         }
     }
@@ -186,6 +213,11 @@ impl Error {
         Reason::NoRuntime.into()
     }
 
+    #[cfg(feature = "tokio")]
+    pub(crate) fn no_io() -> Self {
+        Reason::NoIo.into()
+    }
+
     pub(crate) fn foreign_receipt() -> Self {
         Reason::ForeignReceipt.into()
     }
@@ -194,9 +226,16 @@ impl Error {
         Reason::ReplyLost(named_once(error.into())).into()
     }
 
+    pub(crate) fn other_nodes() -> Self {
+        Reason::OtherNodes.into()
+    }
+
     /// Makes an error of a failure to connect.
     pub(crate) fn unconnected(error: RedisError) -> Self {
         match error.kind() {
+            // Whatever answers there cannot be trusted, or does not speak TLS.
+            #[cfg(feature = "tls")]
+            _ if is_of_tls(&error) => Reason::NotEncrypted(Reported(error)).into(),
             redis::ErrorKind::Io | redis::ErrorKind::Client => Self::unavailable(error),
             // Whatever answers there is no server of this kind.
             redis::ErrorKind::Parse | redis::ErrorKind::InvalidClientConfig => Self::invalid_address(error),
@@ -222,6 +261,11 @@ impl Error {
 
     pub(crate) fn invalid_limits(rule: &'static str) -> Self {
         Reason::InvalidLimits(rule).into()
+    }
+
+    #[cfg(feature = "memory")]
+    pub(crate) fn other_algorithm(key: String) -> Self {
+        Reason::OtherAlgorithm { key }.into()
     }
 
     #[cfg(feature = "macros")]
@@ -417,6 +461,10 @@ impl fmt::Display for Reason {
                 "async calls reach a server or a cluster only within a tokio runtime, such as that of `#[tokio::main]`, and \
                  there is none here",
             ),
+            #[cfg(feature = "tokio")]
+            Reason::NoIo => f.write_str(
+                "this tokio runtime cannot reach a server or a cluster: build it with `enable_all` or `enable_io`",
+            ),
             Reason::ForeignReceipt => {
                 f.write_str("the receipt is of another throttler: refund it where the call was charged")
             }
@@ -426,6 +474,15 @@ impl fmt::Display for Reason {
             ),
             Reason::OtherKindOfStore { is_cluster: false, .. } => f.write_str(
                 "the server is not a node of a cluster: use `Backend::redis` or `AsyncBackend::redis`",
+            ),
+            Reason::OtherNodes => f.write_str(
+                "the server is one of several nodes of a cluster, so only its own keys could be cleared: use \
+                 `Backend::cluster` or `AsyncBackend::cluster`, of the feature `cluster`",
+            ),
+            #[cfg(feature = "tls")]
+            Reason::NotEncrypted(_) => f.write_str(
+                "the connection to the store could not be encrypted: check its address, its certificate, and which \
+                 certificates are trusted here",
             ),
             Reason::InvalidKeyspace(name) => write!(f, "invalid keyspace {name:?}: {}", Keyspace::RULE),
             Reason::InvalidLimits(rule) => f.write_str(rule),
@@ -437,6 +494,10 @@ impl fmt::Display for Reason {
             #[cfg(all(feature = "macros", feature = "tokio"))]
             Reason::TimedOut { after } => write!(f, "the call did not end within {after:?}"),
             Reason::Refused(_) => f.write_str("the store refused the call"),
+            #[cfg(feature = "memory")]
+            Reason::OtherAlgorithm { key } => {
+                write!(f, "another algorithm uses the key {key}: give each algorithm a key of its own")
+            }
             Reason::CrossSlot(_) => f.write_str(
                 "the keys of the call are in several slots of the cluster: put what they have in common into braces, as in \
                  the keyspace `{shop}`, or in a custom part like `{ada}`",
@@ -456,6 +517,8 @@ impl StdError for Error {
             | Reason::CrossSlot(error) => Some(error),
             #[cfg(not(feature = "tls"))]
             Reason::NoTls(error) => Some(error),
+            #[cfg(feature = "tls")]
+            Reason::NotEncrypted(error) => Some(error),
             _ => None,
         }
     }

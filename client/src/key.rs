@@ -97,9 +97,12 @@ impl<'a> Key<'a> {
     /// Makes a key that is exactly this in the store, without the keyspace of the throttler and
     /// without the algorithm, to share it with programs in other languages for example.
     ///
-    /// Limits of different algorithms cannot share an exact key. It is
-    /// [cleared](crate::Throttler::clear) with a keyspace only if it begins with its name and a
-    /// colon.
+    /// Limits of different algorithms cannot share an exact key: while one uses it, the others are
+    /// [`Refused`](crate::ErrorKind::Refused). The key is [cleared](crate::Throttler::clear) with a
+    /// keyspace only if it begins with its name and a colon.
+    ///
+    /// A [keyspace](Self::keyspace) and [custom](Self::custom) parts that are added later become
+    /// its beginning and its end: `Key::exact("user").custom(42)` is `user:42`.
     #[must_use]
     pub fn exact(key: impl Into<Cow<'a, str>>) -> Self {
         Self::of(Name::Exact(key.into()))

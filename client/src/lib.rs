@@ -108,8 +108,8 @@
 //! # Wait
 //!
 //! [`acquire`](Throttler::acquire) waits until the call is admitted and it is its turn, for a
-//! maximum time. If that is not enough it returns at once, charges nothing, and the error says when
-//! to come back.
+//! maximum time. As soon as it is known that this is not enough, it returns an error that says when
+//! to come back, and charges nothing.
 //!
 //! ```
 //! use std::time::Duration;

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use premier_algorithms::Units;
 
-use crate::{Algorithm, AnyLimit, DecidedBy, Decision, JointDecision};
+use crate::{AnyLimit, DecidedBy, Decision, JointDecision};
 
 /// The answer of a throttler to a call: the [`Decision`], or the [`JointDecision`] of several
 /// limits, and what a [refund](crate::Throttler::refund) has to know.
@@ -80,7 +80,6 @@ enum Entries {
 pub(crate) struct Entry {
     /// The key as it is in the store.
     pub(crate) key: String,
-    pub(crate) algorithm: Algorithm,
     pub(crate) units: Units,
     /// When all of them have expired; `None` if that is beyond the end of time.
     expires_at: Option<Instant>,
@@ -117,7 +116,7 @@ impl Entry {
         let units = decision.granted().unwrap_or(limit.cost());
         let units = Units::new(units).expect("an admitted call is charged at least a unit, and its cost at most");
         let expires_at = Instant::now().checked_add(decision.reset_after());
-        Self { key, algorithm: limit.algorithm(), units, expires_at }
+        Self { key, units, expires_at }
     }
 }
 

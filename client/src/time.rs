@@ -3,12 +3,18 @@
 #[cfg(feature = "tokio")]
 use std::future::poll_fn;
 #[cfg(feature = "tokio")]
+use std::panic;
+#[cfg(feature = "tokio")]
 use std::pin::pin;
+#[cfg(feature = "tokio")]
+use std::sync::{PoisonError, RwLock};
 #[cfg(feature = "tokio")]
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use event_listener::{EventListener, Listener as _};
+#[cfg(feature = "tokio")]
+use tokio::runtime::{Handle, Id};
 
 /// Waits for the event until a moment.
 pub(crate) fn wait(event: EventListener, until: Instant) {
@@ -39,17 +45,39 @@ pub(crate) fn sleep(time: Duration) {
     }
 }
 
-/// Waits on tokio's timer, or outside tokio on that of `futures-timer`: a thread, which starts with
-/// the first such wait. A wait of zero asks no timer and does not yield.
+/// Waits on tokio's timer, or where there is none on that of `futures-timer`: a thread, which
+/// starts with the first such wait. A wait of zero asks no timer and does not yield.
 #[cfg(feature = "tokio")]
-pub(crate) async fn async_sleep(time: Duration) {
+#[cfg_attr(not(feature = "macros"), expect(unreachable_pub, reason = "what the attributes write calls this"))]
+pub async fn async_sleep(time: Duration) {
     if time.is_zero() {
-    } else if is_on_tokio() {
-        // Also for a caller that has used up its share of tokio's time.
-        tokio::task::unconstrained(tokio::time::sleep(time)).await;
-    } else {
-        futures_timer::Delay::new(time).await;
+        return;
     }
+    match tokio_sleep(time) {
+        // Also for a caller that has used up its share of tokio's time.
+        Some(sleep) => tokio::task::unconstrained(sleep).await,
+        None => futures_timer::Delay::new(time.min(FOREVER)).await,
+    }
+}
+
+/// `futures-timer` adds this to the time of now.
+#[cfg(feature = "tokio")]
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
+/// Begins a wait on tokio's timer. Returns `None` outside tokio, and in a runtime that was built
+/// without timers. Of that tokio informs only by a panic, which is therefore provoked once.
+#[cfg(feature = "tokio")]
+fn tokio_sleep(time: Duration) -> Option<tokio::time::Sleep> {
+    static WITHOUT_TIMERS: RwLock<Vec<Id>> = RwLock::new(Vec::new());
+    let runtime = Handle::try_current().ok()?.id();
+    if WITHOUT_TIMERS.read().unwrap_or_else(PoisonError::into_inner).contains(&runtime) {
+        return None;
+    }
+    let sleep = panic::catch_unwind(|| tokio::time::sleep(time)).ok();
+    if sleep.is_none() {
+        WITHOUT_TIMERS.write().unwrap_or_else(PoisonError::into_inner).push(runtime);
+    }
+    sleep
 }
 
 /// Returns what a future returns, or drops it after this time and returns `None`.
@@ -61,9 +89,4 @@ pub(crate) async fn within<T>(time: Duration, future: impl Future<Output = T>) -
         Poll::Pending => end.as_mut().poll(context).map(|()| None),
     })
     .await
-}
-
-#[cfg(feature = "tokio")]
-fn is_on_tokio() -> bool {
-    tokio::runtime::Handle::try_current().is_ok()
 }

@@ -29,6 +29,13 @@ pub fn also_blocking(_: TokenStream, item: TokenStream) -> TokenStream {
     [with_tokio(), item.clone(), blocking(item)].into_iter().collect()
 }
 
+/// Changes nothing. In the sync item of [`macro@also_blocking`] it becomes `track_caller`, which
+/// has no effect on async functions.
+#[proc_macro_attribute]
+pub fn async_track_caller(_: TokenStream, item: TokenStream) -> TokenStream {
+    item
+}
+
 fn with_tokio() -> TokenStream {
     r#"#[cfg(feature = "tokio")]"#.parse().expect("this is an attribute")
 }

@@ -2,7 +2,8 @@
 
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    FnArg, Lifetime, ParenthesizedGenericArguments, Receiver, ReceiverKind, Signature, Type, TypeFnPtr, TypeReference,
+    FnArg, Lifetime, ParenthesizedGenericArguments, Receiver, ReceiverKind, Signature, TraitBound, Type, TypeFnPtr,
+    TypeReference,
 };
 
 use crate::futures::ungrouped;
@@ -20,6 +21,14 @@ pub(crate) fn from_mutable_argument(returned: &Type, function: &Signature) -> bo
         None => elided,
         Some(name) => arguments.iter().any(|argument| argument.is_mutable && argument.lifetime == Some(name)),
     })
+}
+
+/// Whether a value of this type borrows, as far as its lifetimes show. What is `'static` need not
+/// be given back.
+pub(crate) fn from_anything(returned: &Type) -> bool {
+    let mut lifetimes = Lifetimes(Vec::new());
+    lifetimes.visit_type_mut(&mut returned.clone());
+    lifetimes.0.iter().any(|lifetime| lifetime.as_ref().is_none_or(|name| name.ident != "static"))
 }
 
 struct Reference<'a> {
@@ -58,7 +67,13 @@ impl VisitMut for Lifetimes {
         self.0.push(Some(lifetime.clone()).filter(|lifetime| lifetime.ident != "_"));
     }
 
-    // Those of a function's arguments are its own.
+    // Those of a function's arguments are its own, as are those of `for<'a> Trait<'a>`.
+    fn visit_trait_bound_mut(&mut self, bound: &mut TraitBound) {
+        if bound.lifetimes.is_none() {
+            visit_mut::visit_trait_bound_mut(self, bound);
+        }
+    }
+
     fn visit_type_fn_ptr_mut(&mut self, _: &mut TypeFnPtr) {}
     fn visit_parenthesized_generic_arguments_mut(&mut self, _: &mut ParenthesizedGenericArguments) {}
 }

@@ -7,6 +7,7 @@ use syn::spanned::Spanned;
 use syn::{Error, Expr, Ident, Result};
 
 use crate::arguments::Arguments;
+use crate::borrows;
 use crate::duration::Duration;
 use crate::function::Function;
 use crate::key::Key;
@@ -22,9 +23,11 @@ pub(crate) struct Cache {
 impl Cache {
     pub(crate) fn parse(name: Ident, input: ParseStream) -> Result<Self> {
         let mut arguments = Arguments::parse(input, &["ttl", "key", "keyspace", "cache"])?;
+        let ttl = Duration::new(arguments.require("ttl", "a duration, like (ttl = \"30s\")")?)?;
+        ttl.check_is_some("a `ttl` must be longer than zero, for which nothing would be remembered")?;
         Ok(Self {
             name,
-            ttl: Duration::new(arguments.require("ttl", "a duration, like (ttl = \"30s\")")?)?,
+            ttl,
             key: Key::new(arguments.take("key"), arguments.take("keyspace"))?,
             store: arguments.take("cache"),
         })
@@ -48,29 +51,48 @@ impl Cache {
     }
 
     pub(crate) fn wrap_body(&self, function: &Function) -> Result<TokenStream> {
-        if function.named_return_type().is_none() {
+        let Some(returned) = function.named_return_type() else {
             return Err(function.wrong_return_type("a cached function must return a value of a type that can be named"));
+        };
+        if borrows::from_anything(returned) {
+            return Err(Error::new_spanned(
+                returned,
+                "a cached function cannot return a borrow, because the result is remembered for longer: return an owned value, \
+                 or one that is shared, like `Arc<str>`",
+            ));
         }
         let key = if self.key.has_closure() { self.key.of_call(function)? } else { self.key_of_arguments(function)? };
         let store = self.store.as_ref().map_or_else(|| function.default("cache"), |store| given_cache(store, function));
         let import = self.store.as_ref().map(|_| quote!(AnyCache as _,));
+        // The compiler reports at the return type if its values cannot be remembered.
+        let get_or_compute = Ident::new("get_or_compute", Span::mixed_site().located_at(returned.span()));
         let ttl = &self.ttl;
-        let [key_, outcome, returned] = ["key", "outcome", "returned"].map(hygienic);
+        let [key_, outcome, value] = ["key", "outcome", "value"].map(hygienic);
         let return_type = function.return_type_marker();
-        let call_body = function.call_body();
+        let may_move = !function.keeps_arguments && !self.borrows_from(function);
+        let call_body = function.call_body(may_move);
         let awaits = function.awaits();
-        let asyncness = function.is_async().then(|| quote!(async));
+        let closure = match (function.is_async(), may_move) {
+            (false, _) => quote!(||),
+            (true, false) => quote!(async ||),
+            (true, true) => quote!(async move ||),
+        };
         let runtime = runtime();
         let is_fallback = Function::is_fallback();
         Ok(quote! {
             use #runtime::{#import OfResult as _, OfValue as _};
             let #outcome = &&#return_type;
             let #key_ = #key;
-            #outcome.join(#store.get_or_compute(&#key_, #ttl, #asyncness || {
-                let #returned = #call_body #awaits;
-                #outcome.split(#returned, #is_fallback)
+            #outcome.join(#store.#get_or_compute(&#key_, #ttl, #closure {
+                let #value = #call_body #awaits;
+                #outcome.split(#value, #is_fallback.load(::core::sync::atomic::Ordering::Relaxed))
             })#awaits)
         })
+    }
+
+    /// Returns whether the cache may borrow from an argument, while the body runs.
+    pub(crate) fn borrows_from(&self, function: &Function) -> bool {
+        self.store.as_ref().is_some_and(|store| function.is_used_in(store))
     }
 
     fn key_of_arguments(&self, function: &Function) -> Result<TokenStream> {

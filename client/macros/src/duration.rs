@@ -22,6 +22,14 @@ impl Duration {
         }
     }
 
+    /// Checks that the duration is not zero, as far as it is known.
+    pub(crate) fn check_is_some(&self, text: &str) -> Result<()> {
+        match self {
+            Self::Known { span: Span::ZERO, literal } => Err(Error::new_spanned(literal, text)),
+            _ => Ok(()),
+        }
+    }
+
     /// Reads a duration as the commands do, except that a unit is required: in code `"5"` could
     /// mean anything.
     fn parse(literal: LitStr) -> Result<Self> {
@@ -33,7 +41,7 @@ impl Duration {
                 literal,
                 format!(
                     "invalid duration {text:?}: expected numbers with units (w, d, h, m, s, ms, us), like \"5s\" or \
-                     \"1m30s\""
+                     \"1m30s\", and at most \"3650d\""
                 ),
             )),
         }

@@ -2,8 +2,8 @@
 
 use std::mem;
 
-use proc_macro2::{Group, TokenStream, TokenTree};
-use quote::{ToTokens, format_ident, quote};
+use proc_macro2::{Group, Span, TokenStream, TokenTree};
+use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::visit_mut::VisitMut;
 use syn::{
     Block, Error, Expr, FnArg, GenericParam, Ident, ItemFn, Local, Pat, PatIdent, ReceiverKind, Result, ReturnType,
@@ -30,6 +30,9 @@ pub(crate) struct Function {
     pub(crate) is_retried: bool,
     /// Whether a layer outside the one that is being built caches.
     pub(crate) is_cached: bool,
+    /// Whether a layer outside the one that is being built needs the arguments while the body runs,
+    /// or after it.
+    pub(crate) keeps_arguments: bool,
 }
 
 enum Kind {
@@ -81,7 +84,17 @@ impl Function {
             }
             Kind::Sync | Kind::Async => Vec::new(),
         };
-        Self { item, prelude, body, kind, number, repetition, is_retried: false, is_cached: false }
+        Self {
+            item,
+            prelude,
+            body,
+            kind,
+            number,
+            repetition,
+            is_retried: false,
+            is_cached: false,
+            keeps_arguments: false,
+        }
     }
 
     /// Returns the function with this body in it.
@@ -133,10 +146,10 @@ impl Function {
         if matches!(returned, Type::Tuple(unit) if unit.elems.is_empty()) { None } else { Some(returned) }
     }
 
-    /// Returns the type of a call's result, unless it is `()` or an `impl Trait`. Only such a type
-    /// can be a `Result`.
+    /// Returns the type of a call's result, unless it is `()`, `!` or an `impl Trait`. Only such a
+    /// type can be a `Result`.
     pub(crate) fn named_return_type(&self) -> Option<&Type> {
-        self.return_type().filter(|returned| !matches!(returned, Type::ImplTrait(_)))
+        self.return_type().filter(|returned| !matches!(returned, Type::ImplTrait(_) | Type::Never(_)))
     }
 
     /// Returns an error at the return type, or at the function's name if it returns nothing.
@@ -156,9 +169,12 @@ impl Function {
 
     /// Returns a call of a closure that has the body, so that `return` leaves only the body. If the
     /// function is async it is an `async` block, which may return what a closure may not: borrows
-    /// from `&mut` arguments.
-    pub(crate) fn call_body(&self) -> TokenStream {
+    /// from `&mut` arguments. The block may move the arguments if nobody needs them after it. By
+    /// reference, those that are not `Sync` would make a future that is not `Send`.
+    pub(crate) fn call_body(&self, may_move: bool) -> TokenStream {
         let body = &self.body;
+        // Where the compiler reports that the body moves what another attempt needs.
+        let at_name = Span::mixed_site().located_at(self.name().span());
         let returned = self.return_type().map(|returned| {
             let mut returned = returned.clone();
             InferImplTrait.visit_type_mut(&mut returned);
@@ -169,7 +185,8 @@ impl Function {
             let never = hygienic("never");
             let statements = &body.stmts;
             // The first statement says which type the block returns.
-            quote!(async {
+            let capture = may_move.then(|| quote!(move));
+            quote_spanned!(at_name=> async #capture {
                 if let Some(#never) = ::core::option::Option::None::<#returned> {
                     return #never;
                 }
@@ -177,7 +194,7 @@ impl Function {
             })
         } else {
             let returned = returned.map(|returned| quote!(-> #returned));
-            quote!((|| #returned #body)())
+            quote_spanned!(at_name=> (|| #returned #body)())
         }
     }
 
@@ -187,6 +204,27 @@ impl Function {
             FnArg::Typed(argument) => Some(&*argument.pat),
             FnArg::Receiver(_) => None,
         })
+    }
+
+    /// Returns whether an expression uses an argument.
+    pub(crate) fn is_used_in(&self, expression: &Expr) -> bool {
+        let tokens = expression.to_token_stream();
+        let names = self.arguments().flat_map(bound_names).map(ToString::to_string);
+        names.chain(["self".to_owned()]).any(|name| has_word(&name, tokens.clone()))
+    }
+
+    /// Returns the names of what the body may move, as they are where it is called. A name that
+    /// begins with an underscore promises that the body does not use it.
+    pub(crate) fn movable(&self) -> Vec<Ident> {
+        let of_prelude = self.prelude.iter().filter_map(|statement| match statement {
+            Stmt::Local(local) => Some(&local.pat),
+            _ => None,
+        });
+        let arguments = self.arguments().filter(|_| self.prelude.is_empty());
+        let names = arguments.chain(of_prelude).flat_map(bound_names).cloned();
+        let receiver = self.item.sig.receiver().filter(|_| self.prelude.is_empty() && !self.is_called_by_reference());
+        let receiver = receiver.map(|receiver| Ident::new("self", receiver.self_token.span));
+        receiver.into_iter().chain(names).filter(|name| !name.to_string().starts_with('_')).collect()
     }
 
     /// Returns whether its receiver is `&self` or `&mut self`.

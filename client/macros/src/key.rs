@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use proc_macro2::{Literal, Span, TokenStream};
 use quote::{quote, quote_spanned};
+use syn::spanned::Spanned as _;
 use syn::{Error, Expr, ExprClosure, ExprLit, Ident, Lit, LitStr, Pat, PatType, Result};
 
 use crate::function::{Function, bound_names};
@@ -48,14 +49,18 @@ impl Key {
         let Some(closure) = &self.closure else { return Ok(key) };
         let parameters = bind_parameters(closure, function)?;
         let (output, body) = (&closure.output, &closure.body);
-        Ok(quote!({ #parameters #key.custom((|| #output #body)()) }))
+        // The compiler reports at the body if it does not return what can be displayed.
+        let custom = quote_spanned!(Span::mixed_site().located_at(body.span())=> (|| #output #body)());
+        Ok(quote!({ #parameters #key.custom(#custom) }))
     }
 
     /// Returns the key of the calls that have the same arguments.
     pub(crate) fn of_arguments(&self, function: &Function) -> TokenStream {
         let key = self.of_function(function);
-        let arguments: Vec<_> = function.arguments().flat_map(bound_names).collect();
-        if arguments.is_empty() { key } else { quote!(#key.custom_parts(&[#(&#arguments),*])) }
+        // The compiler reports at the argument if it cannot be displayed.
+        let arguments = function.arguments().flat_map(bound_names);
+        let arguments: Vec<_> = arguments.map(|name| quote_spanned!(name.span()=> &#name)).collect();
+        if arguments.is_empty() { key } else { quote!(#key.custom_parts(&[#(#arguments),*])) }
     }
 
     fn of_function(&self, function: &Function) -> TokenStream {

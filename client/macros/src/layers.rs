@@ -8,7 +8,7 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::parse::{Parse, ParseStream};
-use syn::{Attribute, Error, Ident, ItemFn, Path, Result, Token, parse_quote, parse2};
+use syn::{Attribute, Error, FnArg, Ident, ItemFn, Path, Result, Token, parse_quote, parse2};
 
 use crate::cache::Cache;
 use crate::function::{Function, count_bodies};
@@ -114,6 +114,17 @@ fn is_layer(attribute: &Attribute) -> bool {
 
 pub(crate) fn try_expand(outermost: TokenStream, function: TokenStream) -> Result<TokenStream> {
     let mut function: ItemFn = parse2(function)?;
+    if let Some((condition, with, without)) = split_by_condition(&function) {
+        let layer = names::layer(&parse2::<Layer>(outermost.clone())?.client);
+        return Ok(quote! {
+            #[cfg(#condition)]
+            #[#layer(#outermost)]
+            #with
+            #[cfg(not(#condition))]
+            #[#layer(#outermost)]
+            #without
+        });
+    }
     let (inner, others) = function.attrs.into_iter().partition::<Vec<_>, _>(is_layer);
     function.attrs = others;
     let mut layers = vec![parse2(outermost)?];
@@ -121,6 +132,23 @@ pub(crate) fn try_expand(outermost: TokenStream, function: TokenStream) -> Resul
         layers.push(layer.parse_args()?);
     }
     wrap_bodies(&layers, function)
+}
+
+/// Splits a function whose first conditional argument has `#[cfg(condition)]` into one that has the
+/// argument, and one that has not: only the compiler knows which of them there is.
+fn split_by_condition(function: &ItemFn) -> Option<(TokenStream, ItemFn, ItemFn)> {
+    let (mut with, mut without) = (function.clone(), function.clone());
+    for (index, argument) in with.sig.inputs.iter_mut().enumerate() {
+        let FnArg::Typed(argument) = argument else { continue };
+        let Some(condition) = argument.attrs.iter().position(|attribute| attribute.path().is_ident("cfg")) else {
+            continue;
+        };
+        let condition = argument.attrs.remove(condition).meta.require_list().ok()?.tokens.clone();
+        let others = without.sig.inputs.into_iter().enumerate().filter(|(other, _)| *other != index);
+        without.sig.inputs = others.map(|(_, other)| other).collect();
+        return Some((condition, with, without));
+    }
+    None
 }
 
 fn wrap_bodies(layers: &[Layer], mut function: ItemFn) -> Result<TokenStream> {
@@ -146,6 +174,11 @@ fn wrap_body(layers: &[Layer], mut function: Function) -> Result<ItemFn> {
     for (depth, layer) in layers.iter().enumerate().rev() {
         function.is_cached = outermost_cache.is_some_and(|outermost| outermost < depth);
         function.is_retried = outermost_retry.is_some_and(|outermost| outermost < depth);
+        function.keeps_arguments = layers[..depth].iter().any(|outer| match &outer.kind {
+            Kind::Retry(_) => true,
+            Kind::Cache(cache) => cache.borrows_from(&function),
+            Kind::Throttle(_) | Kind::Timeout(_) => false,
+        });
         let body = match &layer.kind {
             Kind::Throttle(throttle) => throttle.wrap_body(&function),
             Kind::Retry(retry) => retry.wrap_body(&function),
@@ -157,7 +190,7 @@ fn wrap_body(layers: &[Layer], mut function: Function) -> Result<ItemFn> {
     }
     if outermost_cache.is_some() {
         let is_fallback = Function::is_fallback();
-        function.body.stmts.insert(0, parse_quote!(let mut #is_fallback = false;));
+        function.body.stmts.insert(0, parse_quote!(let #is_fallback = &::core::sync::atomic::AtomicBool::new(false);));
     }
     if outermost_retry.is_some() {
         let raised = Function::raised();

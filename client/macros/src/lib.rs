@@ -77,7 +77,7 @@ macro_rules! key_closure {
     () => {
         "\n# The key\n\n\
          The `key` closure has one parameter for each argument except `self`, which its body may use. Write `_` for an argument \
-         that the key does not need. A parameter is a reference to its argument, and may be a pattern, like `|(x, y)|`. If the \
+         that the key does not need, and nothing for one that a `#[cfg]` removes. A parameter is a reference to its argument, and may be a pattern, like `|(x, y)|`. If the \
          argument is a pattern, it must bind one name, and the parameter is a reference to what that name is bound to: for \
          `Path(user): Path<String>` the closure `|user| user` gets a `&String`. The closure must return a value that implements \
          `Display`.\n\n"
@@ -226,7 +226,8 @@ attributes! {
     /// whose body ran.
     ///
     /// The body may run several times, so it cannot move an argument out: clone it there. An
-    /// argument cannot be `mut`, and the result cannot borrow from a `&mut` argument.
+    /// argument cannot be `mut`, and the result cannot borrow from a `&mut` argument. The future of
+    /// an async function is `Send` only if its arguments are `Sync`.
     retry
     /// Drops an async call that takes too long.
     ///
@@ -285,6 +286,12 @@ attributes! {
     ///
     /// Results must be `Clone` in memory, and `Serialize` and `DeserializeOwned` in Redis. Of a
     /// function that returns a `Result`, the `Ok` values are remembered.
+    ///
+    /// Redis gives back what serde was told: a field with `#[serde(skip)]` comes back as its
+    /// default. A result that reads back as another one, as variants of untagged enums may, is not
+    /// remembered there.
+    ///
+    /// A result cannot borrow, as it is remembered for longer than the call.
     ///
     /// Of several calls with the same key at the same time, one runs the body and the others wait
     /// for its result (singleflight). If it fails, the others run the body on their own.

@@ -180,7 +180,9 @@ impl Retry {
         let result = Ident::new("result", at_return_type);
         let trait_ = runtime_at(at_return_type);
         let error_of_result = quote_spanned!(at_return_type=> #trait_::Fallible::error(&#result));
-        let call_body = function.call_body();
+        let call_body = function.call_body(false);
+        // The compiler reports at the argument if an attempt has moved it.
+        let borrowed = function.movable().into_iter().map(|name| quote_spanned!(name.span()=> let _ = &#name;));
         let awaits = function.awaits();
         let is_retried = match &self.on {
             None => quote!(true),
@@ -190,7 +192,7 @@ impl Retry {
             }
         };
         let sleep = if function.is_async() {
-            quote!(#runtime::sleep(#pause).await)
+            quote!(#runtime::async_sleep(#pause).await)
         } else {
             quote!(::std::thread::sleep(#pause))
         };
@@ -199,6 +201,7 @@ impl Retry {
             let mut #retries = #runtime::Retries::new(#delays, #max_delay_, #jitter, #max);
             loop {
                 #raised = None;
+                #(#borrowed)*
                 let #result = #call_body #awaits;
                 let #pause = #error_of_result.map(|#error| {
                     use #runtime::{InAsRef as _, InChain as _, InSyncAsRef as _, Nowhere as _};

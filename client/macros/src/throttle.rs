@@ -130,7 +130,7 @@ impl Throttle {
         let keep_for_retry = function.keep_for_retry(&error, RaisedBy::Limit);
         let not_admitted = self.not_admitted(function, &error)?;
         let is_fallback = function.is_cached.then(Function::is_fallback);
-        let no_fallback = is_fallback.map(|is_fallback| quote!(#is_fallback = false;));
+        let no_fallback = is_fallback.map(|is_fallback| set(&is_fallback, false));
         let body = &function.body.stmts;
         let decision = self.decision.as_ref().map_or_else(|| quote!(_), ToTokens::to_token_stream);
         Ok(quote! {
@@ -155,8 +155,14 @@ impl Throttle {
         match (&self.on_limit, function.named_return_type()) {
             (OnLimit::Value(value), _) => {
                 let is_fallback = function.is_cached.then(Function::is_fallback);
-                let is_fallback = is_fallback.map(|is_fallback| quote!(#is_fallback = true;));
-                Ok(quote!(let _ = #error; #is_fallback return #value;))
+                let is_fallback = is_fallback.map(|is_fallback| set(&is_fallback, true));
+                Ok(quote! {
+                    let _ = #error;
+                    #is_fallback
+                    // The value may diverge.
+                    #[allow(unreachable_code, clippy::diverging_sub_expression)]
+                    return #value;
+                })
             }
             (OnLimit::Wait(_), None) => Ok(quote!(panic!("{error:#}"))),
             (OnLimit::Wait(_), Some(returned)) => {
@@ -178,6 +184,10 @@ impl Throttle {
             }
         }
     }
+}
+
+fn set(flag: &Ident, value: bool) -> TokenStream {
+    quote!(#flag.store(#value, ::core::sync::atomic::Ordering::Relaxed);)
 }
 
 /// Binds the throttler that is given by an expression. The compiler checks, and reports at the

@@ -26,6 +26,7 @@ impl Parse for Timeout {
             return Err(unexpected());
         }
         let after = Duration::new(parse_value(input)?)?;
+        after.check_is_some("a timeout must be longer than zero, after which each call would time out")?;
         input.parse::<Option<Token![,]>>()?;
         if input.is_empty() { Ok(Self { after }) } else { Err(unexpected()) }
     }
@@ -52,7 +53,7 @@ impl Timeout {
             ));
         };
         let after = &self.after;
-        let call_body = function.call_body();
+        let call_body = function.call_body(!function.keeps_arguments);
         let error = hygienic("error");
         let keep_for_retry = function.keep_for_retry(&error, RaisedBy::Call);
         let runtime = runtime();

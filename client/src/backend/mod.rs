@@ -3,6 +3,7 @@
 mod request;
 
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use premier_blocking::also_blocking;
@@ -94,7 +95,7 @@ impl AsyncBackend {
             #[cfg(feature = "cluster")]
             AsyncKind::Cluster(cluster) => cluster.ask(&query.command(), deadline).await,
             #[cfg(feature = "memory")]
-            AsyncKind::Memory(memory) => (Node::default(), Ok(query.ask_memory(memory))),
+            AsyncKind::Memory(memory) => (Node::default(), query.ask_memory(memory)),
         }
     }
 
@@ -110,14 +111,24 @@ impl AsyncBackend {
 }
 
 impl Backend {
-    /// Sets how many connections there may be to a server, or to each node of a cluster: at least
-    /// 1, and 10 by default. All clones of this backend share them.
+    /// Sets how many connections there may be to a server, or to each node of a cluster; 10 by
+    /// default. All clones of this backend share them.
+    ///
+    /// ```
+    /// use std::num::NonZero;
+    ///
+    /// use premier_client::Backend;
+    ///
+    /// let backend = Backend::redis("redis://127.0.0.1/")?.max_connections(const { NonZero::new(50).unwrap() });
+    /// # let _ = backend;
+    /// # Ok::<(), premier_client::Error>(())
+    /// ```
     ///
     /// If all are in use, a call waits for one, but never so long that its reply could not return
     /// before the [deadline](crate::Builder::deadline). Then it is
     /// [`Unavailable`](crate::ErrorKind::Unavailable), and nothing was sent.
     #[must_use]
-    pub fn max_connections(self, connections: usize) -> Self {
+    pub fn max_connections(self, connections: NonZeroUsize) -> Self {
         match &self.0 {
             Kind::Server(server) => server.resize(connections),
             #[cfg(feature = "cluster")]
@@ -140,8 +151,10 @@ impl From<redis::Client> for AsyncBackend {
 /// Shares this connection with its other users.
 ///
 /// Its own retries and timeouts apply: the manager retries to connect, but never a command that it
-/// has sent. It belongs to the tokio runtime in which it was made, and stays on a primary that
-/// becomes a replica until that closes the connection. A [`redis::Client`] knows neither limit.
+/// has sent. It belongs to the tokio runtime in which it was made, stays on a primary that becomes
+/// a replica until that closes the connection, and is sent a PING before a call that does not
+/// follow another one at once, to notice that the connection is closed. A [`redis::Client`] has
+/// none of these limits.
 #[cfg(feature = "tokio")]
 impl From<ConnectionManager> for AsyncBackend {
     fn from(manager: ConnectionManager) -> Self {

@@ -8,9 +8,9 @@ use premier_algorithms::Units;
 use redis::{Cmd, FromRedisValue};
 
 use crate::decision::JointLimits;
-use crate::{Algorithm, AnyLimit, Decision, JointDecision, Usage, wire};
+use crate::{AnyLimit, Decision, JointDecision, Usage, wire};
 #[cfg(feature = "memory")]
-use crate::{MemoryBackend, Share};
+use crate::{Error, MemoryBackend, Share};
 
 /// What a store is asked about keys.
 pub(crate) trait Query {
@@ -24,7 +24,7 @@ pub(crate) trait Query {
     fn command(&self) -> Cmd;
 
     #[cfg(feature = "memory")]
-    fn ask_memory(&self, memory: &MemoryBackend) -> Self::Answer;
+    fn ask_memory(&self, memory: &MemoryBackend) -> Result<Self::Answer, Error>;
 }
 
 /// A query with the answers that replace those of a store that does not answer.
@@ -32,7 +32,7 @@ pub(crate) trait Request: Query {
     /// Returns the answer of [`OnError::Local`](crate::OnError), by the memory of the throttler and
     /// this share of the limits.
     #[cfg(feature = "memory")]
-    fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> Self::Answer;
+    fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> Result<Self::Answer, Error>;
 
     /// Returns the answer of [`OnError::Admit`](crate::OnError).
     fn admitted(&self) -> Self::Answer;
@@ -59,15 +59,15 @@ impl Query for Check<'_> {
     }
 
     #[cfg(feature = "memory")]
-    fn ask_memory(&self, memory: &MemoryBackend) -> Decision {
+    fn ask_memory(&self, memory: &MemoryBackend) -> Result<Decision, Error> {
         memory.decide(self.key, *self.limit)
     }
 }
 
 impl Request for Check<'_> {
     #[cfg(feature = "memory")]
-    fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> Decision {
-        memory.decide(self.key, share.of(*self.limit)).decided_locally(share)
+    fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> Result<Decision, Error> {
+        Ok(memory.decide(self.key, share.of(*self.limit))?.decided_locally(share))
     }
 
     fn admitted(&self) -> Decision {
@@ -95,15 +95,15 @@ impl Query for Peek<'_> {
     }
 
     #[cfg(feature = "memory")]
-    fn ask_memory(&self, memory: &MemoryBackend) -> Decision {
+    fn ask_memory(&self, memory: &MemoryBackend) -> Result<Decision, Error> {
         memory.peek(self.0.key, *self.0.limit)
     }
 }
 
 impl Request for Peek<'_> {
     #[cfg(feature = "memory")]
-    fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> Decision {
-        memory.peek(self.0.key, share.of(*self.0.limit)).decided_locally(share)
+    fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> Result<Decision, Error> {
+        Ok(memory.peek(self.0.key, share.of(*self.0.limit))?.decided_locally(share))
     }
 
     fn admitted(&self) -> Decision {
@@ -118,9 +118,6 @@ impl Request for Peek<'_> {
 /// Gives back used units. The answer is their number.
 pub(crate) struct Refund<'a> {
     pub(crate) key: &'a str,
-    /// The algorithm that used them.
-    #[cfg_attr(not(feature = "memory"), expect(dead_code, reason = "a server knows the algorithm of a key"))]
-    pub(crate) algorithm: Algorithm,
     pub(crate) units: Units,
 }
 
@@ -136,16 +133,16 @@ impl Query for Refund<'_> {
     }
 
     #[cfg(feature = "memory")]
-    fn ask_memory(&self, memory: &MemoryBackend) -> u64 {
-        memory.refund_units(self.key, self.algorithm, self.units)
+    fn ask_memory(&self, memory: &MemoryBackend) -> Result<u64, Error> {
+        Ok(memory.refund_units(self.key, self.units))
     }
 }
 
 impl Request for Refund<'_> {
     /// Gives back nothing, as these units were used in the store.
     #[cfg(feature = "memory")]
-    fn decide_locally(&self, _: &MemoryBackend, _: Share) -> u64 {
-        0
+    fn decide_locally(&self, _: &MemoryBackend, _: Share) -> Result<u64, Error> {
+        Ok(0)
     }
 
     fn admitted(&self) -> u64 {
@@ -172,17 +169,17 @@ impl Query for All<'_> {
     }
 
     #[cfg(feature = "memory")]
-    fn ask_memory(&self, memory: &MemoryBackend) -> JointDecision {
+    fn ask_memory(&self, memory: &MemoryBackend) -> Result<JointDecision, Error> {
         memory.decide_together(self.0)
     }
 }
 
 impl Request for All<'_> {
     #[cfg(feature = "memory")]
-    fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> JointDecision {
+    fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> Result<JointDecision, Error> {
         let limits: Vec<_> = self.0.get().iter().map(|(key, limit)| (key.as_str(), share.of(*limit))).collect();
         let limits = JointLimits::new(&limits).expect("they have the same keys");
-        memory.decide_together(limits).decided_locally(share)
+        Ok(memory.decide_together(limits)?.decided_locally(share))
     }
 
     fn admitted(&self) -> JointDecision {
@@ -197,8 +194,6 @@ impl Request for All<'_> {
 /// Reports what is known of a key.
 pub(crate) struct Inspect<'a> {
     pub(crate) key: &'a str,
-    #[cfg_attr(not(feature = "memory"), expect(dead_code, reason = "a server knows the algorithm of a key"))]
-    pub(crate) algorithm: Algorithm,
 }
 
 impl Query for Inspect<'_> {
@@ -213,16 +208,14 @@ impl Query for Inspect<'_> {
     }
 
     #[cfg(feature = "memory")]
-    fn ask_memory(&self, memory: &MemoryBackend) -> Option<Usage> {
-        memory.inspect(self.key, self.algorithm)
+    fn ask_memory(&self, memory: &MemoryBackend) -> Result<Option<Usage>, Error> {
+        Ok(memory.inspect(self.key))
     }
 }
 
 /// Deletes a key. The answer is whether there was one.
 pub(crate) struct Reset<'a> {
     pub(crate) key: &'a str,
-    #[cfg_attr(not(feature = "memory"), expect(dead_code, reason = "a server knows the algorithm of a key"))]
-    pub(crate) algorithm: Algorithm,
 }
 
 impl Query for Reset<'_> {
@@ -237,7 +230,7 @@ impl Query for Reset<'_> {
     }
 
     #[cfg(feature = "memory")]
-    fn ask_memory(&self, memory: &MemoryBackend) -> bool {
-        memory.reset(self.key, self.algorithm)
+    fn ask_memory(&self, memory: &MemoryBackend) -> Result<bool, Error> {
+        Ok(memory.reset(self.key))
     }
 }

@@ -1,13 +1,16 @@
-//! Values as they are in a server: what is read is what was written, or nothing.
+//! Values as they are in a server: what is read has the form of what was written, or is not stored.
 //!
 //! Formats that describe themselves do not tell `Some(None)` from `None`, and those that do, do not
 //! notice that fields have changed places. `serde_describe` writes what serde was told, with the
 //! names of the fields. It cannot read enums with an internal tag and flattened fields, which are
-//! written plainly instead if that loses nothing.
+//! written plainly instead if that loses nothing. An untagged enum may read one variant as another;
+//! such a value is not stored at all.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_describe::SelfDescribed;
+
+use super::form;
 
 /// The first byte of a value, which JSON never begins with.
 const DESCRIBED: u8 = 1;
@@ -15,13 +18,15 @@ const PLAIN: u8 = 2;
 
 /// Returns `None` if the value could not be read again as it is.
 pub(super) fn write<T: Serialize + DeserializeOwned>(value: &T) -> Option<Vec<u8>> {
-    let described = describe(value)?;
-    if read_described::<T>(&described).is_some() {
+    let form = form::of(value).ok()?;
+    let is_as_before = |read: Option<T>| read.and_then(|read| form::of(&read).ok()).is_some_and(|read| read == form);
+    if let Ok(described) = rmp_serde::to_vec(&SelfDescribed(value))
+        && is_as_before(read_described(&described))
+    {
         return Some(with_first(DESCRIBED, &described));
     }
     let plain = rmp_serde::to_vec_named(value).ok()?;
-    let same = describe(&read_plain::<T>(&plain)?)?;
-    (sorted(same) == sorted(described)).then(|| with_first(PLAIN, &plain))
+    is_as_before(read_plain(&plain)).then(|| with_first(PLAIN, &plain))
 }
 
 /// Returns `None` if the value was not written by [`write`], or not as this type.
@@ -31,10 +36,6 @@ pub(super) fn read<T: DeserializeOwned>(written: &[u8]) -> Option<T> {
         (&PLAIN, plain) => read_plain(plain),
         _ => None,
     }
-}
-
-fn describe(value: &impl Serialize) -> Option<Vec<u8>> {
-    rmp_serde::to_vec(&SelfDescribed(value)).ok()
 }
 
 fn read_described<T: DeserializeOwned>(described: &[u8]) -> Option<T> {
@@ -47,10 +48,4 @@ fn read_plain<T: DeserializeOwned>(plain: &[u8]) -> Option<T> {
 
 fn with_first(first: u8, rest: &[u8]) -> Vec<u8> {
     [&[first], rest].concat()
-}
-
-/// Makes descriptions comparable, as the order of a hash map differs each time.
-fn sorted(mut description: Vec<u8>) -> Vec<u8> {
-    description.sort_unstable();
-    description
 }

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use moka::Expiry;
 use premier_blocking::also_blocking;
+#[cfg(feature = "tokio")]
+use premier_blocking::async_track_caller;
 
 #[cfg(feature = "tokio")]
 use super::AsyncComputations;
@@ -77,6 +79,7 @@ impl AsyncMemoryCache {
     /// # Panics
     /// If the computation asks for the same key, directly or through other cached values, because
     /// it would wait for itself forever. What it asks on other threads or tasks is not noticed.
+    #[async_track_caller]
     pub async fn get_or_compute<T, E>(
         &self,
         key: &Key<'_>,
@@ -112,10 +115,11 @@ impl AsyncMemoryCache {
 
     /// Forgets the value of this key.
     ///
-    /// The key of a decorated function consists of its module, its name (for a method after the
-    /// name of its type), and its arguments: `Key::new(module_path!(),
-    /// "price").custom_parts(&[&product, &currency])`. If the attribute has a `key`, its result
-    /// takes the place of the arguments: `….custom(product)`.
+    /// The key of a decorated function consists of its module, its name, and its arguments:
+    /// `Key::new(module_path!(), "price").custom_parts(&[&product, &currency])`. If the attribute
+    /// has a `key`, its result takes the place of the arguments: `….custom(product)`. The name of a
+    /// method includes its type: `"Shop::price"`, or for one of a trait
+    /// `"<app::Shop as app::Prices>::price"`. The section *Keys* of the module `decorate` has more.
     pub async fn invalidate(&self, key: &Key<'_>) {
         self.entries.invalidate(&name(&KEYSPACE, key)).await;
     }

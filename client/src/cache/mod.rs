@@ -1,6 +1,7 @@
 //! Caches that remember for some time what functions return.
 
 mod dependencies;
+mod form;
 mod format;
 mod memory;
 mod redis;

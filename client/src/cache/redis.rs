@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use premier_blocking::also_blocking;
 #[cfg(feature = "tokio")]
+use premier_blocking::async_track_caller;
+#[cfg(feature = "tokio")]
 use redis::aio::ConnectionManager;
 use redis::{Cmd, FromRedisValue, IntoConnectionInfo};
 use serde::Serialize;
@@ -26,9 +28,15 @@ use crate::{Error, Key, Keyspace};
 /// the names of fields, so that what is read is what was written: `Some(None)`, `Some(())` and NaN
 /// too.
 ///
-/// A value is computed again if it cannot be read, as another version of the program or another
-/// program has written it, or if its `Deserialize` does not read what its `Serialize` writes: a
-/// `Some(None)` within an internally tagged enum or a flattened field for example.
+/// A value is stored only if it reads back such that it would be serialized as before. A value that
+/// its `Deserialize` alters is computed by each call: a `Some(None)` within an internally tagged
+/// enum or a flattened field for example, or a variant of an untagged enum that reads as another
+/// one. A stored value that cannot be read, as another version of the program or another program
+/// has written it, is computed again.
+///
+/// What serde is not told cannot be stored: a field with `#[serde(skip)]` comes back as its
+/// default, and variants of an untagged enum that are serialized alike come back as the first of
+/// them. Do not cache such values here, or only if that is right.
 ///
 /// If the server does not answer or refuses, values are computed and not remembered. Each call may
 /// then take longer by the deadline.
@@ -116,6 +124,7 @@ impl AsyncRedisCache {
     /// # Panics
     /// If the computation asks for the same key, directly or through other cached values, because
     /// it would wait for itself forever. What it asks on other threads or tasks is not noticed.
+    #[async_track_caller]
     pub async fn get_or_compute<T, E>(
         &self,
         key: &Key<'_>,
@@ -144,7 +153,8 @@ impl AsyncRedisCache {
         result
     }
 
-    /// Forgets the value of this key.
+    /// Forgets the value of this key. That of a decorated function is shown at
+    /// [`AsyncMemoryCache::invalidate`](crate::AsyncMemoryCache::invalidate).
     ///
     /// # Errors
     /// If the server does not answer, or refuses.

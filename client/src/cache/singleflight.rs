@@ -40,6 +40,7 @@ impl<L: Default> Singleflight<L> {
     ///
     /// # Panics
     /// If the flight waits for the computation that makes this call, which could never end.
+    #[track_caller]
     pub(super) fn join<'a>(&'a self, name: &'a str) -> Caller<'a, L> {
         let flight = Arc::clone(self.flights().entry(name.to_owned()).or_default());
         match flight.computation.needed_by_current() {

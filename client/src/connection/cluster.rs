@@ -4,6 +4,7 @@
 //! are not to be overruled by that. They also follow redirections only if they may send a command
 //! twice. Following them is safe, as a node that redirects a call has not charged it.
 
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
@@ -193,7 +194,7 @@ impl AsyncCluster {
 
 impl Cluster {
     /// Sets how many connections there may be to each node.
-    pub(crate) fn resize(&self, connections: usize) {
+    pub(crate) fn resize(&self, connections: NonZeroUsize) {
         self.0.seeds[0].server.resize(connections);
     }
 }

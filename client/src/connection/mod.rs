@@ -2,6 +2,7 @@
 
 #[cfg(feature = "cluster")]
 mod cluster;
+mod peek;
 mod pool;
 mod scan;
 mod server;
@@ -26,6 +27,10 @@ pub(crate) use server::Server;
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a connection that cannot be peeked at may be unused before it has to prove, by a PING,
+/// that it is open. A server that closes a connection between two calls leaves more time.
+const UNPROVEN: Duration = Duration::from_micros(100);
 
 /// How long a step of a scan may take.
 const STEP_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,6 +1,7 @@
 //! A pool of sync connections.
 
 use std::io;
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -68,8 +69,8 @@ impl Pool {
     }
 
     /// Sets how many connections there may be.
-    pub(super) fn resize(&self, size: usize) {
-        self.0.size.store(size.max(1), Ordering::Relaxed);
+    pub(super) fn resize(&self, size: NonZeroUsize) {
+        self.0.size.store(size.get(), Ordering::Relaxed);
     }
 
     /// Sends a request, of which nothing is executed twice, and waits for its replies.

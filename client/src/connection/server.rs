@@ -1,5 +1,7 @@
 //! One server.
 
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
 #[cfg(feature = "tokio")]
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,7 +58,7 @@ impl Server {
     }
 
     /// Sets how many connections there may be.
-    pub(crate) fn resize(&self, connections: usize) {
+    pub(crate) fn resize(&self, connections: NonZeroUsize) {
         self.0.resize(connections);
     }
 
@@ -95,7 +97,11 @@ impl AsyncServer {
     }
 
     /// Deletes the keys of a keyspace. Returns their number.
+    ///
+    /// # Errors
+    /// If the server is a node of a cluster whose other nodes may have such keys, besides others.
     pub(crate) async fn clear(&self, keyspace: &Keyspace) -> Result<u64, Error> {
+        self.check_has_all_slots().await?;
         let mut scan = Scan::over(keyspace);
         let mut keys = 0;
         loop {
@@ -104,6 +110,19 @@ impl AsyncServer {
                 return Ok(keys);
             }
         }
+    }
+
+    async fn check_has_all_slots(&self) -> Result<(), Error> {
+        // Any user may ask for this, unlike for the nodes of a cluster.
+        let hello: HashMap<String, Value> = self.call(&redis::cmd("HELLO"), STEP_TIMEOUT).await?;
+        let mode = hello.get("mode").cloned().map(String::from_redis_value);
+        if !matches!(mode, Some(Ok(mode)) if mode == "cluster") {
+            return Ok(());
+        }
+        let mut nodes = redis::cmd("CLUSTER");
+        nodes.arg("NODES");
+        let nodes: String = self.call(&nodes, STEP_TIMEOUT).await?;
+        if own_slots(&nodes) == SLOTS { Ok(()) } else { Err(Error::other_nodes()) }
     }
 
     pub(super) async fn clear_step(&self, scan: &mut Scan) -> Result<Cleared, Error> {
@@ -124,6 +143,24 @@ impl AsyncServer {
         }
         Ok(cleared)
     }
+}
+
+/// The number of slots that the nodes of a cluster share.
+pub(super) const SLOTS: usize = 16_384;
+
+/// Counts the slots of the node that has replied this to `CLUSTER NODES`.
+fn own_slots(nodes: &str) -> usize {
+    const FIELDS_BEFORE_SLOTS: usize = 8;
+    let is_own =
+        |node: &&str| node.split(' ').nth(2).is_some_and(|flags| flags.split(',').any(|flag| flag == "myself"));
+    let Some(own) = nodes.lines().find(is_own) else { return 0 };
+    let slots = own.split(' ').skip(FIELDS_BEFORE_SLOTS).map(|slots| {
+        // Others are slots on their way to another node, in brackets, which are counted already.
+        let (first, last) = slots.split_once('-').unwrap_or((slots, slots));
+        let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
+        (last + 1).checked_sub(first)
+    });
+    slots.flatten().sum()
 }
 
 impl From<Client> for Server {

@@ -1,52 +1,76 @@
 //! Async connections that all calls share.
 
 use std::collections::HashMap;
-use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Instant;
 
+use event_listener::Event;
 use redis::aio::{AsyncPushSender, ConnectionLike as _, ConnectionManager, MultiplexedConnection, SendError};
-use redis::{AsyncConnectionConfig, Client, Pipeline, PushInfo, RedisError, RedisResult, Value};
+use redis::io::tcp::TcpSettings;
+use redis::{AsyncConnectionConfig, Client, ConnectionAddr, Pipeline, PushInfo, RedisError, RedisResult, Value};
+use socket2::{SockRef, Socket};
+use tokio::io::{AsyncRead, AsyncWrite};
+#[cfg(unix)]
+use tokio::net::UnixStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::runtime::{Handle, Id, RuntimeFlavor};
-use tokio::sync::watch;
-use tokio::task::yield_now;
-use tokio::time::timeout;
+use tokio::task::{AbortHandle, JoinError, yield_now};
 
-use super::{Budget, CONNECT_TIMEOUT, is_read_only};
+use super::peek::{Peeked, peek};
+use super::{Budget, CONNECT_TIMEOUT, UNPROVEN, is_read_only};
 use crate::Error;
-
-/// For how long a connection of a runtime of one thread may be unused before it is to be looked at.
-/// The call that looks lets others overtake it.
-const REST: Duration = Duration::from_secs(1);
+use crate::time::within;
 
 /// Connections to one server: one for each runtime in which calls are made, as a connection lives
 /// only while its runtime runs.
 pub(crate) struct Own {
     client: Client,
-    /// With the time of the latest call.
-    attempts: Mutex<HashMap<Id, (Attempt, Instant)>>,
+    attempts: Mutex<HashMap<Id, Attempt>>,
 }
 
-/// An attempt to connect. It goes on without the call that began it.
-#[derive(Clone)]
-struct Attempt(watch::Receiver<Option<RedisResult<Connected>>>);
+/// An attempt to connect. It goes on without the call that began it. Calls that wait for it go on
+/// in the order in which they came.
+#[derive(Clone, Default)]
+struct Attempt(Arc<Outcome>);
+
+#[derive(Default)]
+struct Outcome {
+    result: OnceLock<Result<Connected, Error>>,
+    has_ended: Event,
+}
+
+/// An attempt whose task runs. When this is dropped, the attempt has ended.
+struct Running(Attempt);
 
 #[derive(Clone)]
 struct Connected {
     connection: MultiplexedConnection,
     driver: Weak<Driver>,
+    /// The number of calls that wait for their replies.
+    calls: Arc<AtomicUsize>,
+    _task: Option<Arc<Task>>,
 }
+
+/// A call that waits for its replies.
+struct Call<'a>(&'a AtomicUsize);
 
 /// Lives as long as the task that reads and writes: until the connection is lost, or the runtime
 /// ends. That task owns it as the receiver of what the server pushes.
-struct Driver;
+struct Driver {
+    /// The socket, unless redis-rs keeps it to itself, as it does by TLS.
+    socket: Option<Socket>,
+}
+
+/// The task that reads and writes, until this is dropped.
+struct Task(AbortHandle);
 
 /// A connection that somebody else has made.
 pub(crate) struct Given {
     manager: ConnectionManager,
-    /// Whether it is known to be connected.
-    is_proven: AtomicBool,
+    /// When it was last known to be connected.
+    proven_at: Mutex<Option<Instant>>,
 }
 
 impl Own {
@@ -58,76 +82,128 @@ impl Own {
     /// Sends a request, of which nothing is executed twice, and waits for its replies.
     pub(super) async fn exchange(&self, request: &Pipeline, budget: Budget) -> Result<Vec<Value>, Error> {
         let runtime = runtime()?;
-        let mut was_read_only = false;
+        let (mut has_looked, mut was_read_only) = (false, false);
         loop {
-            let (attempt, unused) = self.attempt(&runtime);
-            if unused > REST {
-                read_what_came(&runtime).await;
-                continue;
-            }
-            let connected = timeout(budget.left(), attempt.result()).await.map_err(Error::unavailable)?;
-            let mut connection = connected.map_err(Error::unconnected)?.connection;
+            let attempt = self.attempt(&runtime);
+            let connected = within(budget.left(), attempt.result()).await;
+            let connected = connected.ok_or_else(|| Error::unavailable("there was no connection in time"))??;
             if budget.is_over() {
                 return Err(Error::unavailable("the deadline passed before the call was sent"));
             }
+            match connected.peek() {
+                Peeked::End => {
+                    self.discard(&attempt);
+                    continue;
+                }
+                Peeked::Bytes if !has_looked && runtime.runtime_flavor() == RuntimeFlavor::CurrentThread => {
+                    read_what_came(&runtime).await;
+                    has_looked = true;
+                    continue;
+                }
+                Peeked::Nothing | Peeked::Bytes => {}
+            }
+            let _call = Call::new(&connected.calls);
+            let mut connection = connected.connection;
             let exchange = connection.req_packed_commands(request, 0, request.len());
-            match timeout(budget.left(), exchange).await {
-                Ok(Ok(replies)) if !is_read_only(&replies) => return Ok(replies),
+            match within(budget.left(), exchange).await {
+                Some(Ok(replies)) if !is_read_only(&replies) => return Ok(replies),
                 // The address may lead to the new primary by now.
-                Ok(Ok(replies)) => {
+                Some(Ok(replies)) => {
                     self.discard(&attempt);
                     if was_read_only {
                         return Ok(replies);
                     }
                     was_read_only = true;
                 }
-                Ok(Err(error)) => {
+                Some(Err(error)) => {
                     self.discard(&attempt);
                     return Err(Error::reply_lost(error));
                 }
-                Err(_) => return Err(Error::no_reply(budget.deadline)),
+                None => return Err(Error::no_reply(budget.deadline)),
             }
         }
     }
 
-    /// Returns the connection of this runtime, or begins to make it. Also returns for how long it
-    /// was not used.
-    fn attempt(&self, runtime: &Handle) -> (Attempt, Duration) {
-        let now = Instant::now();
+    /// Returns the connection of this runtime, or begins to make it.
+    fn attempt(&self, runtime: &Handle) -> Attempt {
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((attempt, last_used)) = attempts.get_mut(&runtime.id()).filter(|(attempt, _)| attempt.is_of_use()) {
-            return (attempt.clone(), now.saturating_duration_since(mem::replace(last_used, now)));
+        if let Some(attempt) = attempts.get(&runtime.id()).filter(|attempt| attempt.is_of_use()) {
+            return attempt.clone();
         }
-        attempts.retain(|_, (attempt, _)| attempt.is_of_use());
-        let (sender, receiver) = watch::channel(None);
+        attempts.retain(|_, attempt| attempt.is_of_use());
+        let attempt = Attempt::default();
+        let running = Running(attempt.clone());
         let client = self.client.clone();
-        runtime.spawn(async move { sender.send(Some(connect(&client).await)) });
-        let attempt = Attempt(receiver);
-        attempts.insert(runtime.id(), (attempt.clone(), now));
-        (attempt, Duration::ZERO)
+        // A task of its own, as tokio panics in it if the runtime cannot connect at all.
+        let connecting = runtime.spawn(async move {
+            let connected = within(CONNECT_TIMEOUT, connect(&client)).await;
+            connected.unwrap_or_else(|| Err((redis::ErrorKind::Io, "connecting took too long").into()))
+        });
+        runtime.spawn(async move {
+            running.end(match connecting.await {
+                Ok(connected) => connected.map_err(Error::unconnected),
+                Err(error) => Err(unable(error)),
+            });
+        });
+        attempts.insert(runtime.id(), attempt.clone());
+        attempt
     }
 
     fn discard(&self, old: &Attempt) {
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        attempts.retain(|_, (attempt, _)| !attempt.0.same_channel(&old.0));
+        attempts.retain(|_, attempt| !Arc::ptr_eq(&attempt.0, &old.0));
     }
 }
 
 impl Attempt {
     /// Waits until it has succeeded or failed.
-    async fn result(&self) -> RedisResult<Connected> {
-        match self.0.clone().wait_for(Option::is_some).await.as_deref() {
-            Ok(Some(result)) => result.clone(),
-            _ => Err((redis::ErrorKind::Io, "the runtime of the connection has ended").into()),
+    async fn result(&self) -> Result<Connected, Error> {
+        loop {
+            if let Some(result) = self.0.result.get() {
+                return result.clone();
+            }
+            let end = self.0.has_ended.listen();
+            // It may have ended before this began to listen.
+            if self.0.result.get().is_none() {
+                end.await;
+            }
         }
     }
 
     fn is_of_use(&self) -> bool {
-        match &*self.0.borrow() {
+        match self.0.result.get() {
             Some(Ok(connected)) => connected.driver.strong_count() > 0,
             Some(Err(_)) => false,
-            None => self.0.has_changed().is_ok(),
+            None => true,
         }
+    }
+}
+
+impl Running {
+    fn end(self, result: Result<Connected, Error>) {
+        let Attempt(outcome) = &self.0;
+        let _is_first = outcome.result.set(result);
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let Attempt(outcome) = &self.0;
+        outcome.result.get_or_init(|| Err(Error::unavailable("the runtime of the connection has ended")));
+        outcome.has_ended.notify(usize::MAX);
+    }
+}
+
+impl<'a> Call<'a> {
+    fn new(calls: &'a AtomicUsize) -> Self {
+        calls.fetch_add(1, Ordering::Relaxed);
+        Self(calls)
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -136,26 +212,114 @@ fn runtime() -> Result<Handle, Error> {
     Handle::try_current().map_err(|_| Error::no_runtime())
 }
 
-/// Lets the tasks of connections notice what has come while the runtime rested, such as the end of
-/// a connection. Other runtimes than those of one thread do so by themselves.
+/// Says why a runtime cannot connect.
+fn unable(error: JoinError) -> Error {
+    let Ok(panic) = error.try_into_panic() else {
+        return Error::unavailable("the runtime of the connection has ended");
+    };
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    match text {
+        Some(text) if text.contains("IO is disabled") => Error::no_io(),
+        text => Error::unavailable(format!("connecting panicked: {}", text.unwrap_or_default())),
+    }
+}
+
+/// Lets the task of a connection read what has come while a runtime of one thread rested, such as
+/// the end of the connection. Other runtimes do so by themselves.
 async fn read_what_came(runtime: &Handle) {
-    if runtime.runtime_flavor() == RuntimeFlavor::CurrentThread {
-        // The first time for the system's news, the second for the tasks that they wake.
-        for _ in 0..2 {
-            yield_now().await;
+    // First the runtime asks the system for news, and wakes the tasks that wait for them. A new
+    // task comes after these.
+    yield_now().await;
+    let _ended = runtime.spawn(async {}).await;
+}
+
+impl Connected {
+    /// Peeks at the socket. Without one, anything may have come. The replies to calls that wait for
+    /// them are nothing to look at: a call that looks at them lets others overtake it.
+    fn peek(&self) -> Peeked {
+        let Some(driver) = self.driver.upgrade() else { return Peeked::End };
+        match driver.socket.as_ref().map(peek) {
+            None => Peeked::Bytes,
+            Some(Peeked::Bytes) if self.calls.load(Ordering::Relaxed) > 0 => Peeked::Nothing,
+            Some(peeked) => peeked,
         }
     }
 }
 
 async fn connect(client: &Client) -> RedisResult<Connected> {
-    let driver = Arc::new(Driver);
-    let config = AsyncConnectionConfig::new()
-        .set_connection_timeout(Some(CONNECT_TIMEOUT))
-        // Calls have deadlines of their own.
-        .set_response_timeout(None)
-        .set_push_sender(Arc::clone(&driver));
-    let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-    Ok(Connected { connection, driver: Arc::downgrade(&driver) })
+    let info = client.get_connection_info();
+    match info.addr() {
+        ConnectionAddr::Tcp(host, port) => {
+            let stream = connect_tcp(host, *port).await?;
+            let socket = SockRef::from(&stream);
+            set_options(&socket, info.tcp_settings())?;
+            let socket = socket.try_clone()?;
+            start(client, stream, socket).await
+        }
+        #[cfg(unix)]
+        ConnectionAddr::Unix(path) => {
+            let stream = UnixStream::connect(path).await?;
+            let socket = SockRef::from(&stream).try_clone()?;
+            start(client, stream, socket).await
+        }
+        _ => {
+            let driver = Arc::new(Driver { socket: None });
+            // It has no time limit of its own, which needs the timers of the runtime.
+            let config = config(&driver).set_connection_timeout(None);
+            let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
+            Ok(Connected { connection, driver: Arc::downgrade(&driver), calls: Arc::default(), _task: None })
+        }
+    }
+}
+
+async fn connect_tcp(host: &str, port: u16) -> io::Result<TcpStream> {
+    let budget = Budget::new(CONNECT_TIMEOUT);
+    let addresses: Vec<_> = lookup_host((host, port)).await?.collect();
+    let mut stream = Err(io::Error::new(io::ErrorKind::NotFound, "the host has no address"));
+    for (address, untried) in addresses.iter().zip((1..=addresses.len()).rev()) {
+        // One that does not answer leaves time for the others.
+        let time = budget.left() / u32::try_from(untried).unwrap_or(u32::MAX);
+        let connected = within(time, TcpStream::connect(address)).await;
+        stream = connected.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into()));
+        if stream.is_ok() {
+            break;
+        }
+    }
+    stream
+}
+
+fn set_options(socket: &Socket, settings: &TcpSettings) -> RedisResult<()> {
+    socket.set_tcp_nodelay(true)?;
+    if let Some(keepalive) = settings.keepalive() {
+        socket.set_tcp_keepalive(keepalive)?;
+    }
+    #[cfg(target_os = "linux")]
+    socket.set_tcp_user_timeout(settings.user_timeout())?;
+    Ok(())
+}
+
+/// Logs in, and starts the task of the connection.
+async fn start<S>(client: &Client, stream: S, socket: Socket) -> RedisResult<Connected>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let driver = Arc::new(Driver { socket: Some(socket) });
+    let settings = client.get_connection_info().redis_settings();
+    let (connection, task) = MultiplexedConnection::new_with_config(settings, stream, config(&driver)).await?;
+    let task = Task(tokio::spawn(task).abort_handle());
+    let task = Some(Arc::new(task));
+    Ok(Connected { connection, driver: Arc::downgrade(&driver), calls: Arc::default(), _task: task })
+}
+
+fn config(driver: &Arc<Driver>) -> AsyncConnectionConfig {
+    // Calls have deadlines of their own.
+    AsyncConnectionConfig::new().set_response_timeout(None).set_push_sender(Arc::clone(driver))
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl AsyncPushSender for Driver {
@@ -166,25 +330,34 @@ impl AsyncPushSender for Driver {
 
 impl Given {
     pub(super) fn new(manager: ConnectionManager) -> Self {
-        Self { manager, is_proven: AtomicBool::new(false) }
+        Self { manager, proven_at: Mutex::default() }
     }
 
     /// Sends a request, only once, and waits for its replies.
     pub(super) async fn exchange(&self, request: &Pipeline, budget: Budget) -> Result<Vec<Value>, Error> {
         runtime()?;
         let mut manager = self.manager.clone();
-        if !self.is_proven.load(Ordering::Relaxed) {
-            timeout(budget.left(), prove(&mut manager)).await.map_err(Error::unavailable)??;
+        if !self.is_proven() {
+            let proven = within(budget.left(), prove(&mut manager)).await;
+            proven.ok_or_else(|| Error::unavailable("the connection did not answer in time"))??;
         }
-        let reply = timeout(budget.left(), manager.req_packed_commands(request, 0, request.len())).await;
-        self.is_proven.store(matches!(reply, Ok(Ok(_))), Ordering::Relaxed);
+        let reply = within(budget.left(), manager.req_packed_commands(request, 0, request.len())).await;
+        *self.proven_at() = matches!(reply, Some(Ok(_))).then(Instant::now);
         match reply {
-            Ok(Ok(replies)) => Ok(replies),
-            Ok(Err(error)) if error.is_io_error() && !error.is_connection_refusal() => Err(Error::reply_lost(error)),
+            Some(Ok(replies)) => Ok(replies),
+            Some(Err(error)) if error.is_io_error() && !error.is_connection_refusal() => Err(Error::reply_lost(error)),
             // The manager has failed to connect meanwhile.
-            Ok(Err(error)) => Err(Error::unconnected(error)),
-            Err(_) => Err(Error::no_reply(budget.deadline)),
+            Some(Err(error)) => Err(Error::unconnected(error)),
+            None => Err(Error::no_reply(budget.deadline)),
         }
+    }
+
+    fn is_proven(&self) -> bool {
+        self.proven_at().is_some_and(|at| at.elapsed() <= UNPROVEN)
+    }
+
+    fn proven_at(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.proven_at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use redis::{Arg, Cmd, FromRedisValue, RedisResult, Value};
 
-pub(super) const COUNT: usize = 16_384;
+pub(super) use super::server::SLOTS as COUNT;
 
 /// Returns the slot of the key of a command, its first argument: that of the text between the first
 /// braces if there is any.

@@ -1,11 +1,13 @@
 //! Sync connections.
 //!
 //! redis-rs does not let one look at the socket of a connection, so that a connection that the
-//! server has closed would only be noticed by a call that it loses. TCP connections are therefore
-//! our own; all others are those of redis-rs.
+//! server has closed would only be noticed by a call that it loses. Connections by TCP and Unix
+//! sockets are therefore our own; those by TLS are those of redis-rs.
 
-use std::io::{self, ErrorKind, Read, Write as _};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs as _};
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use redis::io::tcp::TcpSettings;
@@ -13,24 +15,24 @@ use redis::{Client, Connection, ConnectionAddr, ConnectionLike as _, Parser, Pip
 use redis::{ProtocolVersion, RedisConnectionInfo, RedisError, RedisResult, ServerError, ServerErrorKind, Value};
 use socket2::SockRef;
 
-use super::{Budget, CONNECT_TIMEOUT};
-
-/// How long a connection of redis-rs may be unused before it has to prove that it is open.
-const UNPROVEN: Duration = Duration::from_secs(1);
+use super::peek::{Peeked, peek};
+use super::{Budget, CONNECT_TIMEOUT, UNPROVEN};
 
 /// A connection to a server.
 pub(super) enum Socket {
-    Tcp(Tcp),
-    /// By TLS or a Unix socket.
-    Other {
-        connection: Box<Connection>,
-        last_used: Instant,
-    },
+    Own(Own),
+    Tls { connection: Box<Connection>, last_used: Instant },
 }
 
-pub(super) struct Tcp {
-    stream: TcpStream,
+pub(super) struct Own {
+    stream: Stream,
     parser: Parser,
+}
+
+enum Stream {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
 }
 
 /// Why there are no replies.
@@ -52,22 +54,26 @@ impl Socket {
     /// Connects within [`CONNECT_TIMEOUT`].
     pub(super) fn connect(client: &Client) -> RedisResult<Self> {
         let info = client.get_connection_info();
-        match info.addr() {
-            ConnectionAddr::Tcp(host, port) => {
-                Ok(Self::Tcp(Tcp::connect(host, *port, info.tcp_settings(), info.redis_settings())?))
+        let budget = Budget::new(CONNECT_TIMEOUT);
+        let stream = match info.addr() {
+            ConnectionAddr::Tcp(host, port) => Stream::Tcp(connect_tcp(host, *port, info.tcp_settings(), budget)?),
+            #[cfg(unix)]
+            ConnectionAddr::Unix(path) => Stream::Unix(UnixStream::connect(path)?),
+            _ => {
+                let connection = Box::new(client.get_connection_with_timeout(CONNECT_TIMEOUT)?);
+                return Ok(Self::Tls { connection, last_used: Instant::now() });
             }
-            _ => Ok(Self::Other {
-                connection: Box::new(client.get_connection_with_timeout(CONNECT_TIMEOUT)?),
-                last_used: Instant::now(),
-            }),
-        }
+        };
+        let mut own = Own { stream, parser: Parser::new() };
+        own.greet(info.redis_settings(), budget)?;
+        Ok(Self::Own(own))
     }
 
     /// Returns whether the connection is closed, without a round trip where that is possible.
     pub(super) fn is_closed(&mut self, left: Duration) -> bool {
         match self {
-            Self::Tcp(tcp) => tcp.is_closed(),
-            Self::Other { connection, last_used } => {
+            Self::Own(own) => own.is_closed(),
+            Self::Tls { connection, last_used } => {
                 last_used.elapsed() > UNPROVEN
                     && !(set_timeouts(connection, left).is_ok() && connection.check_connection())
             }
@@ -78,11 +84,11 @@ impl Socket {
     pub(super) fn exchange(&mut self, request: &Pipeline, left: Duration) -> Result<Vec<Value>, Failure> {
         let left = left.max(Duration::from_millis(1));
         match self {
-            Self::Tcp(tcp) => tcp.exchange(request, left),
-            Self::Other { connection, last_used } => {
+            Self::Own(own) => own.exchange(request, left),
+            Self::Tls { connection, last_used } => {
                 set_timeouts(connection, left).map_err(Failure::NotSent)?;
-                *last_used = Instant::now();
                 let replies = connection.req_packed_commands(&request.get_packed_pipeline(), 0, request.len());
+                *last_used = Instant::now();
                 replies.map_err(Failure::Lost)
             }
         }
@@ -94,29 +100,26 @@ fn set_timeouts(connection: &Connection, left: Duration) -> RedisResult<()> {
     connection.set_read_timeout(Some(left))
 }
 
-impl Tcp {
-    fn connect(host: &str, port: u16, tcp: &TcpSettings, settings: &RedisConnectionInfo) -> RedisResult<Self> {
-        let budget = Budget::new(CONNECT_TIMEOUT);
-        let addresses: Vec<_> = (host, port).to_socket_addrs()?.collect();
-        let mut stream = Err(io::Error::new(ErrorKind::NotFound, "the host has no address"));
-        for (address, untried) in addresses.iter().zip((1..=addresses.len()).rev()) {
-            // One that does not answer leaves time for the others.
-            let time = budget.left() / u32::try_from(untried).unwrap_or(u32::MAX);
-            stream = TcpStream::connect_timeout(address, time.max(Duration::from_millis(1)));
-            if stream.is_ok() {
-                break;
-            }
+fn connect_tcp(host: &str, port: u16, settings: &TcpSettings, budget: Budget) -> RedisResult<TcpStream> {
+    let addresses: Vec<_> = (host, port).to_socket_addrs()?.collect();
+    let mut stream = Err(io::Error::new(ErrorKind::NotFound, "the host has no address"));
+    for (address, untried) in addresses.iter().zip((1..=addresses.len()).rev()) {
+        // One that does not answer leaves time for the others.
+        let time = budget.left() / u32::try_from(untried).unwrap_or(u32::MAX);
+        stream = TcpStream::connect_timeout(address, time.max(Duration::from_millis(1)));
+        if stream.is_ok() {
+            break;
         }
-        let stream = stream?;
-        stream.set_nodelay(true)?;
-        if let Some(keepalive) = tcp.keepalive() {
-            SockRef::from(&stream).set_tcp_keepalive(keepalive)?;
-        }
-        let mut socket = Self { stream, parser: Parser::new() };
-        socket.greet(settings, budget)?;
-        Ok(socket)
     }
+    let stream = stream?;
+    stream.set_nodelay(true)?;
+    if let Some(keepalive) = settings.keepalive() {
+        SockRef::from(&stream).set_tcp_keepalive(keepalive)?;
+    }
+    Ok(stream)
+}
 
+impl Own {
     /// Logs in, and selects the database.
     fn greet(&mut self, settings: &RedisConnectionInfo, budget: Budget) -> RedisResult<()> {
         let mut greeting = Pipeline::new();
@@ -153,25 +156,27 @@ impl Tcp {
 
     /// Peeks at the socket. An unread byte belongs to a call that nobody waits for any more.
     fn is_closed(&self) -> bool {
-        let peek = || {
-            self.stream.set_nonblocking(true)?;
-            let peeked = self.stream.peek(&mut [0]);
-            self.stream.set_nonblocking(false)?;
-            peeked
+        let socket = self.stream.socket();
+        let look = || {
+            socket.set_nonblocking(true)?;
+            let peeked = peek(&socket);
+            socket.set_nonblocking(false)?;
+            io::Result::Ok(peeked)
         };
-        !matches!(peek(), Err(error) if error.kind() == ErrorKind::WouldBlock)
+        !matches!(look(), Ok(Peeked::Nothing))
     }
 
     fn exchange(&mut self, request: &Pipeline, left: Duration) -> Result<Vec<Value>, Failure> {
-        let send = || {
-            self.stream.set_write_timeout(Some(left))?;
-            self.stream.set_read_timeout(Some(left))?;
-            (&self.stream).write_all(&request.get_packed_pipeline())
+        let mut send = || {
+            let socket = self.stream.socket();
+            socket.set_write_timeout(Some(left))?;
+            socket.set_read_timeout(Some(left))?;
+            self.stream.write_all(&request.get_packed_pipeline())
         };
         send().map_err(|error| Failure::NotSent(error.into()))?;
         let mut replies = Vec::with_capacity(request.len());
         while replies.len() < request.len() {
-            match self.parser.parse_value(Resumed(&self.stream)).map_err(Failure::Lost)? {
+            match self.parser.parse_value(Resumed(&mut self.stream)).map_err(Failure::Lost)? {
                 Value::Push { .. } => {}
                 reply => replies.push(reply),
             }
@@ -180,9 +185,43 @@ impl Tcp {
     }
 }
 
+impl Stream {
+    fn socket(&self) -> SockRef<'_> {
+        match self {
+            Self::Tcp(stream) => stream.into(),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.into(),
+        }
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(buffer),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(bytes),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// A stream whose reads go on after an interruption: with a timeout set, Linux interrupts them when
 /// the machine is frozen and thawed, as virtual machines are.
-struct Resumed<'a>(&'a TcpStream);
+struct Resumed<'a>(&'a mut Stream);
 
 impl Read for Resumed<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

@@ -18,9 +18,11 @@
 //! ```
 //!
 //! They decorate sync and async functions: free functions, methods, functions in the impl of a
-//! trait, those of `#[async_trait]`, and functions that return futures, as `Pin<Box<dyn Future>>`
-//! or `impl Future`. Each future that such a function returns, also by `return`, must be made by an
-//! `async` block there, whose body gets the layers; the compiler refuses any other.
+//! trait, those of `#[async_trait]`, and functions that return futures, as `Pin<Box<dyn Future>>`,
+//! `BoxFuture`, `LocalBoxFuture` or `impl Future`. Each future that such a function returns, also
+//! by `return`, must be made by an `async` block there, whose body gets the layers; the compiler
+//! refuses any other. It also refuses another name of such a type, like `Self::Future` or an alias
+//! of your own, as attributes cannot see what it stands for: write the type itself.
 //!
 //! The attributes find this crate by the package's Cargo.toml, also under another name. If another
 //! crate exports it, each attribute takes its path: `crate = other::premier_client`.
@@ -104,7 +106,8 @@
 //! [sources](std::error::Error::source), directly or in an `anyhow::Error` or a `Box`. A variant
 //! that thiserror makes `transparent` hides it.
 //!
-//! The body may run several times, so it cannot consume an argument: clone the argument there.
+//! The body may run several times, so it cannot consume an argument: clone the argument there. For
+//! the same reason the future of an async function is `Send` only if its arguments are `Sync`.
 //!
 //! # Timeouts
 //!
@@ -124,8 +127,9 @@
 //! | `keyspace` | a string | that of the cache |
 //! | `cache` | a `MemoryCache` or `RedisCache`, for an async function an `AsyncMemoryCache` or `AsyncRedisCache` | 10,000 values in memory: [`cache()`], [`async_cache()`] |
 //!
-//! Values in memory must be `Clone`, those in Redis `Serialize` and `DeserializeOwned`. The method
-//! `invalidate` of a cache forgets a value by its key.
+//! Values in memory must be `Clone`, those in Redis `Serialize` and `DeserializeOwned`:
+//! [`RedisCache`](crate::RedisCache) says which of them it does not remember, and that it does not
+//! see fields with `#[serde(skip)]`.
 //!
 //! The value of `on_limit` is returned, but not remembered, if the limit is below the cache in the
 //! same function. A call that needs its own result, as a recursive one with the same key does, or
@@ -183,6 +187,19 @@
 //! - The type parameters of a function itself are no part of its key: it has one limit.
 //! - A function in a block, like one within another function, adds its line and column, as there
 //!   may be another of the same name in another block. Its key changes when it is moved.
+//!
+//! | function | `Key::new(module_path!(), …)` |
+//! | --- | --- |
+//! | `fn price` | `"price"` |
+//! | `fn open` in `impl Shop<u8>` | `"Shop<u8>::open"` |
+//! | `fn rate` in `impl Rates for Bank`, or in `trait Rates` and called of a `Bank` | `"<shop::bank::Bank as shop::bank::Rates>::rate"`, with the full paths |
+//!
+//! The module is that of the function. With [`custom`](crate::Key::custom) and what the `key`
+//! returns, or for a cache without a `key` with [`custom_parts`](crate::Key::custom_parts) and all
+//! arguments, this is a key to [`peek`](crate::Throttler::peek) at, to
+//! [`refund`](crate::Throttler::refund_key) to, or to
+//! [`invalidate`](crate::MemoryCache::invalidate). The key of a function in a block cannot be made,
+//! as its place is a part of it: move the function out of the block.
 //!
 //! Types of the same full name cannot be told apart: two closures of one function, and types in two
 //! blocks of a function. Give what depends on them a `key`.

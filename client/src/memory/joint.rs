@@ -9,7 +9,7 @@ use premier_algorithms::{Joint, Outcome};
 use super::shard::Shard;
 use super::{Memory, lock};
 use crate::decision::JointLimits;
-use crate::{AnyLimit, JointDecision};
+use crate::{AnyLimit, Error, JointDecision};
 
 /// A limit, and where its key is.
 struct Placed<'a> {
@@ -34,7 +34,7 @@ impl<'a> Locked<'a> {
     }
 }
 
-pub(super) fn decide<K: AsRef<str>>(memory: &Memory, limits: JointLimits<'_, K>) -> JointDecision {
+pub(super) fn decide<K: AsRef<str>>(memory: &Memory, limits: JointLimits<'_, K>) -> Result<JointDecision, Error> {
     let placed = |key, limit| {
         let hash = memory.hasher.hash_one(key);
         Placed { shard: memory.index_of(hash), hash, key, limit }
@@ -44,13 +44,13 @@ pub(super) fn decide<K: AsRef<str>>(memory: &Memory, limits: JointLimits<'_, K>)
     let now = memory.clock.now();
 
     let alone = limits.iter().map(|limit| locked.shard_of(limit).peek(limit.hash, limit.key, now, limit.limit));
-    let alone: Vec<_> = alone.collect();
+    let alone = alone.collect::<Result<Vec<_>, Error>>()?;
     let joint = Joint::new(&alone).expect("there is a limit");
     if let Outcome::Admitted { .. } = joint.decision.outcome {
         for limit in &limits {
             // Decided as before, as no two limits have the same key.
-            let _ = locked.shard_of(limit).decide(limit.hash, limit.key, now, limit.limit);
+            let _ = locked.shard_of(limit).decide(limit.hash, limit.key, now, limit.limit)?;
         }
     }
-    JointDecision::in_memory(&joint, &alone)
+    Ok(JointDecision::in_memory(&joint, &alone))
 }

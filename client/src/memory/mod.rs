@@ -17,7 +17,7 @@ use premier_algorithms::Units;
 use self::clock::Clock;
 use self::shard::Shard;
 use crate::decision::JointLimits;
-use crate::{Algorithm, AnyLimit, Decision, Error, InvalidArgument, JointDecision, Keyspace, Usage};
+use crate::{AnyLimit, Decision, Error, InvalidArgument, JointDecision, Keyspace, Usage};
 
 /// Keeps limits in the memory of this process, and decides by the code that the module runs in the
 /// server.
@@ -77,60 +77,62 @@ impl MemoryBackend {
 
     /// Decides a call, and charges it if it is admitted. A [`Throttler`](crate::Throttler) calls
     /// this with the key as it is stored.
-    pub fn decide(&self, key: &str, limit: impl Into<AnyLimit>) -> Decision {
+    ///
+    /// # Errors
+    /// If another algorithm uses the key ([`Refused`](crate::ErrorKind::Refused)).
+    pub fn decide(&self, key: &str, limit: impl Into<AnyLimit>) -> Result<Decision, Error> {
         let (hash, mut shard) = self.shard_of(key);
         // Read under the lock, so that the readings of two threads come in the right order.
         shard.decide(hash, key, self.0.clock.now(), &limit.into())
     }
 
     /// Decides a call without charging it.
-    pub fn peek(&self, key: &str, limit: impl Into<AnyLimit>) -> Decision {
+    ///
+    /// # Errors
+    /// As for [`decide`](Self::decide).
+    pub fn peek(&self, key: &str, limit: impl Into<AnyLimit>) -> Result<Decision, Error> {
         let (hash, mut shard) = self.shard_of(key);
-        Decision::in_memory(&shard.peek(hash, key, self.0.clock.now(), &limit.into()))
+        Ok(Decision::in_memory(&shard.peek(hash, key, self.0.clock.now(), &limit.into())?))
     }
 
     /// Decides a call by several limits, each with its key, and charges it to all of them or to
     /// none.
     ///
     /// # Errors
-    /// If there is no limit, or more than 16, or two have the same key.
+    /// If there is no limit, or more than 16, or two have the same key; and as for
+    /// [`decide`](Self::decide), for any of the keys.
     pub fn decide_all<K: AsRef<str>>(&self, limits: &[(K, AnyLimit)]) -> Result<JointDecision, Error> {
-        Ok(self.decide_together(JointLimits::new(limits)?))
+        self.decide_together(JointLimits::new(limits)?)
     }
 
-    pub(crate) fn decide_together<K: AsRef<str>>(&self, limits: JointLimits<'_, K>) -> JointDecision {
+    pub(crate) fn decide_together<K: AsRef<str>>(&self, limits: JointLimits<'_, K>) -> Result<JointDecision, Error> {
         joint::decide(&self.0, limits)
     }
 
-    /// Returns 1 to 10¹² units that the algorithm of the limit has used, at most those that are
-    /// used now. Returns their number.
+    /// Gives back 1 to 10¹² units of a key, at most those that are used now. Returns their number.
     ///
     /// # Errors
     /// If the units are out of bounds.
-    pub fn refund(&self, key: &str, limit: impl Into<AnyLimit>, units: u64) -> Result<u64, InvalidArgument> {
-        Ok(self.refund_units(
-            key,
-            limit.into().algorithm(),
-            Units::new(units).map_err(|_| InvalidArgument::refund(units))?,
-        ))
+    pub fn refund(&self, key: &str, units: u64) -> Result<u64, InvalidArgument> {
+        Ok(self.refund_units(key, Units::new(units).map_err(|_| InvalidArgument::refund(units))?))
     }
 
-    pub(crate) fn refund_units(&self, key: &str, algorithm: Algorithm, units: Units) -> u64 {
+    pub(crate) fn refund_units(&self, key: &str, units: Units) -> u64 {
         let (hash, mut shard) = self.shard_of(key);
-        shard.refund(hash, key, self.0.clock.now(), algorithm, units)
+        shard.refund(hash, key, self.0.clock.now(), units)
     }
 
-    /// Returns what is known of a key that this algorithm uses; `None` if nothing of it is used.
+    /// Returns what is known of a key without its limit; `None` if nothing of it is used.
     #[must_use]
-    pub fn inspect(&self, key: &str, algorithm: Algorithm) -> Option<Usage> {
+    pub fn inspect(&self, key: &str) -> Option<Usage> {
         let (hash, mut shard) = self.shard_of(key);
-        shard.inspect(hash, key, self.0.clock.now(), algorithm)
+        shard.inspect(hash, key, self.0.clock.now())
     }
 
-    /// Deletes a key that this algorithm uses. Returns whether there was one.
-    pub(crate) fn reset(&self, key: &str, algorithm: Algorithm) -> bool {
+    /// Deletes a key. Returns whether there was one.
+    pub(crate) fn reset(&self, key: &str) -> bool {
         let (hash, mut shard) = self.shard_of(key);
-        shard.reset(hash, key, self.0.clock.now(), algorithm)
+        shard.reset(hash, key, self.0.clock.now())
     }
 
     fn shard_of(&self, key: &str) -> (u64, MutexGuard<'_, Shard>) {

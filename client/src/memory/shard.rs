@@ -1,8 +1,8 @@
-use premier_algorithms::{Clock, Timestamp, Units};
+use premier_algorithms::{Clock, Now, Timestamp, Units};
 
 use super::table::Table;
 use crate::limiters::by_algorithm;
-use crate::{Algorithm, AnyLimit, Decision, Usage};
+use crate::{Algorithm, AnyLimit, Decision, Error, Usage};
 
 /// Defines a shard, with a table for each algorithm.
 macro_rules! shard {
@@ -22,11 +22,18 @@ macro_rules! shard {
         }
 
         impl Shard {
-            pub(super) fn decide(&mut self, hash: u64, key: &str, reading: Timestamp, limit: &AnyLimit) -> Decision {
+            pub(super) fn decide(
+                &mut self,
+                hash: u64,
+                key: &str,
+                reading: Timestamp,
+                limit: &AnyLimit,
+            ) -> Result<Decision, Error> {
                 let now = self.clock.read(reading);
-                match limit {
+                self.check_type(hash, key, now, limit.algorithm())?;
+                Ok(match limit {
                     $(AnyLimit::$variant(limit) => self.$name.decide(hash, key, now, &limit.terms),)+
-                }
+                })
             }
 
             pub(super) fn peek(
@@ -35,47 +42,40 @@ macro_rules! shard {
                 key: &str,
                 reading: Timestamp,
                 limit: &AnyLimit,
-            ) -> premier_algorithms::Decision<()> {
+            ) -> Result<premier_algorithms::Decision<()>, Error> {
                 let now = self.clock.read(reading);
-                match limit {
+                self.check_type(hash, key, now, limit.algorithm())?;
+                Ok(match limit {
                     $(AnyLimit::$variant(limit) => self.$name.peek(hash, key, now, &limit.terms),)+
-                }
+                })
             }
 
-            /// Returns the number of units returned.
-            pub(super) fn refund(
-                &mut self,
-                hash: u64,
-                key: &str,
-                reading: Timestamp,
-                algorithm: Algorithm,
-                units: Units,
-            ) -> u64 {
+            /// Returns the number of units returned, whichever algorithm uses the key.
+            pub(super) fn refund(&mut self, hash: u64, key: &str, reading: Timestamp, units: Units) -> u64 {
                 let now = self.clock.read(reading);
-                match algorithm {
-                    $(Algorithm::$variant => self.$name.refund(hash, key, now, units),)+
-                }
+                0 $(+ self.$name.refund(hash, key, now, units))+
             }
 
-            pub(super) fn inspect(
-                &mut self,
-                hash: u64,
-                key: &str,
-                reading: Timestamp,
-                algorithm: Algorithm,
-            ) -> Option<Usage> {
-                let now = self.clock.read(reading);
-                match algorithm {
-                    $(Algorithm::$variant => self.$name.inspect(hash, key, now),)+
-                }
+            /// Checks that no other algorithm uses the key, which a server would refuse too.
+            fn check_type(&self, hash: u64, key: &str, now: Now, algorithm: Algorithm) -> Result<(), Error> {
+                $(
+                    if !matches!(algorithm, Algorithm::$variant) && self.$name.is_using(hash, key, now) {
+                        return Err(Error::other_algorithm(key.to_owned()));
+                    }
+                )+
+                Ok(())
             }
 
-            /// Returns whether there was such a key.
-            pub(super) fn reset(&mut self, hash: u64, key: &str, reading: Timestamp, algorithm: Algorithm) -> bool {
+            /// Returns what is known of a key, whichever algorithm uses it.
+            pub(super) fn inspect(&mut self, hash: u64, key: &str, reading: Timestamp) -> Option<Usage> {
                 let now = self.clock.read(reading);
-                match algorithm {
-                    $(Algorithm::$variant => self.$name.reset(hash, key, now),)+
-                }
+                None $(.or_else(|| self.$name.inspect(hash, key, now)))+
+            }
+
+            /// Returns whether there was such a key, whichever algorithm uses it.
+            pub(super) fn reset(&mut self, hash: u64, key: &str, reading: Timestamp) -> bool {
+                let now = self.clock.read(reading);
+                false $(| self.$name.reset(hash, key, now))+
             }
 
             pub(super) fn len(&self) -> usize {

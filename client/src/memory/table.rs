@@ -62,6 +62,12 @@ impl<A: Tabled> Table<A> {
         }
     }
 
+    /// Returns whether the key is there, and not fully reset.
+    pub(super) fn is_using(&self, hash: u64, key: &str, now: Now) -> bool {
+        let entry = self.keys.raw_entry_v1().from_hash(hash, |known| **known == *key);
+        entry.is_some_and(|(_, entry)| !entry.is_reset(now.at()))
+    }
+
     /// Returns the number of units returned.
     pub(super) fn refund(&mut self, hash: u64, key: &str, now: Now, units: Units) -> u64 {
         let RawEntryMut::Occupied(mut known) = self.keys.raw_entry_mut_v1().from_hash(hash, |known| **known == *key)

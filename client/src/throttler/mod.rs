@@ -224,7 +224,8 @@ impl AsyncThrottler {
     ///
     /// A call that was limited, or admitted by [`OnError::Admit`](crate::OnError), was charged
     /// nothing, and units that have expired are not given back. A sliding window gives back its
-    /// newest units first.
+    /// newest units first. A bucket does not know whose units have drained: while others use it, a
+    /// refund also gives back those of the call that have drained since, which then count twice.
     ///
     /// ```
     /// use std::time::Duration;
@@ -265,7 +266,8 @@ impl AsyncThrottler {
     }
 
     /// Gives back 1 to 10¹² units of a key, at most those that are used now, for calls whose
-    /// [`Receipt`] is not at hand: those of another process. Returns their number.
+    /// [`Receipt`] is not at hand: those of another process. Returns their number. Of units of a
+    /// bucket that have drained, it knows no more than [`refund`](Self::refund).
     ///
     /// Only the algorithm of the limit matters, which is a part of the key's name. Always gives
     /// back to the store, never to the memory of [`OnError::Local`](crate::OnError).
@@ -273,10 +275,9 @@ impl AsyncThrottler {
     /// # Errors
     /// If the units are out of bounds, and as for [`refund`](Self::refund).
     pub async fn refund_key(&self, key: &Key<'_>, limit: impl Into<AnyLimit>, units: u64) -> Result<u64, Error> {
-        let (algorithm, units) =
-            (limit.into().algorithm(), Units::new(units).map_err(|_| InvalidArgument::refund(units))?);
-        let key = self.settings.keyspace.key(key, algorithm);
-        self.ask(&Refund { key: &key, algorithm, units }).await
+        let units = Units::new(units).map_err(|_| InvalidArgument::refund(units))?;
+        let key = self.settings.keyspace.key(key, limit.into().algorithm());
+        self.ask(&Refund { key: &key, units }).await
     }
 
     /// Decides a call, charges it if it is admitted, and waits for its turn, however long that is.
@@ -299,14 +300,20 @@ impl AsyncThrottler {
     ///
     /// A bucket is asked with this [maximum wait](crate::Limit::max_wait), so one command is
     /// enough, unless the limit has a shorter one. Otherwise a limited call sleeps for the
-    /// retry-after and asks again. If it would have to wait longer than this time it returns at
-    /// once, and charges nothing.
+    /// retry-after and asks again. A call that is not admitted is charged nothing. It returns as
+    /// soon as it is known that it would have to wait longer than this time: at once if nobody
+    /// waits before it.
     ///
     /// Calls of this throttler and its clones that are limited by the same key queue up: they ask
-    /// again in the order in which they came, and later calls wait behind them. While few units
-    /// remain they ask one after the other; while many remain, several at a time. Dropping a call
-    /// that waits lets the next one ask. Other processes, and [`check`](Self::check), do not wait
-    /// for this queue.
+    /// again in the order in which they came, and later calls wait behind them. A call behind
+    /// others may return the error only after all of this time, as it is not known before when the
+    /// others will be admitted. A call behind one that costs more waits too, or returns the error,
+    /// even if its own units are free: otherwise cheap calls could keep the costly one waiting
+    /// forever. Use [`check`](Self::check) for a call that should not wait its turn.
+    ///
+    /// While few units remain, the calls of a queue ask one after the other; while many remain,
+    /// several at a time. Dropping a call that waits lets the next one ask. Other processes, and
+    /// `check`, do not wait for this queue.
     ///
     /// # Errors
     /// If the call would have to wait longer ([`QuotaExceeded`](crate::ErrorKind::QuotaExceeded)),
@@ -383,7 +390,7 @@ impl AsyncThrottler {
     /// If the store does not answer, whatever [`OnError`] says.
     pub async fn inspect(&self, key: &Key<'_>, algorithm: Algorithm) -> Result<Option<Usage>, Error> {
         let key = self.settings.keyspace.key(key, algorithm);
-        self.query(&Inspect { key: &key, algorithm }).await
+        self.query(&Inspect { key: &key }).await
     }
 
     /// Deletes a key that this algorithm uses, as if it had never been used. Returns whether there
@@ -393,7 +400,7 @@ impl AsyncThrottler {
     /// If the store does not answer, whatever [`OnError`] says.
     pub async fn reset(&self, key: &Key<'_>, algorithm: Algorithm) -> Result<bool, Error> {
         let key = self.settings.keyspace.key(key, algorithm);
-        let reset = Reset { key: &key, algorithm };
+        let reset = Reset { key: &key };
         #[cfg(feature = "memory")]
         self.settings.fallback.ask_memory(&reset);
         self.query(&reset).await
@@ -405,7 +412,9 @@ impl AsyncThrottler {
     /// thousand. Keys that are created during the scan may stay.
     ///
     /// # Errors
-    /// If the store does not answer. Some keys may have been deleted by then.
+    /// If the server is one of several nodes of a cluster, whose keys only
+    /// `AsyncBackend::cluster` reaches ([`Configuration`](crate::ErrorKind::Configuration)); or if
+    /// the store does not answer, in which case some keys may have been deleted.
     pub async fn clear(&self, keyspace: &Keyspace) -> Result<u64, Error> {
         #[cfg(feature = "memory")]
         self.settings.fallback.clear(keyspace);
@@ -442,11 +451,11 @@ impl AsyncThrottler {
         let (mut refunded, mut failed) = (0, None);
         for entry in charge.into_entries() {
             let units = at_most.map_or(entry.units, |at_most| at_most.min(entry.units));
-            let refund = Refund { key: &entry.key, algorithm: entry.algorithm, units };
+            let refund = Refund { key: &entry.key, units };
             let answer = match ledger {
                 Ledger::Store => self.ask(&refund).await,
                 #[cfg(feature = "memory")]
-                Ledger::Local => Ok(self.settings.fallback.ask_memory(&refund).unwrap_or(0)),
+                Ledger::Local => self.settings.fallback.ask_memory(&refund).unwrap_or(Ok(0)),
             };
             match answer {
                 Ok(units) => refunded += units,
@@ -469,7 +478,7 @@ impl AsyncThrottler {
     async fn ask<R: Request>(&self, request: &R) -> Result<R::Answer, Error> {
         let Settings { fallback, deadline, .. } = &*self.settings;
         if let Some(answer) = fallback.answer_while_down(|| self.backend.node(request), request) {
-            return Ok(answer);
+            return answer;
         }
         let (node, answer) = self.backend.ask(request, *deadline).await;
         fallback.settle(&node, answer, request)

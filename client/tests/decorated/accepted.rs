@@ -2,6 +2,8 @@
 
 #![deny(warnings)]
 
+use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
 use premier_client::Error;
@@ -41,6 +43,22 @@ fn one() -> u8 {
     1
 }
 
+#[premier_client::cache(ttl = "1s")]
+fn text() -> Option<Cow<'static, str>> {
+    Some("one".into())
+}
+
+#[premier_client::cache(ttl = "1s")]
+fn trimming() -> (&'static str, fn(&str) -> &str) {
+    ("trim", str::trim)
+}
+
+/// Nothing in it is borrowed from the call.
+#[premier_client::cache(ttl = "1s")]
+fn shared() -> Arc<dyn for<'a> Fn(&'a str) -> &'a str + Send + Sync> {
+    Arc::new(|text: &str| -> &str { text })
+}
+
 struct Service;
 
 impl Service {
@@ -51,12 +69,79 @@ impl Service {
     }
 }
 
+/// A call panics if it waits too long.
+#[premier_client::fixed_window(quota = 1, duration = "1h", on_limit = wait("1ms"))]
+fn never_returns() -> ! {
+    panic!("it was admitted")
+}
+
+#[premier_client::token_bucket(quota = 1, duration = "1h", on_limit = panic!("too many"))]
+async fn never_returns_async() -> ! {
+    panic!("it was admitted")
+}
+
+#[tokio::test]
+async fn functions_that_never_return_are_limited() {
+    let panic =
+        |call: fn() -> u8| *std::panic::catch_unwind(call).expect_err("a panic").downcast::<&str>().expect("text");
+    assert_eq!(panic(|| never_returns()), "it was admitted");
+    let too_long = std::panic::catch_unwind(|| -> u8 { never_returns() }).expect_err("a panic");
+    let too_long = too_long.downcast::<String>().expect("a text");
+    assert!(
+        too_long.starts_with("the quota of premier:decorated::accepted:never_returns:fixed is exceeded"),
+        "{too_long}"
+    );
+    assert_eq!(panic(|| futures_executor::block_on(async { never_returns_async().await })), "it was admitted");
+    assert_eq!(panic(|| futures_executor::block_on(async { never_returns_async().await })), "too many");
+}
+
+#[premier_client::cache(ttl = "1h")]
+fn sum(
+    one: u8,
+    #[cfg(any())] removed: Removed,
+    #[cfg(not(any()))] kept: u8,
+    #[cfg(not(any()))]
+    #[cfg(not(any()))]
+    also: u8,
+) -> u8 {
+    one + kept + also
+}
+
+#[premier_client::fixed_window(quota = 1, duration = "1h", key = |user| user)]
+#[premier_client::timeout("1h")]
+async fn of_a_user(user: u8, #[cfg(any())] removed: Removed) -> Result<u8> {
+    Ok(user)
+}
+
+struct Counter;
+
+impl Counter {
+    #[premier_client::retry]
+    #[premier_client::sliding_window(quota = 1, duration = "1h", key = |_, user| user)]
+    fn of_a_user(&self, #[cfg(not(any()))] _number: u8, #[cfg(any())] removed: Removed, user: u8) -> Result<u8> {
+        Ok(user)
+    }
+}
+
+#[tokio::test]
+async fn an_argument_that_is_removed_is_no_part_of_the_key() {
+    assert_eq!(sum(1, 2, 3), 6);
+    assert_eq!(sum(1, 2, 4), 7);
+    assert_eq!(of_a_user(1).await.ok(), Some(1));
+    assert!(of_a_user(1).await.is_err());
+    assert_eq!(of_a_user(2).await.ok(), Some(2));
+    assert_eq!(Counter.of_a_user(1, 1).ok(), Some(1));
+    assert!(Counter.of_a_user(2, 1).is_err());
+    assert_eq!(Counter.of_a_user(2, 2).ok(), Some(2));
+}
+
 #[tokio::test]
 async fn names_in_the_users_code_keep_their_meaning() {
     assert_eq!(everything(1, "ab", 2, 3).await.ok(), Some(1 + 2 + 3 + 1 + 2 + 3 + 2));
     assert_eq!(nested(1, DURATION, "value").ok(), Some("value"));
     assert_eq!(never_limited(), Err(()));
     assert_eq!(one(), 1);
+    assert_eq!(Some(trimming().1(shared()(" one "))), text().as_deref());
     assert!(Service.itself().await.is_ok());
 }
 

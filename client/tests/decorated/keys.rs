@@ -1,9 +1,10 @@
 //! Functions share a limit or a cached result only if they are meant to.
 
 use std::fmt::Display;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use premier_client::{Algorithm, Backend, Error, Key, Keyspace, Limit, Throttler, cache, fixed_window, key};
+use premier_client::{Algorithm, Backend, Error, Key, Keyspace, Limit, Throttler, cache, decorate, fixed_window, key};
 
 use crate::server;
 
@@ -183,6 +184,61 @@ fn functions_outside_blocks_have_keys_without_a_place() {
     assert_eq!(assert_limited_alone(|| Plain.serve()), of_trait);
     let of_elsewhere = "premier:decorated::keys:<impl decorated::keys::elsewhere::Hidden>::show:fixed";
     assert_eq!(assert_limited_alone(elsewhere::Hidden::show), of_elsewhere);
+}
+
+trait Rates {
+    /// Returns a rate, which is another one after each call.
+    #[cache(ttl = "1h", key = |currency| currency)]
+    fn by_default(&self, currency: &str) -> u32 {
+        next(currency)
+    }
+
+    fn rate(&self, currency: &str) -> u32;
+}
+
+struct Bank;
+
+impl Bank {
+    #[cache(ttl = "1h")]
+    fn fee(currency: &str) -> u32 {
+        next(currency)
+    }
+}
+
+impl Rates for Bank {
+    #[cache(ttl = "1h", key = |currency| currency)]
+    fn rate(&self, currency: &str) -> u32 {
+        next(currency)
+    }
+}
+
+fn next(_currency: &str) -> u32 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+#[cache(ttl = "1h")]
+fn remembered(currency: &str) -> u32 {
+    next(currency)
+}
+
+/// By the names that the module `decorate` shows.
+#[test]
+fn results_are_invalidated_by_the_documented_keys() {
+    let calls: [fn() -> u32; 4] =
+        [|| remembered("EUR"), || Bank::fee("EUR"), || Bank.rate("EUR"), || Bank.by_default("EUR")];
+    let functions = [
+        "remembered",
+        "Bank::fee",
+        "<decorated::keys::Bank as decorated::keys::Rates>::rate",
+        "<decorated::keys::Bank as decorated::keys::Rates>::by_default",
+    ];
+    for (call, function) in calls.into_iter().zip(functions) {
+        let first = call();
+        assert_eq!(call(), first, "{function} is remembered");
+        decorate::cache().invalidate(&Key::new(module_path!(), function).custom("EUR"));
+        assert_ne!(call(), first, "{function} is forgotten");
+    }
 }
 
 impl Service for u8 {}

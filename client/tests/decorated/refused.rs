@@ -52,9 +52,53 @@ error: the trait bound `std::string::String: From<premier_client::Error>` is not
 fn f(user: u64, cents: u64) -> Result<(), Error> { Ok(()) }
 error: identifier `user` is bound more than once in the same pattern
 
-«#[retry]»
-fn f(text: String) -> Result<String, ()> { Ok(text) }
-error: use of moved value: `text`
+#[retry]
+fn f(«text»: String) -> Result<String, ()> { Ok(text) }
+error: borrow of moved value: `text`
+
+#[retry]
+async fn f(number: u8, (_, «text»): (u8, String)) -> Result<String, ()> { g(&number).await; Ok(text) } async fn g(_: &u8) {}
+error: borrow of moved value: `text`
+
+#[retry]
+fn f(_: u8, «text»: String) -> Pin<Box<dyn Future<Output = Result<String, ()>>>> { Box::pin(async { Ok(text) }) } use std::pin::Pin;
+error: borrow of moved value
+
+struct S(String); impl S { #[retry]
+fn f(«self», _: u8) -> Result<Self, ()> { Ok(self) } }
+error: borrow of moved value: `self`
+
+#[retry]
+fn «f»(user: (u8, String)) -> Result<String, ()> { Ok(user.1) }
+error: use of moved value: `user.1`
+
+#[retry]
+async fn «f»(user: (u8, String)) -> Result<String, ()> { Ok(user.1) }
+error: use of moved value: `user.1`
+
+#[cache(ttl = "1s")]
+fn f() -> «std»::sync::mpsc::Receiver<u8> { std::sync::mpsc::channel().1 }
+error: the trait bound `std::sync::mpsc::Receiver<u8>: Clone` is not satisfied
+
+#[cache(ttl = "1s")]
+fn f() -> «Option»<std::rc::Rc<u8>> { None }
+error: `Rc<u8>` cannot be sent between threads safely
+
+#[cache(ttl = "1s", cache = store, key = |_| 1)]
+fn f(store: &RedisCache) -> «std»::time::Instant { std::time::Instant::now() }
+error: the trait bound `Instant: serde::Serialize` is not satisfied
+
+#[cache(ttl = "1s")]
+fn f(number: u8, «user»: Vec<u8>) -> u8 { number }
+error: `Vec<u8>` doesn't implement `std::fmt::Display`
+
+#[fixed_window(quota = 3, duration = "5s", key = |_, user| «user»)]
+fn f(number: u8, user: Vec<u8>) -> Result<(), Error> { Ok(()) }
+error: `Vec<u8>` doesn't implement `std::fmt::Display`
+
+#[cache(ttl = "1s", key = |_, user| «{ user }»)]
+async fn f(number: u8, user: Vec<u8>) -> u8 { number }
+error: `Vec<u8>` doesn't implement `std::fmt::Display`
 "#;
 
 #[test]

@@ -67,20 +67,29 @@ async fn endless() -> Result<(), Error> {
     pending().await
 }
 
-#[test]
-fn a_wait_outside_tokio_ends() {
+async fn wait_in_each_way() {
     let start = Instant::now();
     for _ in 0..2 {
-        block_on(queued()).expect("there is a place");
+        queued().await.expect("there is a place");
     }
     for _ in 0..2 {
-        block_on(waiting()).expect("it waits");
+        waiting().await.expect("it waits");
     }
     for _ in 0..2 {
-        block_on(retried()).expect("it is tried again");
+        retried().await.expect("it is tried again");
     }
-    assert_eq!(block_on(endless()).map_err(|error| error.kind()), Err(ErrorKind::Timeout));
+    assert_eq!(endless().await.map_err(|error| error.kind()), Err(ErrorKind::Timeout));
     assert!(start.elapsed() + Duration::from_millis(4) >= MOMENT * 4, "each of the four waits");
+}
+
+#[test]
+fn a_wait_outside_tokio_ends() {
+    block_on(wait_in_each_way());
+    // Neither does a runtime need timers.
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be made");
+    for _ in 0..2 {
+        runtime.block_on(wait_in_each_way());
+    }
 }
 
 #[test]

@@ -1,10 +1,14 @@
 //! Calls that take too long.
 
+use std::cell::Cell;
 use std::future::Future;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-use premier_client::{Error, ErrorKind, fixed_window, timeout};
+use premier_client::{AsyncMemoryCache, Error, ErrorKind, cache, fixed_window, retry, timeout};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep};
 
 #[timeout("60s")]
@@ -46,6 +50,63 @@ async fn a_call_that_takes_too_long_is_dropped() {
     let is_dropped = AtomicBool::new(false);
     assert!(hold(&is_dropped, Duration::from_secs(8)).await.is_err());
     assert!(is_dropped.into_inner());
+}
+
+#[timeout("1m")]
+async fn count_in(cell: Cell<u32>, receiver: Receiver<u32>) -> Result<u32, Error> {
+    while let Ok(number) = receiver.try_recv() {
+        cell.set(cell.get() + number);
+        yield_now().await;
+    }
+    Ok(cell.get())
+}
+
+#[timeout("2m")]
+#[retry(max = 1)]
+#[timeout("1m")]
+#[fixed_window(quota = 1, duration = "1h", on_limit = Ok(0), key = |numbers| numbers.len())]
+async fn sum_of(numbers: &[u32]) -> Result<u32, Error> {
+    yield_now().await;
+    Ok(numbers.iter().sum())
+}
+
+#[cache(ttl = "1h", key = |cell, _| cell.get())]
+#[timeout("1m")]
+#[fixed_window(quota = 2, duration = "1h", on_limit = Ok(0))]
+async fn cached(cell: Cell<u32>, receiver: Receiver<u32>) -> Result<u32, Error> {
+    yield_now().await;
+    Ok(cell.get() + receiver.try_iter().sum::<u32>())
+}
+
+struct Shop {
+    prices: AsyncMemoryCache,
+}
+
+impl Shop {
+    #[cache(ttl = "1h", key = |product| product, cache = self.prices)]
+    #[timeout("1m")]
+    async fn price(self: Arc<Self>, product: u32) -> Result<u32, Error> {
+        yield_now().await;
+        Ok(product + u32::from(Arc::strong_count(&self) > 1))
+    }
+}
+
+#[tokio::test]
+async fn arguments_that_are_not_sync_leave_the_future_send() {
+    let numbers = || {
+        let (sender, receiver) = mpsc::channel();
+        (1..=3).for_each(|number| sender.send(number).expect("it is open"));
+        receiver
+    };
+    assert_eq!(tokio::spawn(count_in(Cell::new(4), numbers())).await.expect("no panic").ok(), Some(10));
+    assert_eq!(tokio::spawn(sum_of(&[1, 2])).await.expect("no panic").ok(), Some(3));
+    for (start, sum) in [(1, 7), (2, 8), (1, 7), (3, 0), (2, 8), (3, 0)] {
+        let cached = tokio::spawn(cached(Cell::new(start), numbers()));
+        assert_eq!(cached.await.expect("no panic").ok(), Some(sum), "fallbacks are not remembered");
+    }
+    let shop = Arc::new(Shop { prices: AsyncMemoryCache::new(10) });
+    assert_eq!(tokio::spawn(Arc::clone(&shop).price(1)).await.expect("no panic").ok(), Some(2));
+    assert_eq!(tokio::spawn(shop.price(1)).await.expect("no panic").ok(), Some(2), "it was not remembered");
 }
 
 struct Counter {

@@ -43,7 +43,7 @@ fn rest_of_the_hour() -> Duration {
 fn aligned_windows_end_to_the_millisecond() {
     let clock = Clock::default();
     let memory = clock.memory();
-    let check = || memory.decide("key", LIMIT);
+    let check = || memory.decide("key", LIMIT).expect("one algorithm");
     clock.set(10 * HOUR + 20 * MINUTE);
     assert_eq!(check().reset_after(), 40 * MINUTE);
     clock.set((11 * HOUR).saturating_sub(Duration::from_millis(1)));
@@ -61,7 +61,8 @@ fn an_open_window_stays_open() {
     let plain = Limit::fixed_window(2, HOUR);
     for (at, opens, stays, rest) in [(1, LIMIT, plain, 40 * MINUTE), (5, plain, LIMIT, HOUR)] {
         clock.set(at * HOUR + 20 * MINUTE);
-        let [first, second] = [opens, stays].map(|limit| memory.decide("key", limit).reset_after());
+        let [first, second] =
+            [opens, stays].map(|limit| memory.decide("key", limit).expect("one algorithm").reset_after());
         assert_eq!((first, second), (rest, rest), "{opens:?}");
     }
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use premier_client::{Algorithm, Backend, Key, Keyspace, Limit, PremierPipelineCommands, Throttler, Token, key};
+use premier_client::{
+    Algorithm, Backend, ErrorKind, Key, Keyspace, Limit, PremierPipelineCommands, Throttler, Token, key,
+};
 use premier_test_server::{Cluster, Server};
 use redis::cluster::{ClusterClient, cluster_pipe};
 
@@ -56,6 +58,42 @@ fn memory_clears_only_the_keyspace() {
         assert!(!subject.check(&key!("f"), LIMIT).expect("memory answers").is_admitted(), "{subject}");
         assert_eq!(subject.clear(&Keyspace::default()).expect("memory answers"), 1);
         assert!(subject.check(&key!("f"), LIMIT).expect("memory answers").is_admitted(), "{subject}");
+    }
+}
+
+/// The other nodes would keep theirs.
+#[test]
+fn one_of_several_nodes_is_not_cleared_as_a_server() {
+    let cluster = Cluster::start_with_replicas(2, &[]);
+    for node in cluster.nodes() {
+        for subject in Setup::default().on_server(node.port()) {
+            let error = subject.clear(&Keyspace::default()).expect_err("there are other nodes");
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{subject}: {error:#}");
+            assert!(error.to_string().contains("use `Backend::cluster` or `AsyncBackend::cluster`"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn the_only_node_of_a_cluster_is_cleared_as_a_server() {
+    let cluster = Cluster::start(1);
+    for subject in Setup::default().on_server(cluster.nodes()[0].port()) {
+        for user in 0..3 {
+            assert!(subject.check(&key!("only", user), LIMIT).expect("the store answers").is_admitted());
+        }
+        assert_eq!(subject.clear(&Keyspace::default()).expect("the store answers"), 3, "{subject}");
+    }
+}
+
+/// Only what it takes to delete keys.
+#[test]
+fn a_user_of_few_commands_clears() {
+    let server = Server::start();
+    let rules = ["SETUSER", "few", "on", ">secret", "~*", "+scan", "+unlink", "+ping", "+premier.token"];
+    redis::cmd("ACL").arg(&rules).exec(&mut server.connection()).expect("the server answers");
+    for subject in Setup::default().at(&format!("redis://few:secret@127.0.0.1:{}", server.port())) {
+        assert!(subject.check(&key!("few"), LIMIT).expect("the store answers").is_admitted());
+        assert_eq!(subject.clear(&Keyspace::default()).expect("the store answers"), 1, "{subject}");
     }
 }
 

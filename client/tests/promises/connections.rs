@@ -1,11 +1,14 @@
 //! Connections that are closed, busy, or lead to the wrong server.
 
 use std::error::Error as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::num::NonZero;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use premier_client::{
-    AsyncBackend, AsyncThrottler, Backend, DecidedBy, Error, ErrorKind, Limit, Throttler, Token, key,
+    AsyncBackend, AsyncThrottler, Backend, DecidedBy, Decision, Error, ErrorKind, Limit, OnError, Throttler, Token, key,
 };
 use premier_test_server::{Cluster, Proxy, Server, patience};
 use tokio::runtime::{self, Runtime};
@@ -63,12 +66,24 @@ fn close_connections(server: &Server) {
     });
 }
 
+/// Starts a server that also listens at a Unix socket. Returns the address of that.
+fn start_with_unix_socket() -> (Server, String) {
+    let server = Server::builder().config("unixsocket", "server.sock").start();
+    let url = format!("redis+unix://{}", server.dir().join("server.sock").display());
+    (server, url)
+}
+
 #[test]
 fn a_closed_idle_connection_loses_no_call() {
-    let (server, cluster) = (Server::start(), Cluster::start(1));
+    let ((server, unix), cluster) = (start_with_unix_socket(), Cluster::start(1));
     let on_cluster = Backend::cluster(cluster.urls()).expect("valid addresses");
-    let on_cluster = Throttler::builder(on_cluster).deadline(DEADLINE).build();
-    for (server, throttler) in [(&server, throttler(server.port())), (&cluster.nodes()[0], on_cluster)] {
+    let backends = [
+        (&server, Backend::redis(url(server.port())).expect("a valid address")),
+        (&server, Backend::redis(unix).expect("a valid address")),
+        (&cluster.nodes()[0], on_cluster),
+    ];
+    for (server, backend) in backends {
+        let throttler = Throttler::builder(backend).deadline(DEADLINE).build();
         for _ in 0..3 {
             for result in check_at_once(server, &throttler, 3) {
                 assert!(result.expect("the store answers"));
@@ -79,21 +94,54 @@ fn a_closed_idle_connection_loses_no_call() {
     }
 }
 
+fn check_in<'a>(runtime: &'a Runtime, throttler: &'a AsyncThrottler) -> impl Fn() -> Decision + 'a {
+    move || *runtime.block_on(throttler.check(&key!("rested"), LIMIT)).expect("the store answers")
+}
+
+/// However short the rest is.
 #[test]
 fn a_connection_closed_while_the_runtime_rested_loses_no_call() {
-    let (server, cluster) = (Server::start(), Cluster::start(1));
-    let on_server = AsyncBackend::redis(url(server.port())).expect("a valid address");
+    let ((server, unix), cluster) = (start_with_unix_socket(), Cluster::start(1));
     let on_cluster = AsyncBackend::cluster(cluster.urls()).expect("valid addresses");
-    for (server, backend) in [(&server, on_server), (&cluster.nodes()[0], on_cluster)] {
+    let runtime = current_thread();
+    let client = redis::Client::open(url(server.port())).expect("a valid address");
+    let manager = runtime.block_on(client.get_connection_manager()).expect("the server answers");
+    let backends = [
+        (&server, AsyncBackend::redis(url(server.port())).expect("a valid address")),
+        (&server, AsyncBackend::redis(unix).expect("a valid address")),
+        (&server, AsyncBackend::from(manager)),
+        (&cluster.nodes()[0], on_cluster),
+    ];
+    for (server, backend) in backends {
         let throttler = AsyncThrottler::builder(backend).deadline(DEADLINE).build();
-        let runtime = current_thread();
-        let check = || runtime.block_on(throttler.check(&key!("rested"), LIMIT));
-        assert!(check().expect("the store answers").is_admitted());
-        close_connections(server);
-        // For longer than between the calls of a busy program.
-        thread::sleep(Duration::from_millis(1_100));
-        assert!(check().expect("the store answers").is_admitted());
+        let check = check_in(&runtime, &throttler);
+        let before = check().remaining();
+        for closed in 1..=10 {
+            close_connections(server);
+            assert_eq!(check().remaining(), before - closed, "a call was charged twice, or not");
+        }
     }
+}
+
+/// An unread reply hides the end of the connection.
+#[test]
+fn a_connection_closed_after_a_late_reply_loses_no_call() {
+    let server = Server::start();
+    let backend = AsyncBackend::redis(url(server.port())).expect("a valid address");
+    let hasty = AsyncThrottler::builder(backend.clone()).deadline(Duration::from_millis(100)).build();
+    let throttler = AsyncThrottler::builder(backend).deadline(DEADLINE).build();
+    let runtime = current_thread();
+    let check = check_in(&runtime, &throttler);
+    let before = check().remaining();
+
+    let mut connection = server.connection();
+    redis::cmd("CLIENT").arg("PAUSE").arg(60_000).arg("WRITE").exec(&mut connection).expect("the server answers");
+    let error = runtime.block_on(hasty.check(&key!("rested"), LIMIT)).expect_err("the server is paused");
+    assert_eq!(error.kind(), ErrorKind::ReplyLost, "{error}");
+    redis::cmd("CLIENT").arg("UNPAUSE").exec(&mut connection).expect("the server answers");
+    wait_until(|| info(&server, "clients", "blocked_clients") == 0);
+    close_connections(&server);
+    assert_eq!(check().remaining(), before - 2, "a call was charged twice, or not");
 }
 
 fn current_thread() -> Runtime {
@@ -201,7 +249,7 @@ fn a_full_pool_sends_no_call_that_cannot_return() {
     const CALLERS: usize = 40;
     let server = Server::start();
     let proxy = Proxy::start(server.port());
-    let backend = Backend::redis(url(proxy.port())).expect("a valid address").max_connections(1);
+    let backend = Backend::redis(url(proxy.port())).expect("a valid address").max_connections(NonZero::<usize>::MIN);
     // In that time ten replies return.
     let throttler = Throttler::builder(backend).deadline(Duration::from_secs(3)).build();
     let _ = throttler.check(&key!("full"), LIMIT).expect("the store answers");
@@ -228,7 +276,8 @@ fn a_full_pool_sends_no_call_that_cannot_return() {
 fn the_size_of_a_pool_bounds_its_connections() {
     const CALLERS: usize = 20;
     let server = Server::start();
-    for (size, connections) in [(0, 1), (3, 3), (15, 15)] {
+    for size in [1, 3, 15].map(|size| NonZero::new(size).expect("it is not zero")) {
+        let connections = size.get() as u64;
         let backend = Backend::redis(url(server.port())).expect("a valid address").max_connections(size);
         let throttler = Throttler::builder(backend).deadline(DEADLINE).build();
         let mut connection = server.connection();
@@ -258,5 +307,67 @@ fn a_refused_connection_fails_at_once() {
             let error = subject.check(&key!("refused"), LIMIT).expect_err("there is no server");
             assert_eq!(error.kind(), ErrorKind::Unavailable, "{subject}: {error}");
         }
+    }
+}
+
+#[test]
+fn an_endless_deadline_is_no_error() {
+    let server = Server::start();
+    let mut subjects = Setup { deadline: Duration::MAX, ..Setup::default() }.on_server(server.port());
+    subjects.extend(Setup { deadline: Duration::MAX, ..Setup::default() }.in_memory());
+    for subject in subjects {
+        for _ in 0..2 {
+            assert!(subject.check(&key!("endless"), LIMIT).expect("the store answers").is_admitted(), "{subject}");
+        }
+    }
+}
+
+/// No outage, so that no fallback hides it.
+#[test]
+fn an_http_server_is_an_error_of_the_configuration() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let port = listener.local_addr().expect("it is bound").port();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.expect("a connection");
+            thread::spawn(move || {
+                let _ = stream.read(&mut [0; 1_024]);
+                let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+            });
+        }
+    });
+    let setup = Setup { on_error: OnError::Admit, ..Setup::default() };
+    let mut subjects = setup.on_server(port);
+    subjects.extend(setup.on_cluster(&[url(port)]));
+    for subject in subjects {
+        let error = subject.check(&key!("http"), LIMIT).expect_err("this is no store");
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{subject}: {error:#}");
+    }
+}
+
+#[test]
+fn a_runtime_without_timers_reaches_a_server() {
+    let server = Server::start();
+    let backend = AsyncBackend::redis(url(server.port())).expect("a valid address");
+    let throttler = AsyncThrottler::builder(backend).deadline(DEADLINE).build();
+    let runtime = runtime::Builder::new_current_thread().enable_io().build().expect("a runtime can be made");
+    for _ in 0..2 {
+        assert!(runtime.block_on(throttler.check(&key!("timers"), LIMIT)).expect("it answers").is_admitted());
+    }
+    drop(server);
+    let error = runtime.block_on(throttler.check(&key!("timers"), LIMIT)).expect_err("there is no server");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error:#}");
+}
+
+#[test]
+fn a_runtime_without_io_is_an_error_of_the_configuration() {
+    let server = Server::start();
+    let cluster = AsyncBackend::cluster([url(server.port())]).expect("valid addresses");
+    for backend in [AsyncBackend::redis(url(server.port())).expect("a valid address"), cluster] {
+        let throttler = AsyncThrottler::builder(backend).deadline(DEADLINE).on_error(OnError::Admit).build();
+        let runtime = runtime::Builder::new_current_thread().enable_time().build().expect("a runtime can be made");
+        let error = runtime.block_on(throttler.check(&key!("io"), LIMIT)).expect_err("it cannot connect");
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{error:#}");
+        assert!(error.to_string().ends_with("build it with `enable_all` or `enable_io`"), "{error}");
     }
 }

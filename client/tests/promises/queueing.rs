@@ -124,6 +124,25 @@ async fn waiting<T: Send + 'static>(call: impl Future<Output = T> + Send + 'stat
     waiting
 }
 
+/// The first of them also wait for their connection.
+#[tokio::test]
+async fn calls_of_a_thread_reach_a_server_in_their_order() {
+    let server = Server::start();
+    let backend = AsyncBackend::redis(("127.0.0.1", server.port())).expect("a valid address");
+    let throttler = AsyncThrottler::builder(backend).deadline(Duration::from_secs(10)).build();
+    let limit = Limit::leaky_bucket(1_000, Duration::from_secs(60 * 60)).capacity(1_000);
+    for _ in 0..2 {
+        let call = |throttler: AsyncThrottler| async move { throttler.check(&key!("order"), limit).await };
+        let calls: Vec<_> = (0..400).map(|_| tokio::spawn(call(throttler.clone()))).collect();
+        let mut turns = Vec::new();
+        for call in calls {
+            turns.push(call.await.expect("no panic").expect("the server answers").wait().expect("there is a place"));
+        }
+        let inversions = turns.windows(2).filter(|turns| turns[0] > turns[1]).count();
+        assert_eq!(inversions, 0, "{turns:?}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn waiters_of_all_algorithms_are_served_in_order() {
     for limit in limits(2, SECOND) {

@@ -4,8 +4,8 @@ use std::error::Error as _;
 use std::time::Duration;
 
 use premier_client::{
-    Algorithm, AnyLimit, Backend, Error, ErrorKind, Fixed, InvalidLimit, Limit, OnError, RetryAfter, Sliding,
-    Throttler, Token, key,
+    Algorithm, AnyLimit, Backend, Error, ErrorKind, Fixed, InvalidLimit, Limit, MemoryCache, OnError, RedisCache,
+    RetryAfter, Sliding, Throttler, Token, fixed_window, key,
 };
 use proptest::prelude::*;
 
@@ -164,12 +164,40 @@ fn an_invalid_argument_says_what_was_given() {
     }
 }
 
+/// A value that needs itself.
+trait Itself {
+    fn itself(&self) -> u8;
+}
+
+impl Itself for MemoryCache {
+    fn itself(&self) -> u8 {
+        self.get_or_compute(&key!("itself"), MINUTE, || Ok::<_, ()>(self.itself())).expect("no error")
+    }
+}
+const MEMORY_CACHE: u32 = line!() - 3;
+
+impl Itself for RedisCache {
+    fn itself(&self) -> u8 {
+        self.get_or_compute(&key!("itself"), MINUTE, || Ok::<_, ()>(self.itself())).expect("no error")
+    }
+}
+const REDIS_CACHE: u32 = line!() - 3;
+
+#[fixed_window(quota = 1, duration = "1h", on_limit = wait("1ms"))]
+fn waits_too_long() -> u8 {
+    1
+}
+const WAITS: u32 = line!() - 3;
+
 #[test]
-fn an_invalid_limit_panics_where_it_is_written() {
-    let places: [(fn(), u32); 3] = [
+fn a_panic_names_the_place_of_the_call() {
+    let places: [(fn(), u32); 6] = [
         (|| _ = Limit::fixed_window(1, Duration::ZERO), line!()),
         (|| _ = Limit::fixed_window(1, MINUTE).cost(0), line!()),
         (|| _ = Limit::token_bucket(1, MINUTE).capacity(0).max_wait(MINUTE), line!()),
+        (|| _ = MemoryCache::new(1).itself(), MEMORY_CACHE),
+        (|| _ = RedisCache::redis("redis://127.0.0.1:1/").expect("a valid address").itself(), REDIS_CACHE),
+        (|| _ = [(); 2].map(|()| waits_too_long()), WAITS),
     ];
     let panicked = std::sync::Arc::new(std::sync::Mutex::new(None));
     let place = std::sync::Arc::clone(&panicked);

@@ -1,6 +1,7 @@
 //! Encrypted connections.
 
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use premier_client::{AsyncBackend, AsyncThrottler, Backend, Error, ErrorKind, Limit, Receipt, Throttler, Token, key};
@@ -9,6 +10,7 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use redis::{Client, TlsCertificates};
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 
@@ -55,13 +57,45 @@ async fn an_untrusted_certificate_is_refused() {
     let backend = AsyncBackend::redis(url.as_str()).expect("a valid address");
     let throttler = AsyncThrottler::builder(backend).deadline(Duration::from_secs(10)).build();
     let error = throttler.check(&key!("f"), LIMIT).await.expect_err("the certificate is not trusted");
+    assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(format!("{error:#}").contains("invalid peer certificate"), "{error:#}");
 
     let backend = Backend::redis(url).expect("a valid address");
     let throttler = Throttler::builder(backend).deadline(Duration::from_secs(10)).build();
     let error = check(throttler).await.expect_err("the certificate is not trusted");
-    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(error.kind(), ErrorKind::Configuration);
     assert!(format!("{error:#}").contains("invalid peer certificate"), "{error:#}");
+}
+
+/// Closes all connections from the server's side.
+fn close_connections(server: &Server) {
+    let mut connection = server.connection();
+    redis::cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").exec(&mut connection).expect("the server answers");
+    // The decrypting proxy closes its side a moment later.
+    thread::sleep(Duration::from_millis(100));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_closed_encrypted_connection_loses_no_call() {
+    const LIMIT: Limit<Token> = Limit::token_bucket(1_000, Duration::from_secs(60 * 60));
+    let server = Server::start();
+    let (url, certificate) = decrypt_in_front_of(&server).await;
+    let certificates = TlsCertificates { client_tls: None, root_cert: Some(certificate.into_bytes()) };
+    let client = Client::build_with_tls(url, certificates).expect("a valid certificate");
+    let calls = move || {
+        let deadline = Duration::from_secs(10);
+        let sync = Throttler::builder(client.clone()).deadline(deadline).build();
+        let asynchronous = AsyncThrottler::builder(client).deadline(deadline).build();
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+        for call in 1..=5 {
+            let decision = sync.check(&key!("sync"), LIMIT).expect("the server answers");
+            assert_eq!(decision.remaining(), 1_000 - call, "a call was charged twice, or not");
+            let decision = runtime.block_on(asynchronous.check(&key!("async"), LIMIT)).expect("the server answers");
+            assert_eq!(decision.remaining(), 1_000 - call, "a call was charged twice, or not");
+            close_connections(&server);
+        }
+    };
+    tokio::task::spawn_blocking(calls).await.expect("it does not panic");
 }
 
 #[tokio::test(flavor = "multi_thread")]

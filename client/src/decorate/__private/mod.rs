@@ -16,11 +16,12 @@ pub use any_cache::{AnyCache, AsyncCache, SyncCache};
 pub use cache::{OfResult, OfValue};
 pub use key::key_of;
 pub use premier_macros::layer;
-#[cfg(feature = "tokio")]
-pub use retry::sleep;
 pub use retry::{Fallible, InAsRef, InChain, InSyncAsRef, Nowhere, Raised, Retries, Within, delays, holds};
 #[cfg(feature = "tokio")]
 pub use throttle::OfAsyncFunction;
 pub use throttle::{AnyThrottler, NotAdmitted, OfSyncFunction, OrError, OrPanic};
 #[cfg(feature = "tokio")]
 pub use timeout::{TimedOut, timeout};
+
+#[cfg(feature = "tokio")]
+pub use crate::time::async_sleep;

@@ -34,12 +34,6 @@ pub mod delays {
     }
 }
 
-/// Waits before a further attempt.
-#[cfg(feature = "tokio")]
-pub async fn sleep(pause: Duration) {
-    crate::time::async_sleep(pause).await;
-}
-
 /// The attempts of one call, which returns an `R`.
 #[derive(Debug)]
 pub struct Retries<D, R> {

@@ -86,10 +86,12 @@ impl<T, E> OrError<Result<T, E>> for PhantomData<Result<T, E>> {}
 
 /// Ends a call that has waited too long, if its function returns anything else.
 pub trait OrPanic<R> {
+    #[track_caller]
     fn give_up(&self, error: Error) -> R;
 }
 
 impl<R> OrPanic<R> for &PhantomData<R> {
+    #[track_caller]
     fn give_up(&self, error: Error) -> R {
         panic!("{error:#}")
     }
