@@ -88,16 +88,15 @@ macro_rules! limiter {
 }
 
 limiter! {
-    /// `PREMIER.FIXED key quota duration [ALIGNED] [COST n] [FORCE]`
+    /// `PREMIER.FIXED key quota duration [ALIGNED [ZONE offset]] [COST n] [FORCE]`
     Fixed {
         command: c"PREMIER.FIXED",
         summary: "Limits calls by a fixed window, which the first admitted call opens",
         complexity: "O(1)",
-        options: [Aligned, Cost, Force],
+        options: [Aligned, Zone, Cost, Force],
         limit: |arguments| FixedLimit {
             quota: arguments.quota,
-            duration: arguments.duration,
-            start: arguments.start,
+            window: arguments.window,
         },
         data_type: c"premfixed",
         letter: b'F',
@@ -112,7 +111,7 @@ limiter! {
         summary: "Limits calls in any span of the duration",
         complexity: "O(N) where N is the number of entries in the log of the key, 66 at most",
         options: [Cost, Force],
-        limit: |arguments| SlidingLimit { quota: arguments.quota, duration: arguments.duration },
+        limit: |arguments| SlidingLimit { quota: arguments.quota, duration: arguments.duration() },
         data_type: c"premslide",
         letter: b'S',
         info: c"sliding",
@@ -151,7 +150,7 @@ limiter! {
 fn bucket(arguments: &Arguments) -> BucketLimit {
     BucketLimit {
         quota: arguments.quota,
-        duration: arguments.duration,
+        duration: arguments.duration(),
         capacity: arguments.capacity,
         max_wait: arguments.max_wait,
     }

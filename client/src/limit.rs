@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use premier_algorithms::{Capacity, Cost, LimitDuration, MaxWait, Quota, Span};
+use premier_algorithms::{Calendar, Capacity, Cost, LimitDuration, MaxWait, Period, Quota, Span, Window, Zone};
 
 use crate::limiters::sealed::Bucket;
 use crate::{AnyLimit, Fixed, InvalidArgument, Limiter};
@@ -80,8 +80,7 @@ pub struct Limit<A: Limiter> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Terms {
     pub(crate) quota: Quota,
-    pub(crate) duration: LimitDuration,
-    pub(crate) is_aligned: bool,
+    pub(crate) window: Window,
     pub(crate) capacity: Option<Capacity>,
     pub(crate) max_wait: Option<MaxWait>,
     pub(crate) cost: Cost,
@@ -193,7 +192,13 @@ impl Limit<Fixed> {
     /// ```
     #[must_use]
     pub const fn aligned(self) -> Self {
-        Self::of(Terms { is_aligned: true, ..self.terms })
+        let window = match self.terms.window {
+            Window::FromFirstCall(duration) => {
+                Window::Aligned(Calendar { period: Period::Time(duration), zone: Zone::UTC })
+            }
+            aligned @ Window::Aligned(_) => aligned,
+        };
+        Self::of(Terms { window, ..self.terms })
     }
 }
 
@@ -260,8 +265,7 @@ impl Terms {
         let micros = span(duration.as_nanos().div_ceil(1_000));
         Ok(Self {
             quota: in_bounds!(Quota::new(quota), InvalidArgument::quota(quota)),
-            duration: in_bounds!(LimitDuration::new(micros), InvalidArgument::duration(duration)),
-            is_aligned: false,
+            window: Window::FromFirstCall(in_bounds!(LimitDuration::new(micros), InvalidArgument::duration(duration))),
             capacity: None,
             max_wait: None,
             cost: Cost::ONE,
@@ -298,16 +302,17 @@ impl Terms {
         self.quota.get()
     }
 
-    /// Returns the time in which the quota is admitted.
+    /// Returns the time in which the quota is admitted. A calendar month counts as 31 days, and the
+    /// longest duration is 3650 days.
     #[must_use]
     pub const fn duration(&self) -> Duration {
-        Duration::from_micros(self.duration.get().as_micros())
+        Duration::from_micros(self.window.duration().get().as_micros())
     }
 
     /// Returns whether windows are [aligned](Limit::aligned).
     #[must_use]
     pub const fn is_aligned(&self) -> bool {
-        self.is_aligned
+        matches!(self.window, Window::Aligned(_))
     }
 
     /// Returns the units that a bucket holds, if they were [set](Limit::capacity).
@@ -336,7 +341,7 @@ impl Terms {
 
     /// Returns the time in which this many units drain from a bucket, rounded up.
     pub(crate) fn time_for(&self, units: u64) -> Duration {
-        let micros = u128::from(units) * u128::from(self.duration.get().as_micros());
+        let micros = u128::from(units) * self.duration().as_micros();
         let micros = micros.div_ceil(u128::from(self.quota.get().max(1)));
         Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }

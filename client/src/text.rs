@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::str::FromStr;
 
-use premier_algorithms::{ALIGNED, Arguments, CAPACITY, COST, Cost, FORCE, MAX_WAIT, WindowStart};
+use premier_algorithms::{ALIGNED, Arguments, CAPACITY, COST, Calendar, Cost, FORCE, MAX_WAIT, Window, ZONE, Zone};
 
 use crate::limit::Terms;
 use crate::{Algorithm, AnyLimit, Limit, Limiter};
@@ -84,8 +84,8 @@ fn parse(text: &str, expected: Option<Algorithm>) -> Result<AnyLimit, InvalidLim
 
 impl From<Arguments> for Terms {
     fn from(arguments: Arguments) -> Self {
-        let Arguments { quota, duration, start, capacity, cost, max_wait, is_forced } = arguments;
-        Self { quota, duration, is_aligned: start == WindowStart::Aligned, capacity, max_wait, cost, is_forced }
+        let Arguments { quota, window, capacity, cost, max_wait, is_forced } = arguments;
+        Self { quota, window, capacity, max_wait, cost, is_forced }
     }
 }
 
@@ -93,13 +93,20 @@ impl From<Arguments> for Terms {
 impl fmt::Display for AnyLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let terms = self.terms();
-        write!(f, "{} {}/{}", self.algorithm().name(), terms.quota.get(), terms.duration.get())?;
+        write!(f, "{} {}/", self.algorithm().name(), terms.quota.get())?;
+        match terms.window {
+            Window::FromFirstCall(duration) => duration.get().fmt(f)?,
+            Window::Aligned(calendar) => calendar.period.fmt(f)?,
+        }
         let mut option = |name: &str, value: Option<&dyn fmt::Display>| {
             write!(f, " {}", name.to_ascii_lowercase())?;
             value.map_or(Ok(()), |value| write!(f, " {value}"))
         };
-        if terms.is_aligned {
+        if let Window::Aligned(Calendar { zone, .. }) = terms.window {
             option(ALIGNED.name, None)?;
+            if zone != Zone::UTC {
+                option(ZONE.name, Some(&zone))?;
+            }
         }
         if let Some(capacity) = terms.capacity {
             option(CAPACITY.name, Some(&capacity.get()))?;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use premier_algorithms::{ALIGNED, CAPACITY, COST, Cost, FORCE, MAX_WAIT};
+use premier_algorithms::{ALIGNED, CAPACITY, COST, Calendar, Cost, FORCE, MAX_WAIT, Window, ZONE, Zone};
 use redis::{Cmd, FromRedisValue, ParsingError, ToSingleRedisArg, Value};
 
 use crate::decision::Outcome;
@@ -82,9 +82,17 @@ fn write_limit(limit: &AnyLimit, command: &mut Cmd) {
 }
 
 fn write_terms(terms: &Terms, command: &mut Cmd) {
-    command.arg(terms.quota.get()).arg(terms.duration.get().to_string());
-    if terms.is_aligned {
-        command.arg(ALIGNED.name);
+    command.arg(terms.quota.get());
+    match terms.window {
+        Window::FromFirstCall(duration) => {
+            command.arg(duration.get().to_string());
+        }
+        Window::Aligned(Calendar { period, zone }) => {
+            command.arg(period.to_string()).arg(ALIGNED.name);
+            if zone != Zone::UTC {
+                command.arg(ZONE.name).arg(zone.to_string());
+            }
+        }
     }
     if let Some(capacity) = terms.capacity {
         command.arg(CAPACITY.name).arg(capacity.get());

@@ -42,6 +42,7 @@ extern crate alloc;
 mod algorithm;
 mod arguments;
 mod bucket;
+mod calendar;
 mod clock;
 mod decision;
 mod fixed;
@@ -58,15 +59,17 @@ mod token;
 pub use algorithm::Algorithm;
 pub use arguments::{
     ALGORITHM, ALIGNED, Argument, Arguments, CAPACITY, COST, CallOption, Capacity, Cost, DURATION, FORCE,
-    InvalidArgument, InvalidCall, LimitDuration, MAX_WAIT, MaxWait, QUOTA, Quota, UNITS, Units, Values,
+    InvalidArgument, InvalidCall, LimitDuration, MAX_WAIT, MaxWait, Months, QUOTA, Quota, UNITS, Units, Values, Weeks,
+    ZONE, Zone,
 };
 pub use bucket::BucketState;
+pub use calendar::{Calendar, Period};
 pub use clock::{Clock, Now};
 pub use decision::{Decision, Outcome, Retry};
 pub use fixed::{Fixed, FixedState};
 pub use joint::Joint;
 pub use leaky::Leaky;
-pub use limit::{BucketLimit, FixedLimit, SlidingLimit, WindowStart};
+pub use limit::{BucketLimit, FixedLimit, SlidingLimit, Window};
 pub use sliding::{Admission, Log, PackedEntry, Sliding};
 pub use state::{MAX_USED, Refund, State};
 pub use time::{Span, Timestamp};

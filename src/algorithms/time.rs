@@ -62,11 +62,6 @@ impl Timestamp {
         Span(self.0.saturating_sub(earlier.0))
     }
 
-    /// Returns the time since the latest multiple of `span` after the Unix epoch.
-    pub(crate) const fn since_multiple_of(self, span: Span) -> Span {
-        Span(if span.0 == 0 { 0 } else { self.0 % span.0 })
-    }
-
     /// Returns the first whole millisecond since the Unix epoch at which `span` has passed.
     #[must_use]
     pub const fn millis_after(self, span: Span) -> u64 {
@@ -176,10 +171,15 @@ fn as_number(name: &[u8]) -> u32 {
     }
 }
 
+/// Reads a decimal integer with a unit behind it.
+pub(crate) fn parse_integer_with(unit: &[u8], text: &[u8]) -> Option<u64> {
+    split_integer(text).and_then(|(number, rest)| (rest == unit).then_some(number))
+}
+
 /// Reads a decimal integer as Redis does: digits only, without leading zeros. A number of 20 digits
 /// is beyond all bounds and not read.
 pub(crate) fn parse_integer(text: &[u8]) -> Option<u64> {
-    split_integer(text).and_then(|(number, rest)| rest.is_empty().then_some(number))
+    parse_integer_with(b"", text)
 }
 
 /// Returns the decimal integer that the text begins with, and the rest of the text.

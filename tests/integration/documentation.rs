@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use premier_algorithms::{ALGORITHM, ALIGNED, Argument, CAPACITY, COST, DURATION, FORCE, MAX_WAIT, QUOTA, UNITS};
+use premier_algorithms::{ALGORITHM, ALIGNED, Argument, CAPACITY, COST, DURATION, FORCE, MAX_WAIT, QUOTA, UNITS, ZONE};
 use premier_test_server::Server;
 use redis::{Connection, Value};
 
@@ -133,8 +133,8 @@ fn run_examples(page: &str, at_least: usize) {
 #[test]
 fn the_reference_describes_each_argument_as_the_parser_does() {
     let page = read("docs/commands.md");
-    let arguments: [&Argument; 9] =
-        [&QUOTA, &DURATION, &ALIGNED, &CAPACITY, &COST, &MAX_WAIT, &FORCE, &ALGORITHM, &UNITS];
+    let arguments: [&Argument; 10] =
+        [&QUOTA, &DURATION, &ALIGNED, &ZONE, &CAPACITY, &COST, &MAX_WAIT, &FORCE, &ALGORITHM, &UNITS];
     for argument in arguments {
         let row = format!("| `{}` | {} | {} |", argument.name, argument.summary, argument.allowed);
         assert!(page.contains(&row), "docs/commands.md lacks: {row}");

@@ -53,10 +53,11 @@ fn command_docs_lists_every_argument() {
     let cost = ("cost", "integer", Some("COST"), true, "an integer from 1 to 1000000000000");
     let max_wait = ("maxwait", "string", Some("MAXWAIT"), true, TIME);
     let aligned = ("aligned", "pure-token", Some("ALIGNED"), true, "at midnight UTC");
+    let zone = ("zone", "string", Some("ZONE"), true, "an offset from -18:00 to +18:00");
     let force = ("force", "pure-token", Some("FORCE"), true, "whatever is left");
     for limiter in LIMITERS {
         let expected = match limiter.command {
-            "PREMIER.FIXED" => vec![key, quota, duration, aligned, cost, force],
+            "PREMIER.FIXED" => vec![key, quota, duration, aligned, zone, cost, force],
             "PREMIER.SLIDING" => vec![key, quota, duration, cost, force],
             _ => vec![key, quota, duration, capacity, cost, max_wait, force],
         };
@@ -67,7 +68,7 @@ fn command_docs_lists_every_argument() {
         }
     }
     let algorithm = ("algorithm", "string", None, false, "FIXED, SLIDING, TOKEN or LEAKY");
-    let of_any = [key, algorithm, quota, duration, aligned, capacity, cost, max_wait, force];
+    let of_any = [key, algorithm, quota, duration, aligned, zone, capacity, cost, max_wait, force];
     let peek = arguments(&mut connection, "PREMIER.PEEK");
     assert_eq!(peek.len(), of_any.len());
     peek.iter().zip(of_any).for_each(|(map, expected)| assert_argument(map, expected));

@@ -1,7 +1,7 @@
 use indexmap::IndexMap;
 use indexmap::map::raw_entry_v1::{RawEntryApiV1, RawEntryMut};
 use premier_algorithms::{
-    Algorithm, BucketLimit, FixedLimit, Now, Outcome, SlidingLimit, Span, State, Timestamp, Units, WindowStart,
+    Algorithm, BucketLimit, FixedLimit, Now, Outcome, SlidingLimit, Span, State, Timestamp, Units,
 };
 
 use crate::Decision;
@@ -146,20 +146,19 @@ impl<A: Algorithm> Default for Table<A> {
 }
 
 impl From<Terms> for FixedLimit {
-    fn from(Terms { quota, duration, is_aligned, .. }: Terms) -> Self {
-        let start = if is_aligned { WindowStart::Aligned } else { WindowStart::FirstCall };
-        Self { quota, duration, start }
+    fn from(Terms { quota, window, .. }: Terms) -> Self {
+        Self { quota, window }
     }
 }
 
 impl From<Terms> for SlidingLimit {
-    fn from(Terms { quota, duration, .. }: Terms) -> Self {
-        Self { quota, duration }
+    fn from(Terms { quota, window, .. }: Terms) -> Self {
+        Self { quota, duration: window.duration() }
     }
 }
 
 impl From<Terms> for BucketLimit {
-    fn from(Terms { quota, duration, capacity, max_wait, .. }: Terms) -> Self {
-        Self { quota, duration, capacity, max_wait }
+    fn from(Terms { quota, window, capacity, max_wait, .. }: Terms) -> Self {
+        Self { quota, duration: window.duration(), capacity, max_wait }
     }
 }

@@ -43,14 +43,14 @@ fn a_text_that_is_no_limit_says_what_is_allowed() {
         ("-1/1m", "quota must be an integer from 0 to 1000000000000"),
         (
             "1/m",
-            "duration must be a time from 1ms to 3650d: integers with units, longest first (w, d, h, m, s, ms, us; 1m30s), or whole seconds up to 31622400",
+            "duration must be a time from 1ms to 3650d: integers with units, longest first (w, d, h, m, s, ms, us; 1m30s), or whole seconds up to 31622400; FIXED with ALIGNED also takes calendar months, from 1mo to 120mo",
         ),
         (
             "1/",
-            "duration must be a time from 1ms to 3650d: integers with units, longest first (w, d, h, m, s, ms, us; 1m30s), or whole seconds up to 31622400",
+            "duration must be a time from 1ms to 3650d: integers with units, longest first (w, d, h, m, s, ms, us; 1m30s), or whole seconds up to 31622400; FIXED with ALIGNED also takes calendar months, from 1mo to 120mo",
         ),
         ("1/1m burst 5", "unknown option 'burst': expected CAPACITY, COST, MAXWAIT or FORCE"),
-        ("fixed 1/1m capacity 5", "unknown option 'capacity': expected ALIGNED, COST or FORCE"),
+        ("fixed 1/1m capacity 5", "unknown option 'capacity': expected ALIGNED, ZONE, COST or FORCE"),
         ("1/1m cost", "COST must be an integer from 1 to 1000000000000"),
         ("1/1m cost 1 cost 2", "COST may be given only once"),
     ];

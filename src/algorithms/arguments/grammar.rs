@@ -3,8 +3,8 @@
 use core::error::Error;
 use core::fmt;
 
-use super::names::{ALIGNED, CAPACITY, COST, FORCE, MAX_WAIT};
-use crate::{Argument, Capacity, Cost, InvalidArgument, LimitDuration, MaxWait, Quota, WindowStart};
+use super::names::{ALIGNED, CAPACITY, COST, FORCE, MAX_WAIT, ZONE};
+use crate::{Argument, Calendar, Capacity, Cost, InvalidArgument, LimitDuration, MaxWait, Period, Quota, Window, Zone};
 
 /// An option of a call: its name, followed by its value if it takes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,11 +19,14 @@ pub enum CallOption {
     Force,
     /// [`MAX_WAIT`]
     MaxWait,
+    /// [`ZONE`]
+    Zone,
 }
 
 impl CallOption {
     /// All options, in the order of the documentation.
-    pub const ALL: &'static [Self] = &[Self::Aligned, Self::Capacity, Self::Cost, Self::MaxWait, Self::Force];
+    pub const ALL: &'static [Self] =
+        &[Self::Aligned, Self::Zone, Self::Capacity, Self::Cost, Self::MaxWait, Self::Force];
 
     /// Returns the name, meaning and bounds of the option.
     #[must_use]
@@ -34,6 +37,7 @@ impl CallOption {
             Self::Cost => &COST,
             Self::Force => &FORCE,
             Self::MaxWait => &MAX_WAIT,
+            Self::Zone => &ZONE,
         }
     }
 }
@@ -43,10 +47,9 @@ impl CallOption {
 pub struct Arguments {
     /// Units admitted per duration.
     pub quota: Quota,
-    /// The time in which the quota is admitted.
-    pub duration: LimitDuration,
-    /// When windows begin.
-    pub start: WindowStart,
+    /// The window in which the quota is admitted. It is [aligned](Window::Aligned) only if the call
+    /// takes [`ALIGNED`].
+    pub window: Window,
     /// Units that a bucket holds, if given.
     pub capacity: Option<Capacity>,
     /// Units that the call takes.
@@ -75,9 +78,10 @@ impl Arguments {
             return Err(InvalidCall::TooFewArguments);
         };
         let quota = Quota::parse(quota)?;
-        let duration = LimitDuration::parse(duration)?;
+        let period = Period::parse(duration)?;
 
-        let (mut capacity, mut cost, mut max_wait, mut start, mut force) = (None, None, None, None, None);
+        let (mut capacity, mut cost, mut max_wait, mut force) = (None, None, None, None);
+        let (mut aligned, mut zone) = (None, None);
         while let Some(name) = words.next() {
             let option = options
                 .iter()
@@ -86,25 +90,32 @@ impl Arguments {
             // A missing value is as invalid as an empty one.
             let mut value = || words.next().unwrap_or_default();
             let is_first = match option {
-                CallOption::Aligned => start.replace(WindowStart::Aligned).is_none(),
+                CallOption::Aligned => aligned.replace(()).is_none(),
                 CallOption::Capacity => capacity.replace(Capacity::parse(value())?).is_none(),
                 CallOption::Cost => cost.replace(Cost::parse(value())?).is_none(),
                 CallOption::Force => force.replace(()).is_none(),
                 CallOption::MaxWait => max_wait.replace(MaxWait::parse(value())?).is_none(),
+                CallOption::Zone => zone.replace(Zone::parse(value())?).is_none(),
             };
             if !is_first {
                 return Err(InvalidCall::OptionTwice(*option));
             }
         }
-        Ok(Self {
-            quota,
-            duration,
-            start: start.unwrap_or_default(),
-            capacity,
-            cost: cost.unwrap_or(Cost::ONE),
-            max_wait,
-            is_forced: force.is_some(),
-        })
+        let window = match (aligned, zone, period.time()) {
+            (Some(()), zone, _) => Window::Aligned(Calendar { period, zone: zone.unwrap_or(Zone::UTC) }),
+            (None, None, Some(duration)) => Window::FromFirstCall(duration),
+            (None, None, None) => return Err(InvalidCall::MonthsNotAligned),
+            (None, Some(_), _) => return Err(InvalidCall::ZoneNotAligned),
+        };
+        Ok(Self { quota, window, capacity, cost: cost.unwrap_or(Cost::ONE), max_wait, is_forced: force.is_some() })
+    }
+}
+
+impl Arguments {
+    /// Returns the time in which the quota is admitted.
+    #[must_use]
+    pub const fn duration(&self) -> LimitDuration {
+        self.window.duration()
     }
 }
 
@@ -125,6 +136,10 @@ pub enum InvalidCall<'text> {
     },
     /// An option was given more than once.
     OptionTwice(CallOption),
+    /// The duration is in calendar months, but windows are not aligned.
+    MonthsNotAligned,
+    /// A zone was given, but windows are not aligned.
+    ZoneNotAligned,
 }
 
 impl From<InvalidArgument> for InvalidCall<'_> {
@@ -153,6 +168,8 @@ impl fmt::Display for InvalidCall<'_> {
                 Ok(())
             }
             Self::OptionTwice(option) => write!(f, "{} may be given only once", option.argument().name),
+            Self::MonthsNotAligned => f.write_str("duration may be in calendar months only for FIXED with ALIGNED"),
+            Self::ZoneNotAligned => f.write_str("ZONE may be given only with ALIGNED"),
         }
     }
 }
