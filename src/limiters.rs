@@ -96,7 +96,7 @@ limiter! {
         options: [Aligned, Zone, Cost, Force],
         limit: |arguments| FixedLimit {
             quota: arguments.quota,
-            window: arguments.window,
+            window: arguments.window(),
         },
         data_type: c"premfixed",
         letter: b'F',
@@ -111,7 +111,7 @@ limiter! {
         summary: "Limits calls in any span of the duration",
         complexity: "O(N) where N is the number of entries in the log of the key, 66 at most",
         options: [Cost, Force],
-        limit: |arguments| SlidingLimit { quota: arguments.quota, duration: arguments.duration() },
+        limit: |arguments| SlidingLimit { quota: arguments.quota, duration: arguments.duration },
         data_type: c"premslide",
         letter: b'S',
         info: c"sliding",
@@ -150,7 +150,7 @@ limiter! {
 fn bucket(arguments: &Arguments) -> BucketLimit {
     BucketLimit {
         quota: arguments.quota,
-        duration: arguments.duration(),
+        duration: arguments.duration,
         capacity: arguments.capacity,
         max_wait: arguments.max_wait,
     }

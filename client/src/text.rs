@@ -84,7 +84,8 @@ fn parse(text: &str, expected: Option<Algorithm>) -> Result<AnyLimit, InvalidLim
 
 impl From<Arguments> for Terms {
     fn from(arguments: Arguments) -> Self {
-        let Arguments { quota, window, capacity, cost, max_wait, is_forced } = arguments;
+        let window = arguments.window();
+        let Arguments { quota, capacity, cost, max_wait, is_forced, .. } = arguments;
         Self { quota, window, capacity, max_wait, cost, is_forced }
     }
 }

@@ -66,23 +66,17 @@ impl Period {
         }
     }
 
-    /// Returns how long a window is, or `None` for months, which differ in length.
+    /// Returns how long the longest window is. A month counts as 31 days, and the longest duration
+    /// is [`LimitDuration::MAX`].
     #[must_use]
-    pub const fn time(self) -> Option<LimitDuration> {
+    pub const fn longest(self) -> LimitDuration {
         match self {
-            Self::Time(time) => Some(time),
-            Self::Weeks(weeks) => Some(weeks.time()),
-            Self::Months(_) => None,
-        }
-    }
-
-    /// Returns how long the longest window is. A month counts as 31 days.
-    #[must_use]
-    pub const fn longest(self) -> Span {
-        match self {
-            Self::Time(time) => time.get(),
-            Self::Weeks(weeks) => weeks.time().get(),
-            Self::Months(months) => Span::from_secs(months.get() * LONGEST_MONTH * 24 * 60 * 60),
+            Self::Time(time) => time,
+            Self::Weeks(weeks) => weeks.time(),
+            Self::Months(months) => match LimitDuration::new(longest_of(months)) {
+                Ok(duration) => duration,
+                Err(_) => LimitDuration::MAX,
+            },
         }
     }
 }
@@ -111,14 +105,15 @@ impl Calendar {
         let open_for = now.at().since(opened);
         // If the clock has stepped back further since, it is unknown which day it showed then.
         let is_day_known = now.set_back_since(opened) <= TOLERANCE;
-        let Some(length) = self.period.time() else {
-            if !is_day_known {
-                return self.period.longest().saturating_sub(open_for);
+        let length = match self.period {
+            Period::Time(time) => signed_span(time.get()),
+            Period::Weeks(weeks) => signed_span(weeks.time().get()),
+            Period::Months(months) if !is_day_known => return longest_of(months).saturating_sub(open_for),
+            Period::Months(_) => {
+                let began = signed(now.as_read(opened).plus(TOLERANCE));
+                return span(self.bounds(began).end - signed(now.reading()));
             }
-            let began = signed(now.as_read(opened).plus(TOLERANCE));
-            return span(self.bounds(began).end - signed(now.reading()));
         };
-        let length = signed_span(length.get());
         let shift = if is_day_known && length % DAY == 0 { self.shift(signed(now.as_read(opened))) } else { 0 };
         span(length + shift - signed_span(open_for))
     }
@@ -185,6 +180,11 @@ const fn first_day_of_month(month: i64) -> i64 {
     let day_of_year = (153 * month_of_year + 2) / 5;
     let day_of_era = 365 * year_of_era + year_of_era / 4 - year_of_era / 100 + day_of_year;
     era * DAYS_PER_ERA + day_of_era - DAYS_TO_EPOCH
+}
+
+/// Returns the time that these months take at most.
+const fn longest_of(months: Months) -> Span {
+    Span::from_secs(months.get() * LONGEST_MONTH * 24 * 60 * 60)
 }
 
 const fn signed(moment: Timestamp) -> i64 {

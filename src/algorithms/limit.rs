@@ -52,10 +52,7 @@ impl Window {
     pub const fn duration(&self) -> LimitDuration {
         match self {
             Self::FromFirstCall(duration) => *duration,
-            Self::Aligned(calendar) => match LimitDuration::new(calendar.period.longest()) {
-                Ok(duration) => duration,
-                Err(_) => LimitDuration::MAX,
-            },
+            Self::Aligned(calendar) => calendar.period.longest(),
         }
     }
 }

@@ -172,14 +172,15 @@ fn as_number(name: &[u8]) -> u32 {
 }
 
 /// Reads a decimal integer with a unit behind it.
+#[cold]
 pub(crate) fn parse_integer_with(unit: &[u8], text: &[u8]) -> Option<u64> {
-    split_integer(text).and_then(|(number, rest)| (rest == unit).then_some(number))
+    text.strip_suffix(unit).and_then(parse_integer)
 }
 
 /// Reads a decimal integer as Redis does: digits only, without leading zeros. A number of 20 digits
 /// is beyond all bounds and not read.
 pub(crate) fn parse_integer(text: &[u8]) -> Option<u64> {
-    parse_integer_with(b"", text)
+    split_integer(text).and_then(|(number, rest)| rest.is_empty().then_some(number))
 }
 
 /// Returns the decimal integer that the text begins with, and the rest of the text.

@@ -52,7 +52,7 @@ fn check_arguments(arguments: &Arguments, words: &[&[u8]]) {
         }
     }
     assert!(expected.is_aligned || expected.zone.is_none(), "a zone was accepted without ALIGNED");
-    let zone = match arguments.window {
+    let zone = match arguments.window() {
         Window::FromFirstCall(_) => None,
         Window::Aligned(Calendar { zone, .. }) => Some(i128::from(zone.get())),
     };
@@ -66,7 +66,7 @@ fn check_arguments(arguments: &Arguments, words: &[&[u8]]) {
     };
     assert_eq!(read, expected);
     assert_eq!(u128::from(arguments.quota.get()), number(quota));
-    check_window(&arguments.window, duration);
+    check_window(&arguments.window(), duration);
 
     // A command without options refuses the first one.
     match (Arguments::parse(words.iter().copied(), &[]), options) {

@@ -98,8 +98,8 @@ pub fn check(input: &[u8]) {
     let numbers: Vec<u64> = numbers.iter().map(|number| u64::from_le_bytes(*number)).collect();
     let script = Script::new(numbers.try_into().expect("nine of eight bytes"));
     let length = script.duration.get();
-    let aligned = |period, zone| {
-        let longest = Span::from_micros(Period::longest(period).as_micros() + TOLERANCE);
+    let aligned = |period: Period, zone| {
+        let longest = Span::from_micros(period.longest().get().as_micros() + TOLERANCE);
         check_calls::<Fixed>(state, &script, &script.aligned_window(period, zone), Span::ZERO, longest);
     };
     let (weeks, months, zone) = script.calendar();

@@ -4,7 +4,9 @@ use core::error::Error;
 use core::fmt;
 
 use super::names::{ALIGNED, CAPACITY, COST, FORCE, MAX_WAIT, ZONE};
-use crate::{Argument, Calendar, Capacity, Cost, InvalidArgument, LimitDuration, MaxWait, Period, Quota, Window, Zone};
+use crate::{
+    Argument, Calendar, Capacity, Cost, InvalidArgument, LimitDuration, MaxWait, Months, Period, Quota, Window, Zone,
+};
 
 /// An option of a call: its name, followed by its value if it takes one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,9 +49,11 @@ impl CallOption {
 pub struct Arguments {
     /// Units admitted per duration.
     pub quota: Quota,
-    /// The window in which the quota is admitted. It is [aligned](Window::Aligned) only if the call
-    /// takes [`ALIGNED`].
-    pub window: Window,
+    /// The time in which the quota is admitted. A calendar month counts as 31 days, and the longest
+    /// duration is [`LimitDuration::MAX`].
+    pub duration: LimitDuration,
+    /// Where windows begin, if they are aligned.
+    pub calendar: Option<Calendar>,
     /// Units that a bucket holds, if given.
     pub capacity: Option<Capacity>,
     /// Units that the call takes.
@@ -78,7 +82,10 @@ impl Arguments {
             return Err(InvalidCall::TooFewArguments);
         };
         let quota = Quota::parse(quota)?;
-        let period = Period::parse(duration)?;
+        let time = LimitDuration::parse(duration);
+        if time.is_err() {
+            Months::parse(duration)?;
+        }
 
         let (mut capacity, mut cost, mut max_wait, mut force) = (None, None, None, None);
         let (mut aligned, mut zone) = (None, None);
@@ -101,21 +108,42 @@ impl Arguments {
                 return Err(InvalidCall::OptionTwice(*option));
             }
         }
-        let window = match (aligned, zone, period.time()) {
-            (Some(()), zone, _) => Window::Aligned(Calendar { period, zone: zone.unwrap_or(Zone::UTC) }),
-            (None, None, Some(duration)) => Window::FromFirstCall(duration),
-            (None, None, None) => return Err(InvalidCall::MonthsNotAligned),
-            (None, Some(_), _) => return Err(InvalidCall::ZoneNotAligned),
+        let (duration, calendar) = match (time, aligned, zone) {
+            (Ok(duration), None, None) => (duration, None),
+            (_, aligned, zone) => {
+                let calendar = calendar(duration, aligned.is_some(), zone)?;
+                (calendar.period.longest(), Some(calendar))
+            }
         };
-        Ok(Self { quota, window, capacity, cost: cost.unwrap_or(Cost::ONE), max_wait, is_forced: force.is_some() })
+        Ok(Self {
+            quota,
+            duration,
+            calendar,
+            capacity,
+            cost: cost.unwrap_or(Cost::ONE),
+            max_wait,
+            is_forced: force.is_some(),
+        })
     }
 }
 
 impl Arguments {
-    /// Returns the time in which the quota is admitted.
+    /// Returns where a fixed window begins and ends.
     #[must_use]
-    pub const fn duration(&self) -> LimitDuration {
-        self.window.duration()
+    pub fn window(&self) -> Window {
+        self.calendar.map_or(Window::FromFirstCall(self.duration), Window::Aligned)
+    }
+}
+
+/// Reads the duration of a call with [`ALIGNED`], with [`ZONE`], or in months.
+#[cold]
+fn calendar(duration: &[u8], is_aligned: bool, zone: Option<Zone>) -> Result<Calendar, InvalidCall<'static>> {
+    if is_aligned {
+        Ok(Calendar { period: Period::parse(duration)?, zone: zone.unwrap_or(Zone::UTC) })
+    } else if zone.is_some() {
+        Err(InvalidCall::ZoneNotAligned)
+    } else {
+        Err(InvalidCall::MonthsNotAligned)
     }
 }
 
