@@ -2,9 +2,9 @@
 
 use std::num::NonZeroU32;
 
-use premier_algorithms::{Calendar, Capacity, LimitDuration, Months, Period, Quota, Span, Weeks, Window};
+use premier_algorithms::{Capacity, LimitDuration, Months, Period, Quota, Span, Weeks};
 
-use crate::limit::{Terms, valid};
+use crate::limit::{Terms, Window, valid};
 use crate::{AnyLimit, InvalidArgument};
 
 /// The share of each limit by which one process decides while the store does not answer: the whole
@@ -83,13 +83,13 @@ fn longer(window: Window, times: u128, divided_by: u64) -> Window {
     };
     match window {
         Window::FromFirstCall(duration) => Window::FromFirstCall(time(duration)),
-        Window::Aligned(Calendar { period, zone }) => {
+        Window::Aligned { period, zone } => {
             let period = match period {
                 Period::Time(duration) => Period::Time(time(duration)),
                 Period::Weeks(weeks) => Period::Weeks(Weeks::new(multiply(weeks.get())).unwrap_or(Weeks::MAX)),
                 Period::Months(months) => Period::Months(Months::new(multiply(months.get())).unwrap_or(Months::MAX)),
             };
-            Window::Aligned(Calendar { period, zone })
+            Window::Aligned { period, zone }
         }
     }
 }

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use premier_algorithms::{ALIGNED, CAPACITY, COST, Calendar, Cost, FORCE, MAX_WAIT, Window, ZONE, Zone};
+use premier_algorithms::{ALIGNED, CAPACITY, COST, Cost, FORCE, MAX_WAIT, ZONE, Zone};
 use redis::{Cmd, FromRedisValue, ParsingError, ToSingleRedisArg, Value};
 
 use crate::decision::Outcome;
-use crate::limit::Terms;
+use crate::limit::{Terms, Window};
 use crate::{AnyLimit, CellDecision, DecidedBy, Decision, JointDecision, LimitedKey, RetryAfter};
 
 /// Builds the command that decides a call, and charges it if it is admitted.
@@ -87,10 +87,11 @@ fn write_terms(terms: &Terms, command: &mut Cmd) {
         Window::FromFirstCall(duration) => {
             command.arg(duration.get().to_string());
         }
-        Window::Aligned(Calendar { period, zone }) => {
+        Window::Aligned { period, zone } => {
             command.arg(period.to_string()).arg(ALIGNED.name);
-            if zone != Zone::UTC {
-                command.arg(ZONE.name).arg(zone.to_string());
+            let offset = zone.now();
+            if offset != Zone::UTC {
+                command.arg(ZONE.name).arg(offset.to_string());
             }
         }
     }

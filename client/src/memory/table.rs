@@ -1,11 +1,11 @@
 use indexmap::IndexMap;
 use indexmap::map::raw_entry_v1::{RawEntryApiV1, RawEntryMut};
 use premier_algorithms::{
-    Algorithm, BucketLimit, FixedLimit, Now, Outcome, SlidingLimit, Span, State, Timestamp, Units,
+    Algorithm, BucketLimit, Calendar, FixedLimit, Now, Outcome, SlidingLimit, Span, State, Timestamp, Units,
 };
 
 use crate::Decision;
-use crate::limit::Terms;
+use crate::limit::{Terms, Window};
 
 /// The keys of one algorithm.
 pub(super) struct Table<A: Algorithm> {
@@ -147,6 +147,12 @@ impl<A: Algorithm> Default for Table<A> {
 
 impl From<Terms> for FixedLimit {
     fn from(Terms { quota, window, .. }: Terms) -> Self {
+        let window = match window {
+            Window::FromFirstCall(duration) => premier_algorithms::Window::FromFirstCall(duration),
+            Window::Aligned { period, zone } => {
+                premier_algorithms::Window::Aligned(Calendar { period, zone: zone.now() })
+            }
+        };
         Self { quota, window }
     }
 }

@@ -32,9 +32,9 @@ fn end(opened: u64, limits: &Limits) -> u64 {
     let multiples = [opened / limits.duration, opened / limits.duration + 1].map(|index| index * limits.duration);
     let is_near = |multiple: &u64| {
         let distance = multiple.abs_diff(opened);
-        distance % QUARTER_OF_AN_HOUR == 0 && distance <= 12 * QUARTER_OF_AN_HOUR
+        distance.is_multiple_of(QUARTER_OF_AN_HOUR) && distance <= 12 * QUARTER_OF_AN_HOUR
     };
-    let is_calendar = limits.is_aligned && limits.duration % DAY == 0;
+    let is_calendar = limits.is_aligned && limits.duration.is_multiple_of(DAY);
     let nearest = multiples.into_iter().filter(|_| is_calendar).find(is_near);
     nearest.unwrap_or(opened) + limits.duration
 }
