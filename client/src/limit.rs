@@ -271,7 +271,15 @@ impl Limit<Fixed> {
     #[must_use]
     #[track_caller]
     pub const fn per_week(quota: u64) -> Self {
-        valid!(Self::try_per_weeks(quota, 1))
+        valid!(Self::try_per_week(quota))
+    }
+
+    /// [`Limit::per_week`] for a quota that may be out of bounds.
+    ///
+    /// # Errors
+    /// If the quota is more than 10¹².
+    pub const fn try_per_week(quota: u64) -> Result<Self, InvalidArgument> {
+        Self::try_per_weeks(quota, 1)
     }
 
     /// Admits at most `quota` units in this many weeks, which are counted from Monday, 5 January
@@ -301,7 +309,15 @@ impl Limit<Fixed> {
     #[must_use]
     #[track_caller]
     pub const fn per_month(quota: u64) -> Self {
-        valid!(Self::try_per_months(quota, 1))
+        valid!(Self::try_per_month(quota))
+    }
+
+    /// [`Limit::per_month`] for a quota that may be out of bounds.
+    ///
+    /// # Errors
+    /// If the quota is more than 10¹².
+    pub const fn try_per_month(quota: u64) -> Result<Self, InvalidArgument> {
+        Self::try_per_months(quota, 1)
     }
 
     /// Admits at most `quota` units in this many calendar months, which are counted from January

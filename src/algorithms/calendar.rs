@@ -58,11 +58,16 @@ impl Period {
     /// # Errors
     /// If the text is not a duration, or the duration is out of bounds.
     pub fn parse(text: &[u8]) -> Result<Self, InvalidArgument> {
-        match LimitDuration::parse(text) {
+        Self::of(LimitDuration::parse(text).ok(), text)
+    }
+
+    /// Makes a period of a text, which is this time, or else is not a time.
+    pub(crate) fn of(time: Option<LimitDuration>, text: &[u8]) -> Result<Self, InvalidArgument> {
+        match time {
             // A week is the longest unit, so no other precedes it.
-            Ok(_) if text.ends_with(b"w") => Weeks::parse(text).map(Self::Weeks),
-            Ok(time) => Ok(Self::Time(time)),
-            Err(_) => Months::parse(text).map(Self::Months),
+            Some(_) if text.ends_with(b"w") => Weeks::parse(text).map(Self::Weeks),
+            Some(time) => Ok(Self::Time(time)),
+            None => Months::parse(text).map(Self::Months),
         }
     }
 

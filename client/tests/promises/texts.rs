@@ -176,6 +176,10 @@ fn an_invalid_argument_says_what_was_given() {
     let errors = [
         (throttler.check_n(&key!("f"), limit, 0).map(|_| ()), "a cost must be 1 to 1000000000000 units, not 0"),
         (throttler.refund_key(&key!("f"), limit, 0).map(|_| ()), "a refund must be 1 to 1000000000000 units, not 0"),
+        (
+            Limit::try_per_month(1_000_000_000_001).map(|_| ()).map_err(Error::from),
+            "a quota must be 0 to 1000000000000 units, not 1000000000001",
+        ),
         (Limit::try_per_weeks(1, 522).map(|_| ()).map_err(Error::from), "a duration must be 1 to 521 weeks, not 522"),
         (Limit::try_per_months(1, 0).map(|_| ()).map_err(Error::from), "a duration must be 1 to 120 months, not 0"),
         (

@@ -110,8 +110,8 @@ impl Arguments {
         }
         let (duration, calendar) = match (time, aligned, zone) {
             (Ok(duration), None, None) => (duration, None),
-            (_, aligned, zone) => {
-                let calendar = calendar(duration, aligned.is_some(), zone)?;
+            (time, aligned, zone) => {
+                let calendar = calendar(duration, time.ok(), aligned.is_some(), zone)?;
                 (calendar.period.longest(), Some(calendar))
             }
         };
@@ -135,11 +135,17 @@ impl Arguments {
     }
 }
 
-/// Reads the duration of a call with [`ALIGNED`], with [`ZONE`], or in months.
+/// Makes the calendar of a call with [`ALIGNED`], with [`ZONE`], or in months, from its duration as
+/// text and as a time, if it is one.
 #[cold]
-fn calendar(duration: &[u8], is_aligned: bool, zone: Option<Zone>) -> Result<Calendar, InvalidCall<'static>> {
+fn calendar(
+    duration: &[u8],
+    time: Option<LimitDuration>,
+    is_aligned: bool,
+    zone: Option<Zone>,
+) -> Result<Calendar, InvalidCall<'static>> {
     if is_aligned {
-        Ok(Calendar { period: Period::parse(duration)?, zone: zone.unwrap_or(Zone::UTC) })
+        Ok(Calendar { period: Period::of(time, duration)?, zone: zone.unwrap_or(Zone::UTC) })
     } else if zone.is_some() {
         Err(InvalidCall::ZoneNotAligned)
     } else {
