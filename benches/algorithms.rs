@@ -5,7 +5,7 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use premier_algorithms::{
     Algorithm, BucketLimit, Clock, Cost, Fixed, FixedLimit, InvalidArgument, Leaky, LimitDuration, Outcome, Quota,
-    Sliding, SlidingLimit, Span, State, Timestamp, Token, WindowStart,
+    Sliding, SlidingLimit, Span, State, Timestamp, Token, Window,
 };
 
 const START: u64 = 1_800_000_000_000_000;
@@ -42,7 +42,7 @@ fn bench_algorithms(c: &mut Criterion) {
     let bucket = |quota| bucket(quota).expect("these quotas are in bounds");
     let fixed_window = |quota| {
         let SlidingLimit { quota, duration } = window(quota);
-        FixedLimit { quota, duration, start: WindowStart::FirstCall }
+        FixedLimit { quota, window: Window::FromFirstCall(duration) }
     };
 
     // A call every 20 ms: 50 a second.

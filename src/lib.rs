@@ -2,7 +2,7 @@
 //!
 //! | command | what it does |
 //! | --- | --- |
-//! | `PREMIER.FIXED key quota duration [ALIGNED] [COST n] [ATMOST] [KEEP n] [FORCE]` | limits by a fixed window |
+//! | `PREMIER.FIXED key quota duration [ALIGNED [ZONE offset]] [COST n] [ATMOST] [KEEP n] [FORCE]` | limits by a fixed window |
 //! | `PREMIER.SLIDING key quota duration [COST n] [ATMOST] [KEEP n] [FORCE]` | limits in any span of the duration |
 //! | `PREMIER.TOKEN key quota duration [CAPACITY c] [COST n] [ATMOST] [KEEP n] [MAXWAIT duration] [FORCE]` | limits by a token bucket |
 //! | `PREMIER.LEAKY key quota duration [CAPACITY c] [COST n] [ATMOST] [KEEP n] [MAXWAIT duration] [FORCE]` | spaces calls evenly by a queue |

@@ -165,16 +165,15 @@ macro_rules! limiter {
 }
 
 limiter! {
-    /// `PREMIER.FIXED key quota duration [ALIGNED] [COST n] [ATMOST] [KEEP n] [FORCE]`
+    /// `PREMIER.FIXED key quota duration [ALIGNED [ZONE offset]] [COST n] [ATMOST] [KEEP n] [FORCE]`
     Fixed {
         command: c"PREMIER.FIXED",
         summary: "Limits calls by a fixed window, which the first admitted call opens",
         complexity: "O(1)",
-        options: [Aligned, Cost, AtMost, Keep, Force],
+        options: [Aligned, Zone, Cost, AtMost, Keep, Force],
         limit: |arguments| FixedLimit {
             quota: arguments.quota,
-            duration: arguments.duration,
-            start: arguments.start,
+            window: arguments.window(),
         },
         data_type: c"premfixed",
         letter: b'F',

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use redis::{RedisError, ServerErrorKind};
 
-use crate::{Decision, InvalidLimit, Keyspace, RetryAfter};
+use crate::{Decision, InvalidLimit, InvalidZone, Keyspace, RetryAfter};
 
 /// Why a call was not admitted, or not decided.
 ///
@@ -54,6 +54,7 @@ enum Reason {
     },
     ModuleNotLoaded(Reported),
     InvalidArgument(InvalidArgument),
+    InvalidZone(InvalidZone),
     InvalidLimit(InvalidLimit),
     InvalidAddress(Reported),
     #[cfg(feature = "cluster")]
@@ -138,6 +139,7 @@ impl Error {
             Reason::NoTls(_) => ErrorKind::Configuration,
             Reason::InvalidArgument(_)
             | Reason::InvalidLimit(_)
+            | Reason::InvalidZone(_)
             | Reason::InvalidAddress(_)
             | Reason::ForeignReceipt
             | Reason::OtherNodes
@@ -338,6 +340,7 @@ pub struct InvalidArgument {
 enum Given {
     Number(u64),
     Time(Duration),
+    Minutes(i16),
 }
 
 /// Defines the errors of arguments.
@@ -362,13 +365,16 @@ arguments! {
     keep(units: u64) Given::Number(units), "a reserve must be 0 to 1000000000000 units";
     max_wait(time: Duration) Given::Time(time), "a maximum wait must be 0 to 3650 days";
     refund(units: u64) Given::Number(units), "a refund must be 1 to 1000000000000 units";
+    weeks(weeks: u64) Given::Number(weeks), "a duration must be 1 to 521 weeks";
+    months(months: u64) Given::Number(months), "a duration must be 1 to 120 months";
+    zone(minutes: i16) Given::Minutes(minutes), "a zone must be at most 18 hours from UTC";
     #[cfg(feature = "memory")]
     share(processes: u64) Given::Number(processes), "a share must be one in 1 to 4294967295 processes";
 }
 
 impl InvalidArgument {
     /// Returns the name of the invalid argument: `quota`, `duration`, `capacity`, `cost`,
-    /// `keep`, `max_wait`, `refund` or `share`.
+    /// `keep`, `max_wait`, `refund`, `weeks`, `months`, `zone` or `share`.
     #[must_use]
     pub const fn argument(&self) -> &'static str {
         self.argument
@@ -386,11 +392,18 @@ impl fmt::Display for InvalidArgument {
         match self.given {
             Given::Number(number) => write!(f, "{}, not {number}", self.rule),
             Given::Time(time) => write!(f, "{}, not {time:?}", self.rule),
+            Given::Minutes(minutes) => write!(f, "{}, not {minutes} minutes", self.rule),
         }
     }
 }
 
 impl StdError for InvalidArgument {}
+
+impl From<InvalidZone> for Error {
+    fn from(invalid: InvalidZone) -> Self {
+        Reason::InvalidZone(invalid).into()
+    }
+}
 
 impl From<InvalidLimit> for Error {
     fn from(invalid: InvalidLimit) -> Self {
@@ -449,6 +462,7 @@ impl fmt::Display for Reason {
             ),
             Reason::InvalidArgument(invalid) => invalid.fmt(f),
             Reason::InvalidLimit(invalid) => invalid.fmt(f),
+            Reason::InvalidZone(invalid) => invalid.fmt(f),
             Reason::InvalidAddress(_) => f.write_str("invalid address of the store"),
             #[cfg(not(feature = "tls"))]
             Reason::NoTls(_) => f.write_str(

@@ -44,10 +44,9 @@
 //! ```
 //! use std::time::Duration;
 //!
-//! use premier_client::{Fixed, InvalidArgument, Limit, Token};
+//! use premier_client::{Fixed, InvalidArgument, Limit, Token, Zone};
 //!
-//! const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-//! const PER_DAY: Limit<Fixed> = Limit::fixed_window(1_000, DAY).aligned();
+//! const PER_MONTH: Limit<Fixed> = Limit::per_month(1_000).in_zone(Zone::offset(2 * 60));
 //!
 //! fn from_configuration(quota: u64, seconds: u64) -> Result<Limit<Token>, InvalidArgument> {
 //!     Limit::try_token_bucket(quota, Duration::from_secs(seconds))
@@ -56,7 +55,7 @@
 //! ```
 //!
 //! Text from a configuration is read by [`parse`](str::parse), and with the feature `serde` by
-//! serde: `100/1m`, `token 100/1m capacity 20`.
+//! serde: `100/1m`, `token 100/1m capacity 20`, `fixed 100/1mo aligned zone +02:00`.
 //!
 //! A limit belongs to a call and may change at any call: the store keeps what was *used*, not the
 //! limit.
@@ -188,6 +187,7 @@
 //! | `tokio` | yes | [`AsyncThrottler`], [`AsyncPremierCommands`] |
 //! | `memory` | yes | [`MemoryBackend`], [`OnError::Local`] |
 //! | `serde` | no | limits as text for serde |
+//! | `jiff` | no | [`Zone::named`]: time zones by name, by the crate `jiff` |
 //! | `cluster` | no | `Backend::cluster`, `AsyncBackend::cluster`; implies `tokio` |
 //! | `tls` | no | addresses like `rediss://…`, by rustls; implies `tokio` |
 
@@ -216,6 +216,7 @@ mod time;
 mod top;
 mod usage;
 mod wire;
+mod zone;
 
 #[cfg(feature = "tokio")]
 pub use backend::AsyncBackend;
@@ -251,3 +252,4 @@ pub use throttler::AsyncThrottler;
 pub use throttler::{Builder, OnError, StoreChange, Throttler};
 pub use top::LimitedKey;
 pub use usage::Usage;
+pub use zone::{InvalidZone, Zone};

@@ -4,10 +4,10 @@ use std::hash::{Hash, Hasher};
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use premier_algorithms::{Capacity, Cost, Demand, Keep, LimitDuration, MaxWait, Quota, Span};
+use premier_algorithms::{Capacity, Cost, Demand, Keep, LimitDuration, MaxWait, Months, Period, Quota, Span, Weeks};
 
 use crate::limiters::sealed::Bucket;
-use crate::{AnyLimit, Fixed, InvalidArgument, Limiter};
+use crate::{AnyLimit, Fixed, InvalidArgument, Limiter, Zone};
 
 /// Evaluates to a value, or returns the error: `?` is not allowed in a `const fn`.
 macro_rules! ok {
@@ -80,11 +80,40 @@ pub struct Limit<A: Limiter> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Terms {
     pub(crate) quota: Quota,
-    pub(crate) duration: LimitDuration,
-    pub(crate) is_aligned: bool,
+    pub(crate) window: Window,
     pub(crate) capacity: Option<Capacity>,
     pub(crate) max_wait: Option<MaxWait>,
     pub(crate) demand: Demand,
+}
+
+/// Where a window begins and ends. Buckets and sliding windows are never aligned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Window {
+    FromFirstCall(LimitDuration),
+    Aligned { period: Period, zone: Zone },
+}
+
+impl Window {
+    pub(crate) const fn duration(&self) -> LimitDuration {
+        match self {
+            Self::FromFirstCall(duration) => *duration,
+            Self::Aligned { period, .. } => period.longest(),
+        }
+    }
+
+    const fn aligned(self) -> Self {
+        match self {
+            Self::FromFirstCall(duration) => Self::Aligned { period: Period::Time(duration), zone: Zone::UTC },
+            Self::Aligned { .. } => self,
+        }
+    }
+
+    pub(crate) const fn in_zone(self, zone: Zone) -> Self {
+        match self.aligned() {
+            Self::Aligned { period, .. } => Self::Aligned { period, zone },
+            from_first_call @ Self::FromFirstCall(_) => from_first_call,
+        }
+    }
 }
 
 // By hand, as deriving them would ask the same of `A`.
@@ -216,6 +245,9 @@ impl Limit<Fixed> {
     /// Begins windows at multiples of their duration since the Unix epoch: a day at midnight UTC,
     /// an hour at the full hour.
     ///
+    /// [`Limit::per_day`], [`Limit::per_week`] and [`Limit::per_month`] are aligned already; seven
+    /// days begin on Thursdays, unlike a week.
+    ///
     /// Aligned windows end for all keys at the same moment. An open window stays open, however it
     /// was opened.
     ///
@@ -229,7 +261,124 @@ impl Limit<Fixed> {
     /// ```
     #[must_use]
     pub const fn aligned(self) -> Self {
-        Self::of(Terms { is_aligned: true, ..self.terms })
+        Self::of(Terms { window: self.terms.window.aligned(), ..self.terms })
+    }
+
+    /// [Aligns](Self::aligned) windows on the clock of a zone: a day begins at midnight there.
+    ///
+    /// A window that is open when summer time begins or ends stays open up to the end of its day,
+    /// week or month.
+    ///
+    /// ```
+    /// use premier_client::{Fixed, Limit, Zone};
+    ///
+    /// const PER_DAY: Limit<Fixed> = Limit::per_day(100).in_zone(Zone::offset(-5 * 60));
+    /// ```
+    #[must_use]
+    pub const fn in_zone(self, zone: Zone) -> Self {
+        Self::of(Terms { window: self.terms.window.in_zone(zone), ..self.terms })
+    }
+
+    /// Admits at most `quota` units in a calendar day, from midnight to midnight: UTC, unless a
+    /// [zone](Self::in_zone) is set.
+    ///
+    /// # Panics
+    /// If the quota is more than 10¹².
+    #[must_use]
+    #[track_caller]
+    pub const fn per_day(quota: u64) -> Self {
+        valid!(Self::try_per_day(quota))
+    }
+
+    /// [`Limit::per_day`] for a quota that may be out of bounds.
+    ///
+    /// # Errors
+    /// If the quota is more than 10¹².
+    pub const fn try_per_day(quota: u64) -> Result<Self, InvalidArgument> {
+        const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+        Ok(Self::of(ok!(Terms::new(quota, DAY))).aligned())
+    }
+
+    /// Admits at most `quota` units in a calendar week, from Monday to Sunday: see
+    /// [`Limit::per_day`].
+    ///
+    /// # Panics
+    /// If the quota is more than 10¹².
+    #[must_use]
+    #[track_caller]
+    pub const fn per_week(quota: u64) -> Self {
+        valid!(Self::try_per_week(quota))
+    }
+
+    /// [`Limit::per_week`] for a quota that may be out of bounds.
+    ///
+    /// # Errors
+    /// If the quota is more than 10¹².
+    pub const fn try_per_week(quota: u64) -> Result<Self, InvalidArgument> {
+        Self::try_per_weeks(quota, 1)
+    }
+
+    /// Admits at most `quota` units in this many weeks, which are counted from Monday, 5 January
+    /// 1970.
+    ///
+    /// # Panics
+    /// If the quota is more than 10¹², or the weeks are not 1 to 521.
+    #[must_use]
+    #[track_caller]
+    pub const fn per_weeks(quota: u64, weeks: u64) -> Self {
+        valid!(Self::try_per_weeks(quota, weeks))
+    }
+
+    /// [`Limit::per_weeks`] for values that may be out of bounds.
+    ///
+    /// # Errors
+    /// If the quota is more than 10¹², or the weeks are not 1 to 521.
+    pub const fn try_per_weeks(quota: u64, weeks: u64) -> Result<Self, InvalidArgument> {
+        let weeks = in_bounds!(Weeks::new(weeks), InvalidArgument::weeks(weeks));
+        Self::try_per_period(quota, Period::Weeks(weeks))
+    }
+
+    /// Admits at most `quota` units in a calendar month: see [`Limit::per_day`].
+    ///
+    /// # Panics
+    /// If the quota is more than 10¹².
+    #[must_use]
+    #[track_caller]
+    pub const fn per_month(quota: u64) -> Self {
+        valid!(Self::try_per_month(quota))
+    }
+
+    /// [`Limit::per_month`] for a quota that may be out of bounds.
+    ///
+    /// # Errors
+    /// If the quota is more than 10¹².
+    pub const fn try_per_month(quota: u64) -> Result<Self, InvalidArgument> {
+        Self::try_per_months(quota, 1)
+    }
+
+    /// Admits at most `quota` units in this many calendar months, which are counted from January
+    /// 1970: 3 are a quarter, 12 a calendar year.
+    ///
+    /// # Panics
+    /// If the quota is more than 10¹², or the months are not 1 to 120.
+    #[must_use]
+    #[track_caller]
+    pub const fn per_months(quota: u64, months: u64) -> Self {
+        valid!(Self::try_per_months(quota, months))
+    }
+
+    /// [`Limit::per_months`] for values that may be out of bounds.
+    ///
+    /// # Errors
+    /// If the quota is more than 10¹², or the months are not 1 to 120.
+    pub const fn try_per_months(quota: u64, months: u64) -> Result<Self, InvalidArgument> {
+        let months = in_bounds!(Months::new(months), InvalidArgument::months(months));
+        Self::try_per_period(quota, Period::Months(months))
+    }
+
+    const fn try_per_period(quota: u64, period: Period) -> Result<Self, InvalidArgument> {
+        let quota = in_bounds!(Quota::new(quota), InvalidArgument::quota(quota));
+        Ok(Self::of(Terms::of(quota, Window::Aligned { period, zone: Zone::UTC })))
     }
 }
 
@@ -294,14 +443,13 @@ impl Terms {
     pub(crate) const fn new(quota: u64, duration: Duration) -> Result<Self, InvalidArgument> {
         // Rounded up: a shorter duration would admit too much.
         let micros = span(duration.as_nanos().div_ceil(1_000));
-        Ok(Self {
-            quota: in_bounds!(Quota::new(quota), InvalidArgument::quota(quota)),
-            duration: in_bounds!(LimitDuration::new(micros), InvalidArgument::duration(duration)),
-            is_aligned: false,
-            capacity: None,
-            max_wait: None,
-            demand: Demand::Exactly(Cost::ONE, Keep::NOTHING),
-        })
+        let quota = in_bounds!(Quota::new(quota), InvalidArgument::quota(quota));
+        let duration = in_bounds!(LimitDuration::new(micros), InvalidArgument::duration(duration));
+        Ok(Self::of(quota, Window::FromFirstCall(duration)))
+    }
+
+    const fn of(quota: Quota, window: Window) -> Self {
+        Self { quota, window, capacity: None, max_wait: None, demand: Demand::Exactly(Cost::ONE, Keep::NOTHING) }
     }
 
     const fn try_cost(self, cost: u64) -> Result<Self, InvalidArgument> {
@@ -365,16 +513,26 @@ impl Terms {
         self.quota.get()
     }
 
-    /// Returns the time in which the quota is admitted.
+    /// Returns the time in which the quota is admitted. A calendar month counts as 31 days, and the
+    /// longest duration is 3650 days.
     #[must_use]
     pub const fn duration(&self) -> Duration {
-        Duration::from_micros(self.duration.get().as_micros())
+        Duration::from_micros(self.window.duration().get().as_micros())
     }
 
     /// Returns whether windows are [aligned](Limit::aligned).
     #[must_use]
     pub const fn is_aligned(&self) -> bool {
-        self.is_aligned
+        matches!(self.window, Window::Aligned { .. })
+    }
+
+    /// Returns the zone in which windows are [aligned](Limit::in_zone), if they are.
+    #[must_use]
+    pub const fn zone(&self) -> Option<Zone> {
+        match self.window {
+            Window::FromFirstCall(_) => None,
+            Window::Aligned { zone, .. } => Some(zone),
+        }
     }
 
     /// Returns the units that a bucket holds, if they were [set](Limit::capacity).
@@ -409,7 +567,7 @@ impl Terms {
 
     /// Returns the time in which this many units drain from a bucket, rounded up.
     pub(crate) fn time_for(&self, units: u64) -> Duration {
-        let micros = u128::from(units) * u128::from(self.duration.get().as_micros());
+        let micros = u128::from(units) * self.duration().as_micros();
         let micros = micros.div_ceil(u128::from(self.quota.get().max(1)));
         Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }

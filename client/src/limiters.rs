@@ -24,7 +24,7 @@ macro_rules! by_algorithm {
                 word: "FIXED",
                 command: "PREMIER.FIXED" premier_fixed,
                 constructors: fixed_window try_fixed_window,
-                options: [Aligned, Cost, Keep, Force],
+                options: [Aligned, Zone, Cost, Keep, Force],
                 is_bucket: no,
                 turn_at_retry: |_| Duration::ZERO,
             }

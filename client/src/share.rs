@@ -1,11 +1,10 @@
 //! The shares of limits by which processes decide alone.
 
 use std::num::NonZeroU32;
-use std::time::Duration;
 
-use premier_algorithms::{Capacity, Demand, Keep, LimitDuration, Quota, Span};
+use premier_algorithms::{Capacity, Demand, Keep, LimitDuration, Months, Period, Quota, Span, Weeks};
 
-use crate::limit::{Terms, valid};
+use crate::limit::{Terms, Window, valid};
 use crate::{AnyLimit, InvalidArgument};
 
 /// The share of each limit by which one process decides while the store does not answer: the whole
@@ -67,10 +66,10 @@ impl Share {
         let units = share.max(needed).min(whole);
         let terms = if limit.algorithm().is_bucket() {
             let capacity = Some(Capacity::new(units).expect("it is between two that are valid"));
-            Terms { capacity, duration: longer(terms.duration, processes.into(), 1), ..terms }
+            Terms { capacity, window: longer(terms.window, processes.into(), 1), ..terms }
         } else if units > share {
             let quota = Quota::new(units).expect("it is at most the quota");
-            Terms { quota, duration: longer(terms.duration, u128::from(units) * u128::from(processes), whole), ..terms }
+            Terms { quota, window: longer(terms.window, u128::from(units) * u128::from(processes), whole), ..terms }
         } else {
             Terms { quota: Quota::new(units).expect("it is at most the quota"), ..terms }
         };
@@ -78,11 +77,25 @@ impl Share {
     }
 }
 
-/// Returns the duration times a fraction, rounded up, at most the longest that is allowed.
-fn longer(duration: LimitDuration, times: u128, divided_by: u64) -> LimitDuration {
-    const LONGEST: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
-    let micros = u128::from(duration.get().as_micros()) * times;
-    let micros = micros.div_ceil(u128::from(divided_by)).min(LONGEST.as_micros());
-    let micros = u64::try_from(micros).expect("it is at most the longest");
-    LimitDuration::new(Span::from_micros(micros)).expect("it is between the given duration and the longest")
+/// Returns the window with its duration times a fraction, rounded up, at most the longest that is
+/// allowed. Weeks and months stay whole.
+fn longer(window: Window, times: u128, divided_by: u64) -> Window {
+    let multiply = |number: u64| {
+        let product = (u128::from(number) * times).div_ceil(u128::from(divided_by));
+        u64::try_from(product).unwrap_or(u64::MAX)
+    };
+    let time = |time: LimitDuration| {
+        LimitDuration::new(Span::from_micros(multiply(time.get().as_micros()))).unwrap_or(LimitDuration::MAX)
+    };
+    match window {
+        Window::FromFirstCall(duration) => Window::FromFirstCall(time(duration)),
+        Window::Aligned { period, zone } => {
+            let period = match period {
+                Period::Time(duration) => Period::Time(time(duration)),
+                Period::Weeks(weeks) => Period::Weeks(Weeks::new(multiply(weeks.get())).unwrap_or(Weeks::MAX)),
+                Period::Months(months) => Period::Months(Months::new(multiply(months.get())).unwrap_or(Months::MAX)),
+            };
+            Window::Aligned { period, zone }
+        }
+    }
 }

@@ -4,10 +4,12 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::str::FromStr;
 
-use premier_algorithms::{ALIGNED, Arguments, CAPACITY, COST, FORCE, KEEP, MAX_WAIT, WindowStart};
+#[cfg(feature = "jiff")]
+use premier_algorithms::CallOption;
+use premier_algorithms::{ALIGNED, Arguments, CAPACITY, COST, Calendar, FORCE, KEEP, MAX_WAIT, ZONE};
 
-use crate::limit::Terms;
-use crate::{Algorithm, AnyLimit, Limit, Limiter};
+use crate::limit::{Terms, Window};
+use crate::{Algorithm, AnyLimit, Limit, Limiter, Zone};
 
 /// The error for a text that is not a limit.
 ///
@@ -30,7 +32,9 @@ impl StdError for InvalidLimit {}
 /// `[algorithm] quota/duration [options]`.
 ///
 /// The algorithm is `fixed`, `sliding`, `token` or `leaky`. Durations and options are those of the
-/// commands: `aligned`, `capacity 20`, `cost 2`, `keep 5`, `maxwait 500ms`, `force`.
+/// commands: `aligned`, `zone +02:00`, `capacity 20`, `cost 2`, `keep 5`, `maxwait 500ms`, `force`.
+/// With the feature `jiff` a zone may also be the name of a time zone: `fixed 100/1d aligned zone
+/// Europe/Berlin`.
 ///
 /// ```
 /// use std::time::Duration;
@@ -77,15 +81,40 @@ fn parse(text: &str, expected: Option<Algorithm>) -> Result<AnyLimit, InvalidLim
     let Some((quota, duration)) = words.next().and_then(|word| word.split_once('/')) else {
         return Err(invalid("expected quota/duration, as in 100/1m or token 100/1m capacity 20".to_owned()));
     };
-    let words = [quota, duration].into_iter().chain(words).map(str::as_bytes);
+    #[cfg_attr(not(feature = "jiff"), expect(unused_mut, reason = "only names of time zones are replaced"))]
+    let mut options: Vec<&str> = words.collect();
+    #[cfg(feature = "jiff")]
+    let zone = take_named_zone(&mut options, algorithm).map_err(|wrong| invalid(wrong.to_string()))?;
+    let words = [quota, duration].into_iter().chain(options).map(str::as_bytes);
     let arguments = Arguments::parse(words, algorithm.options()).map_err(|wrong| invalid(wrong.to_string()))?;
-    Ok(algorithm.with_terms(arguments.into()))
+    let terms = Terms::from(arguments);
+    #[cfg(feature = "jiff")]
+    let terms = Terms { window: zone.map_or(terms.window, |zone| terms.window.in_zone(zone)), ..terms };
+    Ok(algorithm.with_terms(terms))
+}
+
+/// Replaces the name of a time zone, which commands do not take, by an offset.
+#[cfg(feature = "jiff")]
+fn take_named_zone(options: &mut [&str], algorithm: Algorithm) -> Result<Option<Zone>, crate::InvalidZone> {
+    let has_zone = algorithm.options().contains(&CallOption::Zone);
+    let mut words = options.iter_mut().skip_while(|word| !word.eq_ignore_ascii_case(ZONE.name)).skip(1);
+    let Some(name) = words.next().filter(|_| has_zone) else { return Ok(None) };
+    let zone: Zone = name.parse()?;
+    if !zone.is_named() {
+        return Ok(None);
+    }
+    *name = "Z";
+    Ok(Some(zone))
 }
 
 impl From<Arguments<'_>> for Terms {
     fn from(arguments: Arguments<'_>) -> Self {
-        let Arguments { quota, duration, start, capacity, demand, max_wait, .. } = arguments;
-        Self { quota, duration, is_aligned: start == WindowStart::Aligned, capacity, max_wait, demand }
+        let Arguments { quota, duration, calendar, capacity, demand, max_wait, .. } = arguments;
+        let window = calendar.map_or(Window::FromFirstCall(duration), |Calendar { period, zone }| Window::Aligned {
+            period,
+            zone: Zone::of(zone),
+        });
+        Self { quota, window, capacity, max_wait, demand }
     }
 }
 
@@ -93,13 +122,20 @@ impl From<Arguments<'_>> for Terms {
 impl fmt::Display for AnyLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let terms = self.terms();
-        write!(f, "{} {}/{}", self.algorithm().name(), terms.quota.get(), terms.duration.get())?;
+        write!(f, "{} {}/", self.algorithm().name(), terms.quota.get())?;
+        match terms.window {
+            Window::FromFirstCall(duration) => duration.get().fmt(f)?,
+            Window::Aligned { period, .. } => period.fmt(f)?,
+        }
         let mut option = |name: &str, value: Option<&dyn fmt::Display>| {
             write!(f, " {}", name.to_ascii_lowercase())?;
             value.map_or(Ok(()), |value| write!(f, " {value}"))
         };
-        if terms.is_aligned {
+        if let Some(zone) = terms.zone() {
             option(ALIGNED.name, None)?;
+            if zone != Zone::UTC {
+                option(ZONE.name, Some(&zone))?;
+            }
         }
         if let Some(capacity) = terms.capacity {
             option(CAPACITY.name, Some(&capacity.get()))?;

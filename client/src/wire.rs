@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use premier_algorithms::{ALIGNED, AT_MOST, CAPACITY, COST, Demand, FORCE, KEEP, MAX_WAIT};
+use premier_algorithms::{ALIGNED, AT_MOST, CAPACITY, COST, Demand, FORCE, KEEP, MAX_WAIT, ZONE, Zone};
 use redis::{Cmd, FromRedisValue, ParsingError, ToSingleRedisArg, Value};
 
 use crate::decision::Outcome;
-use crate::limit::Terms;
+use crate::limit::{Terms, Window};
 use crate::{AnyLimit, CellDecision, DecidedBy, Decision, JointDecision, LimitedKey, RetryAfter, Usage};
 
 /// Builds the command that decides a call, and charges it if it is admitted.
@@ -97,9 +97,18 @@ fn write_limit(limit: &AnyLimit, command: &mut Cmd) {
 }
 
 fn write_terms(terms: &Terms, command: &mut Cmd) {
-    command.arg(terms.quota.get()).arg(terms.duration.get().to_string());
-    if terms.is_aligned {
-        command.arg(ALIGNED.name);
+    command.arg(terms.quota.get());
+    match terms.window {
+        Window::FromFirstCall(duration) => {
+            command.arg(duration.get().to_string());
+        }
+        Window::Aligned { period, zone } => {
+            command.arg(period.to_string()).arg(ALIGNED.name);
+            let offset = zone.now();
+            if offset != Zone::UTC {
+                command.arg(ZONE.name).arg(offset.to_string());
+            }
+        }
     }
     if let Some(capacity) = terms.capacity {
         command.arg(CAPACITY.name).arg(capacity.get());

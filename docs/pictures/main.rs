@@ -11,8 +11,7 @@ use std::error::Error;
 use std::path::Path;
 
 use premier_algorithms::{
-    Algorithm, BucketLimit, Fixed, FixedLimit, Leaky, LimitDuration, Quota, Sliding, SlidingLimit, Span, Token,
-    WindowStart,
+    Algorithm, BucketLimit, Fixed, FixedLimit, Leaky, LimitDuration, Quota, Sliding, SlidingLimit, Span, Token, Window,
 };
 
 use draw::{Picture, Row};
@@ -26,7 +25,7 @@ const DURATION_MILLIS: i32 = 10_000;
 fn main() -> Result<(), Box<dyn Error>> {
     let quota = Quota::new(QUOTA.unsigned_abs().into())?;
     let duration = LimitDuration::new(Span::from_millis(DURATION_MILLIS.unsigned_abs().into()))?;
-    let fixed = FixedLimit { quota, duration, start: WindowStart::FirstCall };
+    let fixed = FixedLimit { quota, window: Window::FromFirstCall(duration) };
     let sliding = SlidingLimit { quota, duration };
     let bucket = BucketLimit { quota, duration, capacity: None, max_wait: None };
 

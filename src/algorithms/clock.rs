@@ -10,6 +10,8 @@ pub struct Now {
     ahead: Span,
     steady_since: Timestamp,
     least_lead: Span,
+    /// When the clock that was read last stepped back.
+    stepped_back_at: Timestamp,
 }
 
 impl Now {
@@ -26,7 +28,19 @@ impl Now {
 
     /// Returns when a timestamp was made, on the clock that was read.
     pub(crate) fn reading_at(self, stamp: Timestamp) -> Timestamp {
-        self.date(stamp).minus(self.ahead)
+        self.as_read(self.date(stamp))
+    }
+
+    /// Returns what the clock that was read showed at a timestamp that this clock made. If it has
+    /// stepped back since, it showed [that much](Self::set_back_since) more, at most.
+    pub(crate) const fn as_read(self, stamp: Timestamp) -> Timestamp {
+        stamp.minus(self.ahead)
+    }
+
+    /// Returns by how much the clock that was read may have stepped back since this clock made a
+    /// timestamp, at most.
+    pub(crate) fn set_back_since(self, stamp: Timestamp) -> Span {
+        if stamp <= self.stepped_back_at { self.ahead } else { Span::ZERO }
     }
 
     /// Returns the moment when `span` will have passed on the clock that was read, in milliseconds
@@ -131,7 +145,13 @@ impl Clock {
         if self.noted.1 != NOTHING_NOTED.1 {
             self.take_note(at);
         }
-        Now { at, ahead: self.ahead, steady_since: self.steady_since, least_lead: self.least_lead }
+        Now {
+            at,
+            ahead: self.ahead,
+            steady_since: self.steady_since,
+            least_lead: self.least_lead,
+            stepped_back_at: self.stepped_back_at,
+        }
     }
 
     /// Returns by how much the clock that is read may have stepped back since this clock made a

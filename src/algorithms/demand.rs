@@ -1,4 +1,4 @@
-use crate::{Algorithm, Change, Cost, Decision, Keep, Now, Outcome, RateLimit, Retry, State};
+use crate::{Algorithm, Change, Cost, Decision, Keep, Now, Outcome, RateLimit, State};
 
 /// What a call asks of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -90,12 +90,7 @@ fn decide_keeping<'call, A: Algorithm>(
     if keep == Keep::NOTHING {
         return A::decide(state, now, limit, cost);
     }
-    let Ok(both) = Cost::new(cost.get() + keep.get()) else {
-        // Together they are more than any limit.
-        let Decision { limit, remaining, reset, .. } = A::look(state, now, limit);
-        return Decision { outcome: Outcome::Limited { retry: Retry::Never }, limit, remaining, reset };
-    };
-    let decision = A::decide(state, now, limit, both);
+    let decision = A::decide(state, now, limit, cost.with(keep));
     match decision.outcome {
         Outcome::Admitted { .. } => A::decide(state, now, limit, cost),
         Outcome::Limited { .. } => decision,

@@ -1,16 +1,27 @@
 use crate::state::{MAX_USED, decode_pair, encode_pair};
 use crate::{
     Algorithm, Change, Cost, Decision, Detail, FixedLimit, Now, Outcome, RateLimit, Refund, Refundable, Retry, Span,
-    State, Timestamp, Units, WindowStart,
+    State, Timestamp, Units, Window,
 };
 
-/// Fixed window: the first admitted call opens a window of `duration`, in which at most `quota`
-/// units are admitted. When the window ends, the whole quota is available again. An aligned window
-/// begins at the latest multiple of its duration since the Unix epoch, at or before the call that
-/// opens it, on the clock that was read.
+/// Fixed window: the first admitted call opens a window, in which at most `quota` units are
+/// admitted. When the window ends, the whole quota is available again. An aligned window begins
+/// where the latest window of the calendar does, at or before the call that opens it, on the clock
+/// that was read.
 ///
 /// If the limit changes while a window is open, the window keeps its beginning and what was used in
-/// it, and ends when the new duration has passed since that beginning.
+/// it. It ends when the new duration has passed since that beginning; with a duration in months, at
+/// the end of the months in which it began.
+///
+/// The offset of a zone changes, so a window may have begun by another offset than that of the
+/// call. If it began up to three hours before a month of the call's calendar, it belongs to that
+/// month. If it began up to three hours before or after a window of whole days or weeks, by whole
+/// quarters of an hour, it is that window. It then ends with it: a day may take 23 or 25 hours. Any
+/// other window ends one duration after it began.
+///
+/// If the clock that is read has been set back by more than three hours since a window of months
+/// opened, nobody knows which month it showed then. The window ends when 31 days have passed for
+/// each of its months.
 ///
 /// Around the edge between two windows, up to twice the quota may be admitted within a moment.
 /// Where that matters, use [`Sliding`](crate::Sliding).
@@ -35,18 +46,21 @@ struct Current {
 impl Current {
     /// Returns the open window, or a new one in which nothing is used.
     fn new(state: &FixedState, now: Now, limit: &FixedLimit) -> Self {
-        let duration = limit.duration.get();
         let opened = now.date(state.opened);
-        let rest = duration.saturating_sub(now.at().since(opened));
+        let rest = match limit.window {
+            Window::FromFirstCall(duration) => duration.get().saturating_sub(now.at().since(opened)),
+            Window::Aligned(calendar) => calendar.rest(opened, now),
+        };
         if state.used > 0 && rest > Span::ZERO {
             return Self { window: FixedState { opened, used: state.used }, rest };
         }
-        match limit.start {
-            WindowStart::FirstCall => Self { window: FixedState { opened: now.at(), used: 0 }, rest: duration },
-            WindowStart::Aligned => {
-                let since_start = now.reading().since_multiple_of(duration);
-                let opened = now.at().minus(since_start);
-                Self { window: FixedState { opened, used: 0 }, rest: duration.saturating_sub(since_start) }
+        match limit.window {
+            Window::FromFirstCall(duration) => {
+                Self { window: FixedState { opened: now.at(), used: 0 }, rest: duration.get() }
+            }
+            Window::Aligned(calendar) => {
+                let (since_start, rest) = calendar.current(now);
+                Self { window: FixedState { opened: now.at().minus(since_start), used: 0 }, rest }
             }
         }
     }

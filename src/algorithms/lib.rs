@@ -44,6 +44,7 @@ extern crate alloc;
 mod algorithm;
 mod arguments;
 mod bucket;
+mod calendar;
 mod clock;
 mod decision;
 mod demand;
@@ -63,10 +64,11 @@ mod token;
 pub use algorithm::{Algorithm, Change, RateLimit};
 pub use arguments::{
     ALGORITHM, ALIGNED, AT_MOST, Argument, Arguments, CAPACITY, COST, CallOption, Capacity, Cost, DURATION, FORCE,
-    HolderId, ID, InvalidArgument, InvalidCall, KEEP, Keep, LimitDuration, MAX_WAIT, MaxWait, PEEK_COST, Peeked, QUOTA,
-    Quota, UNITS, Units, Values,
+    HolderId, ID, InvalidArgument, InvalidCall, KEEP, Keep, LimitDuration, MAX_WAIT, MaxWait, Months, PEEK_COST,
+    Peeked, QUOTA, Quota, UNITS, Units, Values, Weeks, ZONE, Zone,
 };
 pub use bucket::BucketState;
+pub use calendar::{Calendar, Period};
 pub use clock::{Clock, Now};
 pub use decision::{Decision, Outcome, Retry};
 pub use demand::{Demand, Grant};
@@ -75,7 +77,7 @@ pub use hold::{Full, Hold, Release};
 pub use holds::{HoldChange, HoldEffect, Holds, MAX_HOLDERS};
 pub use joint::Joint;
 pub use leaky::Leaky;
-pub use limit::{BucketLimit, FixedLimit, HoldLimit, SlidingLimit, WindowStart};
+pub use limit::{BucketLimit, FixedLimit, HoldLimit, SlidingLimit, Window};
 pub use sliding::{Admission, Log, PackedEntry, Sliding};
 pub use state::{Detail, MAX_USED, Refund, Refundable, State};
 pub use time::{Span, Timestamp};

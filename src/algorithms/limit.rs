@@ -1,27 +1,24 @@
 //! The limits of the algorithms.
 
-use crate::{Capacity, HolderId, LimitDuration, MaxWait, Quota};
+use crate::{Calendar, Capacity, HolderId, LimitDuration, MaxWait, Quota};
 
-/// The limit of [`Fixed`](crate::Fixed): `quota` units in each window of `duration`.
+/// The limit of [`Fixed`](crate::Fixed): `quota` units in each window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct FixedLimit {
     /// Units admitted in a window.
     pub quota: Quota,
-    /// How long a window is.
-    pub duration: LimitDuration,
-    /// Where a window begins.
-    pub start: WindowStart,
+    /// Where a window begins and ends.
+    pub window: Window,
 }
 
-/// Where a fixed window begins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum WindowStart {
-    /// At the first admitted call.
-    #[default]
-    FirstCall,
-    /// At a multiple of its duration since the Unix epoch: a window of a day begins at midnight
-    /// UTC, a window of an hour at the full hour.
-    Aligned,
+/// Where a fixed window begins and ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Window {
+    /// A window begins at the first admitted call, and is this long.
+    FromFirstCall(LimitDuration),
+    /// A window begins and ends where the calendar says: a day at midnight, a week on Monday, a
+    /// month on its first day.
+    Aligned(Calendar),
 }
 
 /// The limit of [`Sliding`](crate::Sliding): `quota` units in any span of `duration`.
@@ -46,6 +43,18 @@ pub struct BucketLimit {
     /// How long the caller is willing to wait. `None` is the default of the algorithm:
     /// [`Token`](crate::Token) then lends nothing, and [`Leaky`](crate::Leaky) accepts any wait.
     pub max_wait: Option<MaxWait>,
+}
+
+impl Window {
+    /// Returns how long the window is. A calendar month counts as 31 days, and the longest duration
+    /// is [`LimitDuration::MAX`].
+    #[must_use]
+    pub const fn duration(&self) -> LimitDuration {
+        match self {
+            Self::FromFirstCall(duration) => *duration,
+            Self::Aligned(calendar) => calendar.period.longest(),
+        }
+    }
 }
 
 /// The limit of [`Hold`](crate::Hold): `quota` units at the same time.

@@ -67,11 +67,6 @@ impl Timestamp {
         Span(self.0.saturating_sub(earlier.0))
     }
 
-    /// Returns the time since the latest multiple of `span` after the Unix epoch.
-    pub(crate) const fn since_multiple_of(self, span: Span) -> Span {
-        Span(if span.0 == 0 { 0 } else { self.0 % span.0 })
-    }
-
     /// Returns the first whole millisecond since the Unix epoch at which `span` has passed.
     #[must_use]
     pub const fn millis_after(self, span: Span) -> u64 {
@@ -179,6 +174,12 @@ fn as_number(name: &[u8]) -> u32 {
         [first, second] => u32::from_le_bytes([first, second, 0, 2]),
         _ => 0,
     }
+}
+
+/// Reads a decimal integer with a unit behind it.
+#[cold]
+pub(crate) fn parse_integer_with(unit: &[u8], text: &[u8]) -> Option<u64> {
+    text.strip_suffix(unit).and_then(parse_integer)
 }
 
 /// Reads a decimal integer as Redis does: digits only, without leading zeros. A number of 20 digits

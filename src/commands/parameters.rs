@@ -46,7 +46,9 @@ pub(super) fn parameter(argument: &Argument, presence: Presence) -> Parameter {
         summary: format!("{}: {}", argument.summary, argument.allowed),
         kind: match argument.values {
             Values::Units { .. } => ParameterKind::Integer,
-            Values::Time { .. } | Values::Bytes { .. } | Values::Words(_) => ParameterKind::String,
+            Values::Time { .. } | Values::Offset { .. } | Values::Bytes { .. } | Values::Words(_) => {
+                ParameterKind::String
+            }
             Values::Nothing => ParameterKind::Nothing,
         },
         presence,

@@ -81,7 +81,7 @@ pub fn third_time_lucky(attempts: &AtomicU32) -> Result<u32, u32> {
 #[cfg(test)]
 mod tests {
     use premier_algorithms::{
-        Algorithm, Clock, Cost, Fixed, FixedLimit, LimitDuration, Outcome, Quota, Span, State, Timestamp, WindowStart,
+        Algorithm, Clock, Cost, Fixed, FixedLimit, LimitDuration, Outcome, Quota, Span, State, Timestamp, Window,
     };
     use premier_client::{AsyncBackend, AsyncThrottler, Backend, ErrorKind, RetryAfter};
 
@@ -141,7 +141,7 @@ mod tests {
     fn an_algorithm_decides_without_a_client() {
         let quota = Quota::new(1).expect("within bounds");
         let duration = LimitDuration::new(Span::from_secs(10)).expect("within bounds");
-        let limit = FixedLimit { quota, duration, start: WindowStart::default() };
+        let limit = FixedLimit { quota, window: Window::FromFirstCall(duration) };
         let now = Clock::new().read(Timestamp::from_micros(1_800_000_000_000_000));
 
         let mut state = <Fixed as Algorithm>::State::default();

@@ -4,7 +4,8 @@
 use std::collections::BTreeSet;
 
 use premier_algorithms::{
-    Arguments, CAPACITY, COST, CallOption, Demand, HolderId, ID, InvalidCall, KEEP, Peeked, QUOTA, UNITS, WindowStart,
+    Arguments, CAPACITY, COST, Calendar, CallOption, Demand, HolderId, ID, InvalidCall, KEEP, Peeked, Period, QUOTA,
+    UNITS, Window,
 };
 
 /// Checks how the words of a call are read.
@@ -62,16 +63,23 @@ fn check_arguments(arguments: &Arguments<'_>, words: &[&[u8]]) {
             b"KEEP" => expected.keep = number(value()),
             b"FORCE" => expected.is_forced = true,
             b"MAXWAIT" => expected.max_wait = Some(micros(value())),
+            b"ZONE" => expected.zone = Some(minutes(value())),
             _ => panic!("an unknown option was accepted: {name:?}"),
         }
     }
+    assert!(expected.is_aligned || expected.zone.is_none(), "a zone was accepted without ALIGNED");
+    let zone = match arguments.window() {
+        Window::FromFirstCall(_) => None,
+        Window::Aligned(Calendar { zone, .. }) => Some(i128::from(zone.get())),
+    };
     let (is_at_most, is_forced, keep) = match arguments.demand {
         Demand::Exactly(_, keep) => (false, false, keep.get()),
         Demand::AtMost(_, keep) => (true, false, keep.get()),
         Demand::Forced(_) => (false, true, 0),
     };
     let read = Expected {
-        is_aligned: arguments.start == WindowStart::Aligned,
+        is_aligned: zone.is_some(),
+        zone: zone.filter(|minutes| *minutes != 0 || expected.zone.is_some()),
         capacity: arguments.capacity.map(|capacity| capacity.get().into()),
         holder: arguments.holder.map(HolderId::get),
         cost: arguments.demand.cost().get().into(),
@@ -82,7 +90,7 @@ fn check_arguments(arguments: &Arguments<'_>, words: &[&[u8]]) {
     };
     assert_eq!(read, expected);
     assert_eq!(u128::from(arguments.quota.get()), number(quota));
-    assert_eq!(u128::from(arguments.duration.get().as_micros()), micros(duration));
+    check_window(&arguments.window(), duration);
 
     // A command without options refuses the first one.
     match (Arguments::parse(words.iter().copied(), &[]), options) {
@@ -90,6 +98,22 @@ fn check_arguments(arguments: &Arguments<'_>, words: &[&[u8]]) {
         (Err(InvalidCall::UnknownOption { name, .. }), [first, ..]) => assert_eq!(name, *first),
         (other, _) => panic!("{other:?}"),
     }
+}
+
+/// Checks the length of a window.
+fn check_window(window: &Window, duration: &[u8]) {
+    let time = match window {
+        Window::FromFirstCall(time) | Window::Aligned(Calendar { period: Period::Time(time), .. }) => *time,
+        Window::Aligned(Calendar { period: Period::Weeks(weeks), .. }) => {
+            assert!(duration.iter().filter(|byte| byte.is_ascii_alphabetic()).eq([&b'w']), "{duration:?}");
+            weeks.time()
+        }
+        Window::Aligned(Calendar { period: Period::Months(months), .. }) => {
+            let digits = duration.strip_suffix(b"mo").expect("a number of months");
+            return assert_eq!(u128::from(months.get()), number(digits));
+        }
+    };
+    assert_eq!(u128::from(time.get().as_micros()), micros(duration));
 }
 
 /// The options of a call, read independently of the parser.
@@ -103,6 +127,20 @@ struct Expected<'text> {
     keep: u128,
     is_forced: bool,
     max_wait: Option<u128>,
+    zone: Option<i128>,
+}
+
+/// Reads an offset from UTC, in minutes.
+fn minutes(word: &[u8]) -> i128 {
+    if word.eq_ignore_ascii_case(b"Z") {
+        return 0;
+    }
+    let (sign, digits) = word.split_at(1);
+    let numbers: Vec<u128> = digits.split(|byte| *byte == b':').map(number).collect();
+    let [hours, minutes] = numbers[..] else { panic!("an offset has hours and minutes: {word:?}") };
+    assert!(minutes < 60 && hours * 60 + minutes <= 18 * 60, "{word:?}");
+    let minutes = i128::try_from(hours * 60 + minutes).expect("it is small");
+    if sign == b"-" { -minutes } else { minutes }
 }
 
 fn number(word: &[u8]) -> u128 {

@@ -3,21 +3,24 @@
 //!
 //! | bytes | what |
 //! | --- | --- |
-//! | 1 | which algorithm: `F`, `A` for aligned windows, `S`, `T`, `L` or `H` |
+//! | 1 | which algorithm: `F`, `A` for aligned windows, `W` for weeks, `M` for months, `S`, `T`, `L` or `H` |
 //! | 9 × 8 | the numbers of a [`Script`], little-endian |
 //! | the rest | the state, as in an RDB file; for `H` also an effect on a fresh key |
 
 use std::fmt::Debug;
 
 use premier_algorithms::{
-    Algorithm, BucketLimit, BucketState, Capacity, Clock, Cost, Decision, Fixed, FixedLimit, Hold, HoldChange,
-    HoldEffect, HoldLimit, HolderId, Holds, Leaky, LimitDuration, Log, MaxWait, Now, Outcome, Quota, RateLimit,
-    Refundable, Retry, Sliding, SlidingLimit, Span, State, Timestamp, Token, Units, WindowStart,
+    Algorithm, BucketLimit, BucketState, Calendar, Capacity, Clock, Cost, Decision, Fixed, FixedLimit, Hold,
+    HoldChange, HoldEffect, HoldLimit, HolderId, Holds, Leaky, LimitDuration, Log, MaxWait, Months, Now, Outcome,
+    Period, Quota, RateLimit, Refundable, Retry, Sliding, SlidingLimit, Span, State, Timestamp, Token, Units, Weeks,
+    Window, Zone,
 };
 
 const MAX_UNITS: u64 = 1_000_000_000_000;
 const MIN_TIME: u64 = 1_000;
 const MAX_TIME: u64 = 3650 * 24 * 60 * 60 * 1_000_000;
+/// By how much an aligned window may be longer where an offset changes.
+const TOLERANCE: u64 = 3 * 60 * 60 * 1_000_000;
 
 /// What is done with the state. Any number maps to a valid value.
 struct Script {
@@ -56,8 +59,23 @@ impl Script {
         SlidingLimit { quota: self.quota, duration: self.duration }
     }
 
-    fn fixed_window(&self, start: WindowStart) -> FixedLimit {
-        FixedLimit { quota: self.quota, duration: self.duration, start }
+    fn fixed_window(&self) -> FixedLimit {
+        FixedLimit { quota: self.quota, window: Window::FromFirstCall(self.duration) }
+    }
+
+    fn aligned_window(&self, period: Period, zone: Zone) -> FixedLimit {
+        FixedLimit { quota: self.quota, window: Window::Aligned(Calendar { period, zone }) }
+    }
+
+    /// Returns a number of weeks, a number of months, and a zone.
+    fn calendar(&self) -> (Period, Period, Zone) {
+        let number = self.units.get();
+        let minutes = i16::try_from(self.expiry.as_micros() % 2_161).expect("it is small") - 1_080;
+        (
+            Period::Weeks(Weeks::new(1 + number % 521).expect("in bounds")),
+            Period::Months(Months::new(1 + number % 120).expect("in bounds")),
+            Zone::new(minutes).expect("in bounds"),
+        )
     }
 
     fn bucket(&self) -> BucketLimit {
@@ -81,11 +99,17 @@ pub fn check(input: &[u8]) {
     let numbers: Vec<u64> = numbers.iter().map(|number| u64::from_le_bytes(*number)).collect();
     let script = Script::new(numbers.try_into().expect("nine of eight bytes"));
     let length = script.duration.get();
-    let (first_call, aligned) =
-        (script.fixed_window(WindowStart::FirstCall), script.fixed_window(WindowStart::Aligned));
+    let aligned = |period: Period, zone| {
+        let longest = Span::from_micros(period.longest().get().as_micros() + TOLERANCE);
+        check_calls::<Fixed>(state, &script, &script.aligned_window(period, zone), Span::ZERO, longest);
+    };
+    let (weeks, months, zone) = script.calendar();
     match letter {
-        b'F' => check_calls::<Fixed>(state, &script, &first_call, Span::ZERO, length),
-        b'A' => check_calls::<Fixed>(state, &script, &aligned, Span::ZERO, length),
+        b'F' => check_calls::<Fixed>(state, &script, &script.fixed_window(), Span::ZERO, length),
+        b'A' => aligned(Period::Time(script.duration), Zone::UTC),
+        // No state has a window that began before 1970.
+        b'W' if script.now.as_micros() > 2 * MAX_TIME => aligned(weeks, zone),
+        b'M' if script.now.as_micros() > 2 * MAX_TIME => aligned(months, zone),
         b'S' => check_calls::<Sliding>(state, &script, &script.window(), Span::ZERO, length),
         b'T' => {
             check_calls::<Token>(state, &script, &script.bucket(), script.max_wait_or(Span::ZERO), Span::MAX);

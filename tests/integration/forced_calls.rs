@@ -77,3 +77,39 @@ fn an_aligned_window_ends_at_a_multiple_of_its_duration() {
         assert!((end..=end + 1).contains(&expires_at), "{duration}: {expires_at}, expected {end}");
     }
 }
+
+/// Days and weeks in a zone, and months of the server's own clock.
+#[test]
+fn an_aligned_window_follows_the_calendar_of_its_zone() {
+    const HOUR: u128 = 3_600_000;
+    const DAY: u128 = 24 * HOUR;
+    let server = Server::start();
+    let mut connection = server.connection();
+    let since_epoch = || SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_millis();
+    // The period, the first of its beginnings since 1970, and the call.
+    for (period, first, call_) in [
+        (DAY, 22 * HOUR, "1d ALIGNED ZONE +02:00"),
+        (DAY, 5 * HOUR + HOUR / 2, "1d ZONE -05:30 ALIGNED"),
+        (7 * DAY, 4 * DAY, "1w ALIGNED"),
+        (14 * DAY, 4 * DAY - 10 * HOUR, "2w ALIGNED ZONE +10:00"),
+        (8 * DAY, 0, "1w1d ALIGNED ZONE Z"),
+    ] {
+        let () = run(&mut connection, "FLUSHALL");
+        let next = |now: u128| first + ((now - first) / period + 1) * period;
+        let before = since_epoch();
+        let reply = call(&mut connection, &format!("PREMIER.FIXED key 5 {call_}"));
+        let after = since_epoch();
+        let reset = u128::try_from(reply.reset).expect("a reset is never negative");
+        let expected = [next(before), next(after)].map(|end| end - after - 1..=end - before + 1);
+        assert!(expected.iter().any(|range| range.contains(&reset)), "{call_}: {reply:?}, expected {expected:?}");
+    }
+    let mut ends = ["1mo", "3mo", "12mo", "120mo"]
+        .map(|months| call(&mut connection, &format!("PREMIER.FIXED {months} 5 {months} ALIGNED")).reset);
+    // A quarter may end with its year, and time passes between the calls.
+    assert!(ends.is_sorted_by(|earlier, later| *earlier <= later + 5_000), "{ends:?}");
+    assert!((1..=31 * 86_400_000).contains(&ends[0]), "{ends:?}");
+    // On this clock the month ends half a day later, or earlier by half a day.
+    ends[1] = call(&mut connection, "PREMIER.PEEK west FIXED 5 1mo ALIGNED ZONE -12:00").reset;
+    let apart = (ends[1] - ends[0]).rem_euclid(86_400_000);
+    assert!((43_200_000 - 5_000..=43_200_000).contains(&apart), "{ends:?}");
+}

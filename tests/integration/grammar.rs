@@ -9,7 +9,9 @@ use crate::tools::snapshot::snapshot;
 const UNITS_FROM_0: &str = "an integer from 0 to 1000000000000";
 const UNITS_FROM_1: &str = "an integer from 1 to 1000000000000";
 const TIME_FROM_1_MS: &str = "a time from 1ms to 3650d: integers with units, longest first (w, d, h, m, s, ms, us; \
-                              1m30s), or whole seconds up to 31622400";
+                              1m30s), or whole seconds up to 31622400; FIXED with ALIGNED also takes calendar \
+                              months, from 1mo to 120mo";
+const OFFSET: &str = "an offset from -18:00 to +18:00, like +02:00, or Z";
 const TIME_FROM_0: &str = "a time from 0 to 3650d: integers with units, longest first (w, d, h, m, s, ms, us; \
                            1m30s), or whole seconds up to 31622400";
 
@@ -70,6 +72,11 @@ const INVALID_TIMES: &[&[u8]] = &[
     b"d",
     b"forever",
     b"1y",
+    b"0mo",
+    b"121mo",
+    b"1mo1d",
+    b"1d1mo",
+    b"1MO",
     b"1ns",
     b"1S",
     b"1M",
@@ -107,6 +114,29 @@ const INVALID_TIMES: &[&[u8]] = &[
     b"99999999999999999999",
 ];
 
+/// Values that are not an offset from -18 to +18 hours.
+const INVALID_OFFSETS: &[&[u8]] = &[
+    b"",
+    b"02:00",
+    b"+2:00",
+    b"+02",
+    b"+0200",
+    b"+02:60",
+    b"+02:00:00",
+    b"+18:01",
+    b"-18:01",
+    b"+19:00",
+    b"+99:99",
+    b" +02:00",
+    b"+02:00 ",
+    b"+-2:00",
+    b"+02:0\0",
+    b"UTC",
+    b"Europe/Berlin",
+    b"ZZ",
+    b"\xff",
+];
+
 /// A call that is refused, and the error.
 struct Refused {
     /// The words after the key.
@@ -124,7 +154,9 @@ fn options(limiter: &Limiter) -> Vec<(&'static str, &'static str, Vec<&'static [
     let invalid_units = [INVALID_UNITS, &[b"0"]].concat();
     let cost = ("COST", UNITS_FROM_1, invalid_units.clone());
     let keep = ("KEEP", UNITS_FROM_0, INVALID_UNITS.to_vec());
-    if limiter.has_bucket {
+    if limiter.command == "PREMIER.FIXED" {
+        vec![cost, keep, ("ZONE", OFFSET, INVALID_OFFSETS.to_vec())]
+    } else if limiter.has_bucket {
         vec![cost, keep, ("CAPACITY", UNITS_FROM_1, invalid_units), ("MAXWAIT", TIME_FROM_0, INVALID_TIMES.to_vec())]
     } else {
         vec![cost, keep]
@@ -139,7 +171,7 @@ fn flags(limiter: &Limiter) -> &'static [&'static str] {
 /// Returns all options of the command, as an error lists them.
 fn expected_options(limiter: &Limiter) -> &'static str {
     match limiter.command {
-        "PREMIER.FIXED" => "ALIGNED, COST, ATMOST, KEEP or FORCE",
+        "PREMIER.FIXED" => "ALIGNED, ZONE, COST, ATMOST, KEEP or FORCE",
         "PREMIER.SLIDING" => "COST, ATMOST, KEEP or FORCE",
         _ => "CAPACITY, COST, ATMOST, KEEP, MAXWAIT or FORCE",
     }
@@ -166,8 +198,10 @@ fn everything_refused(limiter: &Limiter) -> Vec<Refused> {
             all.push(refused(&[b"5", b"1m", b"COST", b"1", name.as_bytes()], &sentence));
         }
         let twice = format!("{name} may be given only once");
-        all.push(refused(&[b"5", b"1m", name.as_bytes(), b"1", name.as_bytes(), b"1"], &twice));
-        all.push(refused(&[b"5", b"1m", name.as_bytes(), b"1", name.to_lowercase().as_bytes(), b"2"], &twice));
+        let valid: &[u8] = if name == "ZONE" { b"Z" } else { b"1" };
+        for again in [name, &name.to_lowercase()] {
+            all.push(refused(&[b"5", b"1m", name.as_bytes(), valid, again.as_bytes(), valid], &twice));
+        }
     }
 
     for name in flags(limiter) {
@@ -194,7 +228,7 @@ fn everything_refused(limiter: &Limiter) -> Vec<Refused> {
         unknown.extend([(&b"CAPACITY"[..], "CAPACITY"), (b"capacity", "capacity"), (b"MAXWAIT", "MAXWAIT")]);
     }
     if limiter.command != "PREMIER.FIXED" {
-        unknown.push((b"ALIGNED", "ALIGNED"));
+        unknown.extend([(&b"ALIGNED"[..], "ALIGNED"), (b"ZONE", "ZONE")]);
     }
     for (name, shown) in unknown {
         let sentence = format!("unknown option '{shown}': expected {expected}");
@@ -209,6 +243,13 @@ fn everything_refused(limiter: &Limiter) -> Vec<Refused> {
         (&[b"FORCE", b"KEEP", b"5", b"ATMOST"], "ATMOST and FORCE"),
     ] {
         all.push(refused(&[&[&b"5"[..], b"1m"], words].concat(), format!("{options} exclude each other")));
+    }
+    let months = "duration may be in calendar months only for FIXED with ALIGNED";
+    all.push(refused(&[b"5", b"1mo"], months));
+    all.push(refused(&[b"5", b"120mo", b"COST", b"2", b"FORCE"], months));
+    if limiter.command == "PREMIER.FIXED" {
+        all.push(refused(&[b"5", b"1h", b"ZONE", b"+02:00", b"COST", b"2"], "ZONE may be given only with ALIGNED"));
+        all.push(refused(&[b"5", b"1mo", b"ZONE", b"Z"], "ZONE may be given only with ALIGNED"));
     }
     // The error names the first invalid argument.
     all.push(refused(&[b"x", b"y", b"COST", b"z"], format!("quota must be {UNITS_FROM_0}")));
@@ -394,6 +435,10 @@ fn options_come_in_any_order_and_case() {
         for option in ["COST 3", "cost 3", "CoSt 3"] {
             assert_eq!(fields(&format!("{name} key 10 1h {option}")), [0, 10, 7, 0, 3_600_000], "{name} {option}");
         }
+    }
+    for options in ["ALIGNED ZONE +02:00 COST 3", "zone +02:00 cost 3 aligned", "Cost 3 Aligned Zone +02:00"] {
+        let [limited, limit, remaining, ..] = fields(&format!("premier.fixed key 10 1mo {options}"));
+        assert_eq!([limited, limit, remaining], [0, 10, 7], "{options}");
     }
     for name in ["PREMIER.TOKEN", "premier.leaky"] {
         for options in [

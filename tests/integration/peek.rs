@@ -18,7 +18,7 @@ fn peek(connection: &mut Connection, limiter: &Limiter, key: &str, limit: &str) 
 fn limits(limiter: &Limiter) -> Vec<&'static str> {
     let mut limits = vec!["3 3650d", "3 3650d COST 2", "3 3650d COST 4", "0 1h", "9 1h COST 9 FORCE"];
     match limiter.command {
-        "PREMIER.FIXED" => limits.push("3 3650d ALIGNED"),
+        "PREMIER.FIXED" => limits.extend(["3 3650d ALIGNED", "3 120mo ALIGNED ZONE -05:00", "3 520w ZONE Z ALIGNED"]),
         "PREMIER.SLIDING" => {}
         _ => limits.extend(["3 3650d CAPACITY 9 COST 7", "3 3650d MAXWAIT 1s", "3 3650d COST 3 MAXWAIT 3650d"]),
     }

@@ -9,11 +9,12 @@ pub(crate) struct Algorithm {
     pub(crate) arguments: &'static [&'static str],
 }
 
+const FIXED_WINDOW: &[&str] = &["quota", "duration", "aligned", "zone", "cost"];
 const WINDOW: &[&str] = &["quota", "duration", "cost"];
 const BUCKET: &[&str] = &["quota", "duration", "capacity", "cost", "max_wait"];
 
 pub(crate) const ALGORITHMS: [Algorithm; 4] = [
-    Algorithm { name: "fixed_window", arguments: WINDOW },
+    Algorithm { name: "fixed_window", arguments: FIXED_WINDOW },
     Algorithm { name: "sliding_window", arguments: WINDOW },
     Algorithm { name: "token_bucket", arguments: BUCKET },
     Algorithm { name: "leaky_bucket", arguments: BUCKET },

@@ -3,9 +3,12 @@
 use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
-use syn::{Error, Expr, Ident, Result, Token};
+use syn::{Error, Expr, Ident, Result, Token, parse_quote};
 
 use crate::algorithm::{self, ALGORITHMS};
+
+/// The arguments that have no value.
+const FLAGS: &[&str] = &["aligned"];
 
 struct Argument {
     name: Ident,
@@ -14,7 +17,17 @@ struct Argument {
 
 impl Argument {
     fn parse(input: ParseStream, known: &[&str]) -> Result<Self> {
+        if let Some(name) =
+            input.fork().call(Ident::parse_any).ok().filter(|name| FLAGS.iter().any(|flag| name == flag))
+        {
+            input.call(Ident::parse_any)?;
+            if input.peek(Token![=]) {
+                return Err(Error::new(name.span(), format!("`{name}` takes no value")));
+            }
+            return Ok(Self { name, value: parse_quote!(true) });
+        }
         if !is_named(input) {
+            let known: Vec<_> = known.iter().filter(|name| !FLAGS.contains(name)).copied().collect();
             return Err(input.error(format!("expected `name = value`, where the name is one of {}", known.join(", "))));
         }
         let name = input.call(Ident::parse_any)?;

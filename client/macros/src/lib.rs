@@ -17,6 +17,7 @@ mod refusals;
 mod retry;
 mod throttle;
 mod timeout;
+mod window;
 
 use proc_macro::TokenStream;
 
@@ -98,7 +99,27 @@ attributes! {
     ///
     /// The 101st call of a user within a minute of the first returns an error of the kind
     /// `QuotaExceeded`.
-    #[doc = limit_arguments!()]
+    ///
+    /// With `aligned` windows follow the calendar: a duration of `1d` begins at midnight, `1w` on
+    /// Monday, and `1mo` to `120mo` are calendar months, in the `zone`.
+    ///
+    /// ```
+    /// use premier_client::{Error, fixed_window};
+    ///
+    /// #[fixed_window(quota = 3, duration = "1mo", aligned, zone = "+02:00", key = |customer| customer)]
+    /// fn report(customer: &str) -> Result<(), Error> {
+    ///     # let _ = customer;
+    ///     // …
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// A zone is a string with an offset from UTC, or an expression of type `Zone`.
+    #[doc = limit_arguments!(
+        ["| `aligned` | given without a value: windows follow the calendar | the first call opens a window |\n\
+          | `zone` | the clock of the calendar | UTC |"]
+        []
+    )]
     fixed_window
     /// Limits a function to a quota of calls in any span of the duration.
     ///

@@ -10,10 +10,12 @@ use crate::arguments::Arguments;
 use crate::duration::Duration;
 use crate::names::hygienic;
 use crate::throttle::Selection;
+use crate::window::{Window, Zone};
 
 pub(crate) struct Limit {
     quota: Expr,
-    duration: Duration,
+    window: Window,
+    zone: Option<Zone>,
     capacity: Option<Expr>,
     cost: Option<Expr>,
     max_wait: Option<Duration>,
@@ -22,9 +24,15 @@ pub(crate) struct Limit {
 impl Limit {
     pub(crate) fn new(arguments: &mut Arguments) -> Result<Self> {
         const EXAMPLE: &str = "quota and duration, like (quota = 3, duration = \"5s\")";
+        let (quota, window) = (arguments.require("quota", EXAMPLE)?, Window::new(arguments, EXAMPLE)?);
+        let zone = arguments.take("zone");
+        if let Some(zone) = zone.as_ref().filter(|_| !window.is_aligned()) {
+            return Err(Error::new_spanned(zone, "`zone` is given only with `aligned`"));
+        }
         let limit = Self {
-            quota: arguments.require("quota", EXAMPLE)?,
-            duration: Duration::new(arguments.require("duration", EXAMPLE)?)?,
+            quota,
+            window,
+            zone: zone.map(Zone::new).transpose()?,
             capacity: arguments.take("capacity"),
             cost: arguments.take("cost"),
             max_wait: arguments.take("max_wait").map(Duration::new).transpose()?,
@@ -32,7 +40,7 @@ impl Limit {
         check_literal(Some(&limit.quota), Quota::new)?;
         check_literal(limit.capacity.as_ref(), Capacity::new)?;
         check_literal(limit.cost.as_ref(), Cost::new)?;
-        if let Duration::Known { span, literal } = &limit.duration {
+        if let Some(Duration::Known { span, literal }) = limit.window.duration() {
             LimitDuration::new(*span).map_err(|invalid| Error::new_spanned(literal, invalid.rule()))?;
         }
         Ok(limit)
@@ -41,41 +49,52 @@ impl Limit {
     /// Returns a constant of type `Limit`, if the algorithm and all arguments are known now.
     pub(crate) fn constant(&self, selection: &Selection) -> Option<TokenStream> {
         let Selection::Attribute(algorithm) = selection else { return None };
-        let constructor = format_ident!("{}", algorithm.name);
-        let Self { quota, duration, capacity, cost, max_wait } = self;
+        let Self { quota, window, zone, capacity, cost, max_wait } = self;
         let numbers = [Some(quota), capacity.as_ref(), cost.as_ref()];
-        let durations = [Some(duration), max_wait.as_ref()];
+        let durations = [window.duration(), max_wait.as_ref()];
         let is_known = numbers.iter().flatten().all(|number| matches!(number, Expr::Lit(_)))
-            && durations.iter().flatten().all(|duration| matches!(duration, Duration::Known { .. }));
+            && durations.iter().flatten().all(|duration| matches!(duration, Duration::Known { .. }))
+            && zone.iter().all(Zone::is_known);
+        let (constructor, argument) = window.constructor(algorithm.name);
+        let constructor = format_ident!("{constructor}");
+        let aligned = window.is_aligned().then(|| quote!(.aligned()));
+        let zone = zone.as_ref().map(|zone| quote!(.in_zone(#zone)));
         let capacity = capacity.as_ref().map(|capacity| quote!(.capacity(#capacity)));
         let cost = cost.as_ref().map(|cost| quote!(.cost(#cost)));
         let max_wait = max_wait.as_ref().map(|max_wait| quote!(.max_wait(#max_wait)));
         is_known.then(
-            || quote!(const { ::premier_client::Limit::#constructor(#quota, #duration) #capacity #cost #max_wait }),
+            || quote!(const { ::premier_client::Limit::#constructor(#quota, #argument) #aligned #zone #capacity #cost #max_wait }),
         )
     }
 
     /// Returns an expression of type `Result<Limit, _>` or `Result<AnyLimit, _>`, which is
     /// evaluated at each call.
     pub(crate) fn computed(&self, selection: &Selection, throttler: &Ident) -> TokenStream {
-        let Self { quota, duration, capacity, cost, max_wait } = self;
+        let Self { quota, window, zone, capacity, cost, max_wait } = self;
         let limit_ = hygienic("limit");
         let into = matches!(selection, Selection::Configured).then(|| quote!(.map_err(::core::convert::Into::into)));
         let limit = match selection {
             Selection::Attribute(algorithm) => {
-                let constructor = format_ident!("try_{}", algorithm.name);
-                quote!(::premier_client::Limit::#constructor(#quota, #duration))
+                let (constructor, argument) = window.constructor(algorithm.name);
+                let constructor = format_ident!("try_{constructor}");
+                quote!(::premier_client::Limit::#constructor(#quota, #argument))
             }
             Selection::Expression(algorithm) => {
                 let method = Ident::new("limit", Span::mixed_site().located_at(algorithm.span()));
+                let duration = window.duration();
                 quote!((#algorithm).#method(#quota, #duration))
             }
-            Selection::Configured => quote!(#throttler.limit(#quota, #duration)),
+            Selection::Configured => {
+                let duration = window.duration();
+                quote!(#throttler.limit(#quota, #duration))
+            }
         };
         let capacity = capacity.as_ref().map(|capacity| quote!(.and_then(|#limit_| #limit_.try_capacity(#capacity))));
         let cost = cost.as_ref().map(|cost| quote!(.and_then(|#limit_| #limit_.try_cost(#cost)#into)));
         let max_wait = max_wait.as_ref().map(|max_wait| quote!(.and_then(|#limit_| #limit_.try_max_wait(#max_wait))));
-        quote!(#limit #capacity #cost #max_wait)
+        let aligned = window.is_aligned().then(|| quote!(.map(|#limit_| #limit_.aligned())));
+        let zone = zone.as_ref().map(|zone| quote!(.map(|#limit_| #limit_.in_zone(#zone))));
+        quote!(#limit #aligned #zone #capacity #cost #max_wait)
     }
 }
 

@@ -49,8 +49,8 @@ impl MemoryBackend {
     /// Makes an empty memory on another clock, for tests mostly. The clock returns the time since
     /// any fixed moment.
     ///
-    /// If the clock steps back, time goes on from where it was. Aligned windows begin at multiples
-    /// of their duration since that moment.
+    /// If the clock steps back, time goes on from where it was. Aligned windows take that moment
+    /// for 1 January 1970.
     #[must_use]
     pub fn with_clock(clock: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
         Self::on(Clock::Given(Box::new(clock)))

@@ -1,11 +1,11 @@
 use indexmap::IndexMap;
 use indexmap::map::raw_entry_v1::{RawEntryApiV1, RawEntryMut};
 use premier_algorithms::{
-    Algorithm, BucketLimit, Change, FixedLimit, Grant, Now, Outcome, RateLimit, Refundable, SlidingLimit, Span, State,
-    Timestamp, Units, WindowStart,
+    Algorithm, BucketLimit, Calendar, Change, FixedLimit, Grant, Now, Outcome, RateLimit, Refundable, SlidingLimit,
+    Span, State, Timestamp, Units,
 };
 
-use crate::limit::Terms;
+use crate::limit::{Terms, Window};
 use crate::{Decision, Usage};
 
 /// The keys of one algorithm.
@@ -170,20 +170,25 @@ impl<A: Algorithm> Default for Table<A> {
 }
 
 impl From<Terms> for FixedLimit {
-    fn from(Terms { quota, duration, is_aligned, .. }: Terms) -> Self {
-        let start = if is_aligned { WindowStart::Aligned } else { WindowStart::FirstCall };
-        Self { quota, duration, start }
+    fn from(Terms { quota, window, .. }: Terms) -> Self {
+        let window = match window {
+            Window::FromFirstCall(duration) => premier_algorithms::Window::FromFirstCall(duration),
+            Window::Aligned { period, zone } => {
+                premier_algorithms::Window::Aligned(Calendar { period, zone: zone.now() })
+            }
+        };
+        Self { quota, window }
     }
 }
 
 impl From<Terms> for SlidingLimit {
-    fn from(Terms { quota, duration, .. }: Terms) -> Self {
-        Self { quota, duration }
+    fn from(Terms { quota, window, .. }: Terms) -> Self {
+        Self { quota, duration: window.duration() }
     }
 }
 
 impl From<Terms> for BucketLimit {
-    fn from(Terms { quota, duration, capacity, max_wait, .. }: Terms) -> Self {
-        Self { quota, duration, capacity, max_wait }
+    fn from(Terms { quota, window, capacity, max_wait, .. }: Terms) -> Self {
+        Self { quota, duration: window.duration(), capacity, max_wait }
     }
 }

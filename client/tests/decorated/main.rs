@@ -2,6 +2,7 @@
 
 mod accepted;
 mod caching;
+mod calendar;
 mod compiler;
 mod forms;
 mod futures;

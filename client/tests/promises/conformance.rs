@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use premier_client::{
-    Algorithm, AnyLimit, DecidedBy, Decision, ErrorKind, JointDecision, Key, Limit, RetryAfter, Usage, key,
+    Algorithm, AnyLimit, DecidedBy, Decision, ErrorKind, JointDecision, Key, Limit, RetryAfter, Usage, Zone, key,
 };
 use premier_test_server::{Cluster, Server};
 use proptest::collection::vec;
@@ -230,7 +230,15 @@ fn any_limit() -> impl Strategy<Value = AnyLimit> {
             let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
             let limit: AnyLimit = match algorithm {
                 // Windows that end years apart, so hardly during the test.
-                0 if is_aligned => Limit::fixed_window(quota, HOUR * 24_000 * hours).aligned().cost(cost).into(),
+                0 if is_aligned => {
+                    let limit = match hours {
+                        1 => Limit::fixed_window(quota, HOUR * 24_000).aligned(),
+                        2 => Limit::per_weeks(quota, 500),
+                        _ => Limit::per_months(quota, 120),
+                    };
+                    let zone = Zone::offset(i16::try_from(cost).expect("a small cost") * 345 - 900);
+                    limit.in_zone(zone).cost(cost).into()
+                }
                 0 => Limit::fixed_window(quota, HOUR * hours).cost(cost).into(),
                 1 => Limit::sliding_window(quota, HOUR * hours).cost(cost).into(),
                 2 => {

@@ -2,6 +2,7 @@
 
 mod acquiring;
 mod aligning;
+mod calendar;
 mod clearing;
 mod clock;
 mod cluster;

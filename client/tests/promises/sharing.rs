@@ -60,6 +60,13 @@ fn a_share_has_room_for_each_call_at_its_part_of_the_rate() {
         let never = limit.try_cost(4).expect("a valid cost");
         assert!(!peek(tenth, never).is_admitted() && !peek(Share::WHOLE, never).is_admitted(), "{limit:?}");
     }
+    // The tenth of 3 a month is 1 in four months.
+    let limit = Limit::per_months(3, 1);
+    for (limit, longer) in [(limit, Limit::per_months(1, 4)), (Limit::per_weeks(3, 2), Limit::per_weeks(1, 7))] {
+        let (one, longer) = (peek(tenth, limit), peek(Share::WHOLE, longer));
+        assert_eq!((one.limit(), one.remaining()), (1, 0), "{limit:?}");
+        assert!(one.reset_after().abs_diff(longer.reset_after()) < HOUR, "{limit:?}: {one:?}, not {longer:?}");
+    }
     let blocked = Limit::token_bucket(0, HOUR).capacity(5);
     assert!(!peek(tenth, blocked).is_admitted());
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use premier_client::{
     Algorithm, AnyLimit, Backend, Error, ErrorKind, Fixed, InvalidLimit, Limit, MemoryCache, OnError, RedisCache,
-    RetryAfter, Sliding, Throttler, Token, fixed_window, key,
+    RetryAfter, Sliding, Throttler, Token, Zone, fixed_window, key,
 };
 use proptest::prelude::*;
 
@@ -16,7 +16,12 @@ const MINUTE: Duration = Duration::from_secs(60);
 #[test]
 fn a_limit_can_be_read_from_text() {
     let token = Limit::token_bucket(100, MINUTE);
-    let texts: [(&str, AnyLimit); 8] = [
+    let texts: [(&str, AnyLimit); 13] = [
+        ("fixed 5/1d aligned", Limit::per_day(5).into()),
+        ("fixed 5/1w aligned", Limit::per_week(5).into()),
+        ("fixed 5/1mo ALIGNED zone z", Limit::per_month(5).into()),
+        ("fixed 5/1mo zone -03:30 aligned", Limit::per_month(5).in_zone(Zone::offset(-210)).into()),
+        ("fixed 5/2w", Limit::fixed_window(5, MINUTE * 60 * 24 * 14).into()),
         ("100/1m", token.into()),
         ("  100/60  ", token.into()),
         ("token 100/1m capacity 20", token.capacity(20).into()),
@@ -43,14 +48,19 @@ fn a_text_that_is_no_limit_says_what_is_allowed() {
         ("-1/1m", "quota must be an integer from 0 to 1000000000000"),
         (
             "1/m",
-            "duration must be a time from 1ms to 3650d: integers with units, longest first (w, d, h, m, s, ms, us; 1m30s), or whole seconds up to 31622400",
+            "duration must be a time from 1ms to 3650d: integers with units, longest first (w, d, h, m, s, ms, us; 1m30s), or whole seconds up to 31622400; FIXED with ALIGNED also takes calendar months, from 1mo to 120mo",
         ),
         (
             "1/",
-            "duration must be a time from 1ms to 3650d: integers with units, longest first (w, d, h, m, s, ms, us; 1m30s), or whole seconds up to 31622400",
+            "duration must be a time from 1ms to 3650d: integers with units, longest first (w, d, h, m, s, ms, us; 1m30s), or whole seconds up to 31622400; FIXED with ALIGNED also takes calendar months, from 1mo to 120mo",
         ),
         ("1/1m burst 5", "unknown option 'burst': expected CAPACITY, COST, KEEP, MAXWAIT or FORCE"),
-        ("fixed 1/1m capacity 5", "unknown option 'capacity': expected ALIGNED, COST, KEEP or FORCE"),
+        ("fixed 1/1m capacity 5", "unknown option 'capacity': expected ALIGNED, ZONE, COST, KEEP or FORCE"),
+        ("1/1mo", "duration may be in calendar months only for FIXED with ALIGNED"),
+        ("fixed 1/1mo", "duration may be in calendar months only for FIXED with ALIGNED"),
+        ("fixed 1/1d zone +02:00", "ZONE may be given only with ALIGNED"),
+        ("1/1m zone Europe/Berlin", "unknown option 'zone': expected CAPACITY, COST, KEEP, MAXWAIT or FORCE"),
+        ("fixed 1/1d aligned zone", "ZONE must be an offset from -18:00 to +18:00, like +02:00, or Z"),
         ("1/1m cost", "COST must be an integer from 1 to 1000000000000"),
         ("1/1m cost 1 cost 2", "COST may be given only once"),
     ];
@@ -70,7 +80,15 @@ fn any_limit() -> impl Strategy<Value = AnyLimit> {
         |(algorithm, quota, micros, cost, capacity, flag)| {
             let duration = Duration::from_micros(micros);
             let limit: AnyLimit = match (algorithm, capacity) {
-                (0, _) if flag => Limit::fixed_window(quota, duration).aligned().into(),
+                (0, _) if flag => {
+                    let limit = match micros % 4 {
+                        0 => Limit::per_weeks(quota, 1 + micros % 521),
+                        1 => Limit::per_months(quota, 1 + micros % 120),
+                        _ => Limit::fixed_window(quota, duration).aligned(),
+                    };
+                    let minutes = i16::try_from(micros % 2_161).expect("it is small") - 1_080;
+                    limit.in_zone(Zone::offset(minutes)).into()
+                }
                 (2, Some(capacity)) => Limit::token_bucket(quota, duration).capacity(capacity).into(),
                 (3, _) if flag => Limit::leaky_bucket(quota, duration).max_wait(duration).into(),
                 _ => limits(quota, duration)[algorithm],
@@ -118,7 +136,11 @@ fn a_limit_says_what_it_is() {
     assert_eq!((terms.quota(), terms.duration(), terms.cost()), (100, MINUTE, 2));
     assert_eq!((terms.capacity(), terms.max_wait()), (Some(20), Some(MINUTE / 2)));
     assert!(!terms.is_forced() && limit.forced().terms().is_forced());
-    assert!(Limit::fixed_window(1, MINUTE).aligned().terms().is_aligned());
+    let plain = Limit::fixed_window(1, MINUTE);
+    assert!(plain.aligned().terms().is_aligned() && !plain.terms().is_aligned());
+    assert_eq!((plain.terms().zone(), plain.aligned().terms().zone()), (None, Some(Zone::UTC)));
+    assert_eq!(plain.in_zone(Zone::offset(90)).terms().zone(), Some(Zone::offset(90)));
+    assert_eq!(Limit::per_months(1, 3).terms().duration(), MINUTE * 60 * 24 * 93);
     let any = AnyLimit::from(limit);
     assert_eq!((any.algorithm(), any.terms()), (Algorithm::TokenBucket, terms));
     assert_ne!(any, limit.cost(3).into());
@@ -155,6 +177,16 @@ fn an_invalid_argument_says_what_was_given() {
     let errors = [
         (throttler.check_n(&key!("f"), limit, 0).map(|_| ()), "a cost must be 1 to 1000000000000 units, not 0"),
         (throttler.refund_key(&key!("f"), limit, 0).map(|_| ()), "a refund must be 1 to 1000000000000 units, not 0"),
+        (
+            Limit::try_per_month(1_000_000_000_001).map(|_| ()).map_err(Error::from),
+            "a quota must be 0 to 1000000000000 units, not 1000000000001",
+        ),
+        (Limit::try_per_weeks(1, 522).map(|_| ()).map_err(Error::from), "a duration must be 1 to 521 weeks, not 522"),
+        (Limit::try_per_months(1, 0).map(|_| ()).map_err(Error::from), "a duration must be 1 to 120 months, not 0"),
+        (
+            Zone::try_offset(-1_081).map(|_| ()).map_err(Error::from),
+            "a zone must be at most 18 hours from UTC, not -1081 minutes",
+        ),
         (throttler.limit(1, Duration::ZERO).map(|_| ()), "a duration must be 1 ms to 3650 days, not 0ns"),
         (throttler.limit(1, Duration::from_micros(5)).map(|_| ()), "a duration must be 1 ms to 3650 days, not 5µs"),
     ];

@@ -1,8 +1,11 @@
 //! The values of arguments, one type per argument. A value of such a type is always in bounds.
 
-use super::names::{CAPACITY, COST, DURATION, ID, KEEP, MAX_WAIT, QUOTA, UNITS};
-use crate::time::parse_integer;
-use crate::{InvalidArgument, Span};
+use core::fmt;
+
+use super::names::{CAPACITY, COST, DURATION, ID, KEEP, MAX_WAIT, QUOTA, UNITS, ZONE};
+use super::time_of_weeks;
+use crate::time::{parse_integer, parse_integer_with};
+use crate::{InvalidArgument, Span, Values};
 
 /// Defines a newtype whose values are those allowed for an argument.
 macro_rules! argument_type {
@@ -78,6 +81,88 @@ argument_type! {
     MaxWait(Span) from MAX_WAIT, allow_time, Span::parse
 }
 
+argument_type! {
+    /// Whole weeks, the duration of an aligned window: 1 to 521.
+    Weeks(u64) from DURATION, allow_weeks, parse_weeks
+}
+
+argument_type! {
+    /// Calendar months, the duration of an aligned window: 1 to 120.
+    Months(u64) from DURATION, allow_months, parse_months
+}
+
+argument_type! {
+    /// The clock of a zone, by its offset from UTC in minutes: −18 hours to +18 hours.
+    Zone(i16) from ZONE, allow_offset, parse_offset
+}
+
+/// The longest time, and the most months, of a duration.
+const LONGEST: (Span, u64) = match DURATION.values {
+    Values::Time { max, max_months, .. } => (max, max_months),
+    _ => panic!("a duration is a time"),
+};
+
+impl LimitDuration {
+    /// The longest duration: 3650 days.
+    pub const MAX: Self = Self(LONGEST.0);
+}
+
+impl Months {
+    /// The most calendar months: 120.
+    pub const MAX: Self = Self(LONGEST.1);
+}
+
+impl Weeks {
+    /// The most weeks: 521.
+    pub const MAX: Self = Self(LONGEST.0.as_micros() / time_of_weeks(1).as_micros());
+
+    /// Returns the time that these weeks take.
+    #[must_use]
+    pub const fn time(self) -> LimitDuration {
+        LimitDuration(time_of_weeks(self.0))
+    }
+}
+
+impl Zone {
+    /// The clock of UTC.
+    pub const UTC: Self = Self(0);
+}
+
+/// Prints the offset as a command takes it.
+impl fmt::Display for Zone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let minutes = self.0.unsigned_abs();
+        match self.0 {
+            0 => f.write_str("Z"),
+            offset => write!(f, "{}{:02}:{:02}", if offset < 0 { '-' } else { '+' }, minutes / 60, minutes % 60),
+        }
+    }
+}
+
+fn parse_weeks(text: &[u8]) -> Option<u64> {
+    parse_integer_with(b"w", text)
+}
+
+fn parse_months(text: &[u8]) -> Option<u64> {
+    parse_integer_with(b"mo", text)
+}
+
+/// Reads `+hh:mm` or `-hh:mm`, or `Z` in any case, as minutes.
+fn parse_offset(text: &[u8]) -> Option<i16> {
+    let (sign, hours, minutes) = match text {
+        b"Z" | b"z" => return Some(0),
+        [b'+', h1, h2, b':', m1, m2] => (1, [h1, h2], [m1, m2]),
+        [b'-', h1, h2, b':', m1, m2] => (-1, [h1, h2], [m1, m2]),
+        _ => return None,
+    };
+    let number = |digits: [&u8; 2]| {
+        let [tens, ones] = digits.map(|digit| digit.is_ascii_digit().then(|| i16::from(digit - b'0')));
+        Some(tens? * 10 + ones?)
+    };
+    let (hours, minutes) = (number(hours)?, number(minutes)?);
+    (minutes < 60).then_some(sign * (hours * 60 + minutes))
+}
+
 impl Keep {
     /// No reserve, as by default.
     pub const NOTHING: Self = Self(0);
@@ -86,6 +171,12 @@ impl Keep {
 impl Cost {
     /// The default cost of a call: one unit.
     pub const ONE: Self = Self(1);
+
+    /// Returns the units that must fit where a reserve must remain: the only cost that may be out of
+    /// bounds, by as much as the largest reserve.
+    pub(crate) const fn with(self, keep: Keep) -> Self {
+        Self(self.0 + keep.0)
+    }
 }
 
 /// The name that a holder of units has chosen for itself: 1 to 128 bytes.

@@ -3,9 +3,10 @@
 use core::error::Error;
 use core::fmt;
 
-use super::names::{ALIGNED, AT_MOST, CAPACITY, COST, FORCE, ID, KEEP, MAX_WAIT, PEEK_COST};
+use super::names::{ALIGNED, AT_MOST, CAPACITY, COST, FORCE, ID, KEEP, MAX_WAIT, PEEK_COST, ZONE};
 use crate::{
-    Argument, Capacity, Cost, Demand, HolderId, InvalidArgument, Keep, LimitDuration, MaxWait, Quota, WindowStart,
+    Argument, Calendar, Capacity, Cost, Demand, HolderId, InvalidArgument, Keep, LimitDuration, MaxWait, Months,
+    Period, Quota, Window, Zone,
 };
 
 /// An option of a call: its name, followed by its value if it takes one.
@@ -13,6 +14,8 @@ use crate::{
 pub enum CallOption {
     /// [`ALIGNED`]
     Aligned,
+    /// [`ZONE`]
+    Zone,
     /// [`CAPACITY`]
     Capacity,
     /// [`ID`]
@@ -31,14 +34,24 @@ pub enum CallOption {
 
 impl CallOption {
     /// All options, in the order of the documentation.
-    pub const ALL: &'static [Self] =
-        &[Self::Aligned, Self::Capacity, Self::Id, Self::Cost, Self::AtMost, Self::Keep, Self::MaxWait, Self::Force];
+    pub const ALL: &'static [Self] = &[
+        Self::Aligned,
+        Self::Zone,
+        Self::Capacity,
+        Self::Id,
+        Self::Cost,
+        Self::AtMost,
+        Self::Keep,
+        Self::MaxWait,
+        Self::Force,
+    ];
 
     /// Returns the name, meaning and bounds of the option.
     #[must_use]
     pub fn argument(self) -> &'static Argument {
         match self {
             Self::Aligned => &ALIGNED,
+            Self::Zone => &ZONE,
             Self::Capacity => &CAPACITY,
             Self::Id => &ID,
             Self::Cost => &COST,
@@ -55,10 +68,11 @@ impl CallOption {
 pub struct Arguments<'text> {
     /// Units admitted per duration.
     pub quota: Quota,
-    /// The time in which the quota is admitted.
+    /// The time in which the quota is admitted. A calendar month counts as 31 days, and the longest
+    /// duration is [`LimitDuration::MAX`].
     pub duration: LimitDuration,
-    /// When windows begin.
-    pub start: WindowStart,
+    /// Where windows begin, if they are aligned.
+    pub calendar: Option<Calendar>,
     /// Units that a bucket holds, if given.
     pub capacity: Option<Capacity>,
     /// Who holds units, if given. A call that holds units has it, a previewed one may not.
@@ -110,9 +124,12 @@ impl<'text> Arguments<'text> {
             return Err(InvalidCall::TooFewArguments);
         };
         let quota = Quota::parse(quota)?;
-        let duration = LimitDuration::parse(duration)?;
+        let time = LimitDuration::parse(duration);
+        if time.is_err() {
+            Months::parse(duration)?;
+        }
 
-        let (mut capacity, mut cost, mut max_wait, mut start) = (None, None, None, None);
+        let (mut capacity, mut cost, mut max_wait, mut aligned, mut zone) = (None, None, None, None, None);
         let (mut holder, mut at_most, mut keep, mut force) = (None, None, None, None);
         while let Some(name) = words.next() {
             let option = options
@@ -122,7 +139,8 @@ impl<'text> Arguments<'text> {
             // A missing value is as invalid as an empty one.
             let mut value = || words.next().unwrap_or_default();
             let is_first = match option {
-                CallOption::Aligned => start.replace(WindowStart::Aligned).is_none(),
+                CallOption::Aligned => aligned.replace(()).is_none(),
+                CallOption::Zone => zone.replace(Zone::parse(value())?).is_none(),
                 CallOption::Capacity => capacity.replace(Capacity::parse(value())?).is_none(),
                 CallOption::Id => holder.replace(HolderId::new(value())?).is_none(),
                 CallOption::Cost => cost.replace(read_cost(value())?).is_none(),
@@ -143,7 +161,20 @@ impl<'text> Arguments<'text> {
             (Some(()), Some(()), _) => return Err(InvalidCall::NotTogether(CallOption::AtMost, CallOption::Force)),
             (Some(()), None, Some(_)) => return Err(InvalidCall::NotTogether(CallOption::Keep, CallOption::Force)),
         };
-        Ok(Self { quota, duration, start: start.unwrap_or_default(), capacity, holder, demand, max_wait })
+        let (duration, calendar) = match (time, aligned, zone) {
+            (Ok(duration), None, None) => (duration, None),
+            (time, aligned, zone) => {
+                let calendar = calendar(duration, time.ok(), aligned.is_some(), zone)?;
+                (calendar.period.longest(), Some(calendar))
+            }
+        };
+        Ok(Self { quota, duration, calendar, capacity, holder, demand, max_wait })
+    }
+
+    /// Returns where a fixed window begins and ends.
+    #[must_use]
+    pub fn window(&self) -> Window {
+        self.calendar.map_or(Window::FromFirstCall(self.duration), Window::Aligned)
     }
 }
 
@@ -167,6 +198,24 @@ impl<'text> Peeked<'text> {
     }
 }
 
+/// Makes the calendar of a call with [`ALIGNED`], with [`ZONE`], or in months, from its duration as
+/// text and as a time, if it is one.
+#[cold]
+fn calendar(
+    duration: &[u8],
+    time: Option<LimitDuration>,
+    is_aligned: bool,
+    zone: Option<Zone>,
+) -> Result<Calendar, InvalidCall<'static>> {
+    if is_aligned {
+        Ok(Calendar { period: Period::of(time, duration)?, zone: zone.unwrap_or(Zone::UTC) })
+    } else if zone.is_some() {
+        Err(InvalidCall::ZoneNotAligned)
+    } else {
+        Err(InvalidCall::MonthsNotAligned)
+    }
+}
+
 /// The reason why the words of a call are invalid. Prints as a sentence that names the word and
 /// says what is allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,6 +235,10 @@ pub enum InvalidCall<'text> {
     OptionTwice(CallOption),
     /// Two options were given that exclude each other.
     NotTogether(CallOption, CallOption),
+    /// The duration is in calendar months, but windows are not aligned.
+    MonthsNotAligned,
+    /// A zone was given, but windows are not aligned.
+    ZoneNotAligned,
 }
 
 impl From<InvalidArgument> for InvalidCall<'_> {
@@ -217,6 +270,8 @@ impl fmt::Display for InvalidCall<'_> {
             Self::NotTogether(one, other) => {
                 write!(f, "{} and {} exclude each other", one.argument().name, other.argument().name)
             }
+            Self::MonthsNotAligned => f.write_str("duration may be in calendar months only for FIXED with ALIGNED"),
+            Self::ZoneNotAligned => f.write_str("ZONE may be given only with ALIGNED"),
         }
     }
 }

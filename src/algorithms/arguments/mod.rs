@@ -11,10 +11,10 @@ use core::fmt;
 use crate::Span;
 use crate::time::parse_integer;
 
-pub use bounds::{Capacity, Cost, HolderId, Keep, LimitDuration, MaxWait, Quota, Units};
+pub use bounds::{Capacity, Cost, HolderId, Keep, LimitDuration, MaxWait, Months, Quota, Units, Weeks, Zone};
 pub use grammar::{Arguments, CallOption, InvalidCall, Peeked};
 pub use names::{
-    ALGORITHM, ALIGNED, AT_MOST, CAPACITY, COST, DURATION, FORCE, ID, KEEP, MAX_WAIT, PEEK_COST, QUOTA, UNITS,
+    ALGORITHM, ALIGNED, AT_MOST, CAPACITY, COST, DURATION, FORCE, ID, KEEP, MAX_WAIT, PEEK_COST, QUOTA, UNITS, ZONE,
 };
 
 /// An argument of a limit.
@@ -48,6 +48,13 @@ pub enum Values {
         min: Span,
         /// The longest time.
         max: Span,
+        /// The most calendar months, which only some calls allow; 0 if none does.
+        max_months: u64,
+    },
+    /// An offset from UTC.
+    Offset {
+        /// The largest offset in either direction, in minutes.
+        max: i16,
     },
     /// Any bytes.
     Bytes {
@@ -73,12 +80,23 @@ macro_rules! argument {
             "an integer from ", $min, " to ", $max
         )
     };
-    ($name:literal, $summary:literal, time from $min:literal $($ms:literal)? to $max:literal "d") => {
+    ($name:literal, $summary:literal, time from $min:literal $($ms:literal)? to $max:literal "d" $(or $months:literal "mo")?) => {
         $crate::argument!(
             $name, $summary,
-            $crate::Values::Time { min: $crate::Span::from_micros($min * 1_000), max: $crate::Span::from_secs($max * 24 * 60 * 60) },
+            $crate::Values::Time {
+                min: $crate::Span::from_micros($min * 1_000),
+                max: $crate::Span::from_secs($max * 24 * 60 * 60),
+                max_months: 0 $(+ $months)?,
+            },
             "a time from ", $min $(, $ms)?, " to ", $max,
             "d: integers with units, longest first (w, d, h, m, s, ms, us; 1m30s), or whole seconds up to 31622400"
+            $(, "; FIXED with ALIGNED also takes calendar months, from 1mo to ", $months, "mo")?
+        )
+    };
+    ($name:literal, $summary:literal, offset up to $max:literal "h") => {
+        $crate::argument!(
+            $name, $summary, $crate::Values::Offset { max: $max * 60 },
+            "an offset from -", $max, ":00 to +", $max, ":00, like +02:00, or Z"
         )
     };
     ($name:literal, $summary:literal, bytes from $min:literal to $max:literal) => {
@@ -134,8 +152,26 @@ impl Values {
 
     pub(crate) const fn allow_time(&self, time: Span) -> bool {
         let time = time.as_micros();
-        matches!(*self, Self::Time { min, max } if min.as_micros() <= time && time <= max.as_micros())
+        matches!(*self, Self::Time { min, max, .. } if min.as_micros() <= time && time <= max.as_micros())
     }
+
+    pub(crate) const fn allow_weeks(&self, weeks: u64) -> bool {
+        self.allow_time(time_of_weeks(weeks))
+    }
+
+    pub(crate) const fn allow_months(&self, months: u64) -> bool {
+        matches!(*self, Self::Time { max_months, .. } if 1 <= months && months <= max_months)
+    }
+
+    /// Returns whether an offset of this many minutes is allowed.
+    pub(crate) const fn allow_offset(&self, minutes: i16) -> bool {
+        matches!(*self, Self::Offset { max } if -max <= minutes && minutes <= max)
+    }
+}
+
+/// Returns the time that this many weeks take.
+pub(crate) const fn time_of_weeks(weeks: u64) -> Span {
+    Span::from_secs(weeks.saturating_mul(7 * 24 * 60 * 60))
 }
 
 /// An argument with a value that is not allowed. Prints as a sentence that names the argument and

@@ -8,7 +8,7 @@ pub static QUOTA: Argument =
 
 /// `duration`: the time in which `quota` units are admitted.
 pub static DURATION: Argument =
-    argument!("duration", "The time in which quota units are admitted", time from 1 "ms" to 3650 "d");
+    argument!("duration", "The time in which quota units are admitted", time from 1 "ms" to 3650 "d" or 120 "mo");
 
 /// `CAPACITY`: units that a bucket holds.
 pub static CAPACITY: Argument =
@@ -38,8 +38,15 @@ pub static KEEP: Argument = argument!(
 /// `ALIGNED`: where windows begin.
 pub static ALIGNED: Argument = argument!(
     "ALIGNED",
-    "Windows begin at multiples of the duration since the Unix epoch, a day at midnight UTC",
+    "Windows begin at multiples of the duration since the Unix epoch, a day at midnight UTC, a week on Monday",
     alone
+);
+
+/// `ZONE`: the clock on which aligned windows are counted.
+pub static ZONE: Argument = argument!(
+    "ZONE",
+    "The clock on which aligned windows are counted, by its offset from UTC now; UTC by default",
+    offset up to 18 "h"
 );
 
 /// `FORCE`: charging a call that can no longer be prevented.

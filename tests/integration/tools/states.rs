@@ -89,6 +89,7 @@ fn fill_database(connection: &mut Connection) {
         let () = run(connection, &format!("PREMIER.REFUND {key}:refunded:persisted 2"));
     }
     call(connection, "PREMIER.FIXED premfixed:aligned 9 3650d ALIGNED");
+    call(connection, "PREMIER.FIXED premfixed:months 9 120mo ALIGNED ZONE -05:00");
     let limits = LIMITERS.map(|limiter| {
         let algorithm = limiter.algorithm();
         format!("{}:all {algorithm} 7 1h", limiter.data_type)

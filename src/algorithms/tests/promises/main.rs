@@ -9,6 +9,7 @@ mod scenario;
 mod accurate_retry_after;
 mod aligned_windows;
 mod arguments;
+mod calendar;
 mod changing_limits;
 mod clock_steps;
 mod demands;

@@ -13,7 +13,7 @@ impl FixedWindow {
     /// Returns the units used in the open window, and when it ends.
     fn open(&self, now: u64, limits: &Limits) -> Option<(u64, u64)> {
         let (opened, used) = self.window?;
-        let end = opened + limits.duration;
+        let end = end(opened, limits);
         (now < end).then_some((used, end))
     }
 }
@@ -21,6 +21,22 @@ impl FixedWindow {
 /// Returns where a window begins that is opened now.
 fn beginning(now: u64, limits: &Limits) -> u64 {
     if limits.is_aligned { now / limits.duration * limits.duration } else { now }
+}
+
+const QUARTER_OF_AN_HOUR: u64 = 15 * 60 * 1_000_000;
+const DAY: u64 = 96 * QUARTER_OF_AN_HOUR;
+
+/// Returns when a window ends. An aligned window of whole days that began a few quarters of an hour
+/// from a multiple, up to three hours, ends as the one that begins there.
+fn end(opened: u64, limits: &Limits) -> u64 {
+    let multiples = [opened / limits.duration, opened / limits.duration + 1].map(|index| index * limits.duration);
+    let is_near = |multiple: &u64| {
+        let distance = multiple.abs_diff(opened);
+        distance.is_multiple_of(QUARTER_OF_AN_HOUR) && distance <= 12 * QUARTER_OF_AN_HOUR
+    };
+    let is_calendar = limits.is_aligned && limits.duration.is_multiple_of(DAY);
+    let nearest = multiples.into_iter().filter(|_| is_calendar).find(is_near);
+    nearest.unwrap_or(opened) + limits.duration
 }
 
 impl Model for FixedWindow {

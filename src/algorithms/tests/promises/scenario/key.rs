@@ -3,9 +3,9 @@
 use core::fmt::Debug;
 
 use premier_algorithms::{
-    BucketLimit, BucketState, Capacity, Change, Clock, Cost, Decision, Demand, Fixed, FixedLimit, Grant, Leaky,
-    LimitDuration, MaxWait, Outcome as Answer, Quota, RateLimit, Refund, Refundable, Retry, Sliding, SlidingLimit,
-    Span, State, Timestamp, Token, Units, WindowStart,
+    BucketLimit, BucketState, Calendar, Capacity, Change, Clock, Cost, Decision, Demand, Fixed, FixedLimit, Grant,
+    Leaky, LimitDuration, MaxWait, Outcome as Answer, Period, Quota, RateLimit, Refund, Refundable, Retry, Sliding,
+    SlidingLimit, Span, State, Timestamp, Token, Units, Window, Zone,
 };
 
 use super::Kind;
@@ -28,8 +28,9 @@ fn window(limits: &Limits) -> SlidingLimit {
 
 fn fixed_window(limits: &Limits) -> FixedLimit {
     let SlidingLimit { quota, duration } = window(limits);
-    let start = if limits.is_aligned { WindowStart::Aligned } else { WindowStart::FirstCall };
-    FixedLimit { quota, duration, start }
+    let calendar = Calendar { period: Period::Time(duration), zone: Zone::UTC };
+    let window = if limits.is_aligned { Window::Aligned(calendar) } else { Window::FromFirstCall(duration) };
+    FixedLimit { quota, window }
 }
 
 fn bucket(limits: &Limits) -> BucketLimit {
