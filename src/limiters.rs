@@ -165,7 +165,8 @@ macro_rules! limiter {
 }
 
 limiter! {
-    /// `PREMIER.FIXED key quota duration [ALIGNED [ZONE offset]] [COST n] [ATMOST] [KEEP n] [FORCE]`
+    /// `PREMIER.FIXED key quota duration [ALIGNED [ZONE offset]] [COST n] [ATMOST] [KEEP n]
+    /// [FORCE]`
     Fixed {
         command: c"PREMIER.FIXED",
         summary: "Limits calls by a fixed window, which the first admitted call opens",
@@ -259,8 +260,8 @@ fn bucket(arguments: &Arguments) -> BucketLimit {
     }
 }
 
-/// Dispatches over [`Fixed`], [`Sliding`], [`Token`], [`Leaky`] and [`Hold`]. In each form, the type `L` is
-/// the limiter:
+/// Dispatches over [`Fixed`], [`Sliding`], [`Token`], [`Leaky`] and [`Hold`]. In each form, the type
+/// `L` is the limiter:
 ///
 /// - `by_algorithm!(each L => body)` runs the body for each limiter.
 /// - `by_algorithm!(name, L => value)` evaluates to the value for the limiter that the [`Name`]

@@ -172,8 +172,8 @@ impl Cost {
     /// The default cost of a call: one unit.
     pub const ONE: Self = Self(1);
 
-    /// Returns the units that must fit where a reserve must remain: the only cost that may be out of
-    /// bounds, by as much as the largest reserve.
+    /// Returns the units that must fit where a reserve must remain. It is the only cost that may be
+    /// out of bounds, by as much as the largest reserve.
     pub(crate) const fn with(self, keep: Keep) -> Self {
         Self(self.0 + keep.0)
     }
