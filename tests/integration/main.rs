@@ -20,6 +20,7 @@ mod fixtures;
 mod forced_calls;
 mod grammar;
 mod holds;
+mod holds_crash;
 mod holds_release;
 mod holds_state;
 mod holds_with_others;
