@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use premier_algorithms::{
-    Arguments, CAPACITY, COST, CallOption, Demand, InvalidCall, KEEP, Peeked, QUOTA, UNITS, WindowStart,
+    Arguments, CAPACITY, COST, CallOption, Demand, HolderId, InvalidCall, KEEP, Peeked, QUOTA, UNITS, WindowStart,
 };
 
 /// Checks how the words of a call are read.
@@ -19,19 +19,33 @@ pub fn check(text: &[u8]) {
     for word in words() {
         check_word(word);
     }
-    match Arguments::parse(words(), CallOption::ALL) {
-        Ok(arguments) => {
-            check_arguments(&arguments, &words().collect::<Vec<_>>());
-            assert_eq!(Peeked::parse(words(), CallOption::ALL), Ok(Peeked::Call(arguments)));
-        }
-        Err(invalid) => {
-            check_sentence(&invalid);
-            if let Ok(peeked) = Peeked::parse(words(), CallOption::ALL) {
-                assert!(matches!(peeked, Peeked::Look(_)), "only a cost of 0 is for previews: {peeked:?}");
+    for options in [CallOption::ALL, OF_RATES] {
+        match Arguments::parse(words(), options) {
+            Ok(arguments) => {
+                check_arguments(&arguments, &words().collect::<Vec<_>>());
+                assert_eq!(Peeked::parse(words(), options), Ok(Peeked::Call(arguments)));
+            }
+            Err(invalid) => {
+                check_sentence(&invalid);
+                if let Ok(Peeked::Call(arguments)) = Peeked::parse(words(), options) {
+                    let needs_id = options.contains(&CallOption::Id) && arguments.holder.is_none();
+                    assert!(needs_id, "a preview may have a cost of 0 and no id: {arguments:?}");
+                }
             }
         }
     }
 }
+
+/// The options of calls that need no id.
+const OF_RATES: &[CallOption] = &[
+    CallOption::Aligned,
+    CallOption::Capacity,
+    CallOption::Cost,
+    CallOption::AtMost,
+    CallOption::Keep,
+    CallOption::MaxWait,
+    CallOption::Force,
+];
 
 /// Checks that a number is accepted only as it would be printed.
 fn check_word(word: &[u8]) {
@@ -53,6 +67,7 @@ fn check_arguments(arguments: &Arguments, words: &[&[u8]]) {
         let mut value = || rest.next().expect("an option has its value");
         match &name[..] {
             b"ALIGNED" => expected.is_aligned = true,
+            b"ID" => expected.id = Some(value()),
             b"CAPACITY" => expected.capacity = Some(number(value())),
             b"COST" => expected.cost = number(value()),
             b"ATMOST" => expected.is_at_most = true,
@@ -69,6 +84,7 @@ fn check_arguments(arguments: &Arguments, words: &[&[u8]]) {
     };
     let read = Expected {
         is_aligned: arguments.start == WindowStart::Aligned,
+        id: arguments.holder.map(HolderId::get),
         capacity: arguments.capacity.map(|capacity| capacity.get().into()),
         cost: arguments.demand.cost().get().into(),
         is_at_most,
@@ -77,6 +93,7 @@ fn check_arguments(arguments: &Arguments, words: &[&[u8]]) {
         max_wait: arguments.max_wait.map(|wait| wait.get().as_micros().into()),
     };
     assert_eq!(read, expected);
+    assert!(expected.id.is_none_or(|id| (1..=128).contains(&id.len())), "an invalid id was accepted");
     assert_eq!(u128::from(arguments.quota.get()), number(quota));
     assert_eq!(u128::from(arguments.duration.get().as_micros()), micros(duration));
 
@@ -90,8 +107,9 @@ fn check_arguments(arguments: &Arguments, words: &[&[u8]]) {
 
 /// The options of a call, read independently of the parser.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Expected {
+struct Expected<'words> {
     is_aligned: bool,
+    id: Option<&'words [u8]>,
     capacity: Option<u128>,
     cost: u128,
     is_at_most: bool,

@@ -3,16 +3,16 @@
 //!
 //! | bytes | what |
 //! | --- | --- |
-//! | 1 | which algorithm: `F`, `A` for aligned windows, `S`, `T` or `L` |
+//! | 1 | which algorithm: `F`, `A` for aligned windows, `S`, `T`, `L` or `H`; `E` for an effect on holders |
 //! | 9 × 8 | the numbers of a [`Script`], little-endian |
-//! | the rest | the state, as in an RDB file |
+//! | the rest | the state, as in an RDB file, or the effect |
 
 use std::fmt::Debug;
 
 use premier_algorithms::{
-    Algorithm, BucketLimit, BucketState, Capacity, Clock, Cost, Decision, Fixed, FixedLimit, Leaky, LimitDuration, Log,
-    MaxWait, Now, Outcome, Quota, RateLimit, Refundable, Retry, Sliding, SlidingLimit, Span, State, Timestamp, Token,
-    Units, WindowStart,
+    Algorithm, BucketLimit, BucketState, Capacity, Clock, Cost, Decision, Fixed, FixedLimit, Hold, HoldChange,
+    HoldLimit, HolderId, Holds, Leaky, LimitDuration, Log, MaxWait, Now, Outcome, Quota, RateLimit, Refundable, Retry,
+    Sliding, SlidingLimit, Span, State, Timestamp, Token, Units, WindowStart,
 };
 
 const MAX_UNITS: u64 = 1_000_000_000_000;
@@ -92,6 +92,25 @@ pub fn check(input: &[u8]) {
             check_key_of_redis_cell(&script);
         }
         b'L' => check_calls::<Leaky>(state, &script, &script.bucket(), script.max_wait_or(Span::MAX), Span::MAX),
+        b'H' => {
+            if let Some(key) = Holds::decode(state) {
+                assert_eq!(encoded(&key), state, "a state is not written as it was read");
+                check_holds(key, &script);
+            }
+        }
+        b'E' => {
+            if let Some(effect) = Holds::decode_effect(state) {
+                let mut key = Holds::default();
+                key.apply_effect(effect.clone());
+                let once = key.clone();
+                key.apply_effect(effect);
+                assert_eq!(key, once, "an effect that is applied twice changes something");
+                if !key.is_fresh() {
+                    check_stored(&key, usize::MAX);
+                    check_holds(key, &script);
+                }
+            }
+        }
         _ => {}
     }
 }
@@ -121,7 +140,7 @@ fn check_calls<A: RateLimit>(
                 assert!(wait <= longest_wait, "{wait:?}");
                 let before = decision.remaining;
                 key.apply(&change);
-                check_stored(&key);
+                check_stored(&key, Log::MAX_ENCODED_LEN);
                 let after = A::decide(&key, now, limit, Cost::ONE).remaining;
                 assert!(after <= before, "a call increased what remains");
             }
@@ -135,7 +154,7 @@ fn check_calls<A: RateLimit>(
         check_decision(&decision, script.cost, longest_reset);
         if let Outcome::Admitted { change, .. } = decision.outcome {
             key.apply(&change);
-            check_stored(&key);
+            check_stored(&key, Log::MAX_ENCODED_LEN);
         }
 
         let most = A::room(&key, now, limit);
@@ -158,8 +177,57 @@ fn check_calls<A: RateLimit>(
             key = A::State::default();
         } else {
             assert!(refund.reset <= script.expiry, "a refund makes the key live longer: {refund:?}");
-            check_stored(&key);
+            check_stored(&key, Log::MAX_ENCODED_LEN);
         }
+    }
+}
+
+/// Checks holds and releases by three holders.
+fn check_holds(mut key: Holds, script: &Script) {
+    let mut clock = Clock::new();
+    clock.see(key.latest_stamp());
+    let later = script.now.plus(script.elapsed);
+    for (reading, id) in [(script.now, b"a"), (later, b"b"), (script.now, b"a"), (later, b"c")] {
+        let now = clock.read(reading);
+        let holder = HolderId::new(id).expect("it is short");
+        let limit = HoldLimit { quota: script.quota, lease: script.duration, holder: Some(holder) };
+        let decision = Hold::decide(&key, now, &limit, script.cost);
+        check_decision(&decision, script.cost, Span::from_micros(MAX_TIME));
+        let used = key.used(now, Span::ZERO);
+        match decision.outcome {
+            Outcome::Admitted { change, .. } => {
+                check_change(&mut key, &change);
+                let held = Hold::look(&key, now, &limit);
+                assert_eq!(held.remaining, decision.remaining + script.cost.get(), "not what it held");
+            }
+            Outcome::Limited { retry: Retry::After(wait) } => {
+                check_wait::<Hold>(&key, clock, reading, wait, &limit, script);
+                assert_eq!(decision.remaining, script.quota.get().saturating_sub(used));
+            }
+            Outcome::Limited { retry: Retry::Never } => {}
+        }
+        if let Some(release) = Hold::release(&key, now, holder) {
+            let used = key.used(now, Span::ZERO);
+            check_change(&mut key, &release.change);
+            assert_eq!(key.used(now, Span::ZERO), used - release.units);
+            assert_eq!(release.reset == Span::ZERO, used == release.units);
+            assert!(Hold::release(&key, now, holder).is_none(), "it is released twice");
+        }
+    }
+}
+
+/// Makes a change, and checks that its effect does the same.
+fn check_change(key: &mut Holds, change: &HoldChange<'_>) {
+    let mut other = key.clone();
+    key.apply(change);
+    let mut bytes = Vec::new();
+    key.encode_effect(change, |part| bytes.extend_from_slice(part));
+    for _ in 0..2 {
+        other.apply_effect(Holds::decode_effect(&bytes).expect("an effect can be read"));
+        assert_eq!(other, *key, "an effect is not its change");
+    }
+    if !key.is_fresh() {
+        check_stored(key, usize::MAX);
     }
 }
 
@@ -208,14 +276,14 @@ fn check_key_of_redis_cell(script: &Script) {
     check_decision(&decision, script.cost, Span::MAX);
     if let Outcome::Admitted { change, .. } = decision.outcome {
         state.apply(&change);
-        check_stored(&state);
+        check_stored(&state, Log::MAX_ENCODED_LEN);
     }
 }
 
 /// Checks that a stored state can be read again.
-fn check_stored<S: State + Debug + PartialEq>(state: &S) {
+fn check_stored<S: State + Debug + PartialEq>(state: &S, longest: usize) {
     let bytes = encoded(state);
-    assert!(bytes.len() <= Log::MAX_ENCODED_LEN);
+    assert!(bytes.len() <= longest);
     assert_eq!(S::decode(&bytes).as_ref(), Some(state));
 }
 
