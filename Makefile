@@ -9,7 +9,7 @@ MSRV := $(shell sed -n 's/^rust-version *= *"\(.*\)"/\1/p' Cargo.toml)
 # One set of features for all tests, so that they share what is compiled.
 TEST_FEATURES := --workspace --features $(shell scripts/features)
 
-.PHONY: help setup build run test test-libraries test-matrix test-containers images test-images test-dockerfile packages lint msrv fuzz bench instructions performance pictures valgrind soak dist clean
+.PHONY: help setup build run test test-libraries test-matrix test-containers images test-images test-dockerfile packages lint msrv fuzz bench instructions performance pictures valgrind soak chaos dist clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -106,6 +106,9 @@ valgrind: ## run the tests of the module with servers under valgrind; TESTS=pers
 
 soak: setup ## make ten million calls over a million expiring keys, and check that no memory is lost
 	cargo test --release --test soak
+
+chaos: setup ## let eight processes that are killed now and then share 50 places for a minute, and count those in use
+	cargo test $(TEST_FEATURES) --test chaos
 
 dist: build ## build what a release ships for this system and architecture, in target/dist
 	scripts/dist

@@ -260,8 +260,8 @@ fn bucket(arguments: &Arguments) -> BucketLimit {
     }
 }
 
-/// Dispatches over [`Fixed`], [`Sliding`], [`Token`], [`Leaky`] and [`Hold`]. In each form, the type
-/// `L` is the limiter:
+/// Dispatches over [`Fixed`], [`Sliding`], [`Token`], [`Leaky`] and [`Hold`]. In each form, `L` is
+/// the type of the limiter:
 ///
 /// - `by_algorithm!(each L => body)` runs the body for each limiter.
 /// - `by_algorithm!(name, L => value)` evaluates to the value for the limiter that the [`Name`]

@@ -179,7 +179,7 @@ impl FromRedisValue for JointDecision {
     }
 }
 
-/// Reads the reply to `PREMIER.INSPECT`: a map, or pairs. What only one algorithm knows is left out.
+/// Reads the reply to `PREMIER.INSPECT`: a map, or pairs, of which each algorithm has these two.
 impl FromRedisValue for Usage {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
         let fields: HashMap<String, Value> = FromRedisValue::from_redis_value(value)?;

@@ -31,6 +31,12 @@ pub trait State: Clone + Default {
     /// Applies an effect, whatever the state is. Applying it again changes nothing.
     fn apply_effect(&mut self, effect: Self::Effect<'_>);
 
+    /// Returns whether an effect has led back to the state of a fresh key. The key must then be
+    /// deleted.
+    fn is_fresh(&self) -> bool {
+        false
+    }
+
     /// Writes the effect of a change piece by piece, when the change has been applied: by default
     /// the whole state.
     fn encode_effect(&self, _change: &Self::Change<'_>, write: impl FnMut(&[u8])) {

@@ -50,7 +50,7 @@ impl Command for All {
         );
         Docs {
             summary: "Charges a call to several limits, or to none if one of them limits it",
-            complexity: "O(N) where N is the number of limits; SLIDING: plus the entries in the log of the key, 66 at most",
+            complexity: "O(N) where N is the number of limits; SLIDING: plus the entries in the log of the key, 66 at most; HOLD: plus the logarithm of the number of holders of the key",
             since: "0.1.0",
             tips: None,
             parameters: parameters_by_algorithm().into_iter().chain([further]).collect(),

@@ -18,7 +18,7 @@ impl Command for Inspect {
     fn docs() -> Docs {
         Docs {
             summary: "Returns what is known of a key without its limit: its algorithm, the units that are used, and when it is reset",
-            complexity: "O(1); SLIDING: O(N) where N is the number of entries in the log of the key, 66 at most",
+            complexity: "O(1); SLIDING and HOLD: O(N) where N is the number of entries or holders of the key",
             since: "0.1.0",
             tips: Some("nondeterministic_output"),
             parameters: Vec::new(),

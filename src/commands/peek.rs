@@ -20,7 +20,7 @@ impl Command for Peek {
     fn docs() -> Docs {
         Docs {
             summary: "Previews a call: replies as the call would now, and changes nothing",
-            complexity: "O(1); SLIDING: O(N) where N is the number of entries in the log of the key, 66 at most",
+            complexity: "O(1); SLIDING: O(N) where N is the number of entries in the log of the key, 66 at most; HOLD: O(log(N)) where N is the number of holders of the key",
             since: "0.1.0",
             tips: Some("nondeterministic_output"),
             parameters: parameters_to_peek(),

@@ -197,7 +197,11 @@ pub fn apply<T: DataType>(call: &Call, position: KeyPosition, effect: <T::State 
     let state = unsafe { state_of::<T>(value) };
     state.apply_effect(effect);
     clock::see(state.latest_stamp());
-    open.expire(expiry);
+    if state.is_fresh() {
+        open.unlink();
+    } else {
+        open.expire(expiry);
+    }
     call.signal_modified(position);
 }
 
@@ -308,9 +312,13 @@ impl<'call> OpenKey<'call> {
 
     /// Deletes the key, and replicates that.
     fn delete(&self) {
+        self.unlink();
+        replicate_deletion(self.call, self.position);
+    }
+
+    fn unlink(&self) {
         // SAFETY: the key is open for writing.
         unsafe { api!(RedisModule_UnlinkKey(self.key)) };
-        replicate_deletion(self.call, self.position);
     }
 }
 

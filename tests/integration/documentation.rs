@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use premier_algorithms::{
-    ALGORITHM, ALIGNED, AT_MOST, Argument, CAPACITY, COST, DURATION, FORCE, KEEP, MAX_WAIT, QUOTA, UNITS, ZONE,
+    ALGORITHM, ALIGNED, AT_MOST, Argument, CAPACITY, COST, DURATION, FORCE, ID, KEEP, MAX_WAIT, QUOTA, UNITS, ZONE,
 };
 use premier_test_server::Server;
 use redis::{Connection, Value};
@@ -143,8 +143,10 @@ fn run_examples(page: &str, at_least: usize) {
 #[test]
 fn the_reference_describes_each_argument_as_the_parser_does() {
     let page = read("docs/commands.md");
-    let arguments: [&Argument; 12] =
-        [&QUOTA, &DURATION, &ALIGNED, &ZONE, &CAPACITY, &COST, &AT_MOST, &KEEP, &MAX_WAIT, &FORCE, &ALGORITHM, &UNITS];
+    let arguments: [&Argument; 13] = [
+        &QUOTA, &DURATION, &ALIGNED, &ZONE, &CAPACITY, &ID, &COST, &AT_MOST, &KEEP, &MAX_WAIT, &FORCE, &ALGORITHM,
+        &UNITS,
+    ];
     for argument in arguments {
         let row = format!("| `{}` | {} | {} |", argument.name, argument.summary, argument.allowed);
         assert!(page.contains(&row), "docs/commands.md lacks: {row}");
@@ -193,6 +195,8 @@ fn the_reference_has_the_syntax_of_command_docs() {
         "PREMIER.SLIDING",
         "PREMIER.TOKEN",
         "PREMIER.LEAKY",
+        "PREMIER.HOLD",
+        "PREMIER.RELEASE",
         "PREMIER.ALL",
         "PREMIER.PEEK",
         "PREMIER.REFUND",

@@ -2,8 +2,9 @@
 //! change.
 //!
 //! On Redis 7.0.15, `cargo test --test integration write_the_fixtures -- --ignored` wrote
-//! `tests/fixtures/encoding_0.rdb` and `.aof`; the `.txt` beside them lists what both contain. Each
-//! version of the encoding gets its own files.
+//! `tests/fixtures/encoding_0.rdb` and `.aof`, and those of `premholds`, which came later,
+//! `tests/fixtures/holds_encoding_0.*`; the `.txt` beside them lists what both contain. Each version
+//! of the encoding gets its own files.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,7 +15,9 @@ use premier_test_server::{Builder, Server};
 use redis::{Connection, Value};
 
 use crate::tools::call::{LIMITERS, Reply, call, run};
-use crate::tools::effect::{apply, bucket_state, effect, entry, fixed_state, lasting_effect, server_with_aof};
+use crate::tools::effect::{
+    apply, bucket_state, effect, entry, fixed_state, holders, lasting_effect, put, server_with_aof, take,
+};
 use crate::tools::payload::{HEAD_LEN, set_checksum};
 use crate::tools::skipped::skipped;
 use crate::tools::snapshot::{Content, content};
@@ -33,13 +36,19 @@ const HOUR: u64 = 3_600_000_000;
 const EXPIRY: i64 = 16_725_225_600_000;
 const NEVER: i64 = -1;
 
-fn fixture(extension: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/encoding_0").with_extension(extension)
+/// A key, an effect on it, and what to peek at it with.
+type Stored = (&'static str, Vec<u8>, &'static str);
+
+/// The fixtures, and what they contain.
+const FIXTURES: [(&str, fn() -> Vec<Stored>); 2] =
+    [("encoding_0", states_of_rates), ("holds_encoding_0", states_of_holds)];
+
+fn fixture(name: &str, extension: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name).with_extension(extension)
 }
 
-/// Returns keys, their effects and what to peek at them with: states of all shapes, with and
-/// without an expiry.
-fn stored() -> Vec<(&'static str, Vec<u8>, &'static str)> {
+/// Returns states of all shapes, with and without an expiry.
+fn states_of_rates() -> Vec<Stored> {
     let log = |at: u64, width: u64| {
         (0..MAX_ENTRIES as u64).flat_map(|index| entry(at + index * HOUR, width << 41 | 2)).collect::<Vec<_>>()
     };
@@ -80,6 +89,34 @@ fn stored() -> Vec<(&'static str, Vec<u8>, &'static str)> {
     ]
 }
 
+/// Returns effects of all kinds. The last one on a key has what to peek at it with.
+fn states_of_holds() -> Vec<Stored> {
+    let dated =
+        |kind: u8, at: u64, rest: &[u8]| [&[kind], &[at, PAST, 7].map(u64::to_le_bytes).concat()[..], rest].concat();
+    let of_a_lease =
+        |lease: u64, units: u64, id: &[u8]| [&[lease, units].map(u64::to_le_bytes).concat()[..], id].concat();
+    let strange = [&b"\0"[..], b"\xff\r\n", b"AND", &[b'x'; 128]];
+    let strange: Vec<_> =
+        (0..).zip(strange).map(|(hours, id)| (PAST + hours * HOUR, HOUR, 1_000_000_000_000, id)).collect();
+    let live = [(FUTURE, HOUR, 1, &b"a"[..]), (FUTURE, 2 * HOUR, 2, b"b"), (FUTURE, 2 * HOUR, 3, b"c")];
+    vec![
+        ("hold", effect(b'H', EXPIRY, &put(FUTURE, HOUR, 3, b"a")), "HOLD 5 1h"),
+        ("hold:past", effect(b'H', EXPIRY, &put(PAST, 1_000, 3, b"a")), "HOLD 5 1h"),
+        ("hold:lasting", effect(b'H', NEVER, &put(0, 3650 * 24 * HOUR, 1_000_000_000_000, &[0xff; 128])), ""),
+        ("hold:several", effect(b'H', EXPIRY, &put(FUTURE, HOUR, 3, b"a")), ""),
+        ("hold:several", effect(b'H', EXPIRY, &put(FUTURE, 2 * HOUR, 2, b"b")), ""),
+        ("hold:several", effect(b'H', EXPIRY, &put(FUTURE, 3 * HOUR, 1, b"a")), "HOLD 9 1h COST 0"),
+        ("hold:released", effect(b'H', EXPIRY, &put(FUTURE, HOUR, 3, b"a")), ""),
+        ("hold:released", effect(b'H', EXPIRY, &put(FUTURE, 2 * HOUR, 2, b"b")), ""),
+        ("hold:released", effect(b'H', EXPIRY, &take(FUTURE, b"a")), "HOLD 2 1h ID c"),
+        ("hold:dated", effect(b'H', EXPIRY, &put(FUTURE, HOUR, 3, b"a")), ""),
+        ("hold:dated", effect(b'H', EXPIRY, &dated(3, PAST + HOUR, &of_a_lease(HOUR, 2, b"b"))), ""),
+        ("hold:dated", effect(b'H', EXPIRY, &dated(4, PAST + HOUR, b"a")), ""),
+        ("hold:whole", effect(b'H', EXPIRY, &holders(&live)), "HOLD 6 1h ID d COST 2"),
+        ("hold:whole:past", effect(b'H', NEVER, &holders(&strange)), "HOLD 5 1h COST 0"),
+    ]
+}
+
 /// Returns a line of the text: `key type digest expires_at` and, if PEEK always returns the same, a
 /// bar and `arguments = reply`.
 fn described(connection: &mut Connection, key: &str, peek: &str) -> String {
@@ -94,9 +131,9 @@ fn described(connection: &mut Connection, key: &str, peek: &str) -> String {
 
 /// Asserts that the server holds what the text lists.
 #[track_caller]
-fn assert_holds_the_fixtures(server: &Server) {
+fn assert_holds_the_fixture(server: &Server, name: &str) {
     let mut connection = server.connection();
-    let text = fs::read_to_string(fixture("txt")).expect("the fixture is in the tree");
+    let text = fs::read_to_string(fixture(name, "txt")).expect("the fixture is in the tree");
     let started = Instant::now();
     for line in text.lines() {
         let (stored, peek) = line.split_once(" | ").unwrap_or((line, ""));
@@ -115,26 +152,35 @@ fn assert_holds_the_fixtures(server: &Server) {
 #[test]
 #[ignore = "writes the files that the other tests read, only once for each encoding"]
 fn write_the_fixtures() {
-    if fixture("rdb").exists() {
-        return skipped("the files exist and never change");
+    for (name, stored) in FIXTURES {
+        if fixture(name, "rdb").exists() {
+            skipped(format!("{name} exists and never changes"));
+        } else {
+            write_the_fixture(name, &stored());
+        }
     }
+}
+
+fn write_the_fixture(name: &str, stored: &[Stored]) {
     let server = server_with_aof().start();
     let mut connection = server.connection();
-    for (key, effect, _) in stored() {
-        assert_eq!(apply(&mut connection, key.as_bytes(), &effect), Ok(Value::Okay), "{key}");
+    for (key, effect, _) in stored {
+        assert_eq!(apply(&mut connection, key.as_bytes(), effect), Ok(Value::Okay), "{key}");
     }
     let () = run(&mut connection, "SAVE");
-    fs::copy(server.dir().join("dump.rdb"), fixture("rdb")).expect("the tree is writable");
-    fs::copy(server.dir().join("appendonlydir/appendonly.aof.1.incr.aof"), fixture("aof")).expect("as above");
+    fs::copy(server.dir().join("dump.rdb"), fixture(name, "rdb")).expect("the tree is writable");
+    fs::copy(server.dir().join("appendonlydir/appendonly.aof.1.incr.aof"), fixture(name, "aof")).expect("as above");
 
-    let rdb = fs::read(fixture("rdb")).expect("it has just been written");
-    let lines = stored().into_iter().map(|(key, _, peek)| {
+    let rdb = fs::read(fixture(name, "rdb")).expect("it has just been written");
+    let is_last = |index: usize| stored[index + 1..].iter().all(|(key, ..)| *key != stored[index].0);
+    let lines = (0..stored.len()).filter(|index| is_last(*index)).map(|index| {
+        let (key, _, peek) = stored[index];
         // Units from the future count from the moment at which the server first reads its clock.
         let server = started_on_rdb(&rdb);
         described(&mut server.connection(), key, peek) + "\n"
     });
     let text: String = lines.collect();
-    fs::write(fixture("txt"), text).expect("as above");
+    fs::write(fixture(name, "txt"), text).expect("as above");
 }
 
 /// Starts a server that loads the files that `put` writes into its folder.
@@ -156,8 +202,10 @@ fn started_on_rdb(bytes: &[u8]) -> Server {
 
 #[test]
 fn an_rdb_file_of_encoding_0_is_read() {
-    let server = started_on_rdb(&fs::read(fixture("rdb")).expect("the fixture is in the tree"));
-    assert_holds_the_fixtures(&server);
+    for (name, _) in FIXTURES {
+        let server = started_on_rdb(&fs::read(fixture(name, "rdb")).expect("the fixture is in the tree"));
+        assert_holds_the_fixture(&server, name);
+    }
 }
 
 fn started_on_aof(bytes: &[u8]) -> Server {
@@ -170,8 +218,10 @@ fn started_on_aof(bytes: &[u8]) -> Server {
 
 #[test]
 fn an_aof_of_encoding_0_is_read() {
-    let server = started_on_aof(&fs::read(fixture("aof")).expect("the fixture is in the tree"));
-    assert_holds_the_fixtures(&server);
+    for (name, _) in FIXTURES {
+        let server = started_on_aof(&fs::read(fixture(name, "aof")).expect("the fixture is in the tree"));
+        assert_holds_the_fixture(&server, name);
+    }
 }
 
 /// Servers skip a command of the AOF that is refused, and log it as critical.

@@ -3,7 +3,7 @@
 use premier_test_server::Server;
 use redis::{Cmd, Value};
 
-use crate::tools::call::{LIMITERS, Limiter, call, command, error};
+use crate::tools::call::{HOLD, LIMITERS, Limiter, call, command, error};
 use crate::tools::snapshot::snapshot;
 
 const UNITS_FROM_0: &str = "an integer from 0 to 1000000000000";
@@ -154,7 +154,9 @@ fn options(limiter: &Limiter) -> Vec<(&'static str, &'static str, Vec<&'static [
     let invalid_units = [INVALID_UNITS, &[b"0"]].concat();
     let cost = ("COST", UNITS_FROM_1, invalid_units.clone());
     let keep = ("KEEP", UNITS_FROM_0, INVALID_UNITS.to_vec());
-    if limiter.command == "PREMIER.FIXED" {
+    if limiter.command == HOLD.command {
+        vec![("ID", "a string of 1 to 128 bytes", vec![b"", &[b'x'; 129]]), cost, keep]
+    } else if limiter.command == "PREMIER.FIXED" {
         vec![cost, keep, ("ZONE", OFFSET, INVALID_OFFSETS.to_vec())]
     } else if limiter.has_bucket {
         vec![cost, keep, ("CAPACITY", UNITS_FROM_1, invalid_units), ("MAXWAIT", TIME_FROM_0, INVALID_TIMES.to_vec())]
@@ -165,7 +167,11 @@ fn options(limiter: &Limiter) -> Vec<(&'static str, &'static str, Vec<&'static [
 
 /// Returns every option of the command without a value.
 fn flags(limiter: &Limiter) -> &'static [&'static str] {
-    if limiter.command == "PREMIER.FIXED" { &["ALIGNED", "ATMOST", "FORCE"] } else { &["ATMOST", "FORCE"] }
+    match limiter.command {
+        "PREMIER.FIXED" => &["ALIGNED", "ATMOST", "FORCE"],
+        "PREMIER.HOLD" => &[],
+        _ => &["ATMOST", "FORCE"],
+    }
 }
 
 /// Returns all options of the command, as an error lists them.
@@ -173,6 +179,7 @@ fn expected_options(limiter: &Limiter) -> &'static str {
     match limiter.command {
         "PREMIER.FIXED" => "ALIGNED, ZONE, COST, ATMOST, KEEP or FORCE",
         "PREMIER.SLIDING" => "COST, ATMOST, KEEP or FORCE",
+        "PREMIER.HOLD" => "ID, COST or KEEP",
         _ => "CAPACITY, COST, ATMOST, KEEP, MAXWAIT or FORCE",
     }
 }
@@ -230,23 +237,28 @@ fn everything_refused(limiter: &Limiter) -> Vec<Refused> {
     if limiter.command != "PREMIER.FIXED" {
         unknown.extend([(&b"ALIGNED"[..], "ALIGNED"), (b"ZONE", "ZONE")]);
     }
+    if limiter.command == HOLD.command {
+        unknown.extend([(&b"ATMOST"[..], "ATMOST"), (b"FORCE", "FORCE"), (b"i d", "i d")]);
+    }
     for (name, shown) in unknown {
         let sentence = format!("unknown option '{shown}': expected {expected}");
         all.push(refused(&[b"5", b"1m", name], &sentence));
         all.push(refused(&[b"5", b"1m", name, b"1"], &sentence));
         all.push(refused(&[b"5", b"1m", b"COST", b"1", name, b"1"], &sentence));
     }
-    for (words, options) in [
-        ([&b"FORCE"[..], b"ATMOST"].as_slice(), "ATMOST and FORCE"),
-        (&[b"keep", b"0", b"force"], "KEEP and FORCE"),
-        (&[b"FORCE", b"KEEP", b"5"], "KEEP and FORCE"),
-        (&[b"FORCE", b"KEEP", b"5", b"ATMOST"], "ATMOST and FORCE"),
-    ] {
-        all.push(refused(&[&[&b"5"[..], b"1m"], words].concat(), format!("{options} exclude each other")));
+    if limiter.command != HOLD.command {
+        for (words, options) in [
+            ([&b"FORCE"[..], b"ATMOST"].as_slice(), "ATMOST and FORCE"),
+            (&[b"keep", b"0", b"force"], "KEEP and FORCE"),
+            (&[b"FORCE", b"KEEP", b"5"], "KEEP and FORCE"),
+            (&[b"FORCE", b"KEEP", b"5", b"ATMOST"], "ATMOST and FORCE"),
+        ] {
+            all.push(refused(&[&[&b"5"[..], b"1m"], words].concat(), format!("{options} exclude each other")));
+        }
     }
     let months = "duration may be in calendar months only for FIXED with ALIGNED";
     all.push(refused(&[b"5", b"1mo"], months));
-    all.push(refused(&[b"5", b"120mo", b"COST", b"2", b"FORCE"], months));
+    all.push(refused(&[b"5", b"120mo", b"COST", b"2"], months));
     if limiter.command == "PREMIER.FIXED" {
         all.push(refused(&[b"5", b"1h", b"ZONE", b"+02:00", b"COST", b"2"], "ZONE may be given only with ALIGNED"));
         all.push(refused(&[b"5", b"1mo", b"ZONE", b"Z"], "ZONE may be given only with ALIGNED"));
@@ -268,8 +280,9 @@ fn on_key(limiter: &Limiter, key: &str, words: &[Vec<u8>]) -> Cmd {
 fn an_error_says_which_argument_is_invalid_and_what_is_allowed() {
     let server = Server::start();
     let mut connection = server.connection();
-    for limiter in &LIMITERS {
-        call(&mut connection, &format!("{} used 5 1h", limiter.command));
+    for limiter in LIMITERS.iter().chain([&HOLD]) {
+        let id = if limiter.command == HOLD.command { " ID a" } else { "" };
+        call(&mut connection, &format!("{} used 5 1h{id}", limiter.command));
         let before = snapshot(&server);
         assert_eq!(before.len(), 1);
         for Refused { words, sentence } in everything_refused(limiter) {
@@ -289,7 +302,7 @@ fn an_error_says_which_argument_is_invalid_and_what_is_allowed() {
 fn peek_and_all_refuse_what_the_limiters_refuse() {
     let server = Server::start();
     let mut connection = server.connection();
-    for limiter in &LIMITERS {
+    for limiter in LIMITERS.iter().chain([&HOLD]) {
         let algorithm = limiter.algorithm();
         for Refused { words, sentence } in everything_refused(limiter) {
             let mut peek = redis::cmd("PREMIER.PEEK");
@@ -306,7 +319,7 @@ fn peek_and_all_refuse_what_the_limiters_refuse() {
             }
         }
     }
-    let no_algorithm = "ERR algorithm must be FIXED, SLIDING, TOKEN or LEAKY";
+    let no_algorithm = "ERR algorithm must be FIXED, SLIDING, TOKEN, LEAKY or HOLD";
     for line in ["PREMIER.PEEK key GCRA 5 1h", "PREMIER.ALL key GCRA 5 1h", "PREMIER.ALL a FIXED 5 1h AND b 5 5 1h"] {
         assert_eq!(error(&mut connection, &command(line)), no_algorithm, "{line}");
     }
@@ -332,7 +345,7 @@ fn peek_and_all_refuse_what_the_limiters_refuse() {
 fn every_command_checks_how_many_arguments_it_has() {
     let server = Server::start();
     let mut connection = server.connection();
-    for limiter in LIMITERS {
+    for limiter in LIMITERS.iter().chain([&HOLD]) {
         for arguments in ["", " key", " key 5"] {
             let line = error(&mut connection, &command(&format!("{}{arguments}", limiter.command)));
             // Servers show the name of the command as it was registered or as it was called.
@@ -351,6 +364,9 @@ fn every_command_checks_how_many_arguments_it_has() {
         "PREMIER.REFUND",
         "PREMIER.REFUND key",
         "PREMIER.REFUND key 1 more",
+        "PREMIER.RELEASE",
+        "PREMIER.RELEASE key",
+        "PREMIER.RELEASE key id more",
         "PREMIER.INSPECT",
         "PREMIER.INSPECT key more",
         "PREMIER.ALL",
@@ -439,6 +455,9 @@ fn options_come_in_any_order_and_case() {
     for options in ["ALIGNED ZONE +02:00 COST 3", "zone +02:00 cost 3 aligned", "Cost 3 Aligned Zone +02:00"] {
         let [limited, limit, remaining, ..] = fields(&format!("premier.fixed key 10 1mo {options}"));
         assert_eq!([limited, limit, remaining], [0, 10, 7], "{options}");
+    }
+    for options in ["ID a COST 3 KEEP 2", "KEEP 2 COST 3 ID a", "cost 3 id a keep 2", "Keep 2 Id KEEP cOsT 3"] {
+        assert_eq!(fields(&format!("premier.hold key 10 1h {options}")), [0, 10, 7, 0, 3_600_000], "{options}");
     }
     for name in ["PREMIER.TOKEN", "premier.leaky"] {
         for options in [

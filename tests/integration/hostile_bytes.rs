@@ -7,16 +7,21 @@ use rand::RngExt;
 use rand::rngs::SmallRng;
 use redis::{Cmd, Connection, FromRedisValue, RedisResult, Value};
 
-use crate::tools::call::{LIMITERS, Limiter, Reply, command, run};
+use crate::tools::call::{HOLD, LIMITERS, Limiter, Reply, command, run};
 use crate::tools::effect::{
-    LAST_MOMENT, MOST_UNITS, apply, bucket_state, effect, entry, fixed_state, lasting_effect, now_micros,
-    server_with_aof,
+    LAST_MOMENT, MOST_UNITS, apply, bucket_state, effect, entry, fixed_state, holders, lasting_effect, now_micros, put,
+    server_with_aof, take,
 };
 use crate::tools::payload::{FOOTER_LEN, HEAD_LEN, set_checksum};
 use crate::tools::random::random;
 use crate::tools::snapshot::snapshot;
 use crate::tools::states::MAX_ENTRIES;
 use crate::tools::strength::at_strength;
+
+const TARGETS: [Limiter; 5] = {
+    let [fixed, sliding, token, leaky] = LIMITERS;
+    [fixed, sliding, token, leaky, HOLD]
+};
 
 /// How many forgeries of each kind are tried at full strength.
 const TRIES: usize = 20_000;
@@ -52,7 +57,28 @@ fn states() -> Vec<(u8, Vec<u8>)> {
     states.push((b'F', fixed_state(now, 4)));
     states.push((b'S', [entry(now - HOUR / 2, 63), entry(now, 1)].concat()));
     states.extend([b'T', b'L'].map(|letter| (letter, bucket_state(now, false, 4))));
+    let strange: [(u64, u64, u64, &[u8]); 3] =
+        [(0, 1_000, 1, b"\0"), (MOMENT, HOUR, MOST_UNITS / 2, &[0xff; 128]), (LAST_MOMENT, HOUR, 1, b"a")];
+    states.extend([
+        (b'H', holders(&[(now, HOUR, 3, b"a")])),
+        (b'H', holders(&[(now, HOUR, 2, b"a"), (now, HOUR, 1, b"b"), (now, 2 * HOUR, 1, b"c")])),
+        (b'H', holders(&strange)),
+    ]);
     states
+}
+
+/// Returns what else changes a key of holders.
+fn changes() -> Vec<(u8, Vec<u8>)> {
+    let now = now_micros();
+    let dated =
+        |kind: u8, rest: &[u8]| [&[kind], [now, now - 5, 7].map(u64::to_le_bytes).as_flattened(), rest].concat();
+    vec![
+        (b'H', put(now, HOUR, 2, b"a")),
+        (b'H', put(LAST_MOMENT, 1_000, 1, &[b'x'; 128])),
+        (b'H', take(now, b"a")),
+        (b'H', dated(3, &[&HOUR.to_le_bytes()[..], &2_u64.to_le_bytes(), b"a"].concat())),
+        (b'H', dated(4, b"a")),
+    ]
 }
 
 #[test]
@@ -87,6 +113,7 @@ fn replies_about_any_applied_effect_make_sense() {
     let expiries = [-1, 2_000_000_000_000, 18_446_744_073_709_551];
     let originals: Vec<Vec<u8>> = states()
         .iter()
+        .chain(&changes())
         .flat_map(|(letter, state)| expiries.map(|expires_at| effect(*letter, expires_at, state)))
         .collect();
     Attack::new().run(|random, key| {
@@ -182,13 +209,13 @@ impl Attack {
             let mut inspections = Vec::new();
             for (((key, forgery), verdict), data_type) in keys.into_iter().zip(forgeries).zip(verdicts).zip(types) {
                 let data_type: String = read(data_type);
-                let limiter = LIMITERS.iter().find(|limiter| limiter.data_type == data_type);
+                let limiter = TARGETS.iter().find(|limiter| limiter.data_type == data_type);
                 match (verdict, limiter) {
                     (Ok(Value::Okay), Some(limiter)) => {
                         *self.accepted.entry(data_type).or_default() += 1;
                         inspections.push(Inspection::new(&mut self.random, key, limiter, forgery));
                     }
-                    // It expired long ago.
+                    // It expired long ago, or took the only holder away.
                     (Ok(Value::Okay), None) => assert_eq!(data_type, "none"),
                     (Ok(other), _) => panic!("{other:?}"),
                     (Err(_), _) => {
@@ -204,9 +231,9 @@ impl Attack {
             }
         }
         println!("{} refused, accepted: {:?}", self.refused, self.accepted);
-        for Limiter { data_type, .. } in LIMITERS {
+        for Limiter { data_type, .. } in &TARGETS {
             assert!(
-                self.accepted.get(data_type) > Some(&(tries / 100)),
+                self.accepted.get(*data_type) > Some(&(tries / 100)),
                 "too few {data_type} were accepted: {:?}",
                 self.accepted
             );
@@ -261,6 +288,7 @@ struct Arguments {
     /// In milliseconds.
     duration: i64,
     bucket_options: &'static str,
+    holder: &'static str,
 }
 
 const ARGUMENTS: [(&str, i64); 8] = [
@@ -279,13 +307,21 @@ const BUCKET_OPTIONS: [&str; 4] = ["", " CAPACITY 1000000000000", " MAXWAIT 3650
 impl Arguments {
     fn new(random: &mut SmallRng) -> Self {
         let (text, duration) = *any(random, &ARGUMENTS);
-        Self { text, duration, bucket_options: any::<&str>(random, &BUCKET_OPTIONS) }
+        Self {
+            text,
+            duration,
+            bucket_options: any::<&str>(random, &BUCKET_OPTIONS),
+            holder: any::<&str>(random, &["a", "b", "other"]),
+        }
     }
 
     /// Returns PREMIER.PEEK, then the call itself.
     fn commands(self, limiter: &Limiter, key: &str) -> [Cmd; 2] {
-        let options = if limiter.has_bucket { self.bucket_options } else { "" };
-        let arguments = format!("{}{options}", self.text);
+        let arguments = match limiter.command {
+            "PREMIER.HOLD" => format!("{} ID {}", self.text.trim_end_matches(" FORCE"), self.holder),
+            _ if limiter.has_bucket => format!("{}{}", self.text, self.bucket_options),
+            _ => self.text.to_owned(),
+        };
         let algorithm = limiter.algorithm();
         [
             command(&format!("PREMIER.PEEK {key} {algorithm} {arguments}")),
@@ -301,7 +337,7 @@ impl Inspection {
     }
 
     fn others(&self) -> impl Iterator<Item = &'static Limiter> {
-        LIMITERS.iter().filter(|other| other.data_type != self.limiter.data_type)
+        TARGETS.iter().filter(|other| other.data_type != self.limiter.data_type)
     }
 
     fn commands(&self) -> Vec<Cmd> {
@@ -314,7 +350,10 @@ impl Inspection {
         commands.extend(self.others().flat_map(|other| first.commands(other, key)));
         for (arguments, key) in [(first, key), (second, key), (second, &format!("{key}:copy"))] {
             commands.extend(arguments.commands(limiter, key));
-            commands.push(command(&format!("PREMIER.REFUND {key} {units}")));
+            commands.push(match limiter.command {
+                "PREMIER.HOLD" => command(&format!("PREMIER.RELEASE {key} {}", arguments.holder)),
+                _ => command(&format!("PREMIER.REFUND {key} {units}")),
+            });
             commands.push(command(&format!("PTTL {key}")));
         }
         commands
@@ -331,7 +370,8 @@ impl Inspection {
         let [digest, digest_of_copy]: [String; 2] = read(next());
         assert_eq!(digest, digest_of_copy, "{}", shown());
         let usage: usize = read(next());
-        assert!((16..=1_500).contains(&usage), "MEMORY USAGE: {}", shown());
+        let is_hold = self.limiter.command == HOLD.command;
+        assert!((16..=if is_hold { 4_000 } else { 1_500 }).contains(&usage), "MEMORY USAGE: {}", shown());
         for _ in self.others().flat_map(|_| ["PEEK", "call"]) {
             let is_wrong_type = next().is_err_and(|error| error.code() == Some("WRONGTYPE"));
             assert!(is_wrong_type, "a call by another algorithm: {}", shown());
@@ -340,11 +380,13 @@ impl Inspection {
             for _ in ["PEEK", "call"] {
                 let reply: Reply = read(next());
                 reply.assert_sane();
-                let longest = if self.limiter.has_bucket { LONGEST } else { arguments.duration };
+                // Holders have leases of their own.
+                let longest = if self.limiter.has_bucket || is_hold { LONGEST } else { arguments.duration };
                 assert!(reply.reset <= longest && reply.wait <= longest, "{}", shown());
             }
-            let refunded: i64 = read(next());
-            assert!((0..=self.units).contains(&refunded), "PREMIER.REFUND: {}", shown());
+            let given_back: i64 = read(next());
+            let most = if is_hold { MOST_UNITS.cast_signed() / 2 } else { self.units };
+            assert!((0..=most).contains(&given_back), "{given_back} were given back: {}", shown());
             let left: i64 = read(next());
             assert!((-2..=LONGEST).contains(&left), "PTTL: {}", shown());
         }

@@ -35,7 +35,7 @@ fn inspect_reports_a_key_without_its_limit() {
             assert_eq!(map["algorithm"], Value::BulkString(limiter.algorithm().into()));
             assert_eq!(integer(&map, "used"), 8, "{map:?}");
             let reset = if limiter.has_bucket { 8 * 3_600_000 } else { 10 * 3_600_000 };
-            assert!((reset - 60_000..=reset).contains(&integer(&map, "resets-in")), "{map:?}");
+            assert!((reset - 60_000..=reset + 1).contains(&integer(&map, "resets-in")), "{map:?}");
             match limiter.command {
                 "PREMIER.FIXED" => {
                     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("this is not 1970").as_millis();

@@ -9,15 +9,15 @@ use redis::{Cmd, Connection, Value};
 
 use crate::tools::call::{LIMITERS, call, command, error, run};
 use crate::tools::effect::{
-    LAST_MOMENT, MOST_UNITS, apply, bucket_state, effect, effects_in_aof, entry, fixed_state, lasting_effect,
-    now_micros, server_with_aof,
+    LAST_MOMENT, MOST_UNITS, apply, bucket_state, effect, effects_in_aof, entry, fixed_state, holders, lasting_effect,
+    now_micros, put, server_with_aof,
 };
 use crate::tools::snapshot::{content, snapshot};
 use crate::tools::states::{MAX_ENTRIES, fill};
 
 const REFUSAL: &str = "ERR invalid effect: expected one that this version of premier, or an older one, replicated";
 
-const LETTERS: [u8; 4] = *b"FSTL";
+const LETTERS: [u8; 5] = *b"FSTLH";
 
 /// A moment in 2024, in microseconds.
 const MOMENT: u64 = 1_720_000_000_000_000;
@@ -29,6 +29,7 @@ fn valid_state(letter: u8) -> Vec<u8> {
     match letter {
         b'F' => fixed_state(MOMENT, 3),
         b'S' => entry(MOMENT, 3),
+        b'H' => holders(&[(MOMENT, 3_600_000_000, 3, b"holder")]),
         _ => bucket_state(MOMENT, false, 3),
     }
 }
@@ -280,7 +281,7 @@ fn prem(effects: &[(&str, Vec<u8>)]) -> Cmd {
 }
 
 fn effect_of_each() -> Vec<(&'static str, Vec<u8>)> {
-    ["fixed", "sliding", "token", "leaky"]
+    ["fixed", "sliding", "token", "leaky", "hold"]
         .into_iter()
         .zip(LETTERS.map(|letter| lasting_effect(letter, &valid_state(letter))))
         .collect()
@@ -300,7 +301,7 @@ fn effects_in_one_command_make_the_same_keys_as_one_by_one() {
     call(&mut connection, "PREMIER.LEAKY token 5 1h");
     assert_eq!(prem(&effects).query(&mut connection), Ok(Value::Okay));
     assert_eq!(snapshot(&together), snapshot(&apart));
-    assert_eq!(snapshot(&together).len(), 4);
+    assert_eq!(snapshot(&together).len(), 5);
 }
 
 #[test]
@@ -308,7 +309,7 @@ fn no_effect_is_applied_if_one_of_them_is_malformed() {
     let mut target = Target::new();
     let () = run(&mut target.connection, "SET fixed text");
     target.before = snapshot(&target.server);
-    for malformed in 0..4 {
+    for malformed in 0..5 {
         let mut effects = effect_of_each();
         effects[malformed].1.push(0);
         assert_eq!(error(&mut target.connection, &prem(&effects)), REFUSAL);
@@ -378,9 +379,17 @@ fn different_states_have_different_digests() {
         lasting_effect(b'T', &bucket_state(MOMENT, false, 2)),
         lasting_effect(b'T', &bucket_state(MOMENT + 1, false, 1)),
         lasting_effect(b'T', &bucket_state(MOMENT, true, 1)),
+        lasting_effect(b'H', &put(MOMENT, 1_000, 1, b"a")),
+        lasting_effect(b'H', &put(MOMENT, 1_000, 2, b"a")),
+        lasting_effect(b'H', &put(MOMENT, 1_001, 1, b"a")),
+        lasting_effect(b'H', &put(MOMENT + 1, 1_000, 1, b"a")),
+        lasting_effect(b'H', &put(MOMENT, 1_000, 1, b"b")),
+        lasting_effect(b'H', &put(MOMENT, 1_000, 1, b"a\0")),
+        lasting_effect(b'H', &holders(&[(MOMENT, 1_000, 1, b"a"), (MOMENT, 1_000, 1, b"b")])),
     ];
     let mut digests: Vec<String> = Vec::new();
     for effect in &effects {
+        let () = run(&mut connection, "DEL key");
         assert_eq!(apply(&mut connection, b"key", effect), Ok(Value::Okay));
         let digest = content(&mut connection, b"key").digest;
         assert!(!digests.contains(&digest), "{}", effect.escape_ascii());

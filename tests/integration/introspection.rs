@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use premier_test_server::Server;
 use redis::{Connection, RedisResult, Value};
 
-use crate::tools::call::{LIMITERS, command, run};
+use crate::tools::call::{HOLD, LIMITERS, command, run};
 
 type Map = HashMap<String, Value>;
 
@@ -48,7 +48,12 @@ fn command_docs_lists_every_argument() {
     let mut connection = server.connection();
     let key: Argument = ("key", "key", None, false, "Any bytes");
     let quota = ("quota", "integer", None, false, "an integer from 0 to 1000000000000");
+    // Both say what they mean to HOLD.
+    let held = ("quota", "integer", None, false, "HOLD: units held at once");
+    let lease = ("duration", "string", None, false, "HOLD: the lease");
     let duration = ("duration", "string", None, false, TIME);
+    let id = ("id", "string", Some("ID"), false, "a string of 1 to 128 bytes");
+    let any_id = ("id", "string", Some("ID"), true, "the same id is the same holder");
     let capacity = ("capacity", "integer", Some("CAPACITY"), true, "an integer from 1 to 1000000000000");
     let cost = ("cost", "integer", Some("COST"), true, "an integer from 1 to 1000000000000");
     let at_most = ("atmost", "pure-token", Some("ATMOST"), true, "as many units as fit");
@@ -57,8 +62,9 @@ fn command_docs_lists_every_argument() {
     let aligned = ("aligned", "pure-token", Some("ALIGNED"), true, "at midnight UTC");
     let zone = ("zone", "string", Some("ZONE"), true, "an offset from -18:00 to +18:00");
     let force = ("force", "pure-token", Some("FORCE"), true, "whatever is left");
-    for limiter in LIMITERS {
+    for limiter in LIMITERS.iter().chain([&HOLD]) {
         let expected = match limiter.command {
+            "PREMIER.HOLD" => vec![key, held, lease, id, cost, keep],
             "PREMIER.FIXED" => vec![key, quota, duration, aligned, zone, cost, at_most, keep, force],
             "PREMIER.SLIDING" => vec![key, quota, duration, cost, at_most, keep, force],
             _ => vec![key, quota, duration, capacity, cost, at_most, keep, max_wait, force],
@@ -69,15 +75,28 @@ fn command_docs_lists_every_argument() {
             assert_argument(map, expected);
         }
     }
-    let algorithm = ("algorithm", "string", None, false, "FIXED, SLIDING, TOKEN or LEAKY");
+    let algorithm = ("algorithm", "string", None, false, "FIXED, SLIDING, TOKEN, LEAKY or HOLD");
     let cost_of_peek = ("cost", "integer", Some("COST"), true, "an integer from 0 to 1000000000000");
-    let to_peek =
-        [key, algorithm, quota, duration, aligned, zone, capacity, cost_of_peek, at_most, keep, max_wait, force];
+    let to_peek = [
+        key,
+        algorithm,
+        quota,
+        duration,
+        aligned,
+        zone,
+        capacity,
+        any_id,
+        cost_of_peek,
+        at_most,
+        keep,
+        max_wait,
+        force,
+    ];
     let peek = arguments(&mut connection, "PREMIER.PEEK");
     assert_eq!(peek.len(), to_peek.len());
     peek.iter().zip(to_peek).for_each(|(map, expected)| assert_argument(map, expected));
     assert_eq!(arguments(&mut connection, "PREMIER.INSPECT").len(), 1);
-    let of_any = [key, algorithm, quota, duration, aligned, zone, capacity, cost, keep, max_wait, force];
+    let of_any = [key, algorithm, quota, duration, aligned, zone, capacity, any_id, cost, keep, max_wait, force];
 
     let mut all = arguments(&mut connection, "PREMIER.ALL");
     let further = all.pop().expect("further limits");
@@ -89,6 +108,9 @@ fn command_docs_lists_every_argument() {
         limit.iter().zip(of_any).for_each(|(map, expected)| assert_argument(map, expected));
     }
 
+    let release = arguments(&mut connection, "PREMIER.RELEASE");
+    assert_eq!(release.len(), 2);
+    assert_argument(&release[1], ("id", "string", None, false, "a string of 1 to 128 bytes"));
     let refund = arguments(&mut connection, "PREMIER.REFUND");
     assert_eq!(refund.len(), 2);
     assert_argument(&refund[1], ("n", "integer", None, false, "an integer from 1 to 1000000000000"));
@@ -122,6 +144,8 @@ fn command_docs_has_summary_since_complexity_and_group() {
         ("PREMIER.SLIDING", "any span", "O(N)"),
         ("PREMIER.TOKEN", "bucket of tokens", "O(1)"),
         ("PREMIER.LEAKY", "queue", "O(1)"),
+        ("PREMIER.HOLD", "held at the same time", "O(log(N))"),
+        ("PREMIER.RELEASE", "0 if the id holds nothing", "O(log(N))"),
         ("PREMIER.ALL", "several limits", "O(N)"),
         ("PREMIER.PEEK", "changes nothing", "O(1)"),
         ("PREMIER.INSPECT", "without its limit", "O(1)"),
@@ -169,8 +193,10 @@ fn command_info_has_arity_flags_and_keys() {
     let internal = ("PREM", -3, vec!["admin", "fast", "module"]);
     let all = ("PREMIER.ALL", -5, vec!["denyoom", "fast", "module", "movablekeys", "write"]);
     let peek = ("PREMIER.PEEK", -5, vec!["fast", "module", "readonly"]);
+    let hold = ("PREMIER.HOLD", -4, vec!["denyoom", "fast", "module", "write"]);
+    let release = ("PREMIER.RELEASE", 3, vec!["fast", "module", "write"]);
     let refund = ("PREMIER.REFUND", 3, vec!["fast", "module", "write"]);
-    for (name, arity, expected) in limiters.into_iter().chain([internal, all, peek, refund]) {
+    for (name, arity, expected) in limiters.into_iter().chain([internal, all, peek, hold, release, refund]) {
         let info = command_info(&mut connection, name);
         assert_eq!(info.arity, arity, "{name}");
         // The range of PREMIER.ALL has only the first key: the others are movable.
@@ -212,6 +238,8 @@ fn command_tips_say_what_proxies_must_know() {
         ("PREMIER.TOKEN", &[]),
         ("PREMIER.ALL", &[]),
         ("PREMIER.REFUND", &[]),
+        ("PREMIER.HOLD", &[]),
+        ("PREMIER.RELEASE", &[]),
     ] {
         assert_eq!(command_info(&mut connection, name).tips, tips, "{name}");
     }
@@ -254,10 +282,12 @@ fn the_module_registers_exactly_these_commands() {
         "PREM",
         "PREMIER.ALL",
         "PREMIER.FIXED",
+        "PREMIER.HOLD",
         "PREMIER.INSPECT",
         "PREMIER.LEAKY",
         "PREMIER.PEEK",
         "PREMIER.REFUND",
+        "PREMIER.RELEASE",
         "PREMIER.SLIDING",
         "PREMIER.TOKEN",
         "PREMIER.TOP",
@@ -290,11 +320,11 @@ fn the_commands_are_in_the_right_acl_categories() {
     };
     // Redis 7.2 added the interface for existing categories, and 7.4 for new ones; Valkey has both.
     let (in_categories, in_own) = (has("write", "premier.fixed"), has("premier", "premier.fixed"));
-    for limiter in LIMITERS {
+    for name in LIMITERS.map(|limiter| limiter.command).into_iter().chain([HOLD.command, "PREMIER.RELEASE"]) {
         for (category, is_in) in [("write", in_categories), ("fast", in_categories), ("premier", in_own)] {
-            assert_eq!(has(category, limiter.command), is_in, "{} in @{category}", limiter.command);
+            assert_eq!(has(category, name), is_in, "{name} in @{category}");
         }
-        assert!(!has("admin", limiter.command) && !has("dangerous", limiter.command), "{}", limiter.command);
+        assert!(!has("admin", name) && !has("dangerous", name), "{name}");
     }
     for name in ["prem", "premier.top"] {
         for category in ["admin", "dangerous"] {

@@ -2,13 +2,19 @@
 
 use crate::{Argument, argument};
 
-/// `quota`: units admitted per duration.
-pub static QUOTA: Argument =
-    argument!("quota", "Units admitted per duration; 0 blocks every call", units from 0 to 1_000_000_000_000);
+/// `quota`: units admitted per duration, or held at once.
+pub static QUOTA: Argument = argument!(
+    "quota",
+    "Units admitted per duration; HOLD: units held at once; 0 blocks every call",
+    units from 0 to 1_000_000_000_000
+);
 
-/// `duration`: the time in which `quota` units are admitted.
-pub static DURATION: Argument =
-    argument!("duration", "The time in which quota units are admitted", time from 1 "ms" to 3650 "d" or 120 "mo");
+/// `duration`: the time in which `quota` units are admitted, or the lease of a holder.
+pub static DURATION: Argument = argument!(
+    "duration",
+    "The time in which quota units are admitted; HOLD: the lease, after which a hold ends by itself",
+    time from 1 "ms" to 3650 "d" or 120 "mo"
+);
 
 /// `CAPACITY`: units that a bucket holds.
 pub static CAPACITY: Argument =

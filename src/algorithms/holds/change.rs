@@ -95,6 +95,11 @@ impl State for Holds {
         }
     }
 
+    /// A holder may be taken away from a key that has no other, or none at all.
+    fn is_fresh(&self) -> bool {
+        self.is_empty()
+    }
+
     fn encode_effect(&self, change: &HoldChange<'_>, mut write: impl FnMut(&[u8])) {
         let HoldChange { at, dating, holder, held } = *change;
         let kind = if held.is_some() { PUT } else { TAKE };

@@ -4,4 +4,5 @@
 //! after all others.
 
 mod cluster_faults;
+mod hold_faults;
 mod time;

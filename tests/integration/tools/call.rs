@@ -18,6 +18,9 @@ pub(crate) const LIMITERS: [Limiter; 4] = [
     Limiter { command: "PREMIER.LEAKY", data_type: "premleaky", has_bucket: true },
 ];
 
+/// The limiter of concurrency. It is not among the others, as its calls name a holder.
+pub(crate) const HOLD: Limiter = Limiter { command: "PREMIER.HOLD", data_type: "premholds", has_bucket: false };
+
 impl Limiter {
     /// Returns the algorithm as PREMIER.PEEK and PREMIER.ALL take it.
     pub(crate) fn algorithm(&self) -> &'static str {

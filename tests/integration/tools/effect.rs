@@ -101,3 +101,25 @@ pub(crate) fn bucket_state(at_micros: u64, many: bool, used: u64) -> Vec<u8> {
     let level = if many { (1 << 73) | (u128::from(used) << 32) } else { u128::from(used) << 49 };
     ((u128::from(at_micros) << 74) | level).to_le_bytes().to_vec()
 }
+
+/// Returns the state of a key with these holders: since when each holds, for how long, how many
+/// units, and its id. They come in the order in which their leases end.
+pub(crate) fn holders(holders: &[(u64, u64, u64, &[u8])]) -> Vec<u8> {
+    let mut state = vec![0];
+    for (since, lease, units, id) in holders {
+        state.extend([*since, *lease, *units].map(u64::to_le_bytes).as_flattened());
+        state.push(u8::try_from(id.len()).expect("an id is short"));
+        state.extend(*id);
+    }
+    state
+}
+
+/// Returns the effect on a state that lets a holder hold units from this moment on.
+pub(crate) fn put(at: u64, lease: u64, units: u64, id: &[u8]) -> Vec<u8> {
+    [&[1], [at, lease, units].map(u64::to_le_bytes).as_flattened(), id].concat()
+}
+
+/// Returns the effect on a state that takes a holder away.
+pub(crate) fn take(at: u64, id: &[u8]) -> Vec<u8> {
+    [&[2], &at.to_le_bytes()[..], id].concat()
+}

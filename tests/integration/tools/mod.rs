@@ -2,6 +2,7 @@
 
 pub(crate) mod call;
 pub(crate) mod effect;
+pub(crate) mod hold;
 pub(crate) mod info;
 pub(crate) mod load;
 pub(crate) mod notification;

@@ -3,7 +3,8 @@
 use premier_test_server::Server;
 use redis::{Connection, Value};
 
-use super::call::{LIMITERS, call, command, run};
+use super::call::{HOLD, LIMITERS, call, command, run};
+use super::hold;
 use super::snapshot::{Content, snapshot};
 
 /// The most entries that a sliding window keeps.
@@ -31,7 +32,7 @@ const LASTING: [(u64, &str, u64); 15] = [
     (1_000_000_000_000, "3650d", 499_999_999_999),
 ];
 
-/// Fills two databases with keys of all four types that live for at least a few minutes.
+/// Fills two databases with keys of all types that live for at least a few minutes.
 pub(crate) fn fill(server: &Server) {
     let mut connection = server.connection();
     for database in [0, 3] {
@@ -40,7 +41,7 @@ pub(crate) fn fill(server: &Server) {
     }
 
     let states = snapshot(server);
-    for limiter in LIMITERS {
+    for limiter in LIMITERS.iter().chain([&HOLD]) {
         for database in [0, 3] {
             let alike =
                 |((db, _), state): &(&(u32, _), &Content)| *db == database && state.data_type == limiter.data_type;
@@ -88,6 +89,7 @@ fn fill_database(connection: &mut Connection) {
         let () = run(connection, &format!("PERSIST {key}:refunded:persisted"));
         let () = run(connection, &format!("PREMIER.REFUND {key}:refunded:persisted 2"));
     }
+    fill_with_holders(connection);
     call(connection, "PREMIER.FIXED premfixed:aligned 9 3650d ALIGNED");
     call(connection, "PREMIER.FIXED premfixed:months 9 120mo ALIGNED ZONE -05:00");
     let limits = LIMITERS.map(|limiter| {
@@ -98,6 +100,27 @@ fn fill_database(connection: &mut Connection) {
     call(connection, "PREMIER.TOKEN premtoken:borrowed 10 1h COST 9 MAXWAIT 3h");
     call(connection, "PREMIER.TOKEN premtoken:borrowed 10 1h COST 9 MAXWAIT 3h");
     fill_log(connection, "premslide:full");
+}
+
+/// Makes keys with holders, renewed, released and ended ones among them.
+fn fill_with_holders(connection: &mut Connection) {
+    for (quota, lease, cost) in LASTING {
+        for holder in ["a", "b", "a"] {
+            call(connection, &format!("PREMIER.HOLD premholds:{quota}:{cost} {quota} {lease} COST {cost} ID {holder}"));
+        }
+    }
+    for number in [10, 300] {
+        hold::play(connection, &format!("premholds:played:{number}"), number);
+    }
+    call(connection, "PREMIER.HOLD premholds:persisted 7 1h ID a");
+    let () = run(connection, "PERSIST premholds:persisted");
+    call(connection, "PREMIER.HOLD premholds:expire 7 1h ID a");
+    let () = run(connection, "EXPIRE premholds:expire 1800");
+    for id in [&b"\x00\xff\r\n*1\r\n"[..], b"AND", &[b'i'; 128]] {
+        let _: Value = hold::hold("premholds:ids", ["7", "1h"], id).query(connection).expect("any bytes are an id");
+    }
+    let _: Value = run(connection, "PREMIER.ALL premholds:all HOLD 7 1h ID AND COST 2 AND premfixed:with FIXED 7 1h");
+    assert_eq!(hold::release(connection, "premholds:ids", b"AND"), 1);
 }
 
 /// Makes a sliding window keep as many entries as it can, all with one unit except the last.
