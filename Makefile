@@ -34,7 +34,8 @@ test: setup ## run every test, on the redis-server of this machine
 	cargo test $(TEST_FEATURES) --test integration -- --test-threads 1 real_time::
 
 test-libraries: setup ## run the tests of the algorithms, the client and the test server
-	cargo test $(TEST_FEATURES) --exclude premier
+	@# Tests mostly wait.
+	cargo test $(TEST_FEATURES) --exclude premier -- --test-threads 6
 	cargo test -p premier-client --no-default-features --features memory --test without_tls
 
 test-matrix: setup ## run the tests of the module on Redis 7.0, 8.0 and 8.2, Valkey 8.1 and 9.1
@@ -60,7 +61,7 @@ lint: setup ## check formatting and line width, run clippy and rustdoc; warnings
 	cargo fmt --manifest-path tests/consumer/Cargo.toml --check
 	scripts/check-width
 	@# These crates have `test = false`, so that nothing is compiled for tests that they don't have.
-	! grep -rn 'cfg(test)' client/src client/blocking src docs/pictures tests/server/src
+	! grep -rn 'cfg(test)' client/src client/blocking client/tower/src src docs/pictures tests/server/src
 	cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
 	for feature in "" tokio memory macros cache cluster tls serde jiff "cache macros"; do \
 	    cargo rustc --quiet --profile check -p premier-client --lib --no-default-features --features "$$feature" -- -D warnings || exit 1; \
