@@ -197,6 +197,7 @@ mod backend;
 #[cfg(feature = "cache")]
 mod cache;
 mod commands;
+mod concurrency;
 mod connection;
 mod decision;
 #[cfg(feature = "macros")]
@@ -227,6 +228,7 @@ pub use cache::{MemoryCache, RedisCache};
 #[cfg(feature = "tokio")]
 pub use commands::AsyncPremierCommands;
 pub use commands::{Pipe, PremierCommands, PremierPipelineCommands};
+pub use concurrency::{AnyAlgorithm, Concurrency, Hold};
 pub use decision::{CellDecision, DecidedBy, Decision, JointDecision, RetryAfter};
 #[cfg(feature = "macros")]
 pub use decorate::configure;
@@ -247,7 +249,7 @@ pub use redis;
 pub use share::Share;
 pub use text::InvalidLimit;
 #[cfg(feature = "tokio")]
-pub use throttler::AsyncThrottler;
-pub use throttler::{Builder, OnError, StoreChange, Throttler};
+pub use throttler::{AsyncPermit, AsyncThrottler};
+pub use throttler::{Builder, OnError, Permit, StoreChange, Throttler};
 pub use top::LimitedKey;
 pub use usage::Usage;

@@ -1,5 +1,6 @@
 //! Where throttlers keep their limits.
 
+mod hold;
 mod request;
 
 use std::fmt;
@@ -19,6 +20,7 @@ use crate::connection::{AsyncCluster, Cluster};
 use crate::connection::{Node, Server};
 use crate::{Error, Keyspace};
 
+pub(crate) use hold::{HoldAll, HoldUnits, PeekHold, Release};
 pub(crate) use request::{All, Check, Inspect, Peek, Query, Refund, Request, Reset};
 
 /// Where a [`Throttler`](crate::Throttler) keeps its limits: a server, a cluster, or the memory of
@@ -94,7 +96,7 @@ impl AsyncBackend {
             #[cfg(feature = "cluster")]
             AsyncKind::Cluster(cluster) => cluster.ask(&query.command(), deadline).await,
             #[cfg(feature = "memory")]
-            AsyncKind::Memory(memory) => (Node::default(), Ok(query.ask_memory(memory))),
+            AsyncKind::Memory(memory) => (Node::default(), query.ask_memory(memory)),
         }
     }
 

@@ -8,9 +8,9 @@ use premier_algorithms::Units;
 use redis::{Cmd, FromRedisValue};
 
 use crate::decision::JointLimits;
-use crate::{Algorithm, AnyLimit, Decision, JointDecision, Usage, wire};
+use crate::{Algorithm, AnyAlgorithm, AnyLimit, Decision, JointDecision, Usage, wire};
 #[cfg(feature = "memory")]
-use crate::{MemoryBackend, Share};
+use crate::{Error, MemoryBackend, Share};
 
 /// What a store is asked about keys.
 pub(crate) trait Query {
@@ -24,7 +24,7 @@ pub(crate) trait Query {
     fn command(&self) -> Cmd;
 
     #[cfg(feature = "memory")]
-    fn ask_memory(&self, memory: &MemoryBackend) -> Self::Answer;
+    fn ask_memory(&self, memory: &MemoryBackend) -> Result<Self::Answer, Error>;
 }
 
 /// A query with the answers that replace those of a store that does not answer.
@@ -32,7 +32,7 @@ pub(crate) trait Request: Query {
     /// Returns the answer of [`OnError::Local`](crate::OnError), by the memory of the throttler and
     /// this share of the limits.
     #[cfg(feature = "memory")]
-    fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> Self::Answer;
+    fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> Result<Self::Answer, Error>;
 
     /// Returns the answer of [`OnError::Admit`](crate::OnError).
     fn admitted(&self) -> Self::Answer;
@@ -59,15 +59,15 @@ impl Query for Check<'_> {
     }
 
     #[cfg(feature = "memory")]
-    fn ask_memory(&self, memory: &MemoryBackend) -> Decision {
-        memory.decide(self.key, *self.limit)
+    fn ask_memory(&self, memory: &MemoryBackend) -> Result<Decision, Error> {
+        Ok(memory.decide(self.key, *self.limit))
     }
 }
 
 impl Request for Check<'_> {
     #[cfg(feature = "memory")]
-    fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> Decision {
-        memory.decide(self.key, share.of(*self.limit)).decided_locally(share)
+    fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> Result<Decision, Error> {
+        Ok(memory.decide(self.key, share.of(*self.limit)).decided_locally(share))
     }
 
     fn admitted(&self) -> Decision {
@@ -95,15 +95,15 @@ impl Query for Peek<'_> {
     }
 
     #[cfg(feature = "memory")]
-    fn ask_memory(&self, memory: &MemoryBackend) -> Decision {
-        memory.peek(self.0.key, *self.0.limit)
+    fn ask_memory(&self, memory: &MemoryBackend) -> Result<Decision, Error> {
+        Ok(memory.peek(self.0.key, *self.0.limit))
     }
 }
 
 impl Request for Peek<'_> {
     #[cfg(feature = "memory")]
-    fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> Decision {
-        memory.peek(self.0.key, share.of(*self.0.limit)).decided_locally(share)
+    fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> Result<Decision, Error> {
+        Ok(memory.peek(self.0.key, share.of(*self.0.limit)).decided_locally(share))
     }
 
     fn admitted(&self) -> Decision {
@@ -136,16 +136,16 @@ impl Query for Refund<'_> {
     }
 
     #[cfg(feature = "memory")]
-    fn ask_memory(&self, memory: &MemoryBackend) -> u64 {
-        memory.refund_units(self.key, self.algorithm, self.units)
+    fn ask_memory(&self, memory: &MemoryBackend) -> Result<u64, Error> {
+        Ok(memory.refund_units(self.key, self.algorithm, self.units))
     }
 }
 
 impl Request for Refund<'_> {
     /// Gives back nothing, as these units were used in the store.
     #[cfg(feature = "memory")]
-    fn decide_locally(&self, _: &MemoryBackend, _: Share) -> u64 {
-        0
+    fn decide_locally(&self, _: &MemoryBackend, _: Share) -> Result<u64, Error> {
+        Ok(0)
     }
 
     fn admitted(&self) -> u64 {
@@ -172,17 +172,17 @@ impl Query for All<'_> {
     }
 
     #[cfg(feature = "memory")]
-    fn ask_memory(&self, memory: &MemoryBackend) -> JointDecision {
-        memory.decide_together(self.0)
+    fn ask_memory(&self, memory: &MemoryBackend) -> Result<JointDecision, Error> {
+        Ok(memory.decide_together(self.0))
     }
 }
 
 impl Request for All<'_> {
     #[cfg(feature = "memory")]
-    fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> JointDecision {
+    fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> Result<JointDecision, Error> {
         let limits: Vec<_> = self.0.get().iter().map(|(key, limit)| (key.as_str(), share.of(*limit))).collect();
         let limits = JointLimits::new(&limits).expect("they have the same keys");
-        memory.decide_together(limits).decided_locally(share)
+        Ok(memory.decide_together(limits).decided_locally(share))
     }
 
     fn admitted(&self) -> JointDecision {
@@ -198,7 +198,7 @@ impl Request for All<'_> {
 pub(crate) struct Inspect<'a> {
     pub(crate) key: &'a str,
     #[cfg_attr(not(feature = "memory"), expect(dead_code, reason = "a server knows the algorithm of a key"))]
-    pub(crate) algorithm: Algorithm,
+    pub(crate) algorithm: AnyAlgorithm,
 }
 
 impl Query for Inspect<'_> {
@@ -213,8 +213,8 @@ impl Query for Inspect<'_> {
     }
 
     #[cfg(feature = "memory")]
-    fn ask_memory(&self, memory: &MemoryBackend) -> Option<Usage> {
-        memory.inspect(self.key, self.algorithm)
+    fn ask_memory(&self, memory: &MemoryBackend) -> Result<Option<Usage>, Error> {
+        Ok(memory.inspect(self.key, self.algorithm))
     }
 }
 
@@ -222,7 +222,7 @@ impl Query for Inspect<'_> {
 pub(crate) struct Reset<'a> {
     pub(crate) key: &'a str,
     #[cfg_attr(not(feature = "memory"), expect(dead_code, reason = "a server knows the algorithm of a key"))]
-    pub(crate) algorithm: Algorithm,
+    pub(crate) algorithm: AnyAlgorithm,
 }
 
 impl Query for Reset<'_> {
@@ -237,7 +237,7 @@ impl Query for Reset<'_> {
     }
 
     #[cfg(feature = "memory")]
-    fn ask_memory(&self, memory: &MemoryBackend) -> bool {
-        memory.reset(self.key, self.algorithm)
+    fn ask_memory(&self, memory: &MemoryBackend) -> Result<bool, Error> {
+        Ok(memory.reset(self.key, self.algorithm))
     }
 }

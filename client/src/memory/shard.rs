@@ -1,8 +1,12 @@
-use premier_algorithms::{Clock, Timestamp, Units};
+use std::convert::Infallible;
 
-use super::table::Table;
+use premier_algorithms::{
+    Clock, Full, Grant, Hold, HoldChange, HoldLimit, HolderId, Holds, Now, Outcome, State as _, Timestamp, Units,
+};
+
+use super::table::{Table, by_terms, refund};
 use crate::limiters::by_algorithm;
-use crate::{Algorithm, AnyLimit, Decision, Usage};
+use crate::{Algorithm, AnyAlgorithm, AnyLimit, Concurrency, Decision, Usage};
 
 /// Defines a shard, with a table for each algorithm.
 macro_rules! shard {
@@ -19,14 +23,18 @@ macro_rules! shard {
         pub(super) struct Shard {
             clock: Clock,
             $($name: Table<premier_algorithms::$limiter>,)+
+            hold: Table<Hold>,
         }
 
         impl Shard {
             pub(super) fn decide(&mut self, hash: u64, key: &str, reading: Timestamp, limit: &AnyLimit) -> Decision {
                 let now = self.clock.read(reading);
-                match limit {
-                    $(AnyLimit::$variant(limit) => self.$name.decide(hash, key, now, &limit.terms),)+
-                }
+                let Ok(Grant { decision, units }) = match limit {
+                    $(AnyLimit::$variant(limit) => {
+                        self.$name.decide(hash, key, now, |state| Ok::<_, Infallible>(by_terms::<premier_algorithms::$limiter>(state, now, &limit.terms)))
+                    })+
+                };
+                Decision::in_memory(&decision).granting(limit.terms().demand, units)
             }
 
             pub(super) fn peek(
@@ -37,9 +45,12 @@ macro_rules! shard {
                 limit: &AnyLimit,
             ) -> premier_algorithms::Decision<()> {
                 let now = self.clock.read(reading);
-                match limit {
-                    $(AnyLimit::$variant(limit) => self.$name.peek(hash, key, now, &limit.terms),)+
-                }
+                let Ok(decision) = match limit {
+                    $(AnyLimit::$variant(limit) => {
+                        self.$name.peek(hash, key, now, |state| Ok::<_, Infallible>(by_terms::<premier_algorithms::$limiter>(state, now, &limit.terms)))
+                    })+
+                };
+                decision
             }
 
             /// Returns the number of units returned.
@@ -53,7 +64,9 @@ macro_rules! shard {
             ) -> u64 {
                 let now = self.clock.read(reading);
                 match algorithm {
-                    $(Algorithm::$variant => self.$name.refund(hash, key, now, units),)+
+                    $(Algorithm::$variant => {
+                        self.$name.give_back(hash, key, now, |state, reset| Some(refund(state, now, reset, units)))
+                    })+
                 }
             }
 
@@ -62,32 +75,88 @@ macro_rules! shard {
                 hash: u64,
                 key: &str,
                 reading: Timestamp,
-                algorithm: Algorithm,
+                algorithm: AnyAlgorithm,
             ) -> Option<Usage> {
                 let now = self.clock.read(reading);
                 match algorithm {
-                    $(Algorithm::$variant => self.$name.inspect(hash, key, now),)+
+                    $(AnyAlgorithm::Rate(Algorithm::$variant) => self.$name.inspect(hash, key, now),)+
+                    AnyAlgorithm::Hold => self.hold.inspect(hash, key, now),
                 }
             }
 
             /// Returns whether there was such a key.
-            pub(super) fn reset(&mut self, hash: u64, key: &str, reading: Timestamp, algorithm: Algorithm) -> bool {
+            pub(super) fn reset(&mut self, hash: u64, key: &str, reading: Timestamp, algorithm: AnyAlgorithm) -> bool {
                 let now = self.clock.read(reading);
                 match algorithm {
-                    $(Algorithm::$variant => self.$name.reset(hash, key, now),)+
+                    $(AnyAlgorithm::Rate(Algorithm::$variant) => self.$name.reset(hash, key, now),)+
+                    AnyAlgorithm::Hold => self.hold.reset(hash, key, now),
                 }
             }
 
             pub(super) fn len(&self) -> usize {
-                0 $(+ self.$name.len())+
+                self.hold.len() $(+ self.$name.len())+
             }
 
             /// Deletes the keys that begin with the prefix. Returns their number.
             pub(super) fn clear(&mut self, prefix: &str) -> u64 {
-                0 $(+ self.$name.clear(prefix))+
+                self.hold.clear(prefix) $(+ self.$name.clear(prefix))+
             }
         }
     };
 }
 
 by_algorithm! { shard! {} }
+
+impl Shard {
+    /// Holds units. A holder that is not named is a new one.
+    pub(super) fn hold(
+        &mut self,
+        hash: u64,
+        key: &str,
+        reading: Timestamp,
+        holder: Option<HolderId<'_>>,
+        concurrency: Concurrency,
+    ) -> Result<Decision, Full> {
+        let now = self.clock.read(reading);
+        let grant = self.hold.decide(hash, key, now, |state| hold(state, now, holder, concurrency))?;
+        Ok(Decision::in_memory(&grant.decision))
+    }
+
+    pub(super) fn peek_hold(
+        &mut self,
+        hash: u64,
+        key: &str,
+        reading: Timestamp,
+        holder: Option<HolderId<'_>>,
+        concurrency: Concurrency,
+    ) -> Result<premier_algorithms::Decision<()>, Full> {
+        let now = self.clock.read(reading);
+        self.hold.peek(hash, key, now, |state| hold(state, now, holder, concurrency))
+    }
+
+    /// Returns the units that the holder has held.
+    pub(super) fn release(&mut self, hash: u64, key: &str, reading: Timestamp, holder: HolderId<'_>) -> u64 {
+        let now = self.clock.read(reading);
+        self.hold.give_back(hash, key, now, |state, _| {
+            let release = Hold::release(state, now, holder)?;
+            let (units, reset) = (release.units, release.reset);
+            state.apply(&release.change);
+            Some((units, reset))
+        })
+    }
+}
+
+fn hold<'call>(
+    state: &Holds,
+    now: Now,
+    holder: Option<HolderId<'call>>,
+    concurrency: Concurrency,
+) -> Result<Grant<HoldChange<'call>>, Full> {
+    let Concurrency { quota, lease, cost, keep } = concurrency;
+    let limit = HoldLimit { quota, lease, holder };
+    let grant = Grant::exactly::<Hold>(state, now, &limit, cost, keep);
+    if let Outcome::Admitted { .. } = grant.decision.outcome {
+        Hold::check_room(state, now, &limit)?;
+    }
+    Ok(grant)
+}

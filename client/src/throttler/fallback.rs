@@ -87,7 +87,11 @@ impl Fallback {
     }
 
     /// Returns the answer to a request that the store is not to be asked now.
-    pub(super) fn answer_while_down<R: Request>(&self, node: impl FnOnce() -> Node, request: &R) -> Option<R::Answer> {
+    pub(super) fn answer_while_down<R: Request>(
+        &self,
+        node: impl FnOnce() -> Node,
+        request: &R,
+    ) -> Option<Result<R::Answer, Error>> {
         if self.outages.claim_attempt(node) { None } else { self.answer(request) }
     }
 
@@ -98,17 +102,24 @@ impl Fallback {
         answer: Result<R::Answer, Error>,
         request: &R,
     ) -> Result<R::Answer, Error> {
+        self.learn(node, &answer);
+        match answer {
+            Err(error) if error.is_outage() => self.answer(request).unwrap_or(Err(error)),
+            answer => answer,
+        }
+    }
+
+    /// Learns from a node's answer whether it is up.
+    pub(super) fn learn<T>(&self, node: &Node, answer: &Result<T, Error>) {
         match answer {
             Err(error) if error.is_outage() => {
                 let was_up = self.outages.mark_down(node);
-                self.watch.failed(&error, was_up);
-                self.answer(request).ok_or(error)
+                self.watch.failed(error, was_up);
             }
-            answer => {
+            _ => {
                 if self.outages.mark_up(node) {
                     self.watch.is_back();
                 }
-                answer
             }
         }
     }
@@ -117,11 +128,11 @@ impl Fallback {
         self.watch.last_error()
     }
 
-    fn answer<R: Request>(&self, request: &R) -> Option<R::Answer> {
+    fn answer<R: Request>(&self, request: &R) -> Option<Result<R::Answer, Error>> {
         match &self.policy {
             Policy::Fail => None,
-            Policy::Admit => Some(request.admitted()),
-            Policy::Limit => Some(request.limited(self.outages.pause)),
+            Policy::Admit => Some(Ok(request.admitted())),
+            Policy::Limit => Some(Ok(request.limited(self.outages.pause))),
             #[cfg(feature = "memory")]
             Policy::Local { memory, share } => Some(request.decide_locally(memory, *share)),
         }
@@ -129,7 +140,7 @@ impl Fallback {
 
     /// Returns the answer of the memory that decides locally, if there is one.
     #[cfg(feature = "memory")]
-    pub(super) fn ask_memory<Q: Query>(&self, query: &Q) -> Option<Q::Answer> {
+    pub(super) fn ask_memory<Q: Query>(&self, query: &Q) -> Option<Result<Q::Answer, Error>> {
         match &self.policy {
             Policy::Local { memory, .. } => Some(query.ask_memory(memory)),
             _ => None,
