@@ -11,6 +11,7 @@ mod connections;
 mod demands;
 mod errors;
 mod forcing;
+mod holding;
 mod limits;
 mod lost_replies;
 mod memory;
