@@ -241,7 +241,9 @@ pub use memory::MemoryBackend;
 #[cfg(all(feature = "cache", feature = "macros"))]
 pub use premier_macros::cache;
 #[cfg(feature = "macros")]
-pub use premier_macros::{fixed_window, leaky_bucket, retry, sliding_window, throttle, timeout, token_bucket};
+pub use premier_macros::{
+    concurrency, fixed_window, leaky_bucket, retry, sliding_window, throttle, timeout, token_bucket,
+};
 pub use receipt::{Admission, Charge, Receipt};
 /// redis-rs, in the version whose types are in this crate's signatures.
 pub use redis;

@@ -41,6 +41,16 @@ fn one() -> u8 {
     1
 }
 
+#[premier_client::concurrency(quota = 1, lease = "1s")]
+async fn held() -> Result<u8> {
+    Ok(1)
+}
+
+#[premier_client::concurrency(quota = limit, lease = duration, cost = limit, keep = error, permit = key)]
+fn held_with_options(limit: u64, duration: Duration, error: u64) -> Result<bool> {
+    Ok(key.is_lost())
+}
+
 struct Service;
 
 impl Service {
@@ -58,6 +68,8 @@ async fn names_in_the_users_code_keep_their_meaning() {
     assert_eq!(never_limited(), Err(()));
     assert_eq!(one(), 1);
     assert!(Service.itself().await.is_ok());
+    assert_eq!(held().await.ok(), Some(1));
+    assert_eq!(held_with_options(1, DURATION, 0).ok(), Some(false));
 }
 
 #[test]
@@ -66,7 +78,7 @@ fn examples_of_the_attributes_compile() {
         include_str!("../../macros/src/lib.rs").lines().filter_map(|line| line.trim().strip_prefix("///"));
     let documentation: Vec<_> = documentation.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
     let examples: Vec<_> = documentation.split(|line| *line == "```").skip(1).step_by(2).collect();
-    assert_eq!(examples.len(), 9, "each attribute has an example");
+    assert_eq!(examples.len(), 11, "each attribute has an example");
     let mut source = String::new();
     for (number, example) in examples.iter().enumerate() {
         let lines = example.iter().map(|line| line.trim_start().strip_prefix("# ").unwrap_or(line));
