@@ -477,7 +477,7 @@ impl fmt::Display for Reason {
             #[cfg(feature = "memory")]
             Reason::Full(full) => full.fmt(f),
             Reason::PermitLost { key } => {
-                write!(f, "the permit of {key} is lost: it was not renewed before its lease ended")
+                write!(f, "the permit of {key} is lost: its lease has ended, or the store gave its place to others")
             }
             Reason::CrossSlot(_) => f.write_str(
                 "the keys of the call are in several slots of the cluster: put what they have in common into braces, as in \

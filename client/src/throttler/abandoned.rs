@@ -75,7 +75,7 @@ impl Abandoned {
     }
 }
 
-/// Lets another one begin if a runtime ends before the work is done.
+/// Lets another one begin when the work is done, or the runtime ends before.
 struct Releasing(Arc<Settings>);
 
 impl Drop for Releasing {
@@ -99,14 +99,12 @@ impl AsyncBackground {
         Self(Handle::try_current().ok())
     }
 
-    fn release_abandoned(&self, throttler: &AsyncThrottler) {
+    fn release_abandoned(&self, throttler: AsyncThrottler) {
+        let releasing = Releasing(Arc::clone(&throttler.settings));
         match &self.0 {
-            Some(runtime) => {
-                let throttler = throttler.clone();
-                runtime.spawn(async move { throttler.release_abandoned().await });
-            }
+            Some(runtime) => drop(runtime.spawn(async move { throttler.release_abandoned(releasing).await })),
             // Only memory decides outside tokio, and loses no reply.
-            None => drop(Releasing(Arc::clone(&throttler.settings))),
+            None => drop(releasing),
         }
     }
 }
@@ -117,15 +115,11 @@ impl Background {
     }
 
     #[expect(clippy::unused_self, reason = "the async method needs it")]
-    fn release_abandoned(&self, throttler: &Throttler) {
+    fn release_abandoned(&self, throttler: Throttler) {
         let releasing = Releasing(Arc::clone(&throttler.settings));
-        let throttler = throttler.clone();
         let thread = thread::Builder::new().name("premier-release".to_owned());
         // Without a thread, the units end by their leases.
-        let _ = thread.spawn(move || {
-            let _releasing = releasing;
-            throttler.release_abandoned();
-        });
+        let _ = thread.spawn(move || throttler.release_abandoned(releasing));
     }
 }
 
@@ -137,12 +131,11 @@ impl AsyncThrottler {
         let until = async_clock() + lease + self.settings.deadline;
         let units = Units { key: key.to_owned(), holder: holder.clone(), until };
         if holder.is_own && self.settings.abandoned.add(units) {
-            background.release_abandoned(self);
+            background.release_abandoned(self.clone());
         }
     }
 
-    async fn release_abandoned(&self) {
-        let _releasing = Releasing(Arc::clone(&self.settings));
+    async fn release_abandoned(&self, _releasing: Releasing) {
         while let Some(units) = self.settings.abandoned.next(async_clock()) {
             let released = self.query(&Release { key: &units.key, id: units.holder.id() }).await;
             match released {

@@ -74,7 +74,7 @@ macro_rules! each {
                         scope.spawn(|| $run(two_at_a_time(&work)).expect("a place comes"));
                     }
                 });
-                assert_eq!(work.most.into_inner(), 2);
+                assert!(work.most.into_inner() <= 2);
             }
 
             /// One that holds the place while it is asked who has it.

@@ -7,9 +7,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use premier_client::{
-    AnyLimit, AsyncBackend, AsyncPremierCommands, AsyncThrottler, Backend, Concurrency, DecidedBy, Error, ErrorKind,
-    Hold, Key, Keyspace, Limit, MemoryBackend, OnError, PremierCommands, PremierPipelineCommands, RetryAfter, Share,
-    Throttler, key,
+    AnyLimit, AsyncBackend, AsyncPremierCommands, AsyncThrottler, Backend, Concurrency, DecidedBy, Decision, Error,
+    ErrorKind, Hold, Key, Keyspace, Limit, MemoryBackend, OnError, PremierCommands, PremierPipelineCommands,
+    RetryAfter, Share, Throttler, Usage, key,
 };
 use premier_test_server::{Cluster, Proxy, Server, patience};
 use proptest::collection::vec;
@@ -24,17 +24,23 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 const LONG: Duration = Duration::from_secs(60);
 
 /// A lease that ends during a test, and is long enough for a busy machine to renew it in time.
-const SHORT: Duration = Duration::from_millis(600);
+const SHORT: Duration = Duration::from_secs(1);
 
 fn with_all(mut try_it: impl FnMut(&Subject, usize)) {
+    with_subjects(|subjects| {
+        for (index, subject) in subjects.iter().enumerate() {
+            try_it(subject, index);
+        }
+    });
+}
+
+fn with_subjects(try_them: impl FnOnce(&[Subject])) {
     let (server, cluster) = (Server::start(), Cluster::start(3));
     let setup = Setup::default();
     let mut subjects = setup.on_server(server.port());
     subjects.extend(setup.on_cluster(&cluster.urls()));
     subjects.extend(setup.in_memory());
-    for (index, subject) in subjects.iter().enumerate() {
-        try_it(subject, index);
-    }
+    try_them(&subjects);
 }
 
 /// Waits until something becomes true, as what is dropped is released in the background.
@@ -149,7 +155,7 @@ fn a_reserve_is_for_calls_that_keep_none() {
 #[test]
 fn renewals_keep_a_permit_for_several_leases() {
     let jobs = Limit::concurrency(1, SHORT);
-    with_all(|subject, index| {
+    let renew = |subject: &Subject, index: usize| {
         let key = key!("renewed", index);
         let permit = subject.hold(&key, jobs).expect("there is a place");
         let start = Instant::now();
@@ -162,7 +168,42 @@ fn renewals_keep_a_permit_for_several_leases() {
             thread::sleep(SHORT / 10);
         }
         assert_eq!(permit.release().ok(), Some(1), "{subject}");
+    };
+    with_subjects(|subjects| {
+        thread::scope(|scope| {
+            for (index, subject) in subjects.iter().enumerate() {
+                scope.spawn(move || renew(subject, index));
+            }
+        });
     });
+}
+
+/// However long the replies take: in the store the lease began before they were sent.
+#[test]
+fn a_lease_counts_from_the_sending_of_its_call() {
+    let server = Server::start();
+    let proxy = Proxy::start(server.port());
+    let backend = Backend::redis(("127.0.0.1", proxy.port())).expect("a valid address");
+    let throttler = Throttler::builder(backend).deadline(LONG).build();
+    let delay = SHORT / 2;
+    proxy.delay_replies(delay / 2);
+    drop(throttler.hold(&key!("connected"), Limit::concurrency(1, HOUR)).expect("there is a place"));
+    for is_renewed in [false, true] {
+        proxy.delay_replies(delay);
+        let mut sent = Instant::now();
+        let permit = throttler.hold(&key!("sent"), Limit::concurrency(2, SHORT)).expect("there is a place");
+        if is_renewed {
+            proxy.delay_replies(delay / 2);
+            sent = Instant::now();
+            permit.renew().expect("it is in time");
+        }
+        while !permit.is_lost() {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let held = sent.elapsed();
+        assert!(held >= SHORT && held < SHORT + delay / 2, "{held:?}");
+        proxy.delay_replies(Duration::ZERO);
+    }
 }
 
 #[test]
@@ -445,7 +486,7 @@ fn places_and_rates_are_taken_together_or_not_at_all() {
 
         let (permit, receipt) = hold(4).expect("both admit it");
         assert_eq!((permit.decision().limit(), permit.decision().remaining()), (2, 1), "{subject}");
-        assert_eq!(receipt.each().iter().map(|rate| rate.remaining()).collect::<Vec<_>>(), [6, 98], "{subject}");
+        assert_eq!(receipt.each().iter().map(Decision::remaining).collect::<Vec<_>>(), [6, 98], "{subject}");
         assert_eq!((receipt.binding(), receipt.decision().remaining()), (0, 6), "{subject}");
         assert_eq!((left(), free()), (6, 1), "{subject}");
 
@@ -533,7 +574,7 @@ fn of_eight_threads_never_more_than_three_are_at_work() {
                 });
             }
         });
-        assert_eq!(work.most.into_inner(), 3, "{backend:?}");
+        assert!(work.most.into_inner() <= 3, "{backend:?}");
     }
 }
 
@@ -563,7 +604,7 @@ async fn of_eight_tasks_never_more_than_three_are_at_work() {
         while let Some(done) = tasks.join_next().await {
             done.expect("no panic");
         }
-        assert_eq!(work.most.load(Ordering::SeqCst), 3, "{throttler:?}");
+        assert!(work.most.load(Ordering::SeqCst) <= 3, "{throttler:?}");
     }
 }
 
@@ -697,7 +738,7 @@ async fn a_waiter_waits_as_long_as_it_is_ready_to() {
         assert_eq!((error.kind(), waited), (ErrorKind::QuotaExceeded, at_most));
         let after = error.decision().and_then(|decision| decision.retry_after());
         // The permit is renewed after a third of its lease at the earliest.
-        assert_eq!(after, Some(RetryAfter::After(60 * LONG - at_most)));
+        assert_eq!(after, Some(RetryAfter::After((60 * LONG).saturating_sub(at_most))));
     }
     assert!(format!("{throttler:?}").contains("queues: {}"), "{throttler:?}");
     let never = throttler.hold_within(&key!("patient"), jobs.cost(2), LONG).await;
@@ -872,8 +913,8 @@ impl Asked<'_> {
             }
             Call::Inspect { of } => {
                 let usage = subject.inspect(&key(*of), Hold).expect("the store answers");
-                let times = usage.iter().map(|usage| usage.reset_after());
-                (usage.iter().map(|usage| usage.used()).collect(), times.collect())
+                let times = usage.iter().map(Usage::reset_after);
+                (usage.iter().map(Usage::used).collect(), times.collect())
             }
             Call::Reset { of } => (vec![subject.reset(&key(*of), Hold).expect("the store answers").into()], Vec::new()),
             Call::HoldAll { of, limit, rate } => {
