@@ -1,8 +1,10 @@
 //! Permits: units that are held, renewed, lost and given back.
 
 use std::collections::HashMap;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,6 +17,7 @@ use premier_test_server::{Cluster, Proxy, Server, patience};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
+use tokio::runtime::{self, Runtime};
 use tokio::task::{JoinHandle, JoinSet, yield_now};
 
 use crate::clock::Clock;
@@ -272,21 +275,32 @@ async fn the_end_of_the_store_is_the_end_of_a_permit_one_lease_later() {
     assert!(permit.is_lost());
 }
 
-/// Once the lease has ended, a reply that says otherwise is too late.
+/// A caller that was stopped reads a reply that was in time, after its lease has ended.
 #[test]
 fn a_reply_after_the_lease_brings_no_permit_back() {
     let server = Server::start();
-    let proxy = Proxy::start(server.port());
-    let backend = Backend::redis(("127.0.0.1", proxy.port())).expect("a valid address");
-    let throttler = Throttler::builder(backend).deadline(LONG).build();
-    let permit = throttler.hold(&key!("late"), Limit::concurrency(1, SHORT)).expect("there is a place");
-    proxy.delay_replies(2 * SHORT);
-    let error = permit.renew().expect_err("the reply comes too late");
-    assert!(matches!(error.kind(), ErrorKind::PermitLost | ErrorKind::ReplyLost), "{error}");
-    assert!(permit.is_lost());
-    proxy.delay_replies(Duration::ZERO);
-    drop(permit);
-    soon("the renewed lease stays", || !server_has(&server, "premier:late:hold"));
+    let backend = AsyncBackend::redis(("127.0.0.1", server.port())).expect("a valid address");
+    let throttler = AsyncThrottler::builder(backend).deadline(LONG).build();
+    // Nothing runs there, and renews the permit, after it was given.
+    let idle = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
+    let permit = idle.block_on(throttler.hold(&key!("late"), Limit::concurrency(1, SHORT))).expect("there is a place");
+    let runtime = Runtime::new().expect("a runtime can be made");
+    runtime.block_on(async {
+        permit.renew().await.expect("it is in time");
+        thread::sleep(SHORT / 2);
+        let mut renewal = pin!(permit.renew());
+        assert!(poll_once(renewal.as_mut()).is_pending());
+        thread::sleep(SHORT / 2 + SHORT / 10);
+        assert_eq!(renewal.await.map_err(|error| error.kind()), Err(ErrorKind::PermitLost));
+        assert!(permit.is_lost());
+    });
+    drop(idle);
+    // In the store the lease began anew when it was sent.
+    assert_eq!(runtime.block_on(permit.release()).ok(), Some(1));
+}
+
+fn poll_once<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+    future.poll(&mut Context::from_waker(Waker::noop()))
 }
 
 fn server_has(server: &Server, key: &str) -> bool {
@@ -732,6 +746,11 @@ async fn a_waiter_waits_as_long_as_it_is_ready_to() {
         let throttler = throttler.clone();
         tokio::spawn(async move { (throttler.hold_within(&key!("patient"), jobs, at_most).await, start.elapsed()) })
     });
+    // Long before the first of them asks again.
+    tokio::time::sleep(LONG / 20).await;
+    let (begun, moment) = (tokio::time::Instant::now(), Duration::from_millis(10));
+    throttler.hold_within(&key!("patient"), jobs, moment).await.expect_err("there is no place");
+    assert_eq!(begun.elapsed(), moment);
     for (waiter, at_most) in [(short, LONG / 10), (long, LONG)] {
         let (result, waited) = waiter.await.expect("no panic");
         let error = result.expect_err("there is no place");
@@ -764,7 +783,7 @@ fn a_permit_outside_tokio_is_released_when_it_is_dropped() {
 #[test]
 fn a_permit_whose_runtime_has_ended_can_be_released() {
     let throttler = AsyncThrottler::builder(AsyncBackend::memory()).build();
-    let [one, other] = [(); 2].map(|()| tokio::runtime::Runtime::new().expect("a runtime can be made"));
+    let [one, other] = [(); 2].map(|()| Runtime::new().expect("a runtime can be made"));
     let permit = one.block_on(throttler.hold(&key!("ended"), Limit::concurrency(1, HOUR))).expect("there is a place");
     drop(one);
     assert_eq!(other.block_on(permit.release()).ok(), Some(1));
@@ -819,7 +838,7 @@ fn commands_hold_and_release() {
         .query(&mut connection)
         .expect("the server answers");
     assert_eq!((freed, again), (2, 0));
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime can be made");
+    let runtime = Runtime::new().expect("a runtime can be made");
     runtime.block_on(async {
         let client = redis::Client::open(("127.0.0.1", server.port())).expect("a valid address");
         let mut connection = client.get_multiplexed_async_connection().await.expect("the server answers");
