@@ -1,5 +1,5 @@
-//! Rate limiting with premier: fixed and sliding windows, token and leaky buckets, from sync and
-//! async code.
+//! Rate limiting with premier: fixed and sliding windows, token and leaky buckets, and concurrency
+//! limits, from sync and async code.
 //!
 //! Limits are kept in Redis or Valkey with the premier module, in a cluster of such servers, or in
 //! the memory of this process, where the same algorithms run.
@@ -149,6 +149,46 @@
 //! assert_eq!(throttler.refund_n(receipt, 4)?, 4);
 //! # Ok::<(), premier_client::Error>(())
 //! ```
+//!
+//! # Hold
+//!
+//! A concurrency limit says how much may be at work at the same time, in all processes together:
+//! [`Limit::concurrency`]. [`hold`](Throttler::hold) takes a place at once and
+//! [`hold_within`](Throttler::hold_within) waits for one, first come, first served. The [`Permit`]
+//! gives the place back when it is dropped. The place of a process that died is free when its lease
+//! ends.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use premier_client::{Backend, Concurrency, ErrorKind, Limit, Throttler, key};
+//!
+//! // Two at a time. The place of a process that dies is free 30 seconds later.
+//! const IMPORTS: Concurrency = Limit::concurrency(2, Duration::from_secs(30));
+//!
+//! # let throttler = Throttler::builder(Backend::memory()).build();
+//! let one = throttler.hold(&key!("imports"), IMPORTS)?;
+//! let other = throttler.hold_within(&key!("imports"), IMPORTS, Duration::from_secs(5))?;
+//! let third = throttler.hold(&key!("imports"), IMPORTS);
+//! assert_eq!(third.unwrap_err().kind(), ErrorKind::QuotaExceeded);
+//!
+//! one.renew()?; // In work that takes longer than the lease. On tokio a task does that.
+//! assert!(!one.is_lost());
+//! assert_eq!(one.release()?, 1); // Dropping it does the same.
+//! assert!(throttler.hold(&key!("imports"), IMPORTS).is_ok());
+//! # drop(other);
+//! # Ok::<(), premier_client::Error>(())
+//! ```
+//!
+//! A permit that could not be renewed for a whole lease is lost: [`is_lost`](Permit::is_lost), and
+//! for async code [`lost`](AsyncPermit::lost), a future. It counts its lease from before the call,
+//! so it ends no later here than in the store, and what is at work can stop in time. That makes it
+//! a limit, not a lock: whoever writes what must never be written twice needs a fencing token that
+//! the storage checks.
+//!
+//! [`hold_all`](AsyncThrottler::hold_all) takes a place and charges rate limits in one call, as a
+//! gateway to a language model does. [`inspect`](Throttler::inspect) and
+//! [`reset`](Throttler::reset) take [`Hold`] for the algorithm.
 //!
 //! # Survive an outage
 //!

@@ -57,7 +57,8 @@ impl Abandoned {
         !std::mem::replace(&mut inner.is_releasing, true)
     }
 
-    /// Takes out the next units whose lease may not have ended. If there are none, the work is done.
+    /// Takes out the next units whose lease may not have ended. If there are none, the work is
+    /// done.
     fn next(&self, now: Instant) -> Option<Units> {
         let mut inner = self.lock();
         while let Some(units) = inner.units.pop_front() {

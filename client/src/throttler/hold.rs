@@ -51,10 +51,11 @@ impl AsyncThrottler {
     /// The store counts the units under a random id. If the reply is lost, or this is dropped
     /// before it returns, they are released in the background.
     ///
-    /// With [`OnError::Admit`](crate::OnError), a permit given while the store does not answer is in
-    /// no store: it is never lost, and releases nothing. With [`OnError::Local`](crate::OnError) it
-    /// is kept in the memory of this process, by a share of the quota that has room for one call at
-    /// least. A permit that the store has given is lost when its lease ends, whatever the policy.
+    /// With [`OnError::Admit`](crate::OnError), a permit given while the store does not answer is
+    /// in no store: it is never lost, and releases nothing. With [`OnError::Local`](crate::OnError)
+    /// it is kept in the memory of this process, by a share of the quota that has room for one call
+    /// at least. A permit that the store has given is lost when its lease ends, whatever the
+    /// policy.
     ///
     /// While permits live, all callers of a key should have the same quota: a permit of a lower one
     /// is not renewed, and so lost, if those of a higher one have taken its room.
@@ -91,12 +92,12 @@ impl AsyncThrottler {
 
     /// Waits for at most this time until the units can be held.
     ///
-    /// Calls of this throttler and its clones that wait for the same key queue up, and are served in
-    /// the order in which they came. Only the first of them asks the store: at once when a permit
-    /// of this throttler is released, and otherwise again and again, since nobody tells it of
-    /// other processes. It begins with 50 ms, and with each limited answer doubles the pause, up to
-    /// a second, with jitter; it asks when the leases have ended at the latest. Dropping a call that
-    /// waits lets the next one ask.
+    /// Calls of this throttler and its clones that wait for the same key queue up, and are served
+    /// in the order in which they came. Only the first of them asks the store: at once when a
+    /// permit of this throttler is released, and otherwise again and again, since nobody tells it
+    /// of other processes. It begins with 50 ms, and with each limited answer doubles the pause, up
+    /// to a second, with jitter; it asks when the leases have ended at the latest. Dropping a call
+    /// that waits lets the next one ask.
     ///
     /// # Errors
     /// If there is no place in this time ([`QuotaExceeded`](crate::ErrorKind::QuotaExceeded)), or

@@ -41,12 +41,13 @@ use crate::{Concurrency, DecidedBy, Decision, Error};
 /// lease, every third of the lease or so.
 ///
 /// Dropping it releases it, which takes the time of a call, the
-/// [deadline](crate::Builder::deadline) at most. If the store does not answer then, a thread goes on
-/// trying.
+/// [deadline](crate::Builder::deadline) at most. If the store does not answer then, a thread goes
+/// on trying.
 ///
 /// The lease counts from before the call that began it, so it ends here no later than in the store.
 /// Yet it is no lock for data that must never be written twice: a process that is stopped does not
-/// notice that its lease has ended before it goes on.
+/// notice that its lease has ended before it goes on, and one on a machine that was suspended may
+/// not notice at all.
 #[must_use = "a permit that is dropped is released"]
 pub struct Permit {
     place: Place,
@@ -68,7 +69,8 @@ pub struct Permit {
 ///
 /// The lease counts from before the call that began it, so it ends here no later than in the store.
 /// Yet it is no lock for data that must never be written twice: a process that is stopped does not
-/// notice that its lease has ended before it goes on.
+/// notice that its lease has ended before it goes on, and one on a machine that was suspended may
+/// not notice at all.
 #[cfg(feature = "tokio")]
 #[must_use = "a permit that is dropped is released"]
 pub struct AsyncPermit {
@@ -187,8 +189,8 @@ impl Permit {
     /// Begins the lease anew. It is safe to repeat: the units are never counted twice.
     ///
     /// # Errors
-    /// If the permit is lost ([`PermitLost`](crate::ErrorKind::PermitLost)): its lease has ended, or
-    /// the store gave its units to others. If the store does not answer; the permit is not lost
+    /// If the permit is lost ([`PermitLost`](crate::ErrorKind::PermitLost)): its lease has ended,
+    /// or the store gave its units to others. If the store does not answer; the permit is not lost
     /// then, and may be renewed until its lease ends.
     pub fn renew(&self) -> Result<(), Error> {
         self.place.renew()
@@ -229,8 +231,8 @@ impl AsyncPermit {
     /// never counted twice.
     ///
     /// # Errors
-    /// If the permit is lost ([`PermitLost`](crate::ErrorKind::PermitLost)): its lease has ended, or
-    /// the store gave its units to others. If the store does not answer; the permit is not lost
+    /// If the permit is lost ([`PermitLost`](crate::ErrorKind::PermitLost)): its lease has ended,
+    /// or the store gave its units to others. If the store does not answer; the permit is not lost
     /// then, and may be renewed until its lease ends.
     pub async fn renew(&self) -> Result<(), Error> {
         self.place.renew().await
