@@ -24,9 +24,9 @@ struct State {
     renew_at: Instant,
     /// Whether the store has refused to renew it.
     is_refused: bool,
-    /// Whether a renewal was sent whose answer is unknown, or came too late: the store may have a
-    /// longer lease than this one.
-    may_be_longer: bool,
+    /// When the lease in the store has ended at the latest: it began no later than when its call
+    /// was answered, or given up.
+    stored_until: Instant,
 }
 
 /// How many attempts to renew a lease fit into it if each fails at once.
@@ -36,10 +36,10 @@ const ATTEMPTS: u32 = 16;
 const MAX_PAUSE: Duration = Duration::from_secs(1);
 
 impl Lease {
-    /// Makes the lease of a call that was sent at this moment.
-    pub(super) fn new(sent: Instant, length: Duration) -> Self {
-        let (ends_at, renew_at) = (sent + length, sent + length / 3);
-        let state = State { ends_at, renew_at, is_refused: false, may_be_longer: false };
+    /// Makes the lease of a call that was sent at a moment, and answered now.
+    pub(super) fn new(sent: Instant, now: Instant, length: Duration) -> Self {
+        let (ends_at, renew_at, stored_until) = (sent + length, sent + length / 3, now + length);
+        let state = State { ends_at, renew_at, is_refused: false, stored_until };
         Self { length, state: Mutex::new(state), lost: Event::new() }
     }
 
@@ -69,8 +69,8 @@ impl Lease {
     /// Begins anew after a renewal that was sent at this moment. Returns whether it came in time.
     pub(super) fn renew(&self, sent: Instant, now: Instant) -> bool {
         let mut state = self.state();
+        state.stored_until = now + self.length;
         if state.left(now).is_none() {
-            state.may_be_longer = true;
             return false;
         }
         state.ends_at = state.ends_at.max(sent + self.length);
@@ -81,7 +81,9 @@ impl Lease {
     /// Notes that a renewal has failed, to be tried again.
     pub(super) fn failed(&self, now: Instant, may_have_arrived: bool) {
         let mut state = self.state();
-        state.may_be_longer |= may_have_arrived;
+        if may_have_arrived {
+            state.stored_until = now + self.length;
+        }
         state.renew_at = now + (self.length / ATTEMPTS).min(MAX_PAUSE);
     }
 
@@ -93,8 +95,7 @@ impl Lease {
 
     /// Returns whether the store may still count the units.
     pub(super) fn may_be_stored(&self, now: Instant) -> bool {
-        let state = self.state();
-        now < state.ends_at || state.may_be_longer
+        now < self.state().stored_until
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

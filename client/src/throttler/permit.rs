@@ -64,7 +64,8 @@ pub struct Permit {
 /// it but [`renew`](Self::renew).
 ///
 /// Dropping it releases it, by that task, in the background: the units are free a moment later, and
-/// nobody learns if it fails. If the runtime ends before, the units are free when the lease ends.
+/// nobody learns if it fails. If the runtime ends before, as at the end of `main`, the units are
+/// free when the lease ends.
 /// Outside tokio they are free at once. [`release`](Self::release) waits until they are.
 ///
 /// The lease counts from before the call that began it, so it ends here no later than in the store.
@@ -118,7 +119,7 @@ impl AsyncPlace {
             DecidedBy::Local { share } => (Some(Ledger::Local), share.of_concurrency(concurrency)),
             DecidedBy::OnError => (None, concurrency),
         };
-        let kept = ledger.map(|ledger| (ledger, Lease::new(sent, concurrency.lease())));
+        let kept = ledger.map(|ledger| (ledger, Lease::new(sent, async_clock(), concurrency.lease())));
         let (throttler, background) = (throttler.clone(), AsyncBackground::here());
         Self { throttler, key, holder, concurrency: concurrency.renewal(), kept, background }
     }

@@ -433,6 +433,37 @@ fn a_permit_that_cannot_be_released_is_released_later() {
     }
 }
 
+/// Renewals are tried again until the lease has ended.
+#[test]
+fn a_permit_outlives_an_outage_that_is_shorter_than_its_lease() {
+    const LEASE: Duration = Duration::from_secs(4);
+    let mut server = Server::builder().config("appendonly", "yes").config("appendfsync", "always").start();
+    let setup = Setup { deadline: Duration::from_millis(300), ..Setup::default() };
+    let subjects = setup.on_server(server.port());
+    let hold = |(index, subject): (usize, &Subject)| {
+        let permit = subject.hold(&key!("outlives", index), Limit::concurrency(1, LEASE));
+        (permit.expect("there is a place"), subject)
+    };
+    let permits: Vec<_> = subjects.iter().enumerate().map(hold).collect();
+    // The first renewals fail.
+    server.kill();
+    thread::sleep(LEASE / 2);
+    server.start_again();
+    let back = Instant::now();
+    while back.elapsed() < LEASE {
+        for (permit, subject) in &permits {
+            if let Held::Sync(permit) = permit {
+                let _ = permit.renew();
+            }
+            assert!(!permit.is_lost(), "{subject}");
+        }
+        thread::sleep(LEASE / 40);
+    }
+    for (permit, subject) in permits {
+        assert_eq!(permit.release().ok(), Some(1), "{subject}");
+    }
+}
+
 #[test]
 fn permits_follow_the_policy_while_the_store_is_down() {
     let jobs = Limit::concurrency(4, SHORT);
@@ -698,6 +729,41 @@ impl DivCeilMillis for Duration {
     fn div_ceil_millis(self) -> Self {
         Self::from_millis(u64::try_from(self.as_micros().div_ceil(1_000)).expect("a short time"))
     }
+}
+
+/// The place is freed between the moment when the store limits the waiter and the one when its
+/// reply arrives.
+#[test]
+fn a_release_is_not_missed_by_a_waiter_that_asks() {
+    let server = Server::start();
+    let proxy = Proxy::start(server.port());
+    let backend = Backend::redis(("127.0.0.1", proxy.port())).expect("a valid address");
+    let throttler = Throttler::builder(backend).deadline(LONG).build();
+    let (jobs, delay) = (Limit::concurrency(1, HOUR), Duration::from_millis(300));
+    let calls = || -> String {
+        let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut server.connection()).expect("an answer");
+        let (_, calls) = stats.split_once("cmdstat_PREMIER.HOLD:calls=").expect("it was called");
+        calls.split(',').next().expect("a number").to_owned()
+    };
+    let permit = throttler.hold(&key!("missed"), jobs).expect("there is a place");
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            let _permit = throttler.hold_within(&key!("missed"), jobs, LONG).expect("the place is free");
+            Instant::now()
+        });
+        // By then it asks every half second at most.
+        thread::sleep(Duration::from_secs(2));
+        proxy.delay_replies(delay);
+        let before = calls();
+        soon("the waiter does not ask", || calls() != before);
+        // Only the reply to the waiter, which the proxy has by now, is late.
+        thread::sleep(delay / 6);
+        proxy.delay_replies(Duration::ZERO);
+        let released = Instant::now();
+        permit.release().expect("the store answers");
+        let waited = waiter.join().expect("no panic") - released;
+        assert!(waited < delay + delay / 2, "{waited:?}");
+    });
 }
 
 /// The place of a process that nobody tells of is found within about a second.
