@@ -7,7 +7,7 @@ use redis::aio;
 use redis::{Cmd, ConnectionLike, RedisResult, ToSingleRedisArg};
 
 use crate::limiters::by_algorithm;
-use crate::{AnyLimit, CellDecision, Decision, JointDecision, Limit, LimitedKey, Usage, wire};
+use crate::{AnyLimit, CellDecision, Concurrency, Decision, JointDecision, Limit, LimitedKey, Usage, wire};
 
 /// Defines the traits for connections and pipelines. They have the same methods: one for each
 /// algorithm, and those that are given.
@@ -117,6 +117,27 @@ by_algorithm! { commands! { methods: {
     /// with the number of units returned; 0 if there is no such key.
     fn premier_refund(key: impl ToSingleRedisArg, units: u64) -> u64 {
         wire::refund(key, units)
+    }
+
+    /// `PREMIER.HOLD`: holds units until they are released, or until the lease ends. The id, 1 to
+    /// 128 bytes, names the holder: the same id again renews its lease, and is never counted twice.
+    fn premier_hold(
+        key: impl ToSingleRedisArg,
+        id: impl ToSingleRedisArg,
+        concurrency: Concurrency
+    ) -> Decision {
+        wire::hold(key, id, &concurrency)
+    }
+
+    /// `PREMIER.RELEASE`: frees what a holder holds. Replies with its units; 0 if it holds nothing.
+    fn premier_release(key: impl ToSingleRedisArg, id: impl ToSingleRedisArg) -> u64 {
+        wire::release(key, id)
+    }
+
+    /// `PREMIER.PEEK` of a concurrency limit: decides the call of a new holder, which then holds
+    /// nothing.
+    fn premier_peek_hold(key: impl ToSingleRedisArg, concurrency: Concurrency) -> Decision {
+        wire::peek_hold(key, &concurrency)
     }
 
     /// `PREMIER.INSPECT`: reports what is known of a key without its limit. Replies with `None` if

@@ -37,9 +37,13 @@ pub enum ErrorKind {
     /// The call took longer than its [`timeout`](crate::decorate#timeouts), and was dropped.
     #[cfg(feature = "macros")]
     Timeout,
-    /// The store refused the call: the key has another type or is used by another algorithm, the
-    /// password or the database is wrong, or the user lacks permission. Nothing was charged.
+    /// The store refused the call: the key has another type, is used by another algorithm or has too
+    /// many holders, the password or the database is wrong, or the user lacks permission. Nothing was
+    /// charged.
     Refused,
+    /// A [permit](crate::Permit) was not renewed before its lease ended, or the store did not renew
+    /// it. Others may hold its place.
+    PermitLost,
 }
 
 enum Reason {
@@ -89,6 +93,11 @@ enum Reason {
         key: String,
     },
     CrossSlot(Reported),
+    #[cfg(feature = "memory")]
+    Full(premier_algorithms::Full),
+    PermitLost {
+        key: String,
+    },
 }
 
 /// How a server begins to refuse a connection that is one too many.
@@ -159,14 +168,17 @@ impl Error {
             #[cfg(feature = "memory")]
             Reason::OtherAlgorithm { .. } => ErrorKind::Refused,
             Reason::Refused(_) | Reason::CrossSlot(_) => ErrorKind::Refused,
+            #[cfg(feature = "memory")]
+            Reason::Full(_) => ErrorKind::Refused,
+            Reason::PermitLost { .. } => ErrorKind::PermitLost,
         }
     }
 
-    /// Returns the key whose quota is exceeded, as it is in the store.
+    /// Returns the key whose quota is exceeded, or whose permit was lost, as it is in the store.
     #[must_use]
     pub fn key(&self) -> Option<&str> {
         match &*self.0 {
-            Reason::QuotaExceeded { key, .. } => Some(key),
+            Reason::QuotaExceeded { key, .. } | Reason::PermitLost { key } => Some(key),
             _ => None,
         }
     }
@@ -185,8 +197,17 @@ impl Error {
         matches!(self.kind(), ErrorKind::Unavailable | ErrorKind::ReplyLost)
     }
 
+    /// Returns whether the store may have received the call and executed it.
+    pub(crate) fn may_have_been_sent(&self) -> bool {
+        self.kind() == ErrorKind::ReplyLost
+    }
+
     pub(crate) fn quota_exceeded(key: String, decision: Decision) -> Self {
         Reason::QuotaExceeded { key, decision }.into()
+    }
+
+    pub(crate) fn permit_lost(key: String) -> Self {
+        Reason::PermitLost { key }.into()
     }
 
     pub(crate) fn unavailable(source: impl Into<Source>) -> Self {
@@ -362,6 +383,8 @@ arguments! {
     duration(time: Duration) Given::Time(time), "a duration must be 1 ms to 3650 days";
     capacity(units: u64) Given::Number(units), "a capacity must be 1 to 1000000000000 units";
     cost(units: u64) Given::Number(units), "a cost must be 1 to 1000000000000 units";
+    lease(time: Duration) Given::Time(time), "a lease must be 1 ms to 3650 days";
+    id(length: u64) Given::Number(length), "an id must be 1 to 128 bytes";
     keep(units: u64) Given::Number(units), "a reserve must be 0 to 1000000000000 units";
     max_wait(time: Duration) Given::Time(time), "a maximum wait must be 0 to 3650 days";
     refund(units: u64) Given::Number(units), "a refund must be 1 to 1000000000000 units";
@@ -374,10 +397,18 @@ arguments! {
 
 impl InvalidArgument {
     /// Returns the name of the invalid argument: `quota`, `duration`, `capacity`, `cost`,
-    /// `keep`, `max_wait`, `refund`, `weeks`, `months`, `zone` or `share`.
+    /// `lease`, `id`, `keep`, `max_wait`, `refund`, `weeks`, `months`, `zone` or `share`.
     #[must_use]
     pub const fn argument(&self) -> &'static str {
         self.argument
+    }
+
+    /// Calls the duration a lease.
+    pub(crate) const fn of_lease(self, lease: Duration) -> Self {
+        match self.given {
+            Given::Time(_) => Self::lease(lease),
+            Given::Number(_) | Given::Minutes(_) => self,
+        }
     }
 
     /// Returns what the argument may be, as a sentence.
@@ -402,6 +433,13 @@ impl StdError for InvalidArgument {}
 impl From<InvalidZone> for Error {
     fn from(invalid: InvalidZone) -> Self {
         Reason::InvalidZone(invalid).into()
+    }
+}
+
+#[cfg(feature = "memory")]
+impl From<premier_algorithms::Full> for Error {
+    fn from(full: premier_algorithms::Full) -> Self {
+        Reason::Full(full).into()
     }
 }
 
@@ -511,6 +549,11 @@ impl fmt::Display for Reason {
             #[cfg(feature = "memory")]
             Reason::OtherAlgorithm { key } => {
                 write!(f, "another algorithm uses the key {key}: give each algorithm a key of its own")
+            }
+            #[cfg(feature = "memory")]
+            Reason::Full(full) => full.fmt(f),
+            Reason::PermitLost { key } => {
+                write!(f, "the permit of {key} is lost: its lease has ended, or the store gave its place to others")
             }
             Reason::CrossSlot(_) => f.write_str(
                 "the keys of the call are in several slots of the cluster: put what they have in common into braces, as in \

@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
-use crate::{Algorithm, Error};
+use crate::{AnyAlgorithm, Error};
 
 /// Which calls are counted together.
 ///
@@ -203,8 +203,8 @@ impl Keyspace {
     /// assert_eq!(key, "shop:pay:token:42");
     /// ```
     #[must_use]
-    pub fn key(&self, key: &Key<'_>, algorithm: Algorithm) -> String {
-        self.name(key, algorithm.name())
+    pub fn key(&self, key: &Key<'_>, algorithm: impl Into<AnyAlgorithm>) -> String {
+        self.name(key, algorithm.into().name())
     }
 
     /// Returns a key as it is in the store, with this kind in place of the algorithm.

@@ -1,5 +1,5 @@
-//! Rate limiting with premier: fixed and sliding windows, token and leaky buckets, from sync and
-//! async code.
+//! Rate limiting with premier: fixed and sliding windows, token and leaky buckets, and concurrency
+//! limits, from sync and async code.
 //!
 //! Limits are kept in Redis or Valkey with the premier module, in a cluster of such servers, or in
 //! the memory of this process, where the same algorithms run.
@@ -149,6 +149,46 @@
 //! # Ok::<(), premier_client::Error>(())
 //! ```
 //!
+//! # Hold
+//!
+//! A concurrency limit says how much may be at work at the same time, in all processes together:
+//! [`Limit::concurrency`]. [`hold`](Throttler::hold) takes a place at once and
+//! [`hold_within`](Throttler::hold_within) waits for one, first come, first served. The [`Permit`]
+//! gives the place back when it is dropped. The place of a process that died is free when its lease
+//! ends.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use premier_client::{Backend, Concurrency, ErrorKind, Limit, Throttler, key};
+//!
+//! // Two at a time. The place of a process that dies is free 30 seconds later.
+//! const IMPORTS: Concurrency = Limit::concurrency(2, Duration::from_secs(30));
+//!
+//! # let throttler = Throttler::builder(Backend::memory()).build();
+//! let one = throttler.hold(&key!("imports"), IMPORTS)?;
+//! let other = throttler.hold_within(&key!("imports"), IMPORTS, Duration::from_secs(5))?;
+//! let third = throttler.hold(&key!("imports"), IMPORTS);
+//! assert_eq!(third.unwrap_err().kind(), ErrorKind::QuotaExceeded);
+//!
+//! one.renew()?; // In work that takes longer than the lease. On tokio a task does that.
+//! assert!(!one.is_lost());
+//! assert_eq!(one.release()?, 1); // Dropping it does the same.
+//! assert!(throttler.hold(&key!("imports"), IMPORTS).is_ok());
+//! # drop(other);
+//! # Ok::<(), premier_client::Error>(())
+//! ```
+//!
+//! A permit that could not be renewed for a whole lease is lost: [`is_lost`](Permit::is_lost), and
+//! for async code [`lost`](AsyncPermit::lost), a future. It counts its lease from before the call,
+//! so it ends no later here than in the store, and what is at work can stop in time. That makes it
+//! a limit, not a lock: whoever writes what must never be written twice needs a fencing token that
+//! the storage checks.
+//!
+//! [`hold_all`](AsyncThrottler::hold_all) takes a place and charges rate limits in one call, as a
+//! gateway to a language model does. [`inspect`](Throttler::inspect) and
+//! [`reset`](Throttler::reset) take [`Hold`] for the algorithm.
+//!
 //! # Survive an outage
 //!
 //! A call to the store has a [deadline](Builder::deadline), 500 ms by default. [`OnError`] chooses
@@ -197,6 +237,7 @@ mod backend;
 #[cfg(feature = "cache")]
 mod cache;
 mod commands;
+mod concurrency;
 mod connection;
 mod decision;
 #[cfg(feature = "macros")]
@@ -228,6 +269,7 @@ pub use cache::{MemoryCache, RedisCache};
 #[cfg(feature = "tokio")]
 pub use commands::AsyncPremierCommands;
 pub use commands::{Pipe, PremierCommands, PremierPipelineCommands};
+pub use concurrency::{AnyAlgorithm, Concurrency, Hold};
 pub use decision::{CellDecision, DecidedBy, Decision, JointDecision, RetryAfter};
 #[cfg(feature = "macros")]
 pub use decorate::configure;
@@ -240,7 +282,9 @@ pub use memory::MemoryBackend;
 #[cfg(all(feature = "cache", feature = "macros"))]
 pub use premier_macros::cache;
 #[cfg(feature = "macros")]
-pub use premier_macros::{fixed_window, leaky_bucket, retry, sliding_window, throttle, timeout, token_bucket};
+pub use premier_macros::{
+    concurrency, fixed_window, leaky_bucket, retry, sliding_window, throttle, timeout, token_bucket,
+};
 pub use receipt::{Admission, Charge, Receipt};
 /// redis-rs, in the version whose types are in this crate's signatures.
 pub use redis;
@@ -248,8 +292,8 @@ pub use redis;
 pub use share::Share;
 pub use text::InvalidLimit;
 #[cfg(feature = "tokio")]
-pub use throttler::AsyncThrottler;
-pub use throttler::{Builder, OnError, StoreChange, Throttler};
+pub use throttler::{AsyncPermit, AsyncThrottler};
+pub use throttler::{Builder, OnError, Permit, StoreChange, Throttler};
 pub use top::LimitedKey;
 pub use usage::Usage;
 pub use zone::{InvalidZone, Zone};

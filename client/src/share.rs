@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use premier_algorithms::{Capacity, Demand, Keep, LimitDuration, Months, Period, Quota, Span, Weeks};
 
 use crate::limit::{Terms, Window, valid};
-use crate::{AnyLimit, InvalidArgument};
+use crate::{AnyLimit, Concurrency, InvalidArgument};
 
 /// The share of each limit by which one process decides while the store does not answer: the whole
 /// limit, or one in `n`. See [`OnError::Local`](crate::OnError).
@@ -74,6 +74,17 @@ impl Share {
             Terms { quota: Quota::new(units).expect("it is at most the quota"), ..terms }
         };
         limit.with_terms(terms)
+    }
+}
+
+impl Share {
+    /// Returns the share of a concurrency limit: its quota divided by the number of processes,
+    /// rounded down, but with room for the call.
+    pub(crate) fn of_concurrency(self, concurrency: Concurrency) -> Concurrency {
+        let processes = u64::from(self.0.get());
+        let keep = Keep::new(concurrency.reserve().div_ceil(processes)).expect("it is at most the whole reserve");
+        let units = (concurrency.quota() / processes).max(concurrency.units() + keep.get()).min(concurrency.quota());
+        Concurrency { quota: Quota::new(units).expect("it is at most the quota"), keep, ..concurrency }
     }
 }
 

@@ -20,6 +20,12 @@ pub struct InvalidLimit {
     reason: String,
 }
 
+impl InvalidLimit {
+    pub(crate) fn new(text: &str, reason: String) -> Self {
+        Self { text: text.to_owned(), reason }
+    }
+}
+
 impl fmt::Display for InvalidLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "invalid limit {:?}: {}", self.text, self.reason)
@@ -66,7 +72,7 @@ impl<A: Limiter> FromStr for Limit<A> {
 }
 
 fn parse(text: &str, expected: Option<Algorithm>) -> Result<AnyLimit, InvalidLimit> {
-    let invalid = |reason: String| InvalidLimit { text: text.to_owned(), reason };
+    let invalid = |reason: String| InvalidLimit::new(text, reason);
     let mut words = text.split_whitespace().peekable();
     let named = words.peek().and_then(|word| Algorithm::named(word));
     if named.is_some() {

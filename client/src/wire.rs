@@ -1,5 +1,7 @@
 //! What crosses the wire: limits become the words of commands, replies become decisions.
 
+mod hold;
+
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -9,6 +11,8 @@ use redis::{Cmd, FromRedisValue, ParsingError, ToSingleRedisArg, Value};
 use crate::decision::Outcome;
 use crate::limit::{Terms, Window};
 use crate::{AnyLimit, CellDecision, DecidedBy, Decision, JointDecision, LimitedKey, RetryAfter, Usage};
+
+pub(crate) use hold::{hold, hold_all, peek_hold, release};
 
 /// Builds the command that decides a call, and charges it if it is admitted.
 pub(crate) fn check(key: impl ToSingleRedisArg, limit: &AnyLimit) -> Cmd {

@@ -20,6 +20,10 @@ pub(crate) const ALGORITHMS: [Algorithm; 4] = [
     Algorithm { name: "leaky_bucket", arguments: BUCKET },
 ];
 
+/// The algorithm of concurrency limits, which limit no rate.
+pub(crate) static CONCURRENCY: Algorithm =
+    Algorithm { name: "concurrency", arguments: &["quota", "lease", "cost", "keep"] };
+
 /// Returns the names of the algorithms that take this argument.
 pub(crate) fn taking(argument: &str) -> Vec<&'static str> {
     let algorithms = ALGORITHMS.iter().filter(|algorithm| algorithm.arguments.contains(&argument));

@@ -5,6 +5,7 @@ mod algorithm;
 mod arguments;
 mod borrows;
 mod cache;
+mod concurrency;
 mod duration;
 mod function;
 mod futures;
@@ -210,6 +211,69 @@ attributes! {
     /// `configure().algorithm(…)` selects the algorithm when the program starts.
     #[doc = limit_arguments!(["| `algorithm` | an expression of type `Algorithm` | the configured one |"] [])]
     throttle
+    /// Limits how many calls of a function run at the same time, in all processes together.
+    ///
+    /// ```
+    /// use premier_client::{Error, concurrency};
+    ///
+    /// #[concurrency(quota = 10, lease = "30s", key = |model, _| model, on_limit = wait("5s"))]
+    /// async fn complete(model: &str, prompt: &str) -> Result<String, Error> {
+    ///     # let _ = (model, prompt);
+    ///     // …
+    ///     Ok("Because of Rayleigh scattering.".to_owned())
+    /// }
+    /// ```
+    ///
+    /// Ten prompts of a model are at work at the same time. The eleventh waits up to five seconds
+    /// for one of them to end. If a process dies, its places are free after 30 seconds.
+    ///
+    /// A call holds a `Permit`, for an async function an `AsyncPermit`, while its body runs, and
+    /// gives it back when the body returns or panics, and when its future is dropped. The permit of
+    /// an async function is renewed in the background. A sync function that may take longer than
+    /// the lease renews its own:
+    ///
+    /// ```
+    /// use premier_client::{Error, concurrency};
+    ///
+    /// #[concurrency(quota = 2, lease = "30s", permit = permit)]
+    /// fn import(files: &[String]) -> Result<(), Error> {
+    ///     for file in files {
+    ///         # let _ = file;
+    ///         // …
+    ///         permit.renew()?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// The call goes on if its permit is lost, as `permit.is_lost()` tells: when the lease has
+    /// ended, because the store was away for as long, for example.
+    ///
+    /// # Arguments
+    ///
+    /// | argument | meaning | default |
+    /// | --- | --- | --- |
+    /// | `quota` | units held at the same time, 0 to 10^12 | required |
+    /// | `lease` | how long a process that has died keeps its units, 1 ms to 3650 days | required |
+    /// | `cost` | units that a call holds, 1 to 10^12 | 1 |
+    /// | `keep` | units that must remain for more important calls, 0 to 10^12 | 0 |
+    /// | `key` | a closure over the arguments: calls for which it returns the same share the limit | all calls share it |
+    /// | `keyspace` | a string, the first part of the key | that of the throttler |
+    /// | `throttler` | a `Throttler`, for an async function an `AsyncThrottler` | the configured one |
+    /// | `on_limit` | what a call does that finds no place: `error`, `wait("10s")` or any expression | `error` |
+    /// | `permit` | a name by which the body sees its permit | none |
+    /// | `crate` | the path of `premier_client`, if another crate exports it | found in Cargo.toml |
+    ///
+    /// A lease is a string with a unit (`500ms`, `1m30s`, `2w`) or an expression of type
+    /// `Duration`. Literals are checked at compile time, other expressions at each call.
+    #[doc = key_closure!()]
+    ///
+    /// # What a call does that finds no place
+    ///
+    /// As for the other limits: `error` returns the error, converted by `From`; `wait("10s")`
+    /// waits that long at most, behind the calls that came before; any other expression is what the
+    /// call returns.
+    concurrency
     /// Repeats calls that return an error, after a delay.
     ///
     /// ```

@@ -100,7 +100,7 @@ impl Limit {
 
 /// Checks a number that is written as a literal. The bounds of other expressions are checked at
 /// each call.
-fn check_literal<T>(
+pub(crate) fn check_literal<T>(
     number: Option<&Expr>,
     new: impl FnOnce(u64) -> std::result::Result<T, InvalidArgument>,
 ) -> Result<()> {

@@ -6,23 +6,23 @@ use syn::parse::ParseStream;
 use syn::spanned::Spanned;
 use syn::{Error, Expr, ExprCall, Ident, Result, parse2};
 
-use crate::algorithm::{ALGORITHMS, Algorithm};
+use crate::algorithm::{ALGORITHMS, Algorithm, CONCURRENCY};
 use crate::arguments::{Arguments, ungrouped};
+use crate::concurrency::Asked;
 use crate::duration::Duration;
 use crate::function::{Function, RaisedBy};
 use crate::key::Key;
-use crate::limit::Limit;
 use crate::names::{hygienic, runtime, runtime_at};
 
 pub(crate) struct Throttle {
     /// The attribute's name.
     name: Ident,
     selection: Selection,
-    limit: Limit,
+    limit: Asked,
     key: Key,
     throttler: Option<Expr>,
     on_limit: OnLimit,
-    /// The name by which the body knows the decision.
+    /// The name by which the body knows the decision, or the permit.
     decision: Option<Ident>,
 }
 
@@ -40,8 +40,13 @@ impl Selection {
     fn may_be(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Attribute(one), Self::Attribute(other)) => one == other,
-            _ => true,
+            // No expression is a concurrency limit.
+            _ => !self.is_concurrency() && !other.is_concurrency(),
         }
+    }
+
+    fn is_concurrency(&self) -> bool {
+        *self == Self::Attribute(&CONCURRENCY)
     }
 }
 
@@ -56,13 +61,17 @@ enum OnLimit {
 const ANY_LIMIT: &[&str] = &["algorithm", "quota", "duration", "cost"];
 /// The arguments that are the same for every limit.
 const COMMON: &[&str] = &["key", "keyspace", "throttler", "on_limit", "decision"];
+/// Those of concurrency limits.
+const COMMON_OF_PERMITS: &[&str] = &["key", "keyspace", "throttler", "on_limit", "permit"];
 
 impl Throttle {
     /// Parses the arguments of an algorithm's attribute, or of `throttle`.
     pub(crate) fn parse(name: Ident, input: ParseStream) -> Result<Self> {
-        let algorithm = ALGORITHMS.iter().find(|algorithm| name == algorithm.name);
+        let algorithm = ALGORITHMS.iter().chain([&CONCURRENCY]).find(|algorithm| name == algorithm.name);
         let of_limit = algorithm.map_or(ANY_LIMIT, |algorithm| algorithm.arguments);
-        let mut arguments = Arguments::parse(input, &[of_limit, COMMON].concat())?;
+        let (common, answer) =
+            if algorithm == Some(&CONCURRENCY) { (COMMON_OF_PERMITS, "permit") } else { (COMMON, "decision") };
+        let mut arguments = Arguments::parse(input, &[of_limit, common].concat())?;
         let selection = match (algorithm, arguments.take("algorithm")) {
             (Some(algorithm), _) => Selection::Attribute(algorithm),
             (None, Some(expression)) => Selection::Expression(expression),
@@ -71,11 +80,11 @@ impl Throttle {
         Ok(Self {
             name,
             selection,
-            limit: Limit::new(&mut arguments)?,
+            limit: Asked::new(algorithm, &mut arguments)?,
             key: Key::new(arguments.take("key"), arguments.take("keyspace"))?,
             throttler: arguments.take("throttler"),
             on_limit: arguments.take("on_limit").map_or(Ok(OnLimit::Error), OnLimit::new)?,
-            decision: arguments.take("decision").map(variable).transpose()?,
+            decision: arguments.take(answer).map(|value| variable(value, answer)).transpose()?,
         })
     }
 
@@ -108,9 +117,10 @@ impl Throttle {
         };
         let ask = |limit: TokenStream| {
             let awaits = function.awaits();
+            let [at_once, waiting] = self.limit.methods();
             match &self.on_limit {
-                OnLimit::Wait(at_most) => quote!(#throttler_.acquire(&#key_, #limit, #at_most)#awaits),
-                OnLimit::Error | OnLimit::Value(_) => quote!(#throttler_.admit(&#key_, #limit)#awaits),
+                OnLimit::Wait(at_most) => quote!(#throttler_.#waiting(&#key_, #limit, #at_most)#awaits),
+                OnLimit::Error | OnLimit::Value(_) => quote!(#throttler_.#at_once(&#key_, #limit)#awaits),
             }
         };
         let answer = if let Some(limit) = self.limit.constant(&self.selection) {
@@ -132,7 +142,7 @@ impl Throttle {
         let is_fallback = function.is_cached.then(Function::is_fallback);
         let no_fallback = is_fallback.map(|is_fallback| set(&is_fallback, false));
         let body = &function.body.stmts;
-        let decision = self.decision.as_ref().map_or_else(|| quote!(_), ToTokens::to_token_stream);
+        let decision = self.decision.as_ref().map_or_else(|| self.limit.unnamed(), ToTokens::to_token_stream);
         Ok(quote! {
             let #decision = {
                 #no_fallback
@@ -206,9 +216,12 @@ fn bind_given(given: &Expr, throttler: &Ident, function: &Function) -> TokenStre
 }
 
 /// Reads the name of a variable.
-fn variable(value: Expr) -> Result<Ident> {
+fn variable(value: Expr, argument: &str) -> Result<Ident> {
     parse2(value.to_token_stream()).map_err(|_| {
-        Error::new_spanned(value, "`decision` must be a name for the body to use, like decision = decision")
+        Error::new_spanned(
+            value,
+            format!("`{argument}` must be a name for the body to use, like {argument} = {argument}"),
+        )
     })
 }
 

@@ -1,5 +1,6 @@
 //! Where throttlers keep their limits.
 
+mod hold;
 mod request;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use crate::connection::{AsyncCluster, Cluster};
 use crate::connection::{Node, Server};
 use crate::{Error, Keyspace};
 
+pub(crate) use hold::{HoldAll, HoldUnits, PeekHold, Release};
 pub(crate) use request::{All, Check, Inspect, Peek, Query, Refund, Request, Reset};
 
 /// Where a [`Throttler`](crate::Throttler) keeps its limits: a server, a cluster, or the memory of

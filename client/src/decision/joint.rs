@@ -1,5 +1,6 @@
 //! Calls with several limits, charged to all of them or to none.
 
+use super::Outcome;
 use crate::{AnyLimit, Decision, Error};
 
 /// The answer to a call with several limits, which is charged to all of them or to none.
@@ -41,6 +42,16 @@ impl JointDecision {
         &self.each
     }
 
+    /// Splits the answer to an admitted call into that of its first limit, and that of all others.
+    pub(crate) fn split_first(self) -> (Decision, Self) {
+        let mut each = self.each;
+        let first = each.remove(0);
+        let wait = each.iter().filter_map(Decision::wait).max().unwrap_or_default();
+        let mut others = Self::least(each);
+        others.decision.outcome = Outcome::Admitted { wait };
+        (first, others)
+    }
+
     /// Returns the decision of the algorithms in this process.
     #[cfg(feature = "memory")]
     pub(crate) fn in_memory(joint: &premier_algorithms::Joint, alone: &[premier_algorithms::Decision<()>]) -> Self {
@@ -60,7 +71,11 @@ impl JointDecision {
 
     /// Answers without asking a store, each limit in the same way.
     pub(crate) fn fallback<K>(limits: JointLimits<'_, K>, answer: impl Fn(u64) -> Decision) -> Self {
-        let each: Vec<_> = limits.get().iter().map(|(_, limit)| answer(limit.units())).collect();
+        Self::least(limits.get().iter().map(|(_, limit)| answer(limit.units())).collect())
+    }
+
+    /// Makes the answer of limits that all admit the call, or all limit it in the same way.
+    pub(crate) fn least(each: Vec<Decision>) -> Self {
         let least = each.iter().enumerate().min_by_key(|(_, decision)| decision.remaining());
         let (binding, &decision) = least.expect("there is a limit");
         Self { decision, binding, each }
@@ -99,6 +114,20 @@ impl<'a, K> JointLimits<'a, K> {
             }
         }
         Ok(Self(limits))
+    }
+
+    /// [`new`](Self::new) for rate limits beside a concurrency limit of this key.
+    pub(crate) fn beside(key: &str, limits: &'a [(K, AnyLimit)]) -> Result<Self, Error>
+    where
+        K: AsRef<str>,
+    {
+        if limits.len() >= MAX_LIMITS {
+            return Err(Error::invalid_limits("a call may have at most 16 limits"));
+        }
+        if limits.iter().any(|(other, _)| other.as_ref() == key) {
+            return Err(Error::invalid_limits("a key may be named only once"));
+        }
+        Self::new(limits)
     }
 
     pub(crate) const fn get(self) -> &'a [(K, AnyLimit)] {

@@ -84,6 +84,24 @@
 //! async function waits on any runtime: on tokio by its timer, elsewhere by a thread of
 //! [futures-timer](https://docs.rs/futures-timer). A call that need not wait uses no timer.
 //!
+//! # Concurrency
+//!
+//! [`concurrency`](crate::concurrency) limits how many calls run at the same time, in all
+//! processes together. A call holds a permit while its body runs, and gives it back when the body
+//! returns or panics, and when its future is dropped.
+//!
+//! | argument | | default |
+//! | --- | --- | --- |
+//! | `quota` | units held at the same time | |
+//! | `lease` | how long a process that has died keeps its units | |
+//! | `cost` | units that a call holds | 1 |
+//! | `keep` | units that must remain for more important calls | 0 |
+//! | `key`, `keyspace`, `throttler`, `on_limit` | as above; `wait("10s")` waits for a place | |
+//! | `permit` | a name by which the body sees its [`Permit`](crate::Permit) or [`AsyncPermit`](crate::AsyncPermit) | |
+//!
+//! On tokio the permit of an async function is renewed in the background. A sync function that may
+//! take longer than its lease, and an async one outside tokio, calls `permit.renew()`.
+//!
 //! # Retries
 //!
 //! [`retry`](crate::retry) repeats a call that returns an error, after a pause.
@@ -168,6 +186,10 @@
 //! | retry | cache | each attempt asks the cache |
 //! | timeout | retry | the timeout is for all attempts and pauses together |
 //! | retry | timeout | each attempt has its own timeout |
+//! | retry | concurrency | each attempt takes a place of its own, which is free during the pauses |
+//! | concurrency | retry | the place is held over all attempts and pauses |
+//! | limit | concurrency | what the limit charged stays charged if there is no place |
+//! | concurrency | limit | the place is held while the call waits for its turn |
 //! | cache | timeout | the timeout excludes waiting for another call that computes |
 //! | timeout | cache | the timeout includes waiting for another call that computes |
 //!

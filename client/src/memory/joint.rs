@@ -4,19 +4,40 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 use std::sync::MutexGuard;
 
-use premier_algorithms::{Joint, Outcome};
+use premier_algorithms::{HolderId, Joint, Outcome, Timestamp};
 
 use super::shard::Shard;
 use super::{Memory, lock};
-use crate::decision::JointLimits;
-use crate::{AnyLimit, Error, JointDecision};
+use crate::{AnyLimit, Concurrency, Decision, Error, JointDecision};
 
 /// A limit, and where its key is.
 struct Placed<'a> {
     shard: usize,
     hash: u64,
     key: &'a str,
-    limit: &'a AnyLimit,
+    limit: Asked<'a>,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Asked<'a> {
+    Rate(&'a AnyLimit),
+    Hold(HolderId<'a>, Concurrency),
+}
+
+impl Placed<'_> {
+    fn peek(&self, shard: &mut Shard, now: Timestamp) -> Result<premier_algorithms::Decision<()>, Error> {
+        match self.limit {
+            Asked::Rate(limit) => shard.peek(self.hash, self.key, now, limit),
+            Asked::Hold(holder, concurrency) => shard.peek_hold(self.hash, self.key, now, Some(holder), concurrency),
+        }
+    }
+
+    fn decide(&self, shard: &mut Shard, now: Timestamp) -> Result<Decision, Error> {
+        match self.limit {
+            Asked::Rate(limit) => shard.decide(self.hash, self.key, now, limit),
+            Asked::Hold(holder, concurrency) => shard.hold(self.hash, self.key, now, Some(holder), concurrency),
+        }
+    }
 }
 
 /// The shards of a call, locked.
@@ -34,22 +55,25 @@ impl<'a> Locked<'a> {
     }
 }
 
-pub(super) fn decide<K: AsRef<str>>(memory: &Memory, limits: JointLimits<'_, K>) -> Result<JointDecision, Error> {
-    let placed = |key, limit| {
+/// Decides a call by limits, of which no two have the same key.
+pub(super) fn decide<'a>(
+    memory: &Memory,
+    limits: impl Iterator<Item = (&'a str, Asked<'a>)>,
+) -> Result<JointDecision, Error> {
+    let placed = |(key, limit)| {
         let hash = memory.hasher.hash_one(key);
         Placed { shard: memory.index_of(hash), hash, key, limit }
     };
-    let limits: Vec<_> = limits.get().iter().map(|(key, limit)| placed(key.as_ref(), limit)).collect();
+    let limits: Vec<_> = limits.map(placed).collect();
     let mut locked = Locked::new(memory, &limits);
     let now = memory.clock.now();
 
-    let alone = limits.iter().map(|limit| locked.shard_of(limit).peek(limit.hash, limit.key, now, limit.limit));
-    let alone = alone.collect::<Result<Vec<_>, Error>>()?;
+    let alone: Vec<_> = limits.iter().map(|limit| limit.peek(locked.shard_of(limit), now)).collect::<Result<_, _>>()?;
     let joint = Joint::new(&alone).expect("there is a limit");
     if let Outcome::Admitted { .. } = joint.decision.outcome {
         for limit in &limits {
             // Decided as before, as no two limits have the same key.
-            let _ = locked.shard_of(limit).decide(limit.hash, limit.key, now, limit.limit)?;
+            let _ = limit.decide(locked.shard_of(limit), now)?;
         }
     }
     Ok(JointDecision::in_memory(&joint, &alone))

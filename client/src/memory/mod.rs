@@ -12,12 +12,13 @@ use std::thread;
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use premier_algorithms::Units;
+use premier_algorithms::{HolderId, Units};
 
 use self::clock::Clock;
+use self::joint::Asked;
 use self::shard::Shard;
 use crate::decision::JointLimits;
-use crate::{AnyLimit, Decision, Error, InvalidArgument, JointDecision, Keyspace, Usage};
+use crate::{AnyLimit, Concurrency, Decision, Error, InvalidArgument, JointDecision, Keyspace, Usage};
 
 /// Keeps limits in the memory of this process, and decides by the code that the module runs in the
 /// server.
@@ -106,7 +107,50 @@ impl MemoryBackend {
     }
 
     pub(crate) fn decide_together<K: AsRef<str>>(&self, limits: JointLimits<'_, K>) -> Result<JointDecision, Error> {
+        let limits = limits.get().iter().map(|(key, limit)| (key.as_ref(), Asked::Rate(limit)));
         joint::decide(&self.0, limits)
+    }
+
+    /// Holds units until they are released, or until the lease ends. The id, 1 to 128 bytes, names
+    /// the holder: the same id again renews its lease, and is never counted twice.
+    ///
+    /// # Errors
+    /// If the id is out of bounds, the key has 65,536 other holders, or a rate limit uses it.
+    pub fn hold(&self, key: &str, id: impl AsRef<[u8]>, concurrency: Concurrency) -> Result<Decision, Error> {
+        let holder = holder(id.as_ref())?;
+        let (hash, mut shard) = self.shard_of(key);
+        shard.hold(hash, key, self.0.clock.now(), Some(holder), concurrency)
+    }
+
+    /// Decides the call of a new holder, which then holds nothing.
+    ///
+    /// # Errors
+    /// If the key has 65,536 holders, or a rate limit uses it.
+    pub fn peek_hold(&self, key: &str, concurrency: Concurrency) -> Result<Decision, Error> {
+        let (hash, mut shard) = self.shard_of(key);
+        Ok(Decision::in_memory(&shard.peek_hold(hash, key, self.0.clock.now(), None, concurrency)?))
+    }
+
+    /// Frees what a holder holds. Returns its units; 0 if it holds nothing.
+    ///
+    /// # Errors
+    /// If the id is out of bounds.
+    pub fn release(&self, key: &str, id: impl AsRef<[u8]>) -> Result<u64, InvalidArgument> {
+        let holder = holder(id.as_ref())?;
+        let (hash, mut shard) = self.shard_of(key);
+        Ok(shard.release(hash, key, self.0.clock.now(), holder))
+    }
+
+    pub(crate) fn hold_together<K: AsRef<str>>(
+        &self,
+        key: &str,
+        id: &[u8],
+        concurrency: Concurrency,
+        limits: JointLimits<'_, K>,
+    ) -> Result<JointDecision, Error> {
+        let hold = (key, Asked::Hold(holder(id)?, concurrency));
+        let rates = limits.get().iter().map(|(key, limit)| (key.as_ref(), Asked::Rate(limit)));
+        joint::decide(&self.0, [hold].into_iter().chain(rates))
     }
 
     /// Gives back 1 to 10¹² units of a key, at most those that are used now. Returns their number.
@@ -169,6 +213,10 @@ impl fmt::Debug for Memory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Memory").field("shards", &self.shards.len()).finish_non_exhaustive()
     }
+}
+
+fn holder(id: &[u8]) -> Result<HolderId<'_>, InvalidArgument> {
+    HolderId::new(id).map_err(|_| InvalidArgument::id(id.len() as u64))
 }
 
 /// Locks a shard. A panic cannot leave it half changed, as nothing panics between two changes.

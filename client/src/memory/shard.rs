@@ -1,8 +1,12 @@
-use premier_algorithms::{Clock, Now, Timestamp, Units};
+use std::convert::Infallible;
 
-use super::table::Table;
+use premier_algorithms::{
+    Clock, Full, Grant, Hold, HoldChange, HoldLimit, HolderId, Holds, Now, Outcome, State as _, Timestamp, Units,
+};
+
+use super::table::{Table, by_terms, refund};
 use crate::limiters::by_algorithm;
-use crate::{Algorithm, AnyLimit, Decision, Error, Usage};
+use crate::{Algorithm, AnyAlgorithm, AnyLimit, Concurrency, Decision, Error, Usage};
 
 /// Defines a shard, with a table for each algorithm.
 macro_rules! shard {
@@ -19,6 +23,7 @@ macro_rules! shard {
         pub(super) struct Shard {
             clock: Clock,
             $($name: Table<premier_algorithms::$limiter>,)+
+            hold: Table<Hold>,
         }
 
         impl Shard {
@@ -30,10 +35,13 @@ macro_rules! shard {
                 limit: &AnyLimit,
             ) -> Result<Decision, Error> {
                 let now = self.clock.read(reading);
-                self.check_type(hash, key, now, limit.algorithm())?;
-                Ok(match limit {
-                    $(AnyLimit::$variant(limit) => self.$name.decide(hash, key, now, &limit.terms),)+
-                })
+                self.check_type(hash, key, now, limit.algorithm().into())?;
+                let Ok(Grant { decision, units }) = match limit {
+                    $(AnyLimit::$variant(limit) => {
+                        self.$name.decide(hash, key, now, |state| Ok::<_, Infallible>(by_terms::<premier_algorithms::$limiter>(state, now, &limit.terms)))
+                    })+
+                };
+                Ok(Decision::in_memory(&decision).granting(limit.terms().demand, units))
             }
 
             pub(super) fn peek(
@@ -44,50 +52,106 @@ macro_rules! shard {
                 limit: &AnyLimit,
             ) -> Result<premier_algorithms::Decision<()>, Error> {
                 let now = self.clock.read(reading);
-                self.check_type(hash, key, now, limit.algorithm())?;
-                Ok(match limit {
-                    $(AnyLimit::$variant(limit) => self.$name.peek(hash, key, now, &limit.terms),)+
-                })
+                self.check_type(hash, key, now, limit.algorithm().into())?;
+                let Ok(decision) = match limit {
+                    $(AnyLimit::$variant(limit) => {
+                        self.$name.peek(hash, key, now, |state| Ok::<_, Infallible>(by_terms::<premier_algorithms::$limiter>(state, now, &limit.terms)))
+                    })+
+                };
+                Ok(decision)
             }
 
             /// Returns the number of units returned, whichever algorithm uses the key.
             pub(super) fn refund(&mut self, hash: u64, key: &str, reading: Timestamp, units: Units) -> u64 {
                 let now = self.clock.read(reading);
-                0 $(+ self.$name.refund(hash, key, now, units))+
+                0 $(+ self.$name.give_back(hash, key, now, |state, reset| Some(refund(state, now, reset, units))))+
             }
 
             /// Checks that no other algorithm uses the key, which a server would refuse too.
-            fn check_type(&self, hash: u64, key: &str, now: Now, algorithm: Algorithm) -> Result<(), Error> {
-                $(
-                    if !matches!(algorithm, Algorithm::$variant) && self.$name.is_using(hash, key, now) {
-                        return Err(Error::other_algorithm(key.to_owned()));
-                    }
-                )+
-                Ok(())
+            fn check_type(&self, hash: u64, key: &str, now: Now, algorithm: AnyAlgorithm) -> Result<(), Error> {
+                let is_other = self.hold.is_using(hash, key, now) && algorithm != AnyAlgorithm::Hold
+                    $(|| self.$name.is_using(hash, key, now) && algorithm != AnyAlgorithm::Rate(Algorithm::$variant))+;
+                if is_other { Err(Error::other_algorithm(key.to_owned())) } else { Ok(()) }
             }
 
             /// Returns what is known of a key, whichever algorithm uses it.
             pub(super) fn inspect(&mut self, hash: u64, key: &str, reading: Timestamp) -> Option<Usage> {
                 let now = self.clock.read(reading);
-                None $(.or_else(|| self.$name.inspect(hash, key, now)))+
+                self.hold.inspect(hash, key, now) $(.or_else(|| self.$name.inspect(hash, key, now)))+
             }
 
             /// Returns whether there was such a key, whichever algorithm uses it.
             pub(super) fn reset(&mut self, hash: u64, key: &str, reading: Timestamp) -> bool {
                 let now = self.clock.read(reading);
-                false $(| self.$name.reset(hash, key, now))+
+                self.hold.reset(hash, key, now) $(| self.$name.reset(hash, key, now))+
             }
 
             pub(super) fn len(&self) -> usize {
-                0 $(+ self.$name.len())+
+                self.hold.len() $(+ self.$name.len())+
             }
 
             /// Deletes the keys that begin with the prefix. Returns their number.
             pub(super) fn clear(&mut self, prefix: &str) -> u64 {
-                0 $(+ self.$name.clear(prefix))+
+                self.hold.clear(prefix) $(+ self.$name.clear(prefix))+
             }
         }
     };
 }
 
 by_algorithm! { shard! {} }
+
+impl Shard {
+    /// Holds units. A holder that is not named is a new one.
+    pub(super) fn hold(
+        &mut self,
+        hash: u64,
+        key: &str,
+        reading: Timestamp,
+        holder: Option<HolderId<'_>>,
+        concurrency: Concurrency,
+    ) -> Result<Decision, Error> {
+        let now = self.clock.read(reading);
+        self.check_type(hash, key, now, AnyAlgorithm::Hold)?;
+        let grant = self.hold.decide(hash, key, now, |state| hold(state, now, holder, concurrency))?;
+        Ok(Decision::in_memory(&grant.decision))
+    }
+
+    pub(super) fn peek_hold(
+        &mut self,
+        hash: u64,
+        key: &str,
+        reading: Timestamp,
+        holder: Option<HolderId<'_>>,
+        concurrency: Concurrency,
+    ) -> Result<premier_algorithms::Decision<()>, Error> {
+        let now = self.clock.read(reading);
+        self.check_type(hash, key, now, AnyAlgorithm::Hold)?;
+        Ok(self.hold.peek(hash, key, now, |state| hold(state, now, holder, concurrency))?)
+    }
+
+    /// Returns the units that the holder has held.
+    pub(super) fn release(&mut self, hash: u64, key: &str, reading: Timestamp, holder: HolderId<'_>) -> u64 {
+        let now = self.clock.read(reading);
+        self.hold.give_back(hash, key, now, |state, _| {
+            let release = Hold::release(state, now, holder)?;
+            let (units, reset) = (release.units, release.reset);
+            state.apply(&release.change);
+            Some((units, reset))
+        })
+    }
+}
+
+fn hold<'call>(
+    state: &Holds,
+    now: Now,
+    holder: Option<HolderId<'call>>,
+    concurrency: Concurrency,
+) -> Result<Grant<HoldChange<'call>>, Full> {
+    let Concurrency { quota, lease, cost, keep } = concurrency;
+    let limit = HoldLimit { quota, lease, holder };
+    let grant = Grant::exactly::<Hold>(state, now, &limit, cost, keep);
+    if let Outcome::Admitted { .. } = grant.decision.outcome {
+        Hold::check_room(state, now, &limit)?;
+    }
+    Ok(grant)
+}

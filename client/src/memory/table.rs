@@ -5,8 +5,8 @@ use premier_algorithms::{
     Span, State, Timestamp, Units,
 };
 
+use crate::Usage;
 use crate::limit::{Terms, Window};
-use crate::{Decision, Usage};
 
 /// The keys of one algorithm.
 pub(super) struct Table<A: Algorithm> {
@@ -26,13 +26,15 @@ struct Entry<A: Algorithm> {
 /// No table shrinks below the space for this many keys.
 const MIN_CAPACITY: usize = 64;
 
-/// A rate limit that is made of the terms of a limit.
-pub(super) trait Tabled: RateLimit<State: Refundable, Limit<'static>: From<Terms>> {}
-
-impl<A: RateLimit<State: Refundable, Limit<'static>: From<Terms>>> Tabled for A {}
-
-impl<A: Tabled> Table<A> {
-    pub(super) fn decide(&mut self, hash: u64, key: &str, now: Now, terms: &Terms) -> Decision {
+impl<A: Algorithm> Table<A> {
+    /// Decides a call, and applies the change of an admitted one.
+    pub(super) fn decide<'call, E>(
+        &mut self,
+        hash: u64,
+        key: &str,
+        now: Now,
+        decide: impl FnOnce(&A::State) -> Result<Grant<Change<'call, A>>, E>,
+    ) -> Result<Grant<()>, E> {
         self.forget_one(now.at());
         match self.keys.raw_entry_mut_v1().from_hash(hash, |known| **known == *key) {
             RawEntryMut::Occupied(known) => {
@@ -40,26 +42,34 @@ impl<A: Tabled> Table<A> {
                 if entry.is_reset(now.at()) {
                     entry.state = A::State::default();
                 }
-                entry.decide(now, terms)
+                entry.decide(now, decide)
             }
             RawEntryMut::Vacant(vacant) => {
                 let mut entry = Entry { state: A::State::default(), reset_at: Span::ZERO };
-                let decision = entry.decide(now, terms);
-                if decision.is_admitted() {
+                let grant = entry.decide(now, decide)?;
+                if let Outcome::Admitted { .. } = grant.decision.outcome {
                     vacant.insert_hashed_nocheck(hash, key.into(), entry);
                     // A second time, so that the cursor moves faster than keys are added.
                     self.forget_one(now.at());
                 }
-                decision
+                Ok(grant)
             }
         }
     }
 
-    pub(super) fn peek(&self, hash: u64, key: &str, now: Now, terms: &Terms) -> premier_algorithms::Decision<()> {
-        match self.keys.raw_entry_v1().from_hash(hash, |known| **known == *key) {
-            Some((_, entry)) if !entry.is_reset(now.at()) => decide::<A>(&entry.state, now, terms).decision.answer(),
-            _ => decide::<A>(&A::State::default(), now, terms).decision.answer(),
-        }
+    /// Decides a call without applying its change.
+    pub(super) fn peek<'call, E>(
+        &self,
+        hash: u64,
+        key: &str,
+        now: Now,
+        decide: impl FnOnce(&A::State) -> Result<Grant<Change<'call, A>>, E>,
+    ) -> Result<premier_algorithms::Decision<()>, E> {
+        let grant = match self.keys.raw_entry_v1().from_hash(hash, |known| **known == *key) {
+            Some((_, entry)) if !entry.is_reset(now.at()) => decide(&entry.state),
+            _ => decide(&A::State::default()),
+        };
+        Ok(grant?.decision.answer())
     }
 
     /// Returns whether the key is there, and not fully reset.
@@ -68,20 +78,28 @@ impl<A: Tabled> Table<A> {
         entry.is_some_and(|(_, entry)| !entry.is_reset(now.at()))
     }
 
-    /// Returns the number of units returned.
-    pub(super) fn refund(&mut self, hash: u64, key: &str, now: Now, units: Units) -> u64 {
+    /// Gives units back, by a function that changes the state and returns their number, and the
+    /// time until the key is then fully reset. `None` changes nothing.
+    pub(super) fn give_back(
+        &mut self,
+        hash: u64,
+        key: &str,
+        now: Now,
+        give_back: impl FnOnce(&mut A::State, Span) -> Option<(u64, Span)>,
+    ) -> u64 {
         let RawEntryMut::Occupied(mut known) = self.keys.raw_entry_mut_v1().from_hash(hash, |known| **known == *key)
         else {
             return 0;
         };
         let entry = known.get_mut();
-        let refund = entry.state.refund(now, entry.reset_after(now.at()), units);
-        entry.set_reset_after(now.at(), refund.reset);
+        let reset = entry.reset_after(now.at());
+        let Some((units, reset)) = give_back(&mut entry.state, reset) else { return 0 };
+        entry.set_reset_after(now.at(), reset);
         if entry.is_reset(now.at()) {
             known.swap_remove();
             self.shrink();
         }
-        refund.units
+        units
     }
 
     pub(super) fn inspect(&self, hash: u64, key: &str, now: Now) -> Option<Usage> {
@@ -134,15 +152,19 @@ impl<A: Tabled> Table<A> {
     }
 }
 
-impl<A: Tabled> Entry<A> {
-    fn decide(&mut self, now: Now, terms: &Terms) -> Decision {
-        let Grant { decision, units } = decide::<A>(&self.state, now, terms);
-        let answer = Decision::in_memory(&decision).granting(terms.demand, units);
+impl<A: Algorithm> Entry<A> {
+    fn decide<'call, E>(
+        &mut self,
+        now: Now,
+        decide: impl FnOnce(&A::State) -> Result<Grant<Change<'call, A>>, E>,
+    ) -> Result<Grant<()>, E> {
+        let Grant { decision, units } = decide(&self.state)?;
+        let answer = decision.answer();
         if let Outcome::Admitted { change, .. } = decision.outcome {
             self.state.apply(&change);
             self.set_reset_after(now.at(), decision.reset);
         }
-        answer
+        Ok(Grant { decision: answer, units })
     }
 
     fn set_reset_after(&mut self, now: Timestamp, reset: Span) {
@@ -159,8 +181,18 @@ impl<A: Tabled> Entry<A> {
     }
 }
 
-fn decide<A: Tabled>(state: &A::State, now: Now, terms: &Terms) -> Grant<Change<'static, A>> {
+/// Decides a call by the terms of a rate limit.
+pub(super) fn by_terms<A>(state: &A::State, now: Now, terms: &Terms) -> Grant<Change<'static, A>>
+where
+    A: RateLimit<State: Refundable, Limit<'static>: From<Terms>>,
+{
     terms.demand.decide::<A>(state, now, &A::Limit::from(*terms))
+}
+
+/// Gives back units of a rate limit.
+pub(super) fn refund<S: Refundable>(state: &mut S, now: Now, reset: Span, units: Units) -> (u64, Span) {
+    let refund = state.refund(now, reset, units);
+    (refund.units, refund.reset)
 }
 
 impl<A: Algorithm> Default for Table<A> {

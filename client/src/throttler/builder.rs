@@ -7,6 +7,7 @@ use premier_blocking::also_blocking;
 #[cfg(feature = "tokio")]
 use super::AsyncThrottler;
 use super::Throttler;
+use super::abandoned::Abandoned;
 use super::fallback::{Fallback, OnError};
 use super::queue::Queues;
 use super::watch::{Listener, StoreChange};
@@ -39,6 +40,7 @@ pub(super) struct Settings {
     pub(super) deadline: Duration,
     pub(super) fallback: Fallback,
     pub(super) queues: Queues,
+    pub(super) abandoned: Abandoned,
 }
 
 impl<B> Builder<B> {
@@ -112,6 +114,7 @@ impl<B> Builder<B> {
             deadline: self.deadline,
             fallback: Fallback::new(self.on_error, self.deadline, self.listener),
             queues: Queues::default(),
+            abandoned: Abandoned::default(),
         };
         (self.backend, Arc::new(settings))
     }

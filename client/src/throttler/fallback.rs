@@ -102,17 +102,24 @@ impl Fallback {
         answer: Result<R::Answer, Error>,
         request: &R,
     ) -> Result<R::Answer, Error> {
+        self.learn(node, &answer);
+        match answer {
+            Err(error) if error.is_outage() => self.answer(request).unwrap_or(Err(error)),
+            answer => answer,
+        }
+    }
+
+    /// Learns from a node's answer whether it is up.
+    pub(super) fn learn<T>(&self, node: &Node, answer: &Result<T, Error>) {
         match answer {
             Err(error) if error.is_outage() => {
                 let was_up = self.outages.mark_down(node);
-                self.watch.failed(&error, was_up);
-                self.answer(request).unwrap_or(Err(error))
+                self.watch.failed(error, was_up);
             }
-            answer => {
+            _ => {
                 if self.outages.mark_up(node) {
                     self.watch.is_back();
                 }
-                answer
             }
         }
     }

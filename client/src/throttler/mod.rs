@@ -1,8 +1,13 @@
 //! Throttlers: a backend, a keyspace, and what to do while the store does not answer.
 
+mod abandoned;
 mod builder;
 mod deadline;
 mod fallback;
+mod hold;
+mod holder;
+mod lease;
+mod permit;
 mod queue;
 mod turn;
 mod watch;
@@ -25,7 +30,7 @@ use crate::receipt::Ledger;
 use crate::time::{async_clock, async_wait};
 use crate::time::{clock, wait};
 use crate::{
-    Admission, Algorithm, AnyLimit, Backend, Charge, Decision, Error, InvalidArgument, JointDecision, Key, Keyspace,
+    Admission, AnyAlgorithm, AnyLimit, Backend, Charge, Decision, Error, InvalidArgument, JointDecision, Key, Keyspace,
     Receipt, Usage,
 };
 
@@ -33,6 +38,9 @@ pub use self::builder::Builder;
 #[cfg(feature = "cache")]
 pub(crate) use self::builder::DEFAULT_DEADLINE;
 pub use self::fallback::OnError;
+#[cfg(feature = "tokio")]
+pub use self::permit::AsyncPermit;
+pub use self::permit::Permit;
 pub use self::watch::StoreChange;
 
 /// Limits calls of sync code. Cheap to clone; clones share what was used.
@@ -388,7 +396,8 @@ impl AsyncThrottler {
     ///
     /// # Errors
     /// If the store does not answer, whatever [`OnError`] says.
-    pub async fn inspect(&self, key: &Key<'_>, algorithm: Algorithm) -> Result<Option<Usage>, Error> {
+    pub async fn inspect(&self, key: &Key<'_>, algorithm: impl Into<AnyAlgorithm>) -> Result<Option<Usage>, Error> {
+        let algorithm = algorithm.into();
         let key = self.settings.keyspace.key(key, algorithm);
         self.query(&Inspect { key: &key }).await
     }
@@ -398,11 +407,12 @@ impl AsyncThrottler {
     ///
     /// # Errors
     /// If the store does not answer, whatever [`OnError`] says.
-    pub async fn reset(&self, key: &Key<'_>, algorithm: Algorithm) -> Result<bool, Error> {
+    pub async fn reset(&self, key: &Key<'_>, algorithm: impl Into<AnyAlgorithm>) -> Result<bool, Error> {
+        let algorithm = algorithm.into();
         let key = self.settings.keyspace.key(key, algorithm);
         let reset = Reset { key: &key };
         #[cfg(feature = "memory")]
-        self.settings.fallback.ask_memory(&reset);
+        let _ = self.settings.fallback.ask_memory(&reset);
         self.query(&reset).await
     }
 

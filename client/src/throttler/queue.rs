@@ -1,7 +1,10 @@
 //! Queues of callers that wait to be admitted, one per key: callers that were limited ask the store
 //! again in the order in which they came, and not all at the same time.
 
+use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 use std::{fmt, mem};
@@ -9,11 +12,29 @@ use std::{fmt, mem};
 use event_listener::{Event, EventListener};
 
 use super::deadline::Deadline;
-use crate::Decision;
+use crate::{Decision, RetryAfter};
 
 /// The queues of a throttler. A key has one as long as somebody waits.
 #[derive(Default)]
-pub(super) struct Queues(Mutex<Inner>);
+pub(super) struct Queues {
+    inner: Mutex<Inner>,
+    freed: Freed,
+}
+
+/// How often places were freed, each count that of some keys: a caller that was limited meanwhile
+/// asks again.
+#[derive(Default)]
+struct Freed {
+    hasher: RandomState,
+    counts: [AtomicU64; 32],
+}
+
+impl Freed {
+    fn count(&self, key: &str) -> &AtomicU64 {
+        let counts = self.counts.len() as u64;
+        &self.counts[usize::try_from(self.hasher.hash_one(key) % counts).expect("it is less than their number")]
+    }
+}
 
 #[derive(Default)]
 struct Inner {
@@ -49,6 +70,9 @@ pub(super) struct Caller<'a> {
     ticket: u64,
     deadline: Deadline,
     state: State,
+    /// For a place, which another one may free before the retry-after: how often places had been
+    /// freed before this caller asked.
+    freed: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -80,11 +104,28 @@ impl Queues {
         let mut inner = self.lock();
         let ticket = inner.next_ticket;
         inner.next_ticket += 1;
-        Caller { queues: self, key, ticket, deadline, state: State::Outside }
+        Caller { queues: self, key, ticket, deadline, state: State::Outside, freed: None }
+    }
+
+    /// Makes a caller that waits for a place. It waits until its deadline: the retry-after of a
+    /// limited call is only when a place is free at the latest.
+    pub(super) fn caller_for_place<'a>(&'a self, key: &'a str, deadline: Deadline) -> Caller<'a> {
+        let mut caller = self.caller(key, deadline);
+        caller.freed = Some(0);
+        caller
+    }
+
+    /// Lets the next caller for a place of this key ask at once.
+    pub(super) fn freed(&self, key: &str, now: Instant) {
+        self.freed.count(key).fetch_add(1, Ordering::SeqCst);
+        if let Some(queue) = self.lock().queues.get_mut(key) {
+            queue.ask_at = now;
+            queue.wake_next();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -106,6 +147,14 @@ impl Caller<'_> {
 
     /// Returns what to do now, and begins to ask if it is this caller's turn.
     pub(super) fn turn(&mut self, now: Instant) -> Turn {
+        let turn = self.take_turn(now);
+        if let (Turn::Ask, Some(freed)) = (&turn, &mut self.freed) {
+            *freed = self.queues.freed.count(self.key).load(Ordering::SeqCst);
+        }
+        turn
+    }
+
+    fn take_turn(&mut self, now: Instant) -> Turn {
         let State::Waiting(turn) = &self.state else {
             return Turn::Ask;
         };
@@ -121,11 +170,17 @@ impl Caller<'_> {
             queue.wake_next();
             return Turn::Ask;
         }
-        if self.deadline.get() <= now || self.deadline.is_before(queue.ask_at) {
+        let is_for_place = self.freed.is_some();
+        if self.deadline.get() <= now || (!is_for_place && self.deadline.is_before(queue.ask_at)) {
             let (decision, at) = queue.limited;
-            return Turn::GiveUp(decision.limited_until(queue.ask_at, at, now));
+            let until = match decision.retry_after() {
+                Some(RetryAfter::After(after)) if is_for_place => at + after,
+                _ => queue.ask_at,
+            };
+            return Turn::GiveUp(decision.limited_until(until, at, now));
         }
-        Turn::Wait(listener, if is_next { queue.ask_at } else { self.deadline.get() })
+        let deadline = self.deadline.get();
+        Turn::Wait(listener, if is_next { queue.ask_at.min(deadline) } else { deadline })
     }
 
     /// Leaves the queue with an admitted call. `left` is how many more calls like it would be
@@ -149,6 +204,9 @@ impl Caller<'_> {
     /// Goes back to the queue, to ask again at this moment if it is the first by then.
     pub(super) fn limited(&mut self, now: Instant, decision: Decision, ask_at: Instant) {
         let queues = self.queues;
+        // A place that was freed since it asked may be free.
+        let has_changed = self.freed.is_some_and(|freed| freed != queues.freed.count(self.key).load(Ordering::SeqCst));
+        let ask_at = if has_changed { now } else { ask_at };
         let mut inner = queues.lock();
         if !inner.queues.contains_key(self.key) {
             inner.queues.insert(self.key.to_owned(), Queue::new(decision, now, ask_at));

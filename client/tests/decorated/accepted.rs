@@ -59,6 +59,16 @@ fn shared() -> Arc<dyn for<'a> Fn(&'a str) -> &'a str + Send + Sync> {
     Arc::new(|text: &str| -> &str { text })
 }
 
+#[premier_client::concurrency(quota = 1, lease = "1s")]
+async fn held() -> Result<u8> {
+    Ok(1)
+}
+
+#[premier_client::concurrency(quota = limit, lease = duration, cost = limit, keep = error, permit = key)]
+fn held_with_options(limit: u64, duration: Duration, error: u64) -> Result<bool> {
+    Ok(key.is_lost())
+}
+
 struct Service;
 
 impl Service {
@@ -143,6 +153,8 @@ async fn names_in_the_users_code_keep_their_meaning() {
     assert_eq!(one(), 1);
     assert_eq!(Some(trimming().1(shared()(" one "))), text().as_deref());
     assert!(Service.itself().await.is_ok());
+    assert_eq!(held().await.ok(), Some(1));
+    assert_eq!(held_with_options(1, DURATION, 0).ok(), Some(false));
 }
 
 #[test]
@@ -151,7 +163,7 @@ fn examples_of_the_attributes_compile() {
         include_str!("../../macros/src/lib.rs").lines().filter_map(|line| line.trim().strip_prefix("///"));
     let documentation: Vec<_> = documentation.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
     let examples: Vec<_> = documentation.split(|line| *line == "```").skip(1).step_by(2).collect();
-    assert_eq!(examples.len(), 10, "each attribute has an example");
+    assert_eq!(examples.len(), 12, "each attribute has an example");
     let mut source = String::new();
     for (number, example) in examples.iter().enumerate() {
         let lines = example.iter().map(|line| line.trim_start().strip_prefix("# ").unwrap_or(line));

@@ -7,6 +7,7 @@ mod compiler;
 mod forms;
 mod futures;
 mod handed_on;
+mod holding;
 mod keys;
 mod order;
 mod refused;

@@ -12,6 +12,7 @@ mod connections;
 mod demands;
 mod errors;
 mod forcing;
+mod holding;
 mod limits;
 mod lost_replies;
 mod memory;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use premier_client::{
-    Algorithm, AnyLimit, AsyncBackend, AsyncThrottler, Backend, Builder, Charge, DecidedBy, Decision, Error,
-    JointDecision, Key, Keyspace, Limit, OnError, Receipt, Share, Throttler, Usage,
+    AnyAlgorithm, AnyLimit, AsyncBackend, AsyncPermit, AsyncThrottler, Backend, Builder, Charge, Concurrency,
+    DecidedBy, Decision, Error, JointDecision, Key, Keyspace, Limit, OnError, Permit, Receipt, Share, Throttler, Usage,
 };
 use redis::Client;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
@@ -129,14 +129,14 @@ impl Subject {
         }
     }
 
-    pub(crate) fn inspect(&self, key: &Key<'_>, algorithm: Algorithm) -> Result<Option<Usage>, Error> {
+    pub(crate) fn inspect(&self, key: &Key<'_>, algorithm: impl Into<AnyAlgorithm>) -> Result<Option<Usage>, Error> {
         match &self.throttler {
             Either::Sync(throttler) => throttler.inspect(key, algorithm),
             Either::Async(throttler, runtime) => runtime.block_on(throttler.inspect(key, algorithm)),
         }
     }
 
-    pub(crate) fn reset(&self, key: &Key<'_>, algorithm: Algorithm) -> Result<bool, Error> {
+    pub(crate) fn reset(&self, key: &Key<'_>, algorithm: impl Into<AnyAlgorithm>) -> Result<bool, Error> {
         match &self.throttler {
             Either::Sync(throttler) => throttler.reset(key, algorithm),
             Either::Async(throttler, runtime) => runtime.block_on(throttler.reset(key, algorithm)),
@@ -196,10 +196,105 @@ impl Subject {
         }
     }
 
+    pub(crate) fn hold(&self, key: &Key<'_>, concurrency: Concurrency) -> Result<Held, Error> {
+        match &self.throttler {
+            Either::Sync(throttler) => throttler.hold(key, concurrency).map(Held::Sync),
+            Either::Async(throttler, runtime) => self.held(runtime.block_on(throttler.hold(key, concurrency))),
+        }
+    }
+
+    pub(crate) fn hold_as(&self, key: &Key<'_>, concurrency: Concurrency, id: &str) -> Result<Held, Error> {
+        match &self.throttler {
+            Either::Sync(throttler) => throttler.hold_as(key, concurrency, id).map(Held::Sync),
+            Either::Async(throttler, runtime) => self.held(runtime.block_on(throttler.hold_as(key, concurrency, id))),
+        }
+    }
+
+    pub(crate) fn hold_within(
+        &self,
+        key: &Key<'_>,
+        concurrency: Concurrency,
+        at_most: Duration,
+    ) -> Result<Held, Error> {
+        match &self.throttler {
+            Either::Sync(throttler) => throttler.hold_within(key, concurrency, at_most).map(Held::Sync),
+            Either::Async(throttler, runtime) => {
+                self.held(runtime.block_on(throttler.hold_within(key, concurrency, at_most)))
+            }
+        }
+    }
+
+    pub(crate) fn hold_all(
+        &self,
+        key: &Key<'_>,
+        concurrency: Concurrency,
+        limits: &[(Key<'_>, AnyLimit)],
+    ) -> Result<(Held, Receipt<JointDecision>), Error> {
+        match &self.throttler {
+            Either::Sync(throttler) => {
+                let (permit, receipt) = throttler.hold_all(key, concurrency, limits)?;
+                Ok((Held::Sync(permit), receipt))
+            }
+            Either::Async(throttler, runtime) => {
+                let (permit, receipt) = runtime.block_on(throttler.hold_all(key, concurrency, limits))?;
+                Ok((self.held(Ok(permit))?, receipt))
+            }
+        }
+    }
+
+    fn held(&self, permit: Result<AsyncPermit, Error>) -> Result<Held, Error> {
+        let Either::Async(_, runtime) = &self.throttler else { unreachable!("the permit is async") };
+        permit.map(|permit| Held::Async(permit, Arc::clone(runtime)))
+    }
+
+    pub(crate) fn peek_hold(&self, key: &Key<'_>, concurrency: Concurrency) -> Result<Decision, Error> {
+        match &self.throttler {
+            Either::Sync(throttler) => throttler.peek_hold(key, concurrency),
+            Either::Async(throttler, runtime) => runtime.block_on(throttler.peek_hold(key, concurrency)),
+        }
+    }
+
     pub(crate) fn clear(&self, keyspace: &Keyspace) -> Result<u64, Error> {
         match &self.throttler {
             Either::Sync(throttler) => throttler.clear(keyspace),
             Either::Async(throttler, runtime) => runtime.block_on(throttler.clear(keyspace)),
+        }
+    }
+}
+
+/// A permit, sync or async.
+#[derive(Debug)]
+pub(crate) enum Held {
+    Sync(Permit),
+    Async(AsyncPermit, Arc<Runtime>),
+}
+
+impl Held {
+    pub(crate) fn decision(&self) -> Decision {
+        match self {
+            Self::Sync(permit) => permit.decision(),
+            Self::Async(permit, _) => permit.decision(),
+        }
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        match self {
+            Self::Sync(permit) => permit.is_lost(),
+            Self::Async(permit, _) => permit.is_lost(),
+        }
+    }
+
+    pub(crate) fn renew(&self) -> Result<(), Error> {
+        match self {
+            Self::Sync(permit) => permit.renew(),
+            Self::Async(permit, runtime) => runtime.block_on(permit.renew()),
+        }
+    }
+
+    pub(crate) fn release(self) -> Result<u64, Error> {
+        match self {
+            Self::Sync(permit) => permit.release(),
+            Self::Async(permit, runtime) => runtime.block_on(permit.release()),
         }
     }
 }
