@@ -440,11 +440,11 @@ fn a_permit_outlives_an_outage_that_is_shorter_than_its_lease() {
     let mut server = Server::builder().config("appendonly", "yes").config("appendfsync", "always").start();
     let setup = Setup { deadline: Duration::from_millis(300), ..Setup::default() };
     let subjects = setup.on_server(server.port());
-    let hold = |(index, subject): (usize, &Subject)| {
+    let mut permits = Vec::new();
+    for (index, subject) in subjects.iter().enumerate() {
         let permit = subject.hold(&key!("outlives", index), Limit::concurrency(1, LEASE));
-        (permit.expect("there is a place"), subject)
-    };
-    let permits: Vec<_> = subjects.iter().enumerate().map(hold).collect();
+        permits.push((permit.expect("there is a place"), subject));
+    }
     // The first renewals fail.
     server.kill();
     thread::sleep(LEASE / 2);
