@@ -761,8 +761,8 @@ fn a_release_is_not_missed_by_a_waiter_that_asks() {
         proxy.delay_replies(Duration::ZERO);
         let released = Instant::now();
         permit.release().expect("the store answers");
-        let waited = waiter.join().expect("no panic") - released;
-        assert!(waited < delay + delay / 2, "{waited:?}");
+        let wait = waiter.join().expect("no panic") - released;
+        assert!(wait < delay + delay / 2, "{wait:?}");
     });
 }
 
