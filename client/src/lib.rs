@@ -182,10 +182,10 @@
 //! A permit that could not be renewed for a whole lease is lost: [`is_lost`](Permit::is_lost), and
 //! for async code [`lost`](AsyncPermit::lost), a future. It counts its lease from before the call,
 //! so it ends no later here than in the store, and what is at work can stop in time. That makes it
-//! a limit, not a lock: whoever writes what must never be written twice needs a fencing token that
-//! the storage checks.
+//! a limit, not a lock: a process that is stopped notices the end of its lease only when it goes
+//! on. What must never be written twice needs a fencing token that the storage checks.
 //!
-//! [`hold_all`](AsyncThrottler::hold_all) takes a place and charges rate limits in one call, as a
+//! [`hold_all`](Throttler::hold_all) takes a place and charges rate limits in one call, as a
 //! gateway to a language model does. [`inspect`](Throttler::inspect) and
 //! [`reset`](Throttler::reset) take [`Hold`] for the algorithm.
 //!

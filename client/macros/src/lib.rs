@@ -246,8 +246,8 @@ attributes! {
     /// }
     /// ```
     ///
-    /// The call goes on if its permit is lost, as `permit.is_lost()` tells: when the lease has
-    /// ended, because the store was away for as long, for example.
+    /// The call goes on if its permit is lost, for example because the store was away for a whole
+    /// lease. `permit.is_lost()` reports that.
     ///
     /// # Arguments
     ///

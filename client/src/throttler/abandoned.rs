@@ -1,5 +1,5 @@
 //! Units that nobody uses and the store may still count: those of calls whose replies were lost,
-//! and of permits that the store could not be told of. They are released in the background.
+//! and of permits whose release failed. They are released in the background.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

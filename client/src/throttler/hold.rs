@@ -75,7 +75,7 @@ impl AsyncThrottler {
     /// started again after a crash takes no second place. The units end with the first of its
     /// permits that is released.
     ///
-    /// Whoever lost a reply asks again with the same id. Nothing is released in the background.
+    /// After a lost reply, ask again with the same id: nothing is released in the background.
     ///
     /// # Errors
     /// If the id is out of bounds ([`Configuration`](crate::ErrorKind::Configuration)), and as for
@@ -94,10 +94,9 @@ impl AsyncThrottler {
     ///
     /// Calls of this throttler and its clones that wait for the same key queue up, and are served
     /// in the order in which they came. Only the first of them asks the store: at once when a
-    /// permit of this throttler is released, and otherwise again and again, since nobody tells it
-    /// of other processes. It begins with 50 ms, and with each limited answer doubles the pause, up
-    /// to a second, with jitter; it asks when the leases have ended at the latest. Dropping a call
-    /// that waits lets the next one ask.
+    /// permit of this throttler is released. What other processes release is found by asking
+    /// again, after a pause of 25 to 50 ms, which doubles with each limited answer up to a second,
+    /// and at the retry-after at the latest. Dropping a call that waits lets the next one ask.
     ///
     /// # Errors
     /// If there is no place in this time ([`QuotaExceeded`](crate::ErrorKind::QuotaExceeded)), or

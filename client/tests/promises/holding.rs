@@ -365,7 +365,7 @@ fn a_hold_whose_reply_is_lost_keeps_no_place() {
     }
 }
 
-/// Whoever has chosen it asks again with the same id, so that nothing may be released meanwhile.
+/// Its user asks again with the same id, so that nothing may be released meanwhile.
 #[test]
 fn a_hold_by_a_users_id_is_not_released_behind_its_back() {
     let server = Server::start();
@@ -761,12 +761,12 @@ fn a_release_is_not_missed_by_a_waiter_that_asks() {
         proxy.delay_replies(Duration::ZERO);
         let released = Instant::now();
         permit.release().expect("the store answers");
-        let waited = waiter.join().expect("no panic") - released;
-        assert!(waited < delay + delay / 2, "{waited:?}");
+        let wait = waiter.join().expect("no panic") - released;
+        assert!(wait < delay + delay / 2, "{wait:?}");
     });
 }
 
-/// The place of a process that nobody tells of is found within about a second.
+/// What another process releases is found within about a second.
 #[tokio::test(start_paused = true)]
 async fn a_waiter_asks_again_before_the_leases_have_ended() {
     let start = tokio::time::Instant::now();
