@@ -2,9 +2,9 @@
 //! change.
 //!
 //! On Redis 7.0.15, `cargo test --test integration write_the_fixtures -- --ignored` wrote
-//! `tests/fixtures/encoding_0.rdb` and `.aof`, and those of `premholds`, which came later,
-//! `tests/fixtures/holds_encoding_0.*`; the `.txt` beside them lists what both contain. Each version
-//! of the encoding gets its own files.
+//! `tests/fixtures/encoding_0.rdb` and `.aof`, and `holds_encoding_0.*` for `premholds`, which came
+//! later; the `.txt` beside them lists what both contain. Each version of the encoding gets its own
+//! files.
 
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};

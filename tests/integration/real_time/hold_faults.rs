@@ -15,7 +15,7 @@ use redis::{Connection, Value};
 use crate::tools::call::{Reply, call, command};
 use crate::tools::hold::{held, holders};
 use crate::tools::random::random;
-use crate::tools::replica::{assert_alike, is_master};
+use crate::tools::replica::{assert_alike, is_master, wait_until_linked};
 use crate::tools::strength::at_strength;
 use crate::tools::waiting::wait_until;
 
@@ -98,6 +98,7 @@ fn a_killed_master_loses_no_hold_that_its_replica_had() {
     let (_, mut master) = cluster.locate(KEY);
     let mut replica = master + MASTERS;
     for _ in 0..at_strength(3) {
+        wait_until_linked(&cluster.nodes()[replica]);
         let calls = AtomicUsize::new(0);
         let (records, killed) = thread::scope(|scope| {
             let callers: Vec<_> = (0..CALLERS)
@@ -121,6 +122,7 @@ fn a_killed_master_loses_no_hold_that_its_replica_had() {
         let mut connection = promoted.connection();
         let holding: Vec<(&String, bool)> =
             records.iter().flat_map(|caller| caller.holding.iter().map(|(id, is_known)| (id, *is_known))).collect();
+        assert!(holding.iter().any(|(_, is_known)| *is_known), "WAIT confirmed no hold");
         let mut lost = 0;
         for (id, is_known) in &holding {
             let units = held(&mut connection, KEY, id.as_bytes());
