@@ -12,10 +12,10 @@ use premier_test_server::{Cluster, Server};
 use rand::RngExt;
 use redis::{Connection, Value};
 
-use crate::tools::call::{Reply, call, command};
+use crate::tools::call::{Reply, call, command, run};
 use crate::tools::hold::{held, holders};
 use crate::tools::random::random;
-use crate::tools::replica::{assert_alike, is_master, wait_until_linked};
+use crate::tools::replica::{assert_alike, is_master};
 use crate::tools::strength::at_strength;
 use crate::tools::waiting::wait_until;
 
@@ -98,7 +98,9 @@ fn a_killed_master_loses_no_hold_that_its_replica_had() {
     let (_, mut master) = cluster.locate(KEY);
     let mut replica = master + MASTERS;
     for _ in 0..at_strength(3) {
-        wait_until_linked(&cluster.nodes()[replica]);
+        let mut connection = cluster.nodes()[master].connection();
+        call(&mut connection, "PREMIER.HOLD {tag}:other 1 1m ID a");
+        assert_eq!(run::<i64>(&mut connection, "WAIT 1 10000"), 1, "the replica follows");
         let calls = AtomicUsize::new(0);
         let (records, killed) = thread::scope(|scope| {
             let callers: Vec<_> = (0..CALLERS)
