@@ -110,7 +110,7 @@ impl Ledger {
 
             let holds = &self.holds[number % self.holds.len()];
             assert!(!call(client, &format!("PREMIER.HOLD {} {LASTING} ID {turn}", holds.key)).limited);
-            if turn % 4 == 0 {
+            if turn.is_multiple_of(4) {
                 assert_eq!(release(client, &holds.key, turn.to_string().as_bytes()), 1);
             } else {
                 holds.count();

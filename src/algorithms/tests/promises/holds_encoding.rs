@@ -110,16 +110,15 @@ proptest! {
                 Event::StepBack(share) => reading -= back(share),
             }
             let before = encoded(&primary.state);
-            match taken(&mut primary, &mut reading, &mut last, step, places, &ids) {
-                Some(effect) => {
-                    prop_assert!(effect.len() <= 41 + 128);
-                    for _ in 0..2 {
-                        replica.apply_effect(Holds::decode_effect(&effect).unwrap());
-                        prop_assert_eq!(encoded(&replica), encoded(&primary.state), "{:?}", effect);
-                    }
-                    prop_assert_eq!(&replica, &primary.state);
+            if let Some(effect) = taken(&mut primary, &mut reading, &mut last, step, places, &ids) {
+                prop_assert!(effect.len() <= 41 + 128);
+                for _ in 0..2 {
+                    replica.apply_effect(Holds::decode_effect(&effect).unwrap());
+                    prop_assert_eq!(encoded(&replica), encoded(&primary.state), "{:?}", effect);
                 }
-                None => prop_assert_eq!(before, encoded(&primary.state)),
+                prop_assert_eq!(&replica, &primary.state);
+            } else {
+                prop_assert_eq!(before, encoded(&primary.state));
             }
             // What a rewrite or a full synchronization would send.
             if !primary.state.is_empty() {
