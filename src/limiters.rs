@@ -7,7 +7,7 @@ use premier_algorithms::{
     ALGORITHM, Algorithm, Arguments, BucketLimit, CallOption, FixedLimit, Grant, HoldLimit, Now, Outcome, Peeked,
     SlidingLimit, Units,
 };
-use premier_server::{AnyKey, Change, DataType, Defrag, Error, Handle, Mode};
+use premier_server::{AnyKey, Change, DataType, Error, Handle, Mode};
 
 use crate::info::Counters;
 
@@ -112,7 +112,6 @@ macro_rules! limiter {
             letter: $letter:literal,
             info: $info:literal,
             kind: $kind:ident,
-            $(defrag: |$state:ident, $defrag:ident| $move:expr,)?
             $(free_effort: |$freed:ident| $effort:expr,)?
         }
     ) => {
@@ -130,10 +129,6 @@ macro_rules! limiter {
                 static HANDLE: Handle = Handle::new();
                 &HANDLE
             }
-
-            $(fn defrag_parts($state: &mut Self::State, $defrag: &Defrag) {
-                $move;
-            })?
 
             $(fn free_effort($freed: &Self::State) -> usize {
                 $effort
@@ -195,7 +190,6 @@ limiter! {
         letter: b'S',
         info: c"sliding",
         kind: rate,
-        defrag: |log, defrag| defrag.boxed_slice(log.entries_mut()),
     }
 }
 

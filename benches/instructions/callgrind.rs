@@ -19,7 +19,6 @@ use crate::paths::{Calls, Keys, Path};
 
 const FEW_CALLS: usize = 4_000;
 const MANY_CALLS: usize = 24_000;
-const WARM_KEYS: usize = 1_000;
 
 /// How many commands are sent before their replies are read.
 const BATCH: usize = 500;
@@ -85,7 +84,8 @@ fn counts_of<T>(path: &Path, listener: Listener, calls: usize, read: fn(&FilePat
 
     path.prepare(&mut connection);
     for warm_up in &path.warm_up {
-        let limited = call(&mut connection, warm_up, Keys::Warm, WARM_KEYS * warm_up.rounds);
+        let Keys::Warm(keys) = path.keys else { panic!("{}: a new key is not warm", path.name) };
+        let limited = call(&mut connection, warm_up, path.keys, keys * warm_up.rounds);
         assert_eq!(limited, 0, "{}: limited during warm-up", path.name);
     }
     let limited = call(&mut connection, &path.calls, path.keys, calls);
@@ -131,11 +131,11 @@ fn call(connection: &mut Connection, calls: &Calls, keys: Keys, number: usize) -
         let end = number.min(next + BATCH);
         let mut pipeline = redis::pipe();
         for call in next..end {
-            let key = match keys {
-                Keys::Warm => call % WARM_KEYS,
-                Keys::New => WARM_KEYS + call,
+            let (key, round) = match keys {
+                Keys::Warm(keys) => (call % keys, call / keys),
+                Keys::New => (call, 0),
             };
-            pipeline.add_command(calls.command(&format!("premier:{key:09}")));
+            pipeline.add_command(calls.command(&format!("premier:{key:09}"), round));
         }
         let replies: Vec<Value> = pipeline.query(connection).expect("the server answers");
         limited += replies.iter().filter(|reply| says_limited(reply)).count();

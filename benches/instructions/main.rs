@@ -1,6 +1,6 @@
 //! Counts the instructions of a call.
 //!
-//! Compares a dozen figures with benches/instructions.md, and exits with 1 if one has grown by more
+//! Compares fifteen figures with benches/instructions.md, and exits with 1 if one has grown by more
 //! than 3%. With `-- write`, measures all figures, those of the Lua scripts and redis-cell too, and
 //! writes that file.
 

@@ -35,16 +35,19 @@ pub(crate) struct Path {
 /// Which keys are called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Keys {
-    /// A thousand keys, in turns.
-    Warm,
+    /// This many keys, in turns.
+    Warm(usize),
     /// A new key for each call.
     New,
 }
 
-/// How a key is called, and how many times each warm key is.
+/// Makes the command for a key and a round.
+type MakeCommand = dyn Fn(&str, usize) -> Cmd + Send + Sync;
+
+/// How a key is called in each round, and how many rounds of all warm keys there are.
 #[derive(Clone)]
 pub(crate) struct Calls {
-    make: Arc<dyn Fn(&str) -> Cmd + Send + Sync>,
+    make: Arc<MakeCommand>,
     pub(crate) rounds: usize,
 }
 
@@ -55,24 +58,29 @@ impl fmt::Debug for Calls {
 }
 
 impl Calls {
-    pub(crate) fn command(&self, key: &str) -> Cmd {
-        (self.make)(key)
+    pub(crate) fn command(&self, key: &str, round: usize) -> Cmd {
+        (self.make)(key, round)
     }
 
-    fn new(rounds: usize, make: impl Fn(&str) -> Cmd + Send + Sync + 'static) -> Self {
+    fn new(rounds: usize, make: impl Fn(&str, usize) -> Cmd + Send + Sync + 'static) -> Self {
         Self { make: Arc::new(make), rounds }
     }
 
-    /// A command as it is typed, with KEY for the key.
+    /// A command as it is typed, with KEY for the key and ROUND for nine digits, which differ from
+    /// round to round.
     fn line(line: &'static str, rounds: usize) -> Self {
-        Self::new(rounds, move |key| {
-            let mut words = line.split(' ').map(|word| word.replace("KEY", key));
+        Self::new(rounds, move |key, round| {
+            let round = format!("{round:09}");
+            let mut words = line.split(' ').map(|word| word.replace("KEY", key).replace("ROUND", &round));
             let mut command = redis::cmd(&words.next().unwrap_or_default());
             command.arg(words.collect::<Vec<_>>());
             command
         })
     }
 }
+
+/// How many warm keys a path has, unless it says otherwise.
+const MANY_KEYS: usize = 1_000;
 
 const EVERYBODY: &[Listener] = &Listener::ALL;
 const NOBODY: &[Listener] = &[Listener::Nobody];
@@ -83,7 +91,7 @@ fn path(name: &'static str, line: &'static str) -> Path {
         is_of_premier: true,
         warm_up: Vec::new(),
         calls: Calls::line(line, 1),
-        keys: Keys::Warm,
+        keys: Keys::Warm(MANY_KEYS),
         limited: false,
         listeners: NOBODY,
         gate: &[],
@@ -98,6 +106,10 @@ impl Path {
 
     fn on_new_keys(self) -> Self {
         Self { keys: Keys::New, ..self }
+    }
+
+    fn on_keys(self, number: usize) -> Self {
+        Self { keys: Keys::Warm(number), ..self }
     }
 
     fn limited(self) -> Self {
@@ -132,6 +144,9 @@ pub(crate) fn of_premier() -> Vec<Path> {
     let all = "PREMIER.ALL KEY FIXED 100 1d AND everybody FIXED 1000000 1d";
     let full_all = "PREMIER.ALL KEY FIXED 1 1d AND everybody FIXED 1000000 1d";
     let million = "PREMIER.SLIDING KEY 1000000 1d";
+    let (hold, release) = ("PREMIER.HOLD KEY 1000000 1d ID holder:ROUND", "PREMIER.RELEASE KEY holder:ROUND");
+    let (new_hold, full_hold) =
+        ("PREMIER.HOLD KEY 1000000 1d ID new:123ROUND", "PREMIER.HOLD KEY 10 1d ID new:123ROUND");
     vec![
         path("INCR, new key", "INCR KEY").on_new_keys(),
         path("INCR", "INCR KEY").after("INCR KEY", 1).heard(),
@@ -156,6 +171,25 @@ pub(crate) fn of_premier() -> Vec<Path> {
         path("SLIDING limited, 1 entry", full_sliding).after(full_sliding, 1).limited().heard(),
         path("SLIDING limited, 60 entries", sliding).after(sliding, 60).limited().gated(NOBODY),
         full_log("SLIDING limited, 1,000,000 calls in 64 entries", million, 15_625).limited(),
+        path("HOLD, new id, 8 to 28 holders", new_hold)
+            .after(hold, 4)
+            .heard()
+            .gated(&[Listener::Nobody, Listener::Replica]),
+        path("HOLD, new id, 1,040 to 1,240 holders", new_hold).after(hold, 1_000).on_keys(100),
+        path("HOLD, new id, 10,400 to 12,400 holders", new_hold).after(hold, 10_000).on_keys(10),
+        path("HOLD renewed, 24 holders", hold).after(hold, 24).heard(),
+        path("HOLD renewed, 1,000 holders", hold).after(hold, 1_000).on_keys(100),
+        path("HOLD limited, 10 holders", full_hold).after(hold, 10).limited(),
+        path("HOLD limited, 1,000 holders", "PREMIER.HOLD KEY 1000 1d ID new:123ROUND")
+            .after(hold, 1_000)
+            .on_keys(100)
+            .limited(),
+        path("RELEASE, 36 to 16 holders", release).after(hold, 40).heard().gated(NOBODY),
+        path("RELEASE, 10,000 to 8,000 holders", release).after(hold, 10_400).on_keys(10),
+        path("TOKEN with COST", "PREMIER.TOKEN KEY 100 1d COST 1").after(token, 1),
+        path("TOKEN with KEEP", "PREMIER.TOKEN KEY 100 1d KEEP 1").after(token, 1),
+        path("TOKEN with ATMOST", "PREMIER.TOKEN KEY 100 1d ATMOST").after(token, 1),
+        path("TOKEN with COST and ATMOST", "PREMIER.TOKEN KEY 100 1d COST 1 ATMOST").after(token, 1),
         path("PEEK", "PREMIER.PEEK KEY FIXED 100 1d").after(fixed, 1),
         path("REFUND", "PREMIER.REFUND KEY 1").after("PREMIER.FIXED KEY 100 1d COST 100", 1).heard(),
         path("ALL of two, admitted", all).after(fixed, 1).heard().gated(NOBODY),
@@ -186,7 +220,7 @@ pub(crate) fn of_others() -> Vec<Path> {
         let Some(contender) = contenders.iter().find(|known| known.name == contender) else { continue };
         let calls = |quota| {
             let contender = Arc::clone(contender);
-            Calls::new(1, move |key| {
+            Calls::new(1, move |key, _| {
                 let words = contender.words(key, Limit { quota, seconds: 24 * 60 * 60 });
                 let mut command = redis::cmd(&words[0]);
                 command.arg(&words[1..]);
@@ -227,7 +261,7 @@ fn full_log(name: &'static str, line: &'static str, calls_a_part: u64) -> Path {
     }
     let mut effect = [&[0, b'S'], &(-1_i64).to_le_bytes()[..]].concat();
     log.encode(|bytes| effect.extend_from_slice(bytes));
-    let put = Calls::new(1, move |key| {
+    let put = Calls::new(1, move |key, _| {
         let mut command = redis::cmd("PREM");
         command.arg(key).arg(&effect);
         command

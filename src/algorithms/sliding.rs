@@ -4,8 +4,8 @@ use core::ops::Range;
 
 use crate::state::{MAX_USED, decode_pair};
 use crate::{
-    Algorithm, Change, Cost, Decision, Detail, Now, Outcome, RateLimit, Refund, Refundable, Retry, SlidingLimit, Span,
-    State, Timestamp, Units,
+    Algorithm, Change, Cost, Decision, Detail, Now, Outcome, RateLimit, Refund, Refundable, Relocate, Retry,
+    SlidingLimit, Span, State, Timestamp, Units,
 };
 
 /// Sliding window: at most `quota` units in *any* span of `duration`, whatever the pattern of
@@ -33,7 +33,7 @@ pub struct Log(Box<[PackedEntry]>);
 /// An entry as it is encoded, so that encoding a log is a single copy. Little-endian; from the
 /// highest bits: 54 for the time of the latest unit in microseconds since the Unix epoch, 33 for
 /// the width (how long before that the first unit was admitted), 41 for the number of units.
-pub type PackedEntry = [u8; 16];
+type PackedEntry = [u8; 16];
 
 /// Units that were admitted at about the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -267,11 +267,6 @@ impl Log {
         }
     }
 
-    /// Returns the entries, for callers that move them in memory.
-    pub const fn entries_mut(&mut self) -> &mut Box<[PackedEntry]> {
-        &mut self.0
-    }
-
     fn newest(&self) -> Option<Entry> {
         self.0.last().map(Entry::unpack)
     }
@@ -398,6 +393,11 @@ impl State for Log {
 
     fn heap_size(&self) -> usize {
         size_of_val(&*self.0)
+    }
+
+    fn relocate(&mut self, _: usize, by: &impl Relocate) -> Option<usize> {
+        by.boxed_slice(&mut self.0);
+        None
     }
 
     fn latest_stamp(&self) -> Timestamp {

@@ -1,3 +1,6 @@
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
 use crate::{Now, Span, Timestamp, Units};
 
 /// The most units that a key may owe beyond its limit: 10¹².
@@ -64,6 +67,12 @@ pub trait State: Clone + Default {
         0
     }
 
+    /// Lets everything that the state has on the heap be moved, but for the first parts, which have
+    /// been moved already. Returns how many have been moved if there are more.
+    fn relocate(&mut self, _moved: usize, _by: &impl Relocate) -> Option<usize> {
+        None
+    }
+
     /// Returns the latest timestamp in the state.
     fn latest_stamp(&self) -> Timestamp;
 
@@ -73,6 +82,18 @@ pub trait State: Clone + Default {
     /// Reads what [`encode`](Self::encode) wrote. Returns `None` unless the bytes encode the state
     /// of a key that was used, with every value in range.
     fn decode(bytes: &[u8]) -> Option<Self>;
+}
+
+/// Moves allocations to places where they leave fewer gaps.
+pub trait Relocate {
+    /// Moves the items of a boxed slice, if that helps.
+    fn boxed_slice<T>(&self, items: &mut Box<[T]>);
+
+    /// Moves the items of a vector, if that helps.
+    fn vec<T>(&self, items: &mut Vec<T>);
+
+    /// Returns whether other things wait, so that the rest has to be moved later.
+    fn is_interrupted(&self) -> bool;
 }
 
 /// What is known of a key besides the units that are used.

@@ -1,13 +1,13 @@
 //! A native data type: the callbacks by which the server saves, loads, copies, moves and frees the
 //! state of a key.
 
-use std::ffi::{CStr, c_int, c_void};
-use std::mem;
+use std::ffi::{CStr, c_int, c_ulong, c_void};
+use std::mem::{self, ManuallyDrop};
 use std::ptr;
 use std::slice;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-use premier_algorithms::State;
+use premier_algorithms::{Relocate, State};
 use redis_module::raw;
 
 use crate::effect::{Effect, Expiry};
@@ -32,9 +32,6 @@ pub trait DataType: 'static {
 
     /// Returns the handle that the server gave out when the data type was registered.
     fn handle() -> &'static Handle;
-
-    /// Lets the server move what the state has on the heap.
-    fn defrag_parts(_state: &mut Self::State, _defrag: &Defrag) {}
 
     /// Returns the effort of freeing a state, in allocations: servers free large values on another
     /// thread.
@@ -236,19 +233,29 @@ unsafe extern "C" fn defrag<T: DataType>(
         let defrag = Defrag(context);
         // SAFETY: the server passes the place where it keeps the pointer to a value of this type.
         let value = unsafe { &mut *value };
-        if let Some(moved) = defrag.moved(*value) {
-            *value = moved;
+        let moved = defrag.progress();
+        if moved == 0
+            && let Some(new) = defrag.moved(*value)
+        {
+            *value = new;
         }
         // SAFETY: the value is of this type, wherever it is now.
-        T::defrag_parts(unsafe { state_of::<T>(*value) }, &defrag);
-    });
-    // The value has been moved whole.
-    0
+        let state = unsafe { state_of::<T>(*value) };
+        let rest = state.relocate(moved, &defrag);
+        defrag.report(rest)
+    })
+    .unwrap_or(DEFRAG_DONE)
 }
+
+/// The value has been moved whole.
+const DEFRAG_DONE: c_int = 0;
+
+/// The value has to be moved further.
+const DEFRAG_MORE: c_int = 1;
 
 /// Lets the server move allocations, to reduce fragmentation.
 #[derive(Debug)]
-pub struct Defrag(*mut raw::RedisModuleDefragCtx);
+struct Defrag(*mut raw::RedisModuleDefragCtx);
 
 impl Defrag {
     /// Returns the new place of an allocation if the server moved it.
@@ -260,18 +267,51 @@ impl Defrag {
         (!moved.is_null()).then_some(moved)
     }
 
-    /// Lets the server move the content of a boxed slice.
-    pub fn boxed_slice<T>(&self, slice: &mut Box<[T]>) {
-        if size_of_val(&**slice) == 0 {
+    /// Returns how many parts of a large value have been moved before. Others are moved at once.
+    fn progress(&self) -> usize {
+        let mut cursor = 0;
+        // SAFETY: the context is that of the running callback. Without a cursor, it stays 0.
+        unsafe { api!(RedisModule_DefragCursorGet(self.0, &raw mut cursor)) };
+        usize::try_from(cursor).expect("it is a number that we set")
+    }
+
+    /// Tells the server how many parts have been moved, if there are more.
+    fn report(&self, moved: Option<usize>) -> c_int {
+        let Some(moved) = moved else { return DEFRAG_DONE };
+        // SAFETY: the context is that of the running callback.
+        unsafe { api!(RedisModule_DefragCursorSet(self.0, moved as c_ulong)) };
+        DEFRAG_MORE
+    }
+}
+
+impl Relocate for Defrag {
+    fn boxed_slice<T>(&self, items: &mut Box<[T]>) {
+        if size_of_val(&**items) == 0 {
             return;
         }
-        let items = Box::into_raw(mem::take(slice));
-        let items = match self.moved(items.cast()) {
-            Some(moved) => ptr::slice_from_raw_parts_mut(moved.cast(), items.len()),
-            None => items,
+        let slice = Box::into_raw(mem::take(items));
+        let slice = match self.moved(slice.cast()) {
+            Some(moved) => ptr::slice_from_raw_parts_mut(moved.cast(), slice.len()),
+            None => slice,
         };
-        // SAFETY: `items` is the slice's allocation or its replacement by the server, of the same
-        // size and content.
-        *slice = unsafe { Box::from_raw(items) };
+        // SAFETY: `slice` is that allocation or its replacement by the server, of the same size and
+        // content.
+        *items = unsafe { Box::from_raw(slice) };
+    }
+
+    fn vec<T>(&self, items: &mut Vec<T>) {
+        if size_of::<T>() == 0 || items.capacity() == 0 {
+            return;
+        }
+        let mut vec = ManuallyDrop::new(mem::take(items));
+        let place = self.moved(vec.as_mut_ptr().cast()).map_or(vec.as_mut_ptr(), <*mut c_void>::cast);
+        // SAFETY: `place` is that allocation or its replacement by the server, of the same capacity
+        // and content.
+        *items = unsafe { Vec::from_raw_parts(place, vec.len(), vec.capacity()) };
+    }
+
+    fn is_interrupted(&self) -> bool {
+        // SAFETY: the context is that of the running callback.
+        unsafe { api!(RedisModule_DefragShouldStop(self.0)) != 0 }
     }
 }

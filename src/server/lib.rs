@@ -36,7 +36,7 @@ pub use call::{Call, Error, KeyPosition};
 pub use clock::now;
 pub use command::{Command, Flags, Keys};
 pub use command_docs::{Docs, Parameter, ParameterKind, Presence};
-pub use data_type::{DataType, Defrag, Handle};
+pub use data_type::{DataType, Handle};
 pub use effect::{Effect, Expiry, ReceivedEffect};
 pub use info::{InfoSection, SectionWriter};
 pub use key::{AnyKey, Change, Inspected, Key, Mode, Reading, Writing, apply};

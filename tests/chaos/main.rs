@@ -222,8 +222,8 @@ fn holds(connection: &mut Connection, id: &str) -> bool {
     all[2] != beside[2]
 }
 
-/// Returns how many places were in use at the same time, at most. One that ends as another begins is
-/// not in use with it.
+/// Returns how many places were in use at the same time, at most. One that ends as another begins
+/// is not in use with it.
 fn most_at_once(uses: &[Use]) -> usize {
     let mut changes: Vec<(u64, i64)> = uses.iter().flat_map(|used| [(used.from, 1), (used.to, -1)]).collect();
     changes.sort_unstable();

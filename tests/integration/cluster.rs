@@ -9,7 +9,8 @@ use premier_test_server::{Cluster, Server};
 use redis::Value;
 use redis::cluster::{ClusterClient, ClusterConnection};
 
-use crate::tools::call::{LIMITERS, Limiter, call, command, error, run};
+use crate::tools::call::{HOLD, LIMITERS, Limiter, call, command, error, run};
+use crate::tools::hold::release;
 use crate::tools::load::{LASTING, meanwhile, used};
 use crate::tools::replica::{assert_alike, is_master};
 use crate::tools::skipped::skipped;
@@ -62,16 +63,17 @@ impl Counted {
 }
 
 /// The keys that are called under load. Each tag has, per algorithm, a key with much left and a
-/// full one, and a pair of keys that are only charged together.
+/// full one, a pair of keys that are only charged together, and a key with holders.
 struct Ledger {
     alone: Vec<Counted>,
+    holds: Vec<Counted>,
     pairs: Vec<[Counted; 2]>,
     full: Vec<String>,
 }
 
 impl Ledger {
     fn new(client: &mut ClusterConnection) -> Self {
-        let mut ledger = Self { alone: Vec::new(), pairs: Vec::new(), full: Vec::new() };
+        let mut ledger = Self { alone: Vec::new(), holds: Vec::new(), pairs: Vec::new(), full: Vec::new() };
         for tag in 0..TAGS {
             for limiter in &LIMITERS {
                 let data_type = limiter.data_type;
@@ -82,6 +84,7 @@ impl Ledger {
                 }
                 ledger.full.push(line);
             }
+            ledger.holds.push(Counted::new(format!("{{{tag}}}:holds"), &HOLD));
             ledger.pairs.push([
                 Counted::new(format!("{{{tag}}}:pair:0"), &LIMITERS[0]),
                 Counted::new(format!("{{{tag}}}:pair:2"), &LIMITERS[2]),
@@ -105,6 +108,14 @@ impl Ledger {
             fixed.count();
             token.count();
 
+            let holds = &self.holds[number % self.holds.len()];
+            assert!(!call(client, &format!("PREMIER.HOLD {} {LASTING} ID {turn}", holds.key)).limited);
+            if turn.is_multiple_of(4) {
+                assert_eq!(release(client, &holds.key, turn.to_string().as_bytes()), 1);
+            } else {
+                holds.count();
+            }
+
             let full = &self.full[number % self.full.len()];
             assert!(call(client, full).limited, "{full}");
         };
@@ -124,7 +135,7 @@ impl Ledger {
     #[track_caller]
     fn assert_exact(&self, cluster: &Cluster) {
         let mut client = connect(cluster);
-        let counted = self.alone.iter().chain(self.pairs.iter().flatten());
+        let counted = self.alone.iter().chain(&self.holds).chain(self.pairs.iter().flatten());
         for Counted { key, limiter, admitted } in counted {
             let admitted = admitted.load(Ordering::Relaxed);
             assert_eq!(used(&mut client, limiter, key), admitted, "{key}");

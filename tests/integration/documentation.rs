@@ -90,12 +90,12 @@ fn the_example_of_the_readme_gives_the_printed_reply() {
 
 #[test]
 fn every_example_of_the_reference_gives_the_printed_reply() {
-    run_examples("docs/commands.md", 30);
+    run_examples("docs/commands.md", 55);
 }
 
 #[test]
 fn every_recipe_gives_the_printed_reply() {
-    run_examples("docs/recipes.md", 9);
+    run_examples("docs/recipes.md", 20);
 }
 
 #[test]

@@ -163,7 +163,7 @@ fn an_id_has_from_1_to_128_bytes() {
     let server = Server::start();
     let mut connection = server.connection();
     let rule = "ERR ID must be a string of 1 to 128 bytes";
-    for id in [&b""[..], &[b'x'; 129], &[0; 100_000]] {
+    for id in [&b""[..], &[b'x'; 129], &vec![0; 100_000]] {
         let mut peek = redis::cmd("PREMIER.PEEK");
         peek.arg(&["key", "HOLD", "5", "1h", "ID"]).arg(id);
         let mut all = redis::cmd("PREMIER.ALL");

@@ -1,10 +1,14 @@
 //! The server's own commands on our values.
 
+use std::thread::sleep;
+use std::time::Duration;
+
 use premier_test_server::Server;
-use redis::{Connection, RedisResult, Value};
+use redis::{Cmd, Connection, RedisResult, Value};
 
 use crate::tools::call::{LIMITERS, call, command, run};
 use crate::tools::effect::{apply, entry, lasting_effect};
+use crate::tools::hold::{self, hold, id, send_all};
 use crate::tools::info::info_number;
 use crate::tools::payload::{FOOTER_LEN, HEAD_LEN};
 use crate::tools::skipped::skipped;
@@ -276,6 +280,7 @@ fn an_admitted_call_replaces_the_expiry_that_the_user_set() {
 #[test]
 fn states_survive_active_defragmentation() {
     const KEYS: usize = 20_000;
+    const HOLDERS: usize = 30_000;
     let server = Server::start();
     let mut connection = server.connection();
     // Only servers that were built with their own allocator can defragment: Debian's Redis cannot.
@@ -303,13 +308,36 @@ fn states_survive_active_defragmentation() {
             call(&mut connection, &format!("{} {key} 5 1h", limiter.command));
         }
     }
+    // Two keys whose holders take turns in memory, large enough to be moved bit by bit.
+    let calls: Vec<Cmd> =
+        (0..2 * HOLDERS).map(|index| hold(["kept", "gone"][index % 2], ["1000000", "1h"], &id(index))).collect();
+    send_all(&mut connection, &calls);
+    for index in 0..KEYS / 10 {
+        hold::play(&mut connection, &format!("holders:{index}"), 5);
+    }
     for index in (0..KEYS).filter(|index| index / 4 % 4 > 0) {
         let () = run(&mut connection, &format!("DEL key:{index}"));
     }
+    for index in (0..KEYS / 10).filter(|index| index % 4 > 0) {
+        let () = run(&mut connection, &format!("DEL holders:{index}"));
+    }
+    let () = run(&mut connection, "DEL gone");
     let before = snapshot(&server);
     wait_until("values are moved", || info_number(&mut connection, "stats", "active_defrag_key_hits") > 100);
+    assert_eq!(snapshot(&server), before);
+    wait_until("fragments are few", || {
+        let hits = |connection: &mut Connection| info_number(connection, "stats", "active_defrag_hits");
+        let before = hits(&mut connection);
+        sleep(Duration::from_millis(500));
+        hits(&mut connection) - before < 1_000
+    });
     assert_eq!(snapshot(&server), before);
     for (index, limiter) in LIMITERS.iter().enumerate() {
         call(&mut connection, &format!("{} key:{index} 70 1h", limiter.command)).assert_sane();
     }
+    // Every holder is still found, and can be released.
+    let releases: Vec<Cmd> =
+        (0..HOLDERS).map(|index| redis::cmd("PREMIER.RELEASE").arg("kept").arg(id(2 * index)).to_owned()).collect();
+    assert!(send_all(&mut connection, &releases).iter().all(|units| *units == Value::Int(1)));
+    assert!(!run::<bool>(&mut connection, "EXISTS kept"));
 }

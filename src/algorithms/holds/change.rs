@@ -19,7 +19,7 @@
 
 use super::{Hold, Holder, Holds, MAX_HOLDERS, Slot};
 use crate::clock::Dating;
-use crate::{Cost, Detail, HolderId, LimitDuration, Now, Span, State, Timestamp};
+use crate::{Cost, Detail, HolderId, LimitDuration, Now, Relocate, Span, State, Timestamp};
 
 const ALL: u8 = 0;
 const PUT: u8 = 1;
@@ -146,6 +146,18 @@ impl State for Holds {
     fn heap_size(&self) -> usize {
         let ids: usize = self.holders.0.iter().map(|holder| holder.id.len()).sum();
         self.holders.0.capacity() * size_of::<Holder>() + self.buckets.capacity() * size_of::<Slot>() + ids
+    }
+
+    fn relocate(&mut self, moved: usize, by: &impl Relocate) -> Option<usize> {
+        if moved == 0 {
+            by.vec(&mut self.holders.0);
+            by.vec(&mut self.buckets);
+        }
+        let mut ids = (1..).zip(self.holders.0.iter_mut().map(|holder| &mut holder.id)).skip(moved);
+        ids.find_map(|(number, id)| {
+            by.boxed_slice(id);
+            by.is_interrupted().then_some(number)
+        })
     }
 
     fn latest_stamp(&self) -> Timestamp {

@@ -56,13 +56,15 @@ pub(crate) fn under_load(server: &Server, body: impl FnOnce()) {
     meanwhile(|| server.connection(), turn, body);
 }
 
-/// Returns a call by its number: of a limiter, of two limits at once, or a refund. Nothing refills,
-/// drains or expires within the test.
+/// Returns a call by its number: of a limiter, of two limits at once, a refund, a hold or a release.
+/// Nothing refills, drains or expires within the test.
 fn line(number: u32) -> String {
-    let key = number / 6 % KEYS;
-    match number % 6 {
+    let key = number / 8 % KEYS;
+    match number % 8 {
         4 => format!("PREMIER.ALL {key}:0 FIXED 1000000 3650d AND {key}:2 TOKEN 1000000 3650d"),
         5 => format!("PREMIER.REFUND {key}:3 1"),
+        6 => format!("PREMIER.HOLD {key}:hold 1000000 3650d ID {}", number / 8 % 97),
+        7 => format!("PREMIER.RELEASE {key}:hold {}", number / 8 % 89),
         limiter => format!("{} {key}:{limiter} 1000000 3650d", LIMITERS[limiter as usize].command),
     }
 }

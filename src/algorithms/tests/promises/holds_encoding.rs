@@ -109,12 +109,15 @@ proptest! {
                 Event::Reload { primary: false } => replica = reloaded(&replica),
                 Event::StepBack(share) => reading -= back(share),
             }
+            let before = encoded(&primary.state);
             if let Some(effect) = taken(&mut primary, &mut reading, &mut last, step, places, &ids) {
                 prop_assert!(effect.len() <= 41 + 128);
                 for _ in 0..2 {
                     replica.apply_effect(Holds::decode_effect(&effect).unwrap());
                     prop_assert_eq!(encoded(&replica), encoded(&primary.state), "{:?}", effect);
                 }
+            } else {
+                prop_assert_eq!(before, encoded(&primary.state));
             }
             prop_assert_eq!(&replica, &primary.state);
             // What a rewrite or a full synchronization would send.
