@@ -9,9 +9,9 @@ pub(crate) struct Algorithm {
     pub(crate) arguments: &'static [&'static str],
 }
 
-const FIXED_WINDOW: &[&str] = &["quota", "duration", "aligned", "zone", "cost"];
-const WINDOW: &[&str] = &["quota", "duration", "cost"];
-const BUCKET: &[&str] = &["quota", "duration", "capacity", "cost", "max_wait"];
+const FIXED_WINDOW: &[&str] = &["quota", "duration", "aligned", "zone", "cost", "keep"];
+const WINDOW: &[&str] = &["quota", "duration", "cost", "keep"];
+const BUCKET: &[&str] = &["quota", "duration", "capacity", "cost", "keep", "max_wait"];
 
 pub(crate) const ALGORITHMS: [Algorithm; 4] = [
     Algorithm { name: "fixed_window", arguments: FIXED_WINDOW },

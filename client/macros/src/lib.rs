@@ -49,6 +49,7 @@ macro_rules! limit_arguments {
             "| `duration` | the time that the quota is for, 1 ms to 3650 days | required |\n",
             $($before_cost, "\n",)?
             "| `cost` | units that a call takes, 1 to 10^12 | 1 |\n",
+            "| `keep` | units that must remain after a call, 0 to 10^12 | 0 |\n",
             $($after_cost, "\n",)?
             "| `key` | a closure over the arguments: calls for which it returns the same share the limit | all calls share it |\n",
             "| `keyspace` | a string, the first part of the key | that of the throttler |\n",

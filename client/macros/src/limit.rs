@@ -1,6 +1,6 @@
 //! The limit that an attribute describes: its quota, duration and options.
 
-use premier_algorithms::{Capacity, Cost, InvalidArgument, LimitDuration, Quota};
+use premier_algorithms::{Capacity, Cost, InvalidArgument, Keep, LimitDuration, Quota};
 use proc_macro2::{Span, TokenStream};
 use quote::{format_ident, quote};
 use syn::spanned::Spanned;
@@ -18,6 +18,7 @@ pub(crate) struct Limit {
     zone: Option<Zone>,
     capacity: Option<Expr>,
     cost: Option<Expr>,
+    keep: Option<Expr>,
     max_wait: Option<Duration>,
 }
 
@@ -35,11 +36,13 @@ impl Limit {
             zone: zone.map(Zone::new).transpose()?,
             capacity: arguments.take("capacity"),
             cost: arguments.take("cost"),
+            keep: arguments.take("keep"),
             max_wait: arguments.take("max_wait").map(Duration::new).transpose()?,
         };
         check_literal(Some(&limit.quota), Quota::new)?;
         check_literal(limit.capacity.as_ref(), Capacity::new)?;
         check_literal(limit.cost.as_ref(), Cost::new)?;
+        check_literal(limit.keep.as_ref(), Keep::new)?;
         if let Some(Duration::Known { span, literal }) = limit.window.duration() {
             LimitDuration::new(*span).map_err(|invalid| Error::new_spanned(literal, invalid.rule()))?;
         }
@@ -49,8 +52,8 @@ impl Limit {
     /// Returns a constant of type `Limit`, if the algorithm and all arguments are known now.
     pub(crate) fn constant(&self, selection: &Selection) -> Option<TokenStream> {
         let Selection::Attribute(algorithm) = selection else { return None };
-        let Self { quota, window, zone, capacity, cost, max_wait } = self;
-        let numbers = [Some(quota), capacity.as_ref(), cost.as_ref()];
+        let Self { quota, window, zone, capacity, cost, keep, max_wait } = self;
+        let numbers = [Some(quota), capacity.as_ref(), cost.as_ref(), keep.as_ref()];
         let durations = [window.duration(), max_wait.as_ref()];
         let is_known = numbers.iter().flatten().all(|number| matches!(number, Expr::Lit(_)))
             && durations.iter().flatten().all(|duration| matches!(duration, Duration::Known { .. }))
@@ -61,16 +64,17 @@ impl Limit {
         let zone = zone.as_ref().map(|zone| quote!(.in_zone(#zone)));
         let capacity = capacity.as_ref().map(|capacity| quote!(.capacity(#capacity)));
         let cost = cost.as_ref().map(|cost| quote!(.cost(#cost)));
+        let keep = keep.as_ref().map(|keep| quote!(.keep(#keep)));
         let max_wait = max_wait.as_ref().map(|max_wait| quote!(.max_wait(#max_wait)));
         is_known.then(
-            || quote!(const { ::premier_client::Limit::#constructor(#quota, #argument) #aligned #zone #capacity #cost #max_wait }),
+            || quote!(const { ::premier_client::Limit::#constructor(#quota, #argument) #aligned #zone #capacity #cost #keep #max_wait }),
         )
     }
 
     /// Returns an expression of type `Result<Limit, _>` or `Result<AnyLimit, _>`, which is
     /// evaluated at each call.
     pub(crate) fn computed(&self, selection: &Selection, throttler: &Ident) -> TokenStream {
-        let Self { quota, window, zone, capacity, cost, max_wait } = self;
+        let Self { quota, window, zone, capacity, cost, keep, max_wait } = self;
         let limit_ = hygienic("limit");
         let into = matches!(selection, Selection::Configured).then(|| quote!(.map_err(::core::convert::Into::into)));
         let limit = match selection {
@@ -91,10 +95,11 @@ impl Limit {
         };
         let capacity = capacity.as_ref().map(|capacity| quote!(.and_then(|#limit_| #limit_.try_capacity(#capacity))));
         let cost = cost.as_ref().map(|cost| quote!(.and_then(|#limit_| #limit_.try_cost(#cost)#into)));
+        let keep = keep.as_ref().map(|keep| quote!(.and_then(|#limit_| #limit_.try_keep(#keep)#into)));
         let max_wait = max_wait.as_ref().map(|max_wait| quote!(.and_then(|#limit_| #limit_.try_max_wait(#max_wait))));
         let aligned = window.is_aligned().then(|| quote!(.map(|#limit_| #limit_.aligned())));
         let zone = zone.as_ref().map(|zone| quote!(.map(|#limit_| #limit_.in_zone(#zone))));
-        quote!(#limit #aligned #zone #capacity #cost #max_wait)
+        quote!(#limit #aligned #zone #capacity #cost #keep #max_wait)
     }
 }
 

@@ -58,7 +58,7 @@ enum OnLimit {
 }
 
 /// The arguments of `throttle` that describe a limit.
-const ANY_LIMIT: &[&str] = &["algorithm", "quota", "duration", "cost"];
+const ANY_LIMIT: &[&str] = &["algorithm", "quota", "duration", "cost", "keep"];
 /// The arguments that are the same for every limit.
 const COMMON: &[&str] = &["key", "keyspace", "throttler", "on_limit", "decision"];
 /// Those of concurrency limits.

@@ -50,6 +50,22 @@ fn value_instead() -> Option<u8> {
     Some(1)
 }
 
+#[fixed_window(quota = 2, duration = "1h", keep = 1, on_limit = None)]
+fn modest() -> Option<u8> {
+    Some(1)
+}
+
+#[fixed_window(quota = 2, duration = HOUR, keep = ONE, on_limit = None)]
+fn modest_by_a_constant() -> Option<u8> {
+    Some(1)
+}
+
+#[test]
+fn a_reserve_remains_after_a_call() {
+    assert_eq!([modest(), modest()], [Some(1), None]);
+    assert_eq!([modest_by_a_constant(), modest_by_a_constant()], [Some(1), None]);
+}
+
 #[sliding_window(quota = 1, duration = "1h", on_limit = format!("not now: {}", error.kind() == ErrorKind::QuotaExceeded))]
 fn described_by_the_error() -> impl Display {
     "now".to_owned()
