@@ -188,14 +188,14 @@ fn a_dropped_future_gives_its_place_back() {
     });
 }
 
-#[concurrency(quota = 1, lease = "200ms", throttler = ASYNC_MEMORY, permit = permit)]
+#[concurrency(quota = 1, lease = "1s", throttler = ASYNC_MEMORY, permit = permit)]
 async fn longer_than_its_lease() -> Result<bool, Error> {
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_millis(2_500)).await;
     Ok(permit.is_lost())
 }
 
 #[timeout("1m")]
-#[concurrency(quota = 1, lease = "200ms", throttler = ASYNC_MEMORY, on_limit = wait("1h"))]
+#[concurrency(quota = 1, lease = "1s", throttler = ASYNC_MEMORY, on_limit = wait("1h"))]
 fn boxed() -> std::pin::Pin<Box<dyn Future<Output = Result<u8, Error>> + Send>> {
     Box::pin(async { Ok(1) })
 }
@@ -206,13 +206,13 @@ fn a_permit_is_renewed_while_the_body_runs() {
     assert_eq!(block_on(boxed()).ok(), Some(1));
 }
 
-#[concurrency(quota = 1, lease = "100ms", throttler = MEMORY, permit = permit)]
+#[concurrency(quota = 1, lease = "500ms", throttler = MEMORY, permit = permit)]
 fn renewed_by_hand(times: u32) -> Result<bool, Error> {
     for _ in 0..times {
-        thread::sleep(Duration::from_millis(30));
+        thread::sleep(Duration::from_millis(100));
         permit.renew()?;
     }
-    thread::sleep(Duration::from_millis(if times == 0 { 150 } else { 0 }));
+    thread::sleep(Duration::from_millis(if times == 0 { 600 } else { 0 }));
     Ok(permit.is_lost())
 }
 
