@@ -59,6 +59,12 @@ enum Reason {
     InvalidAddress(Reported),
     #[cfg(feature = "cluster")]
     NoAddress,
+    NoSentinel,
+    NoMasterName,
+    /// The sentinels know no master of this name.
+    UnknownMaster(String),
+    /// The server at this address is not a sentinel.
+    NotASentinel(String),
     #[cfg(feature = "tokio")]
     NoRuntime,
     #[cfg(feature = "tokio")]
@@ -141,6 +147,10 @@ impl Error {
             | Reason::InvalidLimit(_)
             | Reason::InvalidZone(_)
             | Reason::InvalidAddress(_)
+            | Reason::NoSentinel
+            | Reason::NoMasterName
+            | Reason::UnknownMaster(_)
+            | Reason::NotASentinel(_)
             | Reason::ForeignReceipt
             | Reason::OtherNodes
             | Reason::OtherKindOfStore { .. }
@@ -208,6 +218,22 @@ impl Error {
     #[cfg(feature = "cluster")]
     pub(crate) fn no_address() -> Self {
         Reason::NoAddress.into()
+    }
+
+    pub(crate) fn no_sentinel() -> Self {
+        Reason::NoSentinel.into()
+    }
+
+    pub(crate) fn no_master_name() -> Self {
+        Reason::NoMasterName.into()
+    }
+
+    pub(crate) fn unknown_master(name: String) -> Self {
+        Reason::UnknownMaster(name).into()
+    }
+
+    pub(crate) fn not_a_sentinel(address: String) -> Self {
+        Reason::NotASentinel(address).into()
     }
 
     #[cfg(feature = "tokio")]
@@ -470,6 +496,17 @@ impl fmt::Display for Reason {
             ),
             #[cfg(feature = "cluster")]
             Reason::NoAddress => f.write_str("a cluster needs the address of at least one of its nodes"),
+            Reason::NoSentinel => f.write_str("the addresses of the sentinels are missing: at least one is needed"),
+            Reason::NoMasterName => f.write_str(
+                "invalid master: expected the name that the sentinels know, or an address with it as the host, such as \
+                 redis://user:password@mymaster/",
+            ),
+            Reason::UnknownMaster(name) => {
+                write!(f, "the sentinels know no master named {name:?}: expected a name that their configuration monitors")
+            }
+            Reason::NotASentinel(address) => {
+                write!(f, "the server at {address} is not a sentinel: use `Backend::redis` or `AsyncBackend::redis` for it")
+            }
             #[cfg(feature = "tokio")]
             Reason::NoRuntime => f.write_str(
                 "async calls reach a server or a cluster only within a tokio runtime, such as that of `#[tokio::main]`, and \

@@ -61,6 +61,42 @@ impl AsyncBackend {
         Ok(Self(AsyncKind::Server(AsyncServer::new(address)?)))
     }
 
+    /// Keeps limits in the master of this name, which Redis or Valkey sentinels at these addresses
+    /// know. All servers have loaded the module.
+    ///
+    /// The sentinels are asked for each new connection, one after the other, until one names a
+    /// server that is a master. After a failover, connections are made anew. As ever, no call is
+    /// charged twice: a call whose reply the old master did not send is
+    /// [`ReplyLost`](crate::ErrorKind::ReplyLost), and until the sentinels have a new master, calls
+    /// are [`Unavailable`](crate::ErrorKind::Unavailable). [`OnError`](crate::OnError) decides both.
+    ///
+    /// `master` is a name, or an address with the name as its host, which says how to log in to
+    /// the servers, by which user, password, database and encryption. The addresses of the sentinels
+    /// say so for them.
+    ///
+    /// ```
+    /// use premier_client::AsyncBackend;
+    ///
+    /// let sentinels = ["redis://10.0.0.1:26379", "redis://10.0.0.2:26379", "redis://10.0.0.3:26379"];
+    /// let backend = AsyncBackend::sentinel(sentinels, "mymaster")?;
+    /// let with_password = AsyncBackend::sentinel(sentinels, "redis://user:password@mymaster/")?;
+    /// # let _ = (backend, with_password);
+    /// # Ok::<(), premier_client::Error>(())
+    /// ```
+    ///
+    /// With `rediss://mymaster` the certificates of the servers name the hosts that the sentinels
+    /// report.
+    ///
+    /// # Errors
+    /// If there is no address, or one is invalid. Unreachable sentinels, and a name that they do not
+    /// know, are errors of the first call.
+    pub fn sentinel<T: IntoConnectionInfo>(
+        addresses: impl IntoIterator<Item = T>,
+        master: &str,
+    ) -> Result<Self, Error> {
+        Ok(Self(AsyncKind::Server(AsyncServer::sentinel(addresses, master)?)))
+    }
+
     /// Keeps limits in a cluster of Redis or Valkey servers that have loaded the module.
     ///
     /// # Errors
@@ -175,6 +211,7 @@ impl fmt::Debug for AsyncBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(concat!(stringify!(AsyncBackend), "::"))?;
         f.write_str(match &self.0 {
+            AsyncKind::Server(server) if server.has_sentinels() => "sentinel",
             AsyncKind::Server(_) => "redis",
             #[cfg(feature = "cluster")]
             AsyncKind::Cluster(_) => "cluster",

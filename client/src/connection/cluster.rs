@@ -14,7 +14,7 @@ use redis::{Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, IntoConnectionI
 
 use super::scan::{Scan, unlink_one};
 use super::server::{AsyncServer, Server};
-use super::{Budget, Node, STEP_TIMEOUT, only, read_last, slots};
+use super::{Budget, Node, STEP_TIMEOUT, only, read_last, slots, with_host};
 use crate::{Error, Keyspace};
 
 /// How many redirections a call follows.
@@ -283,10 +283,5 @@ fn at(like: &ConnectionAddr, address: &str) -> Result<ConnectionAddr, Error> {
     let Some((host, port)) = parts else {
         return Err(Error::unavailable(format!("a node of the cluster named an invalid address: {address:?}")));
     };
-    Ok(match like {
-        ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
-            ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
-        }
-        _ => ConnectionAddr::Tcp(host, port),
-    })
+    Ok(with_host(like, host, port))
 }

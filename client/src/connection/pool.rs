@@ -7,8 +7,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use redis::{Client, Pipeline, RedisError, Value};
+use redis::{Pipeline, Value};
 
+use super::sentinel::Target;
 use super::socket::{Failure, Socket};
 use super::{Budget, is_read_only};
 use crate::Error;
@@ -21,7 +22,7 @@ const DEFAULT_SIZE: usize = 10;
 pub(super) struct Pool(Arc<Shared>);
 
 struct Shared {
-    client: Client,
+    target: Target,
     size: Arc<AtomicUsize>,
     state: Mutex<State>,
     /// A connection was returned, made, or lost.
@@ -38,7 +39,7 @@ struct State {
     /// When one connection breaks, its whole generation is replaced.
     generation: u64,
     /// The latest failure to connect, and their number.
-    failure: Option<RedisError>,
+    failure: Option<Error>,
     failures: u64,
     /// How long replies take at the moment, about.
     round_trip: Duration,
@@ -54,18 +55,23 @@ struct Lease<'a> {
 
 impl Pool {
     /// Makes no connection yet.
-    pub(super) fn new(client: Client) -> Self {
-        Self::sized(client, Arc::new(AtomicUsize::new(DEFAULT_SIZE)))
+    pub(super) fn new(target: Target) -> Self {
+        Self::sized(target, Arc::new(AtomicUsize::new(DEFAULT_SIZE)))
     }
 
     /// Returns a pool of connections to another server, which has the same size for ever.
     #[cfg(feature = "cluster")]
-    pub(super) fn to(&self, client: Client) -> Self {
-        Self::sized(client, Arc::clone(&self.0.size))
+    pub(super) fn to(&self, target: Target) -> Self {
+        Self::sized(target, Arc::clone(&self.0.size))
     }
 
-    fn sized(client: Client, size: Arc<AtomicUsize>) -> Self {
-        Self(Arc::new(Shared { client, size, state: Mutex::default(), changed: Condvar::new() }))
+    fn sized(target: Target, size: Arc<AtomicUsize>) -> Self {
+        Self(Arc::new(Shared { target, size, state: Mutex::default(), changed: Condvar::new() }))
+    }
+
+    /// Returns whether the connections lead to the master that sentinels name.
+    pub(super) fn has_sentinels(&self) -> bool {
+        self.0.target.may_move()
     }
 
     /// Sets how many connections there may be.
@@ -101,6 +107,10 @@ impl Pool {
                 // The connection goes, as the next call would take a late reply for its own.
                 Err(Failure::Lost(error)) if error.is_timeout() => {
                     self.0.state().learn(start.elapsed());
+                    // There may be a new master.
+                    if self.0.target.may_move() {
+                        lease.discard_all();
+                    }
                     return Err(Error::no_reply(budget.deadline));
                 }
                 Err(Failure::Lost(error)) => {
@@ -157,7 +167,7 @@ impl Shared {
                 state.connecting += 1;
                 if let Err(error) = self.connect(state.generation) {
                     state.connecting -= 1;
-                    state.fail(error.into());
+                    state.fail(Error::unconnected(error.into()));
                     continue;
                 }
             }
@@ -175,7 +185,7 @@ impl Shared {
     fn connect(self: &Arc<Self>, generation: u64) -> io::Result<JoinHandle<()>> {
         let shared = Arc::clone(self);
         let connect = move || {
-            let connected = Socket::connect(&shared.client);
+            let connected = shared.target.connect();
             let mut state = shared.state();
             state.connecting -= 1;
             match connected {
@@ -202,7 +212,7 @@ impl State {
         budget.left().saturating_sub((self.round_trip.saturating_mul(2)).min(budget.deadline / 4 * 3))
     }
 
-    fn fail(&mut self, error: RedisError) {
+    fn fail(&mut self, error: Error) {
         self.failure = Some(error);
         self.failures += 1;
     }
@@ -210,7 +220,7 @@ impl State {
     /// Returns why there is no connection for a call that began after so many failures.
     fn unavailable_since(&self, failures: u64) -> Error {
         match &self.failure {
-            Some(failure) if self.failures != failures => Error::unconnected(failure.clone()),
+            Some(failure) if self.failures != failures => failure.clone(),
             _ => Error::unavailable("no connection was free or made in time"),
         }
     }

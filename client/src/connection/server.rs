@@ -8,14 +8,13 @@ use std::time::Duration;
 
 use premier_blocking::also_blocking;
 #[cfg(feature = "tokio")]
-use redis::ProtocolVersion;
-#[cfg(feature = "tokio")]
 use redis::aio::ConnectionManager;
 use redis::io::tcp::TcpSettings;
-use redis::{Client, Cmd, FromRedisValue, IntoConnectionInfo, Pipeline, Value};
+use redis::{Client, Cmd, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, ProtocolVersion, Value};
 
 use super::pool::Pool;
 use super::scan::{Scan, unlink};
+use super::sentinel::Target;
 #[cfg(feature = "tokio")]
 use super::shared::{Given, Own};
 use super::{Budget, STEP_TIMEOUT, only, read_last};
@@ -54,7 +53,20 @@ impl Server {
     /// Returns the server at another address, with pools of one size.
     #[cfg(feature = "cluster")]
     pub(super) fn at(&self, address: redis::ConnectionInfo) -> Result<Self, Error> {
-        Ok(Self(self.0.to(client(address)?)))
+        Ok(Self(self.0.to(Target::Address(client(address)?))))
+    }
+
+    /// Returns the master of this name, which sentinels at these addresses know. Makes no
+    /// connection yet.
+    pub(crate) fn sentinel<T: IntoConnectionInfo>(
+        addresses: impl IntoIterator<Item = T>,
+        master: &str,
+    ) -> Result<Self, Error> {
+        Ok(Self(Pool::new(Target::master(addresses, master)?)))
+    }
+
+    pub(crate) fn has_sentinels(&self) -> bool {
+        self.0.has_sentinels()
     }
 
     /// Sets how many connections there may be.
@@ -72,6 +84,22 @@ impl AsyncServer {
     /// Makes no connection yet.
     pub(crate) fn new(address: impl IntoConnectionInfo) -> Result<Self, Error> {
         Ok(client(address)?.into())
+    }
+
+    /// Returns the master of this name, which sentinels at these addresses know. Makes no
+    /// connection yet.
+    pub(crate) fn sentinel<T: IntoConnectionInfo>(
+        addresses: impl IntoIterator<Item = T>,
+        master: &str,
+    ) -> Result<Self, Error> {
+        Ok(Self::Own(Arc::new(Own::new(Target::master(addresses, master)?))))
+    }
+
+    pub(crate) fn has_sentinels(&self) -> bool {
+        match self {
+            Self::Own(own) => own.has_sentinels(),
+            Self::Given(_) => false,
+        }
     }
 
     /// Returns the server at another address.
@@ -165,18 +193,16 @@ fn own_slots(nodes: &str) -> usize {
 
 impl From<Client> for Server {
     fn from(client: Client) -> Self {
-        Self(Pool::new(client))
+        Self(Pool::new(Target::Address(client)))
     }
 }
 
 #[cfg(feature = "tokio")]
 impl From<Client> for AsyncServer {
     fn from(client: Client) -> Self {
-        let info = client.get_connection_info().clone();
-        // By RESP3 a connection reports that it is lost.
-        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        let client = Client::open(info.set_redis_settings(settings)).expect("the address of a client is valid");
-        Self::Own(Arc::new(Own::new(client)))
+        let info = by_resp3(client.get_connection_info().clone());
+        let client = Client::open(info).expect("the address of a client is valid");
+        Self::Own(Arc::new(Own::new(Target::Address(client))))
     }
 }
 
@@ -187,7 +213,13 @@ impl From<ConnectionManager> for AsyncServer {
     }
 }
 
-fn client(address: impl IntoConnectionInfo) -> Result<Client, Error> {
+/// By RESP3 an async connection reports that it is lost.
+pub(super) fn by_resp3(info: ConnectionInfo) -> ConnectionInfo {
+    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+    info.set_redis_settings(settings)
+}
+
+pub(super) fn client(address: impl IntoConnectionInfo) -> Result<Client, Error> {
     #[cfg(feature = "tls")]
     choose_crypto_provider();
     let address = address.into_connection_info().map_err(Error::invalid_address)?;

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use event_listener::Event;
 use redis::aio::{AsyncPushSender, ConnectionLike as _, ConnectionManager, MultiplexedConnection, SendError};
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client, ConnectionAddr, Pipeline, PushInfo, RedisError, RedisResult, Value};
+use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, FromRedisValue, Pipeline, PushInfo, RedisError};
+use redis::{RedisResult, Value};
 use socket2::{SockRef, Socket};
 use tokio::io::{AsyncRead, AsyncWrite};
 #[cfg(unix)]
@@ -19,14 +20,15 @@ use tokio::runtime::{Handle, Id, RuntimeFlavor};
 use tokio::task::{AbortHandle, JoinError, yield_now};
 
 use super::peek::{Peeked, peek};
-use super::{Budget, CONNECT_TIMEOUT, UNPROVEN, is_read_only};
+use super::sentinel::Target;
+use super::{Budget, CONNECT_TIMEOUT, UNPROVEN, is_read_only, only, read_last};
 use crate::Error;
 use crate::time::within;
 
 /// Connections to one server: one for each runtime in which calls are made, as a connection lives
 /// only while its runtime runs.
 pub(crate) struct Own {
-    client: Client,
+    target: Arc<Target>,
     attempts: Mutex<HashMap<Id, Attempt>>,
 }
 
@@ -45,7 +47,7 @@ struct Outcome {
 struct Running(Attempt);
 
 #[derive(Clone)]
-struct Connected {
+pub(super) struct Connected {
     connection: MultiplexedConnection,
     driver: Weak<Driver>,
     /// The number of calls that wait for their replies.
@@ -75,8 +77,8 @@ pub(crate) struct Given {
 
 impl Own {
     /// Makes no connection yet.
-    pub(super) fn new(client: Client) -> Self {
-        Self { client, attempts: Mutex::default() }
+    pub(super) fn new(target: Target) -> Self {
+        Self { target: Arc::new(target), attempts: Mutex::default() }
     }
 
     /// Sends a request, of which nothing is executed twice, and waits for its replies.
@@ -119,9 +121,20 @@ impl Own {
                     self.discard(&attempt);
                     return Err(Error::reply_lost(error));
                 }
-                None => return Err(Error::no_reply(budget.deadline)),
+                None => {
+                    // There may be a new master.
+                    if self.has_sentinels() {
+                        self.discard(&attempt);
+                    }
+                    return Err(Error::no_reply(budget.deadline));
+                }
             }
         }
+    }
+
+    /// Returns whether the connections lead to the master that sentinels name.
+    pub(super) fn has_sentinels(&self) -> bool {
+        self.target.may_move()
     }
 
     /// Returns the connection of this runtime, or begins to make it.
@@ -133,18 +146,10 @@ impl Own {
         attempts.retain(|_, attempt| attempt.is_of_use());
         let attempt = Attempt::default();
         let running = Running(attempt.clone());
-        let client = self.client.clone();
+        let target = Arc::clone(&self.target);
         // A task of its own, as tokio panics in it if the runtime cannot connect at all.
-        let connecting = runtime.spawn(async move {
-            let connected = within(CONNECT_TIMEOUT, connect(&client)).await;
-            connected.unwrap_or_else(|| Err((redis::ErrorKind::Io, "connecting took too long").into()))
-        });
-        runtime.spawn(async move {
-            running.end(match connecting.await {
-                Ok(connected) => connected.map_err(Error::unconnected),
-                Err(error) => Err(unable(error)),
-            });
-        });
+        let connecting = runtime.spawn(async move { target.async_connect().await });
+        runtime.spawn(async move { running.end(connecting.await.unwrap_or_else(|error| Err(unable(error)))) });
         attempts.insert(runtime.id(), attempt.clone());
         attempt
     }
@@ -234,6 +239,20 @@ async fn read_what_came(runtime: &Handle) {
 }
 
 impl Connected {
+    /// Connects within this time.
+    pub(super) async fn connect(client: &Client, time: Duration) -> Result<Self, Error> {
+        let connected = within(time, connect(client)).await;
+        let connected = connected.unwrap_or_else(|| Err((redis::ErrorKind::Io, "connecting took too long").into()));
+        connected.map_err(Error::unconnected)
+    }
+
+    /// Sends a command that changes nothing, and waits for its reply for the time that is left.
+    pub(super) async fn ask<T: FromRedisValue>(&mut self, command: &Cmd, left: Duration) -> Result<T, Error> {
+        let replies = within(left, self.connection.req_packed_commands(&only(command), 0, 1)).await;
+        let replies = replies.ok_or_else(|| Error::unavailable("the connection did not answer in time"))?;
+        read_last(replies.map_err(Error::unconnected)?)
+    }
+
     /// Peeks at the socket. Without one, anything may have come. The replies to calls that wait for
     /// them are nothing to look at: a call that looks at them lets others overtake it.
     fn peek(&self) -> Peeked {

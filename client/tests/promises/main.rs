@@ -19,6 +19,7 @@ mod outages;
 mod peeking;
 mod queueing;
 mod refunding;
+mod sentinels;
 mod several_limits;
 mod sharing;
 mod stores;

@@ -71,6 +71,15 @@ impl Setup {
         ]
     }
 
+    /// Makes a throttler of each kind on the master that sentinels know by this name or address.
+    pub(crate) fn on_master(self, sentinels: &[String], master: &str) -> Vec<Subject> {
+        let addresses = || sentinels.iter().map(String::as_str);
+        vec![
+            self.sync("a master, sync", Backend::sentinel(addresses(), master).expect("valid addresses")),
+            self.asynchronous("a master, async", AsyncBackend::sentinel(addresses(), master).expect("valid addresses")),
+        ]
+    }
+
     /// Makes a throttler of each kind in memory.
     pub(crate) fn in_memory(self) -> Vec<Subject> {
         vec![self.sync("memory, sync", Backend::memory()), self.asynchronous("memory, async", AsyncBackend::memory())]

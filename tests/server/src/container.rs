@@ -9,7 +9,7 @@ use testcontainers::runners::SyncRunner;
 use testcontainers::{ContainerRequest, GenericImage, ImageExt};
 
 use crate::running::Running;
-use crate::{PATIENCE, config_file, log_file, module_path};
+use crate::{Mode, PATIENCE, config_file, log_file, module_path};
 
 /// The program of the server in the image.
 const SERVER: &str = "$(command -v redis-server || command -v valkey-server)";
@@ -19,9 +19,11 @@ const SERVER: &str = "$(command -v redis-server || command -v valkey-server)";
 pub(crate) struct Container(Option<testcontainers::Container<GenericImage>>);
 
 impl Container {
-    pub(crate) fn start(image: &str, dir: &Path, module: Option<&Path>) -> Self {
+    pub(crate) fn start(image: &str, dir: &Path, mode: Mode, module: Option<&Path>) -> Self {
         // Into a file, as the log of a process: the engine's log would go with the container.
-        let command = format!("exec {SERVER} '{}' >> '{}' 2>&1", config_file(dir).display(), log_file(dir).display());
+        let (config, log) = (config_file(dir), log_file(dir));
+        let argument = mode.argument().unwrap_or_default();
+        let command = format!("exec {SERVER} '{}' {argument} >> '{}' 2>&1", config.display(), log.display());
         let owner = dir.metadata().expect("the server's folder is there");
         let request = generic_image(image)
             .with_entrypoint("sh")

@@ -10,14 +10,14 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::running::Running;
-use crate::{config_file, log_file};
+use crate::{Mode, config_file, log_file};
 
 #[derive(Debug)]
 pub(crate) struct Process(Child);
 
 impl Process {
     /// Runs redis-server in `dir` with the configuration that lies there.
-    pub(crate) fn spawn(wrapper: &[String], dir: &Path) -> Self {
+    pub(crate) fn spawn(wrapper: &[String], dir: &Path, mode: Mode) -> Self {
         // By way of the output, not `logfile`: what the server says before it has read its
         // configuration counts too.
         let log =
@@ -29,6 +29,7 @@ impl Process {
         command
             .args(&words[1..])
             .arg(config_file(dir))
+            .args(mode.argument())
             .current_dir(dir)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file handle can be cloned"))
