@@ -2,6 +2,8 @@
 
 mod request;
 
+#[cfg(feature = "tokio")]
+use std::error::Error as StdError;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -9,7 +11,9 @@ use std::time::Duration;
 use premier_blocking::also_blocking;
 use redis::IntoConnectionInfo;
 #[cfg(feature = "tokio")]
-use redis::aio::ConnectionManager;
+use redis::aio::{ConnectionLike, ConnectionManager, MultiplexedConnection};
+#[cfg(feature = "cluster")]
+use redis::cluster_async::ClusterConnection;
 
 #[cfg(feature = "memory")]
 use crate::MemoryBackend;
@@ -146,6 +150,38 @@ impl AsyncBackend {
     }
 }
 
+#[cfg(feature = "tokio")]
+impl AsyncBackend {
+    /// Keeps limits in the server to which the connections of a pool lead. Each call takes one.
+    ///
+    /// ```
+    /// use deadpool_redis::{Config, Runtime};
+    /// use premier_client::AsyncBackend;
+    ///
+    /// let pool = Config::from_url("redis://127.0.0.1/").create_pool(Some(Runtime::Tokio1))?;
+    /// let backend = AsyncBackend::pooled(move || {
+    ///     let pool = pool.clone();
+    ///     async move { pool.get().await }
+    /// });
+    /// # let _ = backend;
+    /// # Ok::<(), deadpool_redis::CreatePoolError>(())
+    /// ```
+    ///
+    /// The retries and timeouts of the pool and of its connections apply. The pool has to see to it
+    /// that a connection is open, as deadpool-redis does by a PING: a call on one that is closed is
+    /// [`ReplyLost`](crate::ErrorKind::ReplyLost). If there is no connection within the
+    /// [deadline](crate::Builder::deadline), the call is
+    /// [`Unavailable`](crate::ErrorKind::Unavailable).
+    pub fn pooled<C, E, F>(get: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        C: ConnectionLike + Send + 'static,
+        E: Into<Box<dyn StdError + Send + Sync>>,
+        F: Future<Output = Result<C, E>> + Send + 'static,
+    {
+        Self(AsyncKind::Server(AsyncServer::pooled(get)))
+    }
+}
+
 impl Backend {
     /// Sets how many connections there may be to a server, or to each node of a cluster; 10 by
     /// default. All clones of this backend share them.
@@ -195,6 +231,33 @@ impl From<redis::Client> for AsyncBackend {
 impl From<ConnectionManager> for AsyncBackend {
     fn from(manager: ConnectionManager) -> Self {
         Self(AsyncKind::Server(manager.into()))
+    }
+}
+
+/// Shares this connection with its other users.
+///
+/// Its own timeouts apply. It never connects anew: when it is lost, all calls are
+/// [`Unavailable`](crate::ErrorKind::Unavailable) from then on. It belongs to the tokio runtime in
+/// which it was made, and is sent a PING before a call that does not follow another one at once, to
+/// notice that it is lost. A [`redis::Client`] has none of these limits.
+#[cfg(feature = "tokio")]
+impl From<MultiplexedConnection> for AsyncBackend {
+    fn from(connection: MultiplexedConnection) -> Self {
+        Self(AsyncKind::Server(connection.into()))
+    }
+}
+
+/// Shares these connections with their other users.
+///
+/// Their own retries and timeouts apply, and such a retry sends a command again whose reply was
+/// lost, which may **charge a call twice**. Without retries
+/// ([`ClusterClientBuilder::retries`](redis::cluster::ClusterClientBuilder::retries)), they follow
+/// no redirection while slots move. As they do not report which node has not answered, an outage of
+/// one node is one of all keys. [`AsyncBackend::cluster`] has none of these limits.
+#[cfg(feature = "cluster")]
+impl From<ClusterConnection> for AsyncBackend {
+    fn from(connection: ClusterConnection) -> Self {
+        Self(AsyncKind::Server(connection.into()))
     }
 }
 

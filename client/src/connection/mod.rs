@@ -2,6 +2,8 @@
 
 #[cfg(feature = "cluster")]
 mod cluster;
+#[cfg(feature = "tokio")]
+mod given;
 mod peek;
 mod pool;
 mod scan;

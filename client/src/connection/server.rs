@@ -1,6 +1,8 @@
 //! One server.
 
 use std::collections::HashMap;
+#[cfg(feature = "tokio")]
+use std::error::Error as StdError;
 use std::num::NonZeroUsize;
 #[cfg(feature = "tokio")]
 use std::sync::Arc;
@@ -8,15 +10,17 @@ use std::time::Duration;
 
 use premier_blocking::also_blocking;
 #[cfg(feature = "tokio")]
-use redis::aio::ConnectionManager;
+use redis::aio::ConnectionLike;
 use redis::io::tcp::TcpSettings;
 use redis::{Client, Cmd, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, ProtocolVersion, Value};
 
+#[cfg(feature = "tokio")]
+use super::given::Given;
 use super::pool::Pool;
 use super::scan::{Scan, unlink};
 use super::sentinel::Target;
 #[cfg(feature = "tokio")]
-use super::shared::{Given, Own};
+use super::shared::Own;
 use super::{Budget, STEP_TIMEOUT, only, read_last};
 use crate::{Error, Keyspace};
 
@@ -100,6 +104,16 @@ impl AsyncServer {
             Self::Own(own) => own.has_sentinels(),
             Self::Given(_) => false,
         }
+    }
+
+    /// Returns the server to which the connections of a pool lead.
+    pub(crate) fn pooled<C, E, F>(get: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        C: ConnectionLike + Send + 'static,
+        E: Into<Box<dyn StdError + Send + Sync>>,
+        F: Future<Output = Result<C, E>> + Send + 'static,
+    {
+        Self::Given(Arc::new(Given::pooled(get)))
     }
 
     /// Returns the server at another address.
@@ -207,9 +221,9 @@ impl From<Client> for AsyncServer {
 }
 
 #[cfg(feature = "tokio")]
-impl From<ConnectionManager> for AsyncServer {
-    fn from(manager: ConnectionManager) -> Self {
-        Self::Given(Arc::new(Given::new(manager)))
+impl<T: Into<Given>> From<T> for AsyncServer {
+    fn from(given: T) -> Self {
+        Self::Given(Arc::new(given.into()))
     }
 }
 

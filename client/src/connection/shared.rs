@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
 
 use event_listener::Event;
-use redis::aio::{AsyncPushSender, ConnectionLike as _, ConnectionManager, MultiplexedConnection, SendError};
+use redis::Value;
+use redis::aio::{AsyncPushSender, ConnectionLike as _, MultiplexedConnection, SendError};
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, FromRedisValue, Pipeline, PushInfo, RedisError};
-use redis::{RedisResult, Value};
+use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, FromRedisValue, Pipeline, PushInfo, RedisResult};
 use socket2::{SockRef, Socket};
 use tokio::io::{AsyncRead, AsyncWrite};
 #[cfg(unix)]
@@ -21,7 +21,7 @@ use tokio::task::{AbortHandle, JoinError, yield_now};
 
 use super::peek::{Peeked, peek};
 use super::sentinel::Target;
-use super::{Budget, CONNECT_TIMEOUT, UNPROVEN, is_read_only, only, read_last};
+use super::{Budget, CONNECT_TIMEOUT, is_read_only, only, read_last};
 use crate::Error;
 use crate::time::within;
 
@@ -67,13 +67,6 @@ struct Driver {
 
 /// The task that reads and writes, until this is dropped.
 struct Task(AbortHandle);
-
-/// A connection that somebody else has made.
-pub(crate) struct Given {
-    manager: ConnectionManager,
-    /// When it was last known to be connected.
-    proven_at: Mutex<Option<Instant>>,
-}
 
 impl Own {
     /// Makes no connection yet.
@@ -213,7 +206,7 @@ impl Drop for Call<'_> {
 }
 
 /// Returns the runtime of the caller, on which connections live.
-fn runtime() -> Result<Handle, Error> {
+pub(super) fn runtime() -> Result<Handle, Error> {
     Handle::try_current().map_err(|_| Error::no_runtime())
 }
 
@@ -345,48 +338,4 @@ impl AsyncPushSender for Driver {
     fn send(&self, _: PushInfo) -> Result<(), SendError> {
         Ok(())
     }
-}
-
-impl Given {
-    pub(super) fn new(manager: ConnectionManager) -> Self {
-        Self { manager, proven_at: Mutex::default() }
-    }
-
-    /// Sends a request, only once, and waits for its replies.
-    pub(super) async fn exchange(&self, request: &Pipeline, budget: Budget) -> Result<Vec<Value>, Error> {
-        runtime()?;
-        let mut manager = self.manager.clone();
-        if !self.is_proven() {
-            let proven = within(budget.left(), prove(&mut manager)).await;
-            proven.ok_or_else(|| Error::unavailable("the connection did not answer in time"))??;
-        }
-        let reply = within(budget.left(), manager.req_packed_commands(request, 0, request.len())).await;
-        *self.proven_at() = matches!(reply, Some(Ok(_))).then(Instant::now);
-        match reply {
-            Some(Ok(replies)) => Ok(replies),
-            Some(Err(error)) if error.is_io_error() && !error.is_connection_refusal() => Err(Error::reply_lost(error)),
-            // The manager has failed to connect meanwhile.
-            Some(Err(error)) => Err(Error::unconnected(error)),
-            None => Err(Error::no_reply(budget.deadline)),
-        }
-    }
-
-    fn is_proven(&self) -> bool {
-        self.proven_at().is_some_and(|at| at.elapsed() <= UNPROVEN)
-    }
-
-    fn proven_at(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.proven_at.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Sends a PING, so that a failure to connect is told from a lost reply. The first may fail because
-/// the manager has failed to connect before this call; it then tries again.
-async fn prove(manager: &mut ConnectionManager) -> Result<(), Error> {
-    let command = redis::cmd("PING");
-    let mut pong = manager.req_packed_command(&command).await;
-    if pong.as_ref().is_err_and(RedisError::is_io_error) {
-        pong = manager.req_packed_command(&command).await;
-    }
-    pong.map(drop).map_err(Error::unconnected)
 }

@@ -12,6 +12,7 @@ mod connections;
 mod demands;
 mod errors;
 mod forcing;
+mod given;
 mod limits;
 mod lost_replies;
 mod memory;

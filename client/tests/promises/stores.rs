@@ -8,8 +8,9 @@ use premier_client::{
     Algorithm, AnyLimit, AsyncBackend, AsyncThrottler, Backend, Builder, Charge, DecidedBy, Decision, Error,
     JointDecision, Key, Keyspace, Limit, OnError, Receipt, Share, Throttler, Usage,
 };
-use redis::Client;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::cluster::ClusterClientBuilder;
+use redis::{AsyncConnectionConfig, Client};
 use tokio::runtime::{self, Runtime};
 
 /// Decides locally by the whole limits.
@@ -60,6 +61,45 @@ impl Setup {
                 throttler: Either::Async(self.of(AsyncThrottler::builder(manager)).build(), runtime),
             },
         ]
+    }
+
+    /// Makes a throttler on each kind of connection that somebody else has made to a server.
+    pub(crate) fn on_given(self, port: u16) -> Vec<Subject> {
+        let url = format!("redis://127.0.0.1:{port}");
+        let client = Client::open(&*url).expect("a valid address");
+        let pool = deadpool_redis::Config::from_url(url).create_pool(Some(deadpool_redis::Runtime::Tokio1));
+        let pool = pool.expect("a valid configuration");
+        let runtime = runtime();
+        let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        let connection = runtime.block_on(client.get_multiplexed_async_connection_with_config(&config));
+        let pooled = AsyncBackend::pooled(move || {
+            let pool = pool.clone();
+            async move { pool.get().await }
+        });
+        vec![
+            Subject {
+                name: "a server, async, by a given connection",
+                throttler: Either::Async(
+                    self.of(AsyncThrottler::builder(connection.expect("the server answers"))).build(),
+                    runtime,
+                ),
+            },
+            self.asynchronous("a server, async, by a given pool", pooled),
+        ]
+    }
+
+    /// Makes a throttler on a connection that somebody else has made to a cluster, without retries.
+    pub(crate) fn on_given_cluster(self, urls: &[String]) -> Subject {
+        let client = ClusterClientBuilder::new(urls.iter().map(String::as_str)).retries(0).build();
+        let runtime = runtime();
+        let connection = runtime.block_on(client.expect("valid addresses").get_async_connection());
+        Subject {
+            name: "a cluster, async, by a given connection",
+            throttler: Either::Async(
+                self.of(AsyncThrottler::builder(connection.expect("the cluster answers"))).build(),
+                runtime,
+            ),
+        }
     }
 
     /// Makes a throttler of each kind on a cluster.
