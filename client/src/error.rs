@@ -65,6 +65,9 @@ enum Reason {
     UnknownMaster(String),
     /// The server at this address is not a sentinel.
     NotASentinel(String),
+    /// Replicas cannot confirm the calls of a connection.
+    #[cfg(feature = "tokio")]
+    Unconfirmable,
     #[cfg(feature = "tokio")]
     NoRuntime,
     #[cfg(feature = "tokio")]
@@ -161,7 +164,7 @@ impl Error {
             #[cfg(feature = "tls")]
             Reason::NotEncrypted(_) => ErrorKind::Configuration,
             #[cfg(feature = "tokio")]
-            Reason::NoRuntime | Reason::NoIo => ErrorKind::Configuration,
+            Reason::NoRuntime | Reason::NoIo | Reason::Unconfirmable => ErrorKind::Configuration,
             #[cfg(feature = "macros")]
             Reason::ConfiguredAlready => ErrorKind::Configuration,
             #[cfg(all(feature = "macros", feature = "tokio"))]
@@ -234,6 +237,11 @@ impl Error {
 
     pub(crate) fn not_a_sentinel(address: String) -> Self {
         Reason::NotASentinel(address).into()
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn unconfirmable() -> Self {
+        Reason::Unconfirmable.into()
     }
 
     #[cfg(feature = "tokio")]
@@ -507,6 +515,11 @@ impl fmt::Display for Reason {
             Reason::NotASentinel(address) => {
                 write!(f, "the server at {address} is not a sentinel: use `Backend::redis` or `AsyncBackend::redis` for it")
             }
+            #[cfg(feature = "tokio")]
+            Reason::Unconfirmable => f.write_str(
+                "replicas cannot confirm calls on a connection that connects anew on its own: use `AsyncBackend::redis`, \
+                 `AsyncBackend::cluster` or a pool instead",
+            ),
             #[cfg(feature = "tokio")]
             Reason::NoRuntime => f.write_str(
                 "async calls reach a server or a cluster only within a tokio runtime, such as that of `#[tokio::main]`, and \

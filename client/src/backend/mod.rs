@@ -21,7 +21,7 @@ use crate::MemoryBackend;
 use crate::connection::AsyncServer;
 #[cfg(feature = "cluster")]
 use crate::connection::{AsyncCluster, Cluster};
-use crate::connection::{Node, Server};
+use crate::connection::{Confirmation, Node, Server};
 use crate::{Error, Keyspace};
 
 pub(crate) use request::{All, Check, Inspect, Peek, Query, Refund, Request, Reset};
@@ -129,14 +129,25 @@ impl AsyncBackend {
     }
 
     /// Returns the answer, and the node that has given or not given it.
-    pub(crate) async fn ask<Q: Query>(&self, query: &Q, deadline: Duration) -> (Node, Result<Q::Answer, Error>) {
-        match &self.0 {
-            AsyncKind::Server(server) => (Node::default(), server.call(&query.command(), deadline).await),
+    pub(crate) async fn ask<Q: Query>(
+        &self,
+        query: &Q,
+        deadline: Duration,
+        confirmation: Option<Confirmation>,
+    ) -> (Node, Result<Q::Answer, Error>) {
+        let confirmation = confirmation.filter(|_| Q::CONFIRMED.is_some());
+        let (node, answer) = match &self.0 {
+            AsyncKind::Server(server) => (Node::default(), server.ask(&query.command(), deadline, confirmation).await),
             #[cfg(feature = "cluster")]
-            AsyncKind::Cluster(cluster) => cluster.ask(&query.command(), deadline).await,
+            AsyncKind::Cluster(cluster) => cluster.ask(&query.command(), deadline, confirmation).await,
             #[cfg(feature = "memory")]
-            AsyncKind::Memory(memory) => (Node::default(), query.ask_memory(memory)),
-        }
+            AsyncKind::Memory(memory) => return (Node::default(), query.ask_memory(memory)),
+        };
+        let answer = answer.map(|(answer, confirmed_by)| match (Q::CONFIRMED, confirmed_by) {
+            (Some(confirmed), Some(replicas)) => confirmed(answer, replicas),
+            _ => answer,
+        });
+        (node, answer)
     }
 
     pub(crate) async fn clear(&self, keyspace: &Keyspace) -> Result<u64, Error> {

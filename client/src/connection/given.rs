@@ -8,8 +8,9 @@ use std::time::Instant;
 use redis::aio::{ConnectionLike, ConnectionManager, MultiplexedConnection};
 #[cfg(feature = "cluster")]
 use redis::cluster_async::ClusterConnection;
-use redis::{Pipeline, RedisError, Value};
+use redis::{Pipeline, RedisError};
 
+use super::confirmation::{Confirmation, Confirmed};
 use super::shared::runtime;
 use super::{Budget, UNPROVEN};
 use crate::Error;
@@ -21,6 +22,8 @@ pub(crate) struct Given {
     /// When a connection that calls share was last known to be connected. One of a pool has proven
     /// that to the pool, and one to a cluster needs no single node for that.
     proven_at: Option<Mutex<Option<Instant>>>,
+    /// Whether the next command goes to the server that has answered the one before.
+    stays: bool,
 }
 
 type Source = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Lent, Error>> + Send>> + Send + Sync>;
@@ -41,7 +44,7 @@ impl Given {
                 connection.await.map(|connection| Box::new(connection) as Lent).map_err(Error::unavailable)
             })
         });
-        Self { source, proven_at: None }
+        Self { source, proven_at: None, stays: true }
     }
 
     fn shared<C: ConnectionLike + Clone + Send + Sync + 'static>(connection: C) -> Self {
@@ -51,9 +54,18 @@ impl Given {
         })
     }
 
-    /// Sends a request, only once, and waits for its replies.
-    pub(super) async fn exchange(&self, request: &Pipeline, budget: Budget) -> Result<Vec<Value>, Error> {
+    /// Sends a request, only once, waits for its replies, and for replicas if it is an admitted call
+    /// that they are to confirm.
+    pub(super) async fn exchange(
+        &self,
+        request: &Pipeline,
+        budget: Budget,
+        confirmation: Option<Confirmation>,
+    ) -> Result<Confirmed, Error> {
         runtime()?;
+        if confirmation.is_some() && !self.stays {
+            return Err(Error::unconfirmable());
+        }
         let connection = within(budget.left(), (self.source)()).await;
         let mut connection = connection.ok_or_else(|| Error::unavailable("no connection was free in time"))??;
         if !self.is_proven() {
@@ -68,7 +80,13 @@ impl Given {
             *proven_at = matches!(reply, Some(Ok(_))).then(Instant::now);
         }
         match reply {
-            Some(Ok(replies)) => Ok(replies),
+            Some(Ok(replies)) => {
+                let confirmed_by = match confirmation.filter(|confirmation| confirmation.is_due(&replies)) {
+                    Some(confirmation) => Some(confirmation.ask(&mut *connection, budget).await.unwrap_or(0)),
+                    None => None,
+                };
+                Ok((replies, confirmed_by))
+            }
             Some(Err(error)) => Err(self.failed(error)),
             None => Err(Error::no_reply(budget.deadline)),
         }
@@ -96,7 +114,7 @@ impl Given {
 
 impl From<ConnectionManager> for Given {
     fn from(manager: ConnectionManager) -> Self {
-        Self { proven_at: Some(Mutex::default()), ..Self::shared(manager) }
+        Self { proven_at: Some(Mutex::default()), stays: false, ..Self::shared(manager) }
     }
 }
 
@@ -109,7 +127,7 @@ impl From<MultiplexedConnection> for Given {
 #[cfg(feature = "cluster")]
 impl From<ClusterConnection> for Given {
     fn from(connection: ClusterConnection) -> Self {
-        Self::shared(connection)
+        Self { stays: false, ..Self::shared(connection) }
     }
 }
 

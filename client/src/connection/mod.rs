@@ -2,6 +2,9 @@
 
 #[cfg(feature = "cluster")]
 mod cluster;
+mod confirmation;
+#[cfg(feature = "tokio")]
+mod exclusive;
 #[cfg(feature = "tokio")]
 mod given;
 mod peek;
@@ -24,6 +27,7 @@ use crate::Error;
 
 #[cfg(feature = "cluster")]
 pub(crate) use cluster::{AsyncCluster, Cluster};
+pub(crate) use confirmation::Confirmation;
 #[cfg(feature = "tokio")]
 pub(crate) use server::AsyncServer;
 pub(crate) use server::Server;

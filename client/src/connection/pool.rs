@@ -7,8 +7,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use redis::{Pipeline, Value};
+use redis::Pipeline;
 
+use super::confirmation::{Confirmation, Confirmed};
 use super::sentinel::Target;
 use super::socket::{Failure, Socket};
 use super::{Budget, is_read_only};
@@ -79,22 +80,33 @@ impl Pool {
         self.0.size.store(size.get(), Ordering::Relaxed);
     }
 
-    /// Sends a request, of which nothing is executed twice, and waits for its replies.
-    pub(super) fn exchange(&self, request: &Pipeline, budget: Budget) -> Result<Vec<Value>, Error> {
+    /// Sends a request, of which nothing is executed twice, waits for its replies, and for replicas
+    /// if it is an admitted call that they are to confirm.
+    pub(super) fn exchange(
+        &self,
+        request: &Pipeline,
+        budget: Budget,
+        confirmation: Option<Confirmation>,
+    ) -> Result<Confirmed, Error> {
         let mut was_read_only = false;
         loop {
             let (mut socket, mut lease) = self.0.lend(budget)?;
             let start = Instant::now();
             match socket.exchange(request, budget.left()) {
                 Ok(replies) if !is_read_only(&replies) => {
-                    lease.returned = Some((socket, start.elapsed()));
-                    return Ok(replies);
+                    let took = start.elapsed();
+                    let confirmation = confirmation.filter(|confirmation| confirmation.is_due(&replies));
+                    let replicas = confirmation.map(|confirmation| confirm(&mut socket, confirmation, budget));
+                    if replicas != Some(None) {
+                        lease.returned = Some((socket, took));
+                    }
+                    return Ok((replies, replicas.map(|replicas| replicas.unwrap_or(0))));
                 }
                 // The address may lead to the new primary by now.
                 Ok(replies) => {
                     lease.discard_all();
                     if was_read_only {
-                        return Ok(replies);
+                        return Ok((replies, None));
                     }
                     was_read_only = true;
                 }
@@ -120,6 +132,12 @@ impl Pool {
             }
         }
     }
+}
+
+/// Asks the replicas on the connection of an admitted call. Returns `None` if there is no reply.
+fn confirm(socket: &mut Socket, confirmation: Confirmation, budget: Budget) -> Option<u32> {
+    let replies = socket.exchange(&confirmation.request(), confirmation.time(budget));
+    replies.ok().map(Confirmation::read)
 }
 
 impl Shared {

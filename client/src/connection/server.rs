@@ -14,6 +14,9 @@ use redis::aio::ConnectionLike;
 use redis::io::tcp::TcpSettings;
 use redis::{Client, Cmd, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, ProtocolVersion, Value};
 
+use super::confirmation::{Confirmation, Confirmed};
+#[cfg(feature = "tokio")]
+use super::exclusive::Exclusive;
 #[cfg(feature = "tokio")]
 use super::given::Given;
 use super::pool::Pool;
@@ -32,11 +35,12 @@ const USER_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(crate) struct Server(Pool);
 
-/// A server, reached through one connection that all calls share.
+/// A server, reached through one connection that all calls share, except for those that wait for
+/// replicas.
 #[cfg(feature = "tokio")]
 #[derive(Clone)]
 pub(crate) enum AsyncServer {
-    Own(Arc<Own>),
+    Own(Arc<Own>, Arc<Exclusive>),
     Given(Arc<Given>),
 }
 
@@ -79,7 +83,17 @@ impl Server {
     }
 
     pub(super) fn exchange(&self, request: &Pipeline, budget: Budget) -> Result<Vec<Value>, Error> {
-        self.0.exchange(request, budget)
+        let (replies, _) = self.exchange_confirmed(request, budget, None)?;
+        Ok(replies)
+    }
+
+    pub(super) fn exchange_confirmed(
+        &self,
+        request: &Pipeline,
+        budget: Budget,
+        confirmation: Option<Confirmation>,
+    ) -> Result<Confirmed, Error> {
+        self.0.exchange(request, budget, confirmation)
     }
 }
 
@@ -96,12 +110,12 @@ impl AsyncServer {
         addresses: impl IntoIterator<Item = T>,
         master: &str,
     ) -> Result<Self, Error> {
-        Ok(Self::Own(Arc::new(Own::new(Target::master(addresses, master)?))))
+        Ok(Self::own(Target::master(addresses, master)?))
     }
 
     pub(crate) fn has_sentinels(&self) -> bool {
         match self {
-            Self::Own(own) => own.has_sentinels(),
+            Self::Own(own, _) => own.has_sentinels(),
             Self::Given(_) => false,
         }
     }
@@ -124,10 +138,26 @@ impl AsyncServer {
     }
 
     pub(super) async fn exchange(&self, request: &Pipeline, budget: Budget) -> Result<Vec<Value>, Error> {
-        match self {
-            Self::Own(own) => own.exchange(request, budget).await,
-            Self::Given(given) => given.exchange(request, budget).await,
+        let (replies, _) = self.exchange_confirmed(request, budget, None).await?;
+        Ok(replies)
+    }
+
+    pub(super) async fn exchange_confirmed(
+        &self,
+        request: &Pipeline,
+        budget: Budget,
+        confirmation: Option<Confirmation>,
+    ) -> Result<Confirmed, Error> {
+        match (self, confirmation) {
+            (Self::Own(own, _), None) => Ok((own.exchange(request, budget).await?, None)),
+            (Self::Own(_, exclusive), Some(confirmation)) => exclusive.exchange(request, budget, confirmation).await,
+            (Self::Given(given), confirmation) => given.exchange(request, budget, confirmation).await,
         }
+    }
+
+    fn own(target: Target) -> Self {
+        let target = Arc::new(target);
+        Self::Own(Arc::new(Own::new(Arc::clone(&target))), Arc::new(Exclusive::new(target)))
     }
 }
 
@@ -135,7 +165,19 @@ impl AsyncServer {
 impl AsyncServer {
     /// Sends a command, which is executed at most once.
     pub(crate) async fn call<T: FromRedisValue>(&self, command: &Cmd, deadline: Duration) -> Result<T, Error> {
-        read_last(self.exchange(&only(command), Budget::new(deadline)).await?)
+        Ok(self.ask(command, deadline, None).await?.0)
+    }
+
+    /// [`call`](Self::call) that replicas are to confirm, if it is admitted. Returns how many have.
+    pub(crate) async fn ask<T: FromRedisValue>(
+        &self,
+        command: &Cmd,
+        deadline: Duration,
+        confirmation: Option<Confirmation>,
+    ) -> Result<(T, Option<u32>), Error> {
+        let (replies, confirmed_by) =
+            self.exchange_confirmed(&only(command), Budget::new(deadline), confirmation).await?;
+        Ok((read_last(replies)?, confirmed_by))
     }
 
     /// Deletes the keys of a keyspace. Returns their number.
@@ -216,7 +258,7 @@ impl From<Client> for AsyncServer {
     fn from(client: Client) -> Self {
         let info = by_resp3(client.get_connection_info().clone());
         let client = Client::open(info).expect("the address of a client is valid");
-        Self::Own(Arc::new(Own::new(Target::Address(client))))
+        Self::own(Target::Address(client))
     }
 }
 

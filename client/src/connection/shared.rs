@@ -70,12 +70,22 @@ struct Task(AbortHandle);
 
 impl Own {
     /// Makes no connection yet.
-    pub(super) fn new(target: Target) -> Self {
-        Self { target: Arc::new(target), attempts: Mutex::default() }
+    pub(super) fn new(target: Arc<Target>) -> Self {
+        Self { target, attempts: Mutex::default() }
     }
 
     /// Sends a request, of which nothing is executed twice, and waits for its replies.
     pub(super) async fn exchange(&self, request: &Pipeline, budget: Budget) -> Result<Vec<Value>, Error> {
+        let (replies, _) = self.exchange_on(request, budget).await?;
+        Ok(replies)
+    }
+
+    /// [`exchange`](Self::exchange) that returns the connection on which it was.
+    pub(super) async fn exchange_on(
+        &self,
+        request: &Pipeline,
+        budget: Budget,
+    ) -> Result<(Vec<Value>, MultiplexedConnection), Error> {
         let runtime = runtime()?;
         let (mut has_looked, mut was_read_only) = (false, false);
         loop {
@@ -101,12 +111,12 @@ impl Own {
             let mut connection = connected.connection;
             let exchange = connection.req_packed_commands(request, 0, request.len());
             match within(budget.left(), exchange).await {
-                Some(Ok(replies)) if !is_read_only(&replies) => return Ok(replies),
+                Some(Ok(replies)) if !is_read_only(&replies) => return Ok((replies, connection)),
                 // The address may lead to the new primary by now.
                 Some(Ok(replies)) => {
                     self.discard(&attempt);
                     if was_read_only {
-                        return Ok(replies);
+                        return Ok((replies, connection));
                     }
                     was_read_only = true;
                 }

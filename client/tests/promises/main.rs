@@ -7,6 +7,7 @@ mod clearing;
 mod clock;
 mod cluster;
 mod commands;
+mod confirming;
 mod conformance;
 mod connections;
 mod demands;

@@ -55,6 +55,18 @@ impl Running for Container {
         assert_eq!(exit_code, Some(0), "the server did not end by itself");
     }
 
+    fn suspend(&mut self) {
+        if let Some(container) = &self.0 {
+            container.pause().expect("a running container can be paused");
+        }
+    }
+
+    fn resume(&mut self) {
+        if let Some(container) = &self.0 {
+            container.unpause().expect("a paused container can go on");
+        }
+    }
+
     fn kill(&mut self) {
         if let Some(container) = self.0.take() {
             container.rm().expect("a container can be removed");

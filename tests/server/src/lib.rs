@@ -182,6 +182,16 @@ impl Server {
         self.process.kill();
     }
 
+    /// Lets the server answer nothing, as a machine that hangs, until [`Server::resume`].
+    pub fn suspend(&mut self) {
+        self.process.suspend();
+    }
+
+    /// Lets a suspended server go on.
+    pub fn resume(&mut self) {
+        self.process.resume();
+    }
+
     /// Starts a stopped or killed server with the same port, folder and configuration.
     ///
     /// # Panics

@@ -39,6 +39,14 @@ impl Process {
             .unwrap_or_else(|error| panic!("cannot run {words:?}: {error}; `make setup` installs redis-server"));
         Self(child)
     }
+
+    fn signal(&mut self, signal: Signal) {
+        // An ended process is not signalled: by now its id may belong to another one.
+        if self.is_running() {
+            let id = Pid::from_raw(self.0.id().try_into().expect("a process id fits its type"));
+            kill(id, signal).expect("a running child can be signalled");
+        }
+    }
 }
 
 impl Running for Process {
@@ -47,11 +55,15 @@ impl Running for Process {
     }
 
     fn terminate(&mut self) {
-        // An ended process is not signalled: by now its id may belong to another one.
-        if self.is_running() {
-            let id = Pid::from_raw(self.0.id().try_into().expect("a process id fits its type"));
-            kill(id, Signal::SIGTERM).expect("a running child can be signalled");
-        }
+        self.signal(Signal::SIGTERM);
+    }
+
+    fn suspend(&mut self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    fn resume(&mut self) {
+        self.signal(Signal::SIGCONT);
     }
 
     fn kill(&mut self) {

@@ -16,6 +16,12 @@ pub(crate) trait Running: Debug + Send + Sync {
     /// Asks it to end, as an operator would.
     fn terminate(&mut self);
 
+    /// Stops it where it is, as a machine that hangs.
+    fn suspend(&mut self);
+
+    /// Lets it go on after [`Running::suspend`].
+    fn resume(&mut self);
+
     /// Ends it as a crash would, and waits for the end.
     fn kill(&mut self);
 }
