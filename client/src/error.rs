@@ -63,6 +63,15 @@ enum Reason {
     InvalidAddress(Reported),
     #[cfg(feature = "cluster")]
     NoAddress,
+    NoSentinel,
+    NoMasterName,
+    /// The sentinels know no master of this name.
+    UnknownMaster(String),
+    /// The server at this address is not a sentinel.
+    NotASentinel(String),
+    /// Replicas cannot confirm the calls of a connection.
+    #[cfg(feature = "tokio")]
+    Unconfirmable,
     #[cfg(feature = "tokio")]
     NoRuntime,
     #[cfg(feature = "tokio")]
@@ -150,6 +159,10 @@ impl Error {
             | Reason::InvalidLimit(_)
             | Reason::InvalidZone(_)
             | Reason::InvalidAddress(_)
+            | Reason::NoSentinel
+            | Reason::NoMasterName
+            | Reason::UnknownMaster(_)
+            | Reason::NotASentinel(_)
             | Reason::ForeignReceipt
             | Reason::OtherNodes
             | Reason::OtherKindOfStore { .. }
@@ -160,7 +173,7 @@ impl Error {
             #[cfg(feature = "tls")]
             Reason::NotEncrypted(_) => ErrorKind::Configuration,
             #[cfg(feature = "tokio")]
-            Reason::NoRuntime | Reason::NoIo => ErrorKind::Configuration,
+            Reason::NoRuntime | Reason::NoIo | Reason::Unconfirmable => ErrorKind::Configuration,
             #[cfg(feature = "macros")]
             Reason::ConfiguredAlready => ErrorKind::Configuration,
             #[cfg(all(feature = "macros", feature = "tokio"))]
@@ -229,6 +242,27 @@ impl Error {
     #[cfg(feature = "cluster")]
     pub(crate) fn no_address() -> Self {
         Reason::NoAddress.into()
+    }
+
+    pub(crate) fn no_sentinel() -> Self {
+        Reason::NoSentinel.into()
+    }
+
+    pub(crate) fn no_master_name() -> Self {
+        Reason::NoMasterName.into()
+    }
+
+    pub(crate) fn unknown_master(name: String) -> Self {
+        Reason::UnknownMaster(name).into()
+    }
+
+    pub(crate) fn not_a_sentinel(address: String) -> Self {
+        Reason::NotASentinel(address).into()
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(crate) fn unconfirmable() -> Self {
+        Reason::Unconfirmable.into()
     }
 
     #[cfg(feature = "tokio")]
@@ -508,6 +542,22 @@ impl fmt::Display for Reason {
             ),
             #[cfg(feature = "cluster")]
             Reason::NoAddress => f.write_str("a cluster needs the address of at least one of its nodes"),
+            Reason::NoSentinel => f.write_str("the addresses of the sentinels are missing: at least one is needed"),
+            Reason::NoMasterName => f.write_str(
+                "invalid master: expected the name that the sentinels know, or an address with it as the host, such as \
+                 redis://user:password@mymaster/",
+            ),
+            Reason::UnknownMaster(name) => {
+                write!(f, "the sentinels know no master named {name:?}: expected a name that their configuration monitors")
+            }
+            Reason::NotASentinel(address) => {
+                write!(f, "the server at {address} is not a sentinel: use `Backend::redis` or `AsyncBackend::redis` for it")
+            }
+            #[cfg(feature = "tokio")]
+            Reason::Unconfirmable => f.write_str(
+                "replicas cannot confirm calls on a connection that connects anew on its own: use `AsyncBackend::redis`, \
+                 `AsyncBackend::cluster` or a pool instead",
+            ),
             #[cfg(feature = "tokio")]
             Reason::NoRuntime => f.write_str(
                 "async calls reach a server or a cluster only within a tokio runtime, such as that of `#[tokio::main]`, and \

@@ -167,6 +167,7 @@ fn read_decision(reply: [i64; 5], granted: Option<i64>) -> Result<Decision, Pars
         reset_after: millis(reset)?,
         granted: granted.map(natural).transpose()?,
         decided_by: DecidedBy::Store,
+        confirmed_by: None,
     })
 }
 

@@ -3,6 +3,8 @@
 mod hold;
 mod request;
 
+#[cfg(feature = "tokio")]
+use std::error::Error as StdError;
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -10,7 +12,9 @@ use std::time::Duration;
 use premier_blocking::also_blocking;
 use redis::IntoConnectionInfo;
 #[cfg(feature = "tokio")]
-use redis::aio::ConnectionManager;
+use redis::aio::{ConnectionLike, ConnectionManager, MultiplexedConnection};
+#[cfg(feature = "cluster")]
+use redis::cluster_async::ClusterConnection;
 
 #[cfg(feature = "memory")]
 use crate::MemoryBackend;
@@ -18,7 +22,7 @@ use crate::MemoryBackend;
 use crate::connection::AsyncServer;
 #[cfg(feature = "cluster")]
 use crate::connection::{AsyncCluster, Cluster};
-use crate::connection::{Node, Server};
+use crate::connection::{Confirmation, Node, Server};
 use crate::{Error, Keyspace};
 
 pub(crate) use hold::{HoldAll, HoldUnits, PeekHold, Release};
@@ -63,6 +67,42 @@ impl AsyncBackend {
         Ok(Self(AsyncKind::Server(AsyncServer::new(address)?)))
     }
 
+    /// Keeps limits in the master of this name, which Redis or Valkey sentinels at these addresses
+    /// know. All servers have loaded the module.
+    ///
+    /// The sentinels are asked for each new connection, one after the other, until one names a
+    /// server that is a master. After a failover, connections are made anew. As ever, no call is
+    /// charged twice: a call whose reply the old master did not send is
+    /// [`ReplyLost`](crate::ErrorKind::ReplyLost), and until the sentinels have a new master, calls
+    /// are [`Unavailable`](crate::ErrorKind::Unavailable). [`OnError`](crate::OnError) decides both.
+    ///
+    /// `master` is a name, or an address with the name as its host, which says how to log in to
+    /// the servers, by which user, password, database and encryption. The addresses of the sentinels
+    /// say so for them.
+    ///
+    /// ```
+    /// use premier_client::AsyncBackend;
+    ///
+    /// let sentinels = ["redis://10.0.0.1:26379", "redis://10.0.0.2:26379", "redis://10.0.0.3:26379"];
+    /// let backend = AsyncBackend::sentinel(sentinels, "mymaster")?;
+    /// let with_password = AsyncBackend::sentinel(sentinels, "redis://user:password@mymaster/")?;
+    /// # let _ = (backend, with_password);
+    /// # Ok::<(), premier_client::Error>(())
+    /// ```
+    ///
+    /// With `rediss://mymaster` the certificates of the servers name the hosts that the sentinels
+    /// report.
+    ///
+    /// # Errors
+    /// If there is no address, or one is invalid. Unreachable sentinels, and a name that they do not
+    /// know, are errors of the first call.
+    pub fn sentinel<T: IntoConnectionInfo>(
+        addresses: impl IntoIterator<Item = T>,
+        master: &str,
+    ) -> Result<Self, Error> {
+        Ok(Self(AsyncKind::Server(AsyncServer::sentinel(addresses, master)?)))
+    }
+
     /// Keeps limits in a cluster of Redis or Valkey servers that have loaded the module.
     ///
     /// # Errors
@@ -91,14 +131,25 @@ impl AsyncBackend {
     }
 
     /// Returns the answer, and the node that has given or not given it.
-    pub(crate) async fn ask<Q: Query>(&self, query: &Q, deadline: Duration) -> (Node, Result<Q::Answer, Error>) {
-        match &self.0 {
-            AsyncKind::Server(server) => (Node::default(), server.call(&query.command(), deadline).await),
+    pub(crate) async fn ask<Q: Query>(
+        &self,
+        query: &Q,
+        deadline: Duration,
+        confirmation: Option<Confirmation>,
+    ) -> (Node, Result<Q::Answer, Error>) {
+        let confirmation = confirmation.filter(|_| Q::CONFIRMED.is_some());
+        let (node, answer) = match &self.0 {
+            AsyncKind::Server(server) => (Node::default(), server.ask(&query.command(), deadline, confirmation).await),
             #[cfg(feature = "cluster")]
-            AsyncKind::Cluster(cluster) => cluster.ask(&query.command(), deadline).await,
+            AsyncKind::Cluster(cluster) => cluster.ask(&query.command(), deadline, confirmation).await,
             #[cfg(feature = "memory")]
-            AsyncKind::Memory(memory) => (Node::default(), query.ask_memory(memory)),
-        }
+            AsyncKind::Memory(memory) => return (Node::default(), query.ask_memory(memory)),
+        };
+        let answer = answer.map(|(answer, confirmed_by)| match (Q::CONFIRMED, confirmed_by) {
+            (Some(confirmed), Some(replicas)) => confirmed(answer, replicas),
+            _ => answer,
+        });
+        (node, answer)
     }
 
     pub(crate) async fn clear(&self, keyspace: &Keyspace) -> Result<u64, Error> {
@@ -109,6 +160,38 @@ impl AsyncBackend {
             #[cfg(feature = "memory")]
             AsyncKind::Memory(memory) => Ok(memory.clear(keyspace)),
         }
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl AsyncBackend {
+    /// Keeps limits in the server to which the connections of a pool lead. Each call takes one.
+    ///
+    /// ```
+    /// use deadpool_redis::{Config, Runtime};
+    /// use premier_client::AsyncBackend;
+    ///
+    /// let pool = Config::from_url("redis://127.0.0.1/").create_pool(Some(Runtime::Tokio1))?;
+    /// let backend = AsyncBackend::pooled(move || {
+    ///     let pool = pool.clone();
+    ///     async move { pool.get().await }
+    /// });
+    /// # let _ = backend;
+    /// # Ok::<(), deadpool_redis::CreatePoolError>(())
+    /// ```
+    ///
+    /// The retries and timeouts of the pool and of its connections apply. The pool has to see to it
+    /// that a connection is open, as deadpool-redis does by a PING: a call on one that is closed is
+    /// [`ReplyLost`](crate::ErrorKind::ReplyLost). If there is no connection within the
+    /// [deadline](crate::Builder::deadline), the call is
+    /// [`Unavailable`](crate::ErrorKind::Unavailable).
+    pub fn pooled<C, E, F>(get: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        C: ConnectionLike + Send + 'static,
+        E: Into<Box<dyn StdError + Send + Sync>>,
+        F: Future<Output = Result<C, E>> + Send + 'static,
+    {
+        Self(AsyncKind::Server(AsyncServer::pooled(get)))
     }
 }
 
@@ -164,6 +247,33 @@ impl From<ConnectionManager> for AsyncBackend {
     }
 }
 
+/// Shares this connection with its other users.
+///
+/// Its own timeouts apply. It never connects anew: when it is lost, all calls are
+/// [`Unavailable`](crate::ErrorKind::Unavailable) from then on. It belongs to the tokio runtime in
+/// which it was made, and is sent a PING before a call that does not follow another one at once, to
+/// notice that it is lost. A [`redis::Client`] has none of these limits.
+#[cfg(feature = "tokio")]
+impl From<MultiplexedConnection> for AsyncBackend {
+    fn from(connection: MultiplexedConnection) -> Self {
+        Self(AsyncKind::Server(connection.into()))
+    }
+}
+
+/// Shares these connections with their other users.
+///
+/// Their own retries and timeouts apply, and such a retry sends a command again whose reply was
+/// lost, which may **charge a call twice**. Without retries
+/// ([`ClusterClientBuilder::retries`](redis::cluster::ClusterClientBuilder::retries)), they follow
+/// no redirection while slots move. As they do not report which node has not answered, an outage of
+/// one node is one of all keys. [`AsyncBackend::cluster`] has none of these limits.
+#[cfg(feature = "cluster")]
+impl From<ClusterConnection> for AsyncBackend {
+    fn from(connection: ClusterConnection) -> Self {
+        Self(AsyncKind::Server(connection.into()))
+    }
+}
+
 #[also_blocking]
 #[cfg(feature = "memory")]
 impl From<MemoryBackend> for AsyncBackend {
@@ -177,6 +287,7 @@ impl fmt::Debug for AsyncBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(concat!(stringify!(AsyncBackend), "::"))?;
         f.write_str(match &self.0 {
+            AsyncKind::Server(server) if server.has_sentinels() => "sentinel",
             AsyncKind::Server(_) => "redis",
             #[cfg(feature = "cluster")]
             AsyncKind::Cluster(_) => "cluster",

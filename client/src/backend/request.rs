@@ -16,6 +16,9 @@ use crate::{Error, MemoryBackend, Share};
 pub(crate) trait Query {
     type Answer: FromRedisValue;
 
+    /// Adds the number of replicas that have confirmed an answer, if it may be asked for.
+    const CONFIRMED: Option<fn(Self::Answer, u32) -> Self::Answer> = None;
+
     /// Returns the name of the first key, whose slot is that of all others.
     #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "a single server has all keys"))]
     fn key(&self) -> &str;
@@ -49,6 +52,8 @@ pub(crate) struct Check<'a> {
 
 impl Query for Check<'_> {
     type Answer = Decision;
+
+    const CONFIRMED: Option<fn(Decision, u32) -> Decision> = Some(Decision::confirmed);
 
     fn key(&self) -> &str {
         self.key
@@ -159,6 +164,8 @@ pub(crate) struct All<'a>(pub(crate) JointLimits<'a, String>);
 
 impl Query for All<'_> {
     type Answer = JointDecision;
+
+    const CONFIRMED: Option<fn(JointDecision, u32) -> JointDecision> = Some(JointDecision::confirmed);
 
     fn key(&self) -> &str {
         self.0.get().first().map_or("", |(key, _)| key)

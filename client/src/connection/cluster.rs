@@ -12,9 +12,10 @@ use std::time::{Duration, Instant};
 use premier_blocking::also_blocking;
 use redis::{Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline};
 
+use super::confirmation::Confirmation;
 use super::scan::{Scan, unlink_one};
 use super::server::{AsyncServer, Server};
-use super::{Budget, Node, STEP_TIMEOUT, only, read_last, slots};
+use super::{Budget, Node, STEP_TIMEOUT, only, read_last, slots, with_host};
 use crate::{Error, Keyspace};
 
 /// How many redirections a call follows.
@@ -73,11 +74,18 @@ impl AsyncCluster {
 
     /// Sends a command, which is executed at most once. Its first argument is its key.
     pub(crate) async fn call<T: FromRedisValue>(&self, command: &Cmd, deadline: Duration) -> Result<T, Error> {
-        self.ask(command, deadline).await.1
+        let (_, answer) = self.ask(command, deadline, None).await;
+        Ok(answer?.0)
     }
 
-    /// [`call`](Self::call) that returns the node which answered, or did not.
-    pub(crate) async fn ask<T: FromRedisValue>(&self, command: &Cmd, deadline: Duration) -> (Node, Result<T, Error>) {
+    /// [`call`](Self::call) that replicas are to confirm, if it is admitted. Returns the node which
+    /// answered, or did not, and how many replicas have confirmed the call.
+    pub(crate) async fn ask<T: FromRedisValue>(
+        &self,
+        command: &Cmd,
+        deadline: Duration,
+        confirmation: Option<Confirmation>,
+    ) -> (Node, Result<(T, Option<u32>), Error>) {
         let budget = Budget::new(deadline);
         let slot = slots::of(command);
         let mut member = match self.member_for(slot, budget).await {
@@ -86,8 +94,8 @@ impl AsyncCluster {
         };
         let mut request = only(command);
         for _ in 0..MAX_REDIRECTIONS {
-            let reply = match member.server.exchange(&request, budget).await {
-                Ok(replies) => read_last(replies),
+            let reply = match member.server.exchange_confirmed(&request, budget, confirmation).await {
+                Ok((replies, confirmed_by)) => read_last(replies).map(|reply| (reply, confirmed_by)),
                 Err(error) => Err(error),
             };
             let is_down = reply.as_ref().is_err_and(Error::is_outage);
@@ -283,10 +291,5 @@ fn at(like: &ConnectionAddr, address: &str) -> Result<ConnectionAddr, Error> {
     let Some((host, port)) = parts else {
         return Err(Error::unavailable(format!("a node of the cluster named an invalid address: {address:?}")));
     };
-    Ok(match like {
-        ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
-            ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
-        }
-        _ => ConnectionAddr::Tcp(host, port),
-    })
+    Ok(with_host(like, host, port))
 }

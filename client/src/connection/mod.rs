@@ -2,9 +2,15 @@
 
 #[cfg(feature = "cluster")]
 mod cluster;
+mod confirmation;
+#[cfg(feature = "tokio")]
+mod exclusive;
+#[cfg(feature = "tokio")]
+mod given;
 mod peek;
 mod pool;
 mod scan;
+mod sentinel;
 mod server;
 #[cfg(feature = "tokio")]
 mod shared;
@@ -15,12 +21,13 @@ mod socket;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::{Cmd, FromRedisValue, Pipeline, Value};
+use redis::{Cmd, ConnectionAddr, FromRedisValue, Pipeline, Value};
 
 use crate::Error;
 
 #[cfg(feature = "cluster")]
 pub(crate) use cluster::{AsyncCluster, Cluster};
+pub(crate) use confirmation::Confirmation;
 #[cfg(feature = "tokio")]
 pub(crate) use server::AsyncServer;
 pub(crate) use server::Server;
@@ -73,6 +80,16 @@ fn read_last<T: FromRedisValue>(mut replies: Vec<Value>) -> Result<T, Error> {
     let reply = replies.pop().unwrap_or(Value::Nil);
     let read = reply.extract_error().and_then(|reply| Ok(T::from_redis_value(reply)?));
     read.map_err(Error::answered)
+}
+
+/// Returns the address of another host and port, encrypted like this one.
+fn with_host(like: &ConnectionAddr, host: String, port: u16) -> ConnectionAddr {
+    match like {
+        ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
+            ConnectionAddr::TcpTls { host, port, insecure: *insecure, tls_params: tls_params.clone() }
+        }
+        _ => ConnectionAddr::Tcp(host, port),
+    }
 }
 
 /// Returns whether a primary has become a replica. It has refused the call, so nothing was charged.

@@ -7,8 +7,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use redis::{Client, Pipeline, RedisError, Value};
+use redis::Pipeline;
 
+use super::confirmation::{Confirmation, Confirmed};
+use super::sentinel::Target;
 use super::socket::{Failure, Socket};
 use super::{Budget, is_read_only};
 use crate::Error;
@@ -21,7 +23,7 @@ const DEFAULT_SIZE: usize = 10;
 pub(super) struct Pool(Arc<Shared>);
 
 struct Shared {
-    client: Client,
+    target: Target,
     size: Arc<AtomicUsize>,
     state: Mutex<State>,
     /// A connection was returned, made, or lost.
@@ -38,7 +40,7 @@ struct State {
     /// When one connection breaks, its whole generation is replaced.
     generation: u64,
     /// The latest failure to connect, and their number.
-    failure: Option<RedisError>,
+    failure: Option<Error>,
     failures: u64,
     /// How long replies take at the moment, about.
     round_trip: Duration,
@@ -54,18 +56,23 @@ struct Lease<'a> {
 
 impl Pool {
     /// Makes no connection yet.
-    pub(super) fn new(client: Client) -> Self {
-        Self::sized(client, Arc::new(AtomicUsize::new(DEFAULT_SIZE)))
+    pub(super) fn new(target: Target) -> Self {
+        Self::sized(target, Arc::new(AtomicUsize::new(DEFAULT_SIZE)))
     }
 
     /// Returns a pool of connections to another server, which has the same size for ever.
     #[cfg(feature = "cluster")]
-    pub(super) fn to(&self, client: Client) -> Self {
-        Self::sized(client, Arc::clone(&self.0.size))
+    pub(super) fn to(&self, target: Target) -> Self {
+        Self::sized(target, Arc::clone(&self.0.size))
     }
 
-    fn sized(client: Client, size: Arc<AtomicUsize>) -> Self {
-        Self(Arc::new(Shared { client, size, state: Mutex::default(), changed: Condvar::new() }))
+    fn sized(target: Target, size: Arc<AtomicUsize>) -> Self {
+        Self(Arc::new(Shared { target, size, state: Mutex::default(), changed: Condvar::new() }))
+    }
+
+    /// Returns whether the connections lead to the master that sentinels name.
+    pub(super) fn has_sentinels(&self) -> bool {
+        self.0.target.may_move()
     }
 
     /// Sets how many connections there may be.
@@ -73,22 +80,33 @@ impl Pool {
         self.0.size.store(size.get(), Ordering::Relaxed);
     }
 
-    /// Sends a request, of which nothing is executed twice, and waits for its replies.
-    pub(super) fn exchange(&self, request: &Pipeline, budget: Budget) -> Result<Vec<Value>, Error> {
+    /// Sends a request, of which nothing is executed twice, waits for its replies, and for replicas
+    /// if it is an admitted call that they are to confirm.
+    pub(super) fn exchange(
+        &self,
+        request: &Pipeline,
+        budget: Budget,
+        confirmation: Option<Confirmation>,
+    ) -> Result<Confirmed, Error> {
         let mut was_read_only = false;
         loop {
             let (mut socket, mut lease) = self.0.lend(budget)?;
             let start = Instant::now();
             match socket.exchange(request, budget.left()) {
                 Ok(replies) if !is_read_only(&replies) => {
-                    lease.returned = Some((socket, start.elapsed()));
-                    return Ok(replies);
+                    let took = start.elapsed();
+                    let confirmation = confirmation.filter(|confirmation| confirmation.is_due(&replies));
+                    let replicas = confirmation.map(|confirmation| confirm(&mut socket, confirmation, budget));
+                    if replicas != Some(None) {
+                        lease.returned = Some((socket, took));
+                    }
+                    return Ok((replies, replicas.map(|replicas| replicas.unwrap_or(0))));
                 }
                 // The address may lead to the new primary by now.
                 Ok(replies) => {
                     lease.discard_all();
                     if was_read_only {
-                        return Ok(replies);
+                        return Ok((replies, None));
                     }
                     was_read_only = true;
                 }
@@ -101,6 +119,10 @@ impl Pool {
                 // The connection goes, as the next call would take a late reply for its own.
                 Err(Failure::Lost(error)) if error.is_timeout() => {
                     self.0.state().learn(start.elapsed());
+                    // There may be a new master.
+                    if self.0.target.may_move() {
+                        lease.discard_all();
+                    }
                     return Err(Error::no_reply(budget.deadline));
                 }
                 Err(Failure::Lost(error)) => {
@@ -110,6 +132,12 @@ impl Pool {
             }
         }
     }
+}
+
+/// Asks the replicas on the connection of an admitted call. Returns `None` if there is no reply.
+fn confirm(socket: &mut Socket, confirmation: Confirmation, budget: Budget) -> Option<u32> {
+    let replies = socket.exchange(&confirmation.request(), confirmation.time(budget));
+    replies.ok().map(Confirmation::read)
 }
 
 impl Shared {
@@ -157,7 +185,7 @@ impl Shared {
                 state.connecting += 1;
                 if let Err(error) = self.connect(state.generation) {
                     state.connecting -= 1;
-                    state.fail(error.into());
+                    state.fail(Error::unconnected(error.into()));
                     continue;
                 }
             }
@@ -175,7 +203,7 @@ impl Shared {
     fn connect(self: &Arc<Self>, generation: u64) -> io::Result<JoinHandle<()>> {
         let shared = Arc::clone(self);
         let connect = move || {
-            let connected = Socket::connect(&shared.client);
+            let connected = shared.target.connect();
             let mut state = shared.state();
             state.connecting -= 1;
             match connected {
@@ -202,7 +230,7 @@ impl State {
         budget.left().saturating_sub((self.round_trip.saturating_mul(2)).min(budget.deadline / 4 * 3))
     }
 
-    fn fail(&mut self, error: RedisError) {
+    fn fail(&mut self, error: Error) {
         self.failure = Some(error);
         self.failures += 1;
     }
@@ -210,7 +238,7 @@ impl State {
     /// Returns why there is no connection for a call that began after so many failures.
     fn unavailable_since(&self, failures: u64) -> Error {
         match &self.failure {
-            Some(failure) if self.failures != failures => Error::unconnected(failure.clone()),
+            Some(failure) if self.failures != failures => failure.clone(),
             _ => Error::unavailable("no connection was free or made in time"),
         }
     }

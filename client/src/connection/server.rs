@@ -1,6 +1,8 @@
 //! One server.
 
 use std::collections::HashMap;
+#[cfg(feature = "tokio")]
+use std::error::Error as StdError;
 use std::num::NonZeroUsize;
 #[cfg(feature = "tokio")]
 use std::sync::Arc;
@@ -8,16 +10,20 @@ use std::time::Duration;
 
 use premier_blocking::also_blocking;
 #[cfg(feature = "tokio")]
-use redis::ProtocolVersion;
-#[cfg(feature = "tokio")]
-use redis::aio::ConnectionManager;
+use redis::aio::ConnectionLike;
 use redis::io::tcp::TcpSettings;
-use redis::{Client, Cmd, FromRedisValue, IntoConnectionInfo, Pipeline, Value};
+use redis::{Client, Cmd, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, ProtocolVersion, Value};
 
+use super::confirmation::{Confirmation, Confirmed};
+#[cfg(feature = "tokio")]
+use super::exclusive::Exclusive;
+#[cfg(feature = "tokio")]
+use super::given::Given;
 use super::pool::Pool;
 use super::scan::{Scan, unlink};
+use super::sentinel::Target;
 #[cfg(feature = "tokio")]
-use super::shared::{Given, Own};
+use super::shared::Own;
 use super::{Budget, STEP_TIMEOUT, only, read_last};
 use crate::{Error, Keyspace};
 
@@ -29,11 +35,12 @@ const USER_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub(crate) struct Server(Pool);
 
-/// A server, reached through one connection that all calls share.
+/// A server, reached through one connection that all calls share, except for those that wait for
+/// replicas.
 #[cfg(feature = "tokio")]
 #[derive(Clone)]
 pub(crate) enum AsyncServer {
-    Own(Arc<Own>),
+    Own(Arc<Own>, Arc<Exclusive>),
     Given(Arc<Given>),
 }
 
@@ -54,7 +61,20 @@ impl Server {
     /// Returns the server at another address, with pools of one size.
     #[cfg(feature = "cluster")]
     pub(super) fn at(&self, address: redis::ConnectionInfo) -> Result<Self, Error> {
-        Ok(Self(self.0.to(client(address)?)))
+        Ok(Self(self.0.to(Target::Address(client(address)?))))
+    }
+
+    /// Returns the master of this name, which sentinels at these addresses know. Makes no
+    /// connection yet.
+    pub(crate) fn sentinel<T: IntoConnectionInfo>(
+        addresses: impl IntoIterator<Item = T>,
+        master: &str,
+    ) -> Result<Self, Error> {
+        Ok(Self(Pool::new(Target::master(addresses, master)?)))
+    }
+
+    pub(crate) fn has_sentinels(&self) -> bool {
+        self.0.has_sentinels()
     }
 
     /// Sets how many connections there may be.
@@ -63,7 +83,17 @@ impl Server {
     }
 
     pub(super) fn exchange(&self, request: &Pipeline, budget: Budget) -> Result<Vec<Value>, Error> {
-        self.0.exchange(request, budget)
+        let (replies, _) = self.exchange_confirmed(request, budget, None)?;
+        Ok(replies)
+    }
+
+    pub(super) fn exchange_confirmed(
+        &self,
+        request: &Pipeline,
+        budget: Budget,
+        confirmation: Option<Confirmation>,
+    ) -> Result<Confirmed, Error> {
+        self.0.exchange(request, budget, confirmation)
     }
 }
 
@@ -74,6 +104,32 @@ impl AsyncServer {
         Ok(client(address)?.into())
     }
 
+    /// Returns the master of this name, which sentinels at these addresses know. Makes no
+    /// connection yet.
+    pub(crate) fn sentinel<T: IntoConnectionInfo>(
+        addresses: impl IntoIterator<Item = T>,
+        master: &str,
+    ) -> Result<Self, Error> {
+        Ok(Self::own(Target::master(addresses, master)?))
+    }
+
+    pub(crate) fn has_sentinels(&self) -> bool {
+        match self {
+            Self::Own(own, _) => own.has_sentinels(),
+            Self::Given(_) => false,
+        }
+    }
+
+    /// Returns the server to which the connections of a pool lead.
+    pub(crate) fn pooled<C, E, F>(get: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        C: ConnectionLike + Send + 'static,
+        E: Into<Box<dyn StdError + Send + Sync>>,
+        F: Future<Output = Result<C, E>> + Send + 'static,
+    {
+        Self::Given(Arc::new(Given::pooled(get)))
+    }
+
     /// Returns the server at another address.
     #[cfg(feature = "cluster")]
     #[expect(clippy::unused_self, reason = "the sync twin shares the size of its pool")]
@@ -82,10 +138,26 @@ impl AsyncServer {
     }
 
     pub(super) async fn exchange(&self, request: &Pipeline, budget: Budget) -> Result<Vec<Value>, Error> {
-        match self {
-            Self::Own(own) => own.exchange(request, budget).await,
-            Self::Given(given) => given.exchange(request, budget).await,
+        let (replies, _) = self.exchange_confirmed(request, budget, None).await?;
+        Ok(replies)
+    }
+
+    pub(super) async fn exchange_confirmed(
+        &self,
+        request: &Pipeline,
+        budget: Budget,
+        confirmation: Option<Confirmation>,
+    ) -> Result<Confirmed, Error> {
+        match (self, confirmation) {
+            (Self::Own(own, _), None) => Ok((own.exchange(request, budget).await?, None)),
+            (Self::Own(_, exclusive), Some(confirmation)) => exclusive.exchange(request, budget, confirmation).await,
+            (Self::Given(given), confirmation) => given.exchange(request, budget, confirmation).await,
         }
+    }
+
+    fn own(target: Target) -> Self {
+        let target = Arc::new(target);
+        Self::Own(Arc::new(Own::new(Arc::clone(&target))), Arc::new(Exclusive::new(target)))
     }
 }
 
@@ -93,7 +165,19 @@ impl AsyncServer {
 impl AsyncServer {
     /// Sends a command, which is executed at most once.
     pub(crate) async fn call<T: FromRedisValue>(&self, command: &Cmd, deadline: Duration) -> Result<T, Error> {
-        read_last(self.exchange(&only(command), Budget::new(deadline)).await?)
+        Ok(self.ask(command, deadline, None).await?.0)
+    }
+
+    /// [`call`](Self::call) that replicas are to confirm, if it is admitted. Returns how many have.
+    pub(crate) async fn ask<T: FromRedisValue>(
+        &self,
+        command: &Cmd,
+        deadline: Duration,
+        confirmation: Option<Confirmation>,
+    ) -> Result<(T, Option<u32>), Error> {
+        let (replies, confirmed_by) =
+            self.exchange_confirmed(&only(command), Budget::new(deadline), confirmation).await?;
+        Ok((read_last(replies)?, confirmed_by))
     }
 
     /// Deletes the keys of a keyspace. Returns their number.
@@ -165,29 +249,33 @@ fn own_slots(nodes: &str) -> usize {
 
 impl From<Client> for Server {
     fn from(client: Client) -> Self {
-        Self(Pool::new(client))
+        Self(Pool::new(Target::Address(client)))
     }
 }
 
 #[cfg(feature = "tokio")]
 impl From<Client> for AsyncServer {
     fn from(client: Client) -> Self {
-        let info = client.get_connection_info().clone();
-        // By RESP3 a connection reports that it is lost.
-        let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-        let client = Client::open(info.set_redis_settings(settings)).expect("the address of a client is valid");
-        Self::Own(Arc::new(Own::new(client)))
+        let info = by_resp3(client.get_connection_info().clone());
+        let client = Client::open(info).expect("the address of a client is valid");
+        Self::own(Target::Address(client))
     }
 }
 
 #[cfg(feature = "tokio")]
-impl From<ConnectionManager> for AsyncServer {
-    fn from(manager: ConnectionManager) -> Self {
-        Self::Given(Arc::new(Given::new(manager)))
+impl<T: Into<Given>> From<T> for AsyncServer {
+    fn from(given: T) -> Self {
+        Self::Given(Arc::new(given.into()))
     }
 }
 
-fn client(address: impl IntoConnectionInfo) -> Result<Client, Error> {
+/// By RESP3 an async connection reports that it is lost.
+pub(super) fn by_resp3(info: ConnectionInfo) -> ConnectionInfo {
+    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+    info.set_redis_settings(settings)
+}
+
+pub(super) fn client(address: impl IntoConnectionInfo) -> Result<Client, Error> {
     #[cfg(feature = "tls")]
     choose_crypto_provider();
     let address = address.into_connection_info().map_err(Error::invalid_address)?;

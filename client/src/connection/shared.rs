@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
 
 use event_listener::Event;
-use redis::aio::{AsyncPushSender, ConnectionLike as _, ConnectionManager, MultiplexedConnection, SendError};
+use redis::Value;
+use redis::aio::{AsyncPushSender, ConnectionLike as _, MultiplexedConnection, SendError};
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client, ConnectionAddr, Pipeline, PushInfo, RedisError, RedisResult, Value};
+use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, FromRedisValue, Pipeline, PushInfo, RedisResult};
 use socket2::{SockRef, Socket};
 use tokio::io::{AsyncRead, AsyncWrite};
 #[cfg(unix)]
@@ -19,14 +20,15 @@ use tokio::runtime::{Handle, Id, RuntimeFlavor};
 use tokio::task::{AbortHandle, JoinError, yield_now};
 
 use super::peek::{Peeked, peek};
-use super::{Budget, CONNECT_TIMEOUT, UNPROVEN, is_read_only};
+use super::sentinel::Target;
+use super::{Budget, CONNECT_TIMEOUT, is_read_only, only, read_last};
 use crate::Error;
 use crate::time::within;
 
 /// Connections to one server: one for each runtime in which calls are made, as a connection lives
 /// only while its runtime runs.
 pub(crate) struct Own {
-    client: Client,
+    target: Arc<Target>,
     attempts: Mutex<HashMap<Id, Attempt>>,
 }
 
@@ -45,7 +47,7 @@ struct Outcome {
 struct Running(Attempt);
 
 #[derive(Clone)]
-struct Connected {
+pub(super) struct Connected {
     connection: MultiplexedConnection,
     driver: Weak<Driver>,
     /// The number of calls that wait for their replies.
@@ -66,21 +68,24 @@ struct Driver {
 /// The task that reads and writes, until this is dropped.
 struct Task(AbortHandle);
 
-/// A connection that somebody else has made.
-pub(crate) struct Given {
-    manager: ConnectionManager,
-    /// When it was last known to be connected.
-    proven_at: Mutex<Option<Instant>>,
-}
-
 impl Own {
     /// Makes no connection yet.
-    pub(super) fn new(client: Client) -> Self {
-        Self { client, attempts: Mutex::default() }
+    pub(super) fn new(target: Arc<Target>) -> Self {
+        Self { target, attempts: Mutex::default() }
     }
 
     /// Sends a request, of which nothing is executed twice, and waits for its replies.
     pub(super) async fn exchange(&self, request: &Pipeline, budget: Budget) -> Result<Vec<Value>, Error> {
+        let (replies, _) = self.exchange_on(request, budget).await?;
+        Ok(replies)
+    }
+
+    /// [`exchange`](Self::exchange) that returns the connection on which it was.
+    pub(super) async fn exchange_on(
+        &self,
+        request: &Pipeline,
+        budget: Budget,
+    ) -> Result<(Vec<Value>, MultiplexedConnection), Error> {
         let runtime = runtime()?;
         let (mut has_looked, mut was_read_only) = (false, false);
         loop {
@@ -106,12 +111,12 @@ impl Own {
             let mut connection = connected.connection;
             let exchange = connection.req_packed_commands(request, 0, request.len());
             match within(budget.left(), exchange).await {
-                Some(Ok(replies)) if !is_read_only(&replies) => return Ok(replies),
+                Some(Ok(replies)) if !is_read_only(&replies) => return Ok((replies, connection)),
                 // The address may lead to the new primary by now.
                 Some(Ok(replies)) => {
                     self.discard(&attempt);
                     if was_read_only {
-                        return Ok(replies);
+                        return Ok((replies, connection));
                     }
                     was_read_only = true;
                 }
@@ -119,9 +124,20 @@ impl Own {
                     self.discard(&attempt);
                     return Err(Error::reply_lost(error));
                 }
-                None => return Err(Error::no_reply(budget.deadline)),
+                None => {
+                    // There may be a new master.
+                    if self.has_sentinels() {
+                        self.discard(&attempt);
+                    }
+                    return Err(Error::no_reply(budget.deadline));
+                }
             }
         }
+    }
+
+    /// Returns whether the connections lead to the master that sentinels name.
+    pub(super) fn has_sentinels(&self) -> bool {
+        self.target.may_move()
     }
 
     /// Returns the connection of this runtime, or begins to make it.
@@ -133,18 +149,10 @@ impl Own {
         attempts.retain(|_, attempt| attempt.is_of_use());
         let attempt = Attempt::default();
         let running = Running(attempt.clone());
-        let client = self.client.clone();
+        let target = Arc::clone(&self.target);
         // A task of its own, as tokio panics in it if the runtime cannot connect at all.
-        let connecting = runtime.spawn(async move {
-            let connected = within(CONNECT_TIMEOUT, connect(&client)).await;
-            connected.unwrap_or_else(|| Err((redis::ErrorKind::Io, "connecting took too long").into()))
-        });
-        runtime.spawn(async move {
-            running.end(match connecting.await {
-                Ok(connected) => connected.map_err(Error::unconnected),
-                Err(error) => Err(unable(error)),
-            });
-        });
+        let connecting = runtime.spawn(async move { target.async_connect().await });
+        runtime.spawn(async move { running.end(connecting.await.unwrap_or_else(|error| Err(unable(error)))) });
         attempts.insert(runtime.id(), attempt.clone());
         attempt
     }
@@ -208,7 +216,7 @@ impl Drop for Call<'_> {
 }
 
 /// Returns the runtime of the caller, on which connections live.
-fn runtime() -> Result<Handle, Error> {
+pub(super) fn runtime() -> Result<Handle, Error> {
     Handle::try_current().map_err(|_| Error::no_runtime())
 }
 
@@ -234,6 +242,20 @@ async fn read_what_came(runtime: &Handle) {
 }
 
 impl Connected {
+    /// Connects within this time.
+    pub(super) async fn connect(client: &Client, time: Duration) -> Result<Self, Error> {
+        let connected = within(time, connect(client)).await;
+        let connected = connected.unwrap_or_else(|| Err((redis::ErrorKind::Io, "connecting took too long").into()));
+        connected.map_err(Error::unconnected)
+    }
+
+    /// Sends a command that changes nothing, and waits for its reply for the time that is left.
+    pub(super) async fn ask<T: FromRedisValue>(&mut self, command: &Cmd, left: Duration) -> Result<T, Error> {
+        let replies = within(left, self.connection.req_packed_commands(&only(command), 0, 1)).await;
+        let replies = replies.ok_or_else(|| Error::unavailable("the connection did not answer in time"))?;
+        read_last(replies.map_err(Error::unconnected)?)
+    }
+
     /// Peeks at the socket. Without one, anything may have come. The replies to calls that wait for
     /// them are nothing to look at: a call that looks at them lets others overtake it.
     fn peek(&self) -> Peeked {
@@ -326,48 +348,4 @@ impl AsyncPushSender for Driver {
     fn send(&self, _: PushInfo) -> Result<(), SendError> {
         Ok(())
     }
-}
-
-impl Given {
-    pub(super) fn new(manager: ConnectionManager) -> Self {
-        Self { manager, proven_at: Mutex::default() }
-    }
-
-    /// Sends a request, only once, and waits for its replies.
-    pub(super) async fn exchange(&self, request: &Pipeline, budget: Budget) -> Result<Vec<Value>, Error> {
-        runtime()?;
-        let mut manager = self.manager.clone();
-        if !self.is_proven() {
-            let proven = within(budget.left(), prove(&mut manager)).await;
-            proven.ok_or_else(|| Error::unavailable("the connection did not answer in time"))??;
-        }
-        let reply = within(budget.left(), manager.req_packed_commands(request, 0, request.len())).await;
-        *self.proven_at() = matches!(reply, Some(Ok(_))).then(Instant::now);
-        match reply {
-            Some(Ok(replies)) => Ok(replies),
-            Some(Err(error)) if error.is_io_error() && !error.is_connection_refusal() => Err(Error::reply_lost(error)),
-            // The manager has failed to connect meanwhile.
-            Some(Err(error)) => Err(Error::unconnected(error)),
-            None => Err(Error::no_reply(budget.deadline)),
-        }
-    }
-
-    fn is_proven(&self) -> bool {
-        self.proven_at().is_some_and(|at| at.elapsed() <= UNPROVEN)
-    }
-
-    fn proven_at(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.proven_at.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Sends a PING, so that a failure to connect is told from a lost reply. The first may fail because
-/// the manager has failed to connect before this call; it then tries again.
-async fn prove(manager: &mut ConnectionManager) -> Result<(), Error> {
-    let command = redis::cmd("PING");
-    let mut pong = manager.req_packed_command(&command).await;
-    if pong.as_ref().is_err_and(RedisError::is_io_error) {
-        pong = manager.req_packed_command(&command).await;
-    }
-    pong.map(drop).map_err(Error::unconnected)
 }

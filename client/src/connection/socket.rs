@@ -11,12 +11,13 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use redis::io::tcp::TcpSettings;
-use redis::{Client, Connection, ConnectionAddr, ConnectionLike as _, Parser, Pipeline};
+use redis::{Client, Cmd, Connection, ConnectionAddr, ConnectionLike as _, FromRedisValue, Parser, Pipeline};
 use redis::{ProtocolVersion, RedisConnectionInfo, RedisError, RedisResult, ServerError, ServerErrorKind, Value};
 use socket2::SockRef;
 
 use super::peek::{Peeked, peek};
-use super::{Budget, CONNECT_TIMEOUT, UNPROVEN};
+use super::{Budget, UNPROVEN, only, read_last};
+use crate::Error;
 
 /// A connection to a server.
 pub(super) enum Socket {
@@ -51,16 +52,20 @@ impl Failure {
 }
 
 impl Socket {
-    /// Connects within [`CONNECT_TIMEOUT`].
-    pub(super) fn connect(client: &Client) -> RedisResult<Self> {
+    /// Connects within this time.
+    pub(super) fn connect(client: &Client, time: Duration) -> Result<Self, Error> {
+        Self::try_connect(client, time).map_err(Error::unconnected)
+    }
+
+    fn try_connect(client: &Client, time: Duration) -> RedisResult<Self> {
         let info = client.get_connection_info();
-        let budget = Budget::new(CONNECT_TIMEOUT);
+        let budget = Budget::new(time);
         let stream = match info.addr() {
             ConnectionAddr::Tcp(host, port) => Stream::Tcp(connect_tcp(host, *port, info.tcp_settings(), budget)?),
             #[cfg(unix)]
             ConnectionAddr::Unix(path) => Stream::Unix(UnixStream::connect(path)?),
             _ => {
-                let connection = Box::new(client.get_connection_with_timeout(CONNECT_TIMEOUT)?);
+                let connection = Box::new(client.get_connection_with_timeout(time)?);
                 return Ok(Self::Tls { connection, last_used: Instant::now() });
             }
         };
@@ -78,6 +83,12 @@ impl Socket {
                     && !(set_timeouts(connection, left).is_ok() && connection.check_connection())
             }
         }
+    }
+
+    /// Sends a command that changes nothing, and waits for its reply for the time that is left.
+    pub(super) fn ask<T: FromRedisValue>(&mut self, command: &Cmd, left: Duration) -> Result<T, Error> {
+        let replies = self.exchange(&only(command), left);
+        read_last(replies.map_err(|failure| Error::unconnected(failure.into_error()))?)
     }
 
     /// Sends a request, and waits for its replies for the time that is left.

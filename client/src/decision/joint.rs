@@ -69,6 +69,10 @@ impl JointDecision {
         Self { decision: decision.decided_locally(share), binding, each }
     }
 
+    pub(crate) fn confirmed(self, replicas: u32) -> Self {
+        Self { decision: self.decision.confirmed(replicas), ..self }
+    }
+
     /// Answers without asking a store, each limit in the same way.
     pub(crate) fn fallback<K>(limits: JointLimits<'_, K>, answer: impl Fn(u64) -> Decision) -> Self {
         Self::least(limits.get().iter().map(|(_, limit)| answer(limit.units())).collect())

@@ -23,6 +23,7 @@ pub struct Decision {
     pub(crate) reset_after: Duration,
     pub(crate) granted: Option<u64>,
     pub(crate) decided_by: DecidedBy,
+    pub(crate) confirmed_by: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,6 +144,15 @@ impl Decision {
         self.decided_by
     }
 
+    /// Returns how many replicas had confirmed an admitted call within the time that
+    /// [`Builder::confirmed_by`](crate::Builder::confirmed_by) sets. `None` if they were not asked:
+    /// for a limited call, without that setting, in memory, and for a call that the store did not
+    /// decide.
+    #[must_use]
+    pub const fn confirmed_by(&self) -> Option<u32> {
+        self.confirmed_by
+    }
+
     /// Returns the decision of the algorithms in this process.
     #[cfg(feature = "memory")]
     pub(crate) fn in_memory<Change>(decision: &premier_algorithms::Decision<Change>) -> Self {
@@ -162,6 +172,7 @@ impl Decision {
             reset_after: millis(decision.reset),
             granted: None,
             decided_by: DecidedBy::Store,
+            confirmed_by: None,
         }
     }
 
@@ -177,6 +188,10 @@ impl Decision {
     #[cfg(feature = "memory")]
     pub(crate) const fn decided_locally(self, share: crate::Share) -> Self {
         Self { decided_by: DecidedBy::Local { share }, ..self }
+    }
+
+    pub(crate) fn confirmed(self, replicas: u32) -> Self {
+        Self { confirmed_by: Some(replicas), ..self }
     }
 
     /// Adds what was granted to a call that asks for as many units as fit.
@@ -196,6 +211,7 @@ impl Decision {
             reset_after: Duration::ZERO,
             granted: None,
             decided_by: DecidedBy::OnError,
+            confirmed_by: None,
         }
     }
 
@@ -208,6 +224,7 @@ impl Decision {
             reset_after: retry_after,
             granted: None,
             decided_by: DecidedBy::OnError,
+            confirmed_by: None,
         }
     }
 }

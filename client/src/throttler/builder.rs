@@ -13,6 +13,7 @@ use super::queue::Queues;
 use super::watch::{Listener, StoreChange};
 #[cfg(feature = "tokio")]
 use crate::AsyncBackend;
+use crate::connection::Confirmation;
 use crate::{Algorithm, Backend, Keyspace};
 
 /// How long a call to the store may take by default.
@@ -26,6 +27,7 @@ pub struct Builder<B> {
     keyspace: Keyspace,
     algorithm: Algorithm,
     deadline: Duration,
+    confirmation: Option<Confirmation>,
     on_error: OnError,
     listener: Listener,
 }
@@ -38,6 +40,7 @@ pub(super) struct Settings {
     pub(super) keyspace: Keyspace,
     pub(super) algorithm: Algorithm,
     pub(super) deadline: Duration,
+    pub(super) confirmation: Option<Confirmation>,
     pub(super) fallback: Fallback,
     pub(super) queues: Queues,
     pub(super) abandoned: Abandoned,
@@ -50,6 +53,7 @@ impl<B> Builder<B> {
             keyspace: Keyspace::default(),
             algorithm: Algorithm::default(),
             deadline: DEFAULT_DEADLINE,
+            confirmation: None,
             on_error: OnError::default(),
             listener: Listener::default(),
         }
@@ -70,6 +74,52 @@ impl<B> Builder<B> {
     /// A store, or a node of a cluster, that has not replied by then counts as down.
     pub fn deadline(self, deadline: Duration) -> Self {
         Self { deadline, ..self }
+    }
+
+    /// Waits, after a call was admitted, until this many replicas have received what it was charged,
+    /// but no longer than this timeout. [`Decision::confirmed_by`](crate::Decision::confirmed_by)
+    /// is the number that had.
+    ///
+    /// Replicas receive what was charged a moment after the reply, so a failover may forget the
+    /// calls of that moment, and admit as many again. A replica that has confirmed a call knows it,
+    /// and so does the store after a failover to that replica.
+    ///
+    /// ```no_run
+    /// use std::time::Duration;
+    ///
+    /// use premier_client::{Backend, Limit, Throttler, key};
+    ///
+    /// let throttler = Throttler::builder(Backend::redis("redis://127.0.0.1/")?)
+    ///     .confirmed_by(1, Duration::from_millis(100))
+    ///     .build();
+    /// let limit = Limit::fixed_window(1, Duration::from_secs(24 * 60 * 60));
+    /// let receipt = throttler.check(&key!("voucher", "ada"), limit)?;
+    /// if receipt.is_admitted() && receipt.confirmed_by() < Some(1) {
+    ///     // It was charged, and a failover may forget it. Go ahead, or give it back:
+    ///     throttler.refund(receipt)?;
+    /// }
+    /// # Ok::<(), premier_client::Error>(())
+    /// ```
+    ///
+    /// A call that too few replicas confirm is not an error: it was charged, and whether it goes
+    /// ahead is the caller's choice. So is one whose confirmation is lost, or to which the server
+    /// refuses the command WAIT: none has confirmed it. Limited calls wait for no replica, as
+    /// they change nothing.
+    ///
+    /// A confirmed call costs one more round trip, and the way from the server to the replica and
+    /// back. The server answers nothing else on its connection meanwhile. So async calls do not
+    /// share one: each has a connection to itself, of at most 100 to each server. Sync calls need
+    /// as many connections as calls wait at a time
+    /// ([`max_connections`](crate::Backend::max_connections)). While replicas do not answer, each
+    /// admitted call takes this timeout and its connection with it, so it should be short.
+    ///
+    /// Of given connections, those of a pool confirm calls, and a `MultiplexedConnection`, on which
+    /// all others wait, if their own timeouts are longer than this one. A `ConnectionManager` and a `ClusterConnection` connect anew on their own,
+    /// and cannot say who has confirmed what: their calls are errors
+    /// ([`Configuration`](crate::ErrorKind::Configuration)). A backend in memory, and what
+    /// [`OnError`] decides, has no replicas, and ignores this.
+    pub fn confirmed_by(self, replicas: u32, timeout: Duration) -> Self {
+        Self { confirmation: Some(Confirmation::by(replicas, timeout)), ..self }
     }
 
     /// Sets what happens to calls while the store does not answer; [`OnError::Fail`] by default.
@@ -101,8 +151,8 @@ impl<B> Builder<B> {
     /// Moves the settings to another backend.
     #[cfg(feature = "macros")]
     pub(crate) fn on<C>(self, backend: impl FnOnce(B) -> C) -> Builder<C> {
-        let Self { backend: old, keyspace, algorithm, deadline, on_error, listener } = self;
-        Builder { backend: backend(old), keyspace, algorithm, deadline, on_error, listener }
+        let Self { backend: old, keyspace, algorithm, deadline, confirmation, on_error, listener } = self;
+        Builder { backend: backend(old), keyspace, algorithm, deadline, confirmation, on_error, listener }
     }
 
     fn settings(self) -> (B, Arc<Settings>) {
@@ -112,6 +162,7 @@ impl<B> Builder<B> {
             keyspace: self.keyspace,
             algorithm: self.algorithm,
             deadline: self.deadline,
+            confirmation: self.confirmation,
             fallback: Fallback::new(self.on_error, self.deadline, self.listener),
             queues: Queues::default(),
             abandoned: Abandoned::default(),

@@ -274,20 +274,20 @@ impl AsyncThrottler {
         holder: &Holder,
         lease: Duration,
     ) -> Result<R::Answer, Error> {
-        let Settings { fallback, deadline, .. } = &*self.settings;
+        let Settings { fallback, deadline, confirmation, .. } = &*self.settings;
         if let Some(answer) = fallback.answer_while_down(|| self.backend.node(request), request) {
             return answer;
         }
         let background = AsyncBackground::here();
         let attempt = AsyncAttempt { throttler: self, key, holder, lease, background, is_known: false };
-        let (node, answer) = self.backend.ask(request, *deadline).await;
+        let (node, answer) = self.backend.ask(request, *deadline, *confirmation).await;
         attempt.answered(&answer);
         fallback.settle(&node, answer, request)
     }
 
     /// Asks the store for this time at most, even while it is down, and learns whether it is.
     pub(super) async fn query_within<Q: Query>(&self, query: &Q, time: Duration) -> Result<Q::Answer, Error> {
-        let (node, answer) = self.backend.ask(query, time.min(self.settings.deadline)).await;
+        let (node, answer) = self.backend.ask(query, time.min(self.settings.deadline), None).await;
         self.settings.fallback.learn(&node, &answer);
         answer
     }

@@ -477,7 +477,7 @@ impl AsyncThrottler {
 
     /// Asks the store, even while it is down.
     async fn query<Q: Query>(&self, query: &Q) -> Result<Q::Answer, Error> {
-        let (_, answer) = self.backend.ask(query, self.settings.deadline).await;
+        let (_, answer) = self.backend.ask(query, self.settings.deadline, None).await;
         answer
     }
 
@@ -486,11 +486,11 @@ impl AsyncThrottler {
     }
 
     async fn ask<R: Request>(&self, request: &R) -> Result<R::Answer, Error> {
-        let Settings { fallback, deadline, .. } = &*self.settings;
+        let Settings { fallback, deadline, confirmation, .. } = &*self.settings;
         if let Some(answer) = fallback.answer_while_down(|| self.backend.node(request), request) {
             return answer;
         }
-        let (node, answer) = self.backend.ask(request, *deadline).await;
+        let (node, answer) = self.backend.ask(request, *deadline, *confirmation).await;
         fallback.settle(&node, answer, request)
     }
 }

@@ -8,8 +8,9 @@ use premier_client::{
     AnyAlgorithm, AnyLimit, AsyncBackend, AsyncPermit, AsyncThrottler, Backend, Builder, Charge, Concurrency,
     DecidedBy, Decision, Error, JointDecision, Key, Keyspace, Limit, OnError, Permit, Receipt, Share, Throttler, Usage,
 };
-use redis::Client;
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::cluster::ClusterClientBuilder;
+use redis::{AsyncConnectionConfig, Client};
 use tokio::runtime::{self, Runtime};
 
 /// Decides locally by the whole limits.
@@ -24,19 +25,24 @@ pub(crate) struct Setup {
     pub(crate) keyspace: &'static str,
     pub(crate) deadline: Duration,
     pub(crate) on_error: OnError,
+    pub(crate) confirmed_by: Option<(u32, Duration)>,
 }
 
 impl Default for Setup {
     /// Has a deadline that a loaded machine meets.
     fn default() -> Self {
-        Self { keyspace: "premier", deadline: Duration::from_secs(10), on_error: OnError::Fail }
+        Self { keyspace: "premier", deadline: Duration::from_secs(10), on_error: OnError::Fail, confirmed_by: None }
     }
 }
 
 impl Setup {
     fn of<B>(self, builder: Builder<B>) -> Builder<B> {
         let keyspace = Keyspace::new(self.keyspace).expect("a valid keyspace");
-        builder.keyspace(keyspace).deadline(self.deadline).on_error(self.on_error)
+        let builder = builder.keyspace(keyspace).deadline(self.deadline).on_error(self.on_error);
+        match self.confirmed_by {
+            Some((replicas, timeout)) => builder.confirmed_by(replicas, timeout),
+            None => builder,
+        }
     }
 
     /// Makes a throttler of each kind on a server.
@@ -62,12 +68,60 @@ impl Setup {
         ]
     }
 
+    /// Makes a throttler on each kind of connection that somebody else has made to a server.
+    pub(crate) fn on_given(self, port: u16) -> Vec<Subject> {
+        let url = format!("redis://127.0.0.1:{port}");
+        let client = Client::open(&*url).expect("a valid address");
+        let pool = deadpool_redis::Config::from_url(url).create_pool(Some(deadpool_redis::Runtime::Tokio1));
+        let pool = pool.expect("a valid configuration");
+        let runtime = runtime();
+        let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        let connection = runtime.block_on(client.get_multiplexed_async_connection_with_config(&config));
+        let pooled = AsyncBackend::pooled(move || {
+            let pool = pool.clone();
+            async move { pool.get().await }
+        });
+        vec![
+            Subject {
+                name: "a server, async, by a given connection",
+                throttler: Either::Async(
+                    self.of(AsyncThrottler::builder(connection.expect("the server answers"))).build(),
+                    runtime,
+                ),
+            },
+            self.asynchronous("a server, async, by a given pool", pooled),
+        ]
+    }
+
+    /// Makes a throttler on a connection that somebody else has made to a cluster, without retries.
+    pub(crate) fn on_given_cluster(self, urls: &[String]) -> Subject {
+        let client = ClusterClientBuilder::new(urls.iter().map(String::as_str)).retries(0).build();
+        let runtime = runtime();
+        let connection = runtime.block_on(client.expect("valid addresses").get_async_connection());
+        Subject {
+            name: "a cluster, async, by a given connection",
+            throttler: Either::Async(
+                self.of(AsyncThrottler::builder(connection.expect("the cluster answers"))).build(),
+                runtime,
+            ),
+        }
+    }
+
     /// Makes a throttler of each kind on a cluster.
     pub(crate) fn on_cluster(self, urls: &[String]) -> Vec<Subject> {
         let addresses = || urls.iter().map(String::as_str);
         vec![
             self.sync("a cluster, sync", Backend::cluster(addresses()).expect("valid addresses")),
             self.asynchronous("a cluster, async", AsyncBackend::cluster(addresses()).expect("valid addresses")),
+        ]
+    }
+
+    /// Makes a throttler of each kind on the master that sentinels know by this name or address.
+    pub(crate) fn on_master(self, sentinels: &[String], master: &str) -> Vec<Subject> {
+        let addresses = || sentinels.iter().map(String::as_str);
+        vec![
+            self.sync("a master, sync", Backend::sentinel(addresses(), master).expect("valid addresses")),
+            self.asynchronous("a master, async", AsyncBackend::sentinel(addresses(), master).expect("valid addresses")),
         ]
     }
 

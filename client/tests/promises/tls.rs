@@ -18,7 +18,7 @@ const LIMIT: Limit<Token> = Limit::token_bucket(2, Duration::from_secs(60 * 60))
 
 /// Decrypts in front of a server, as not every build of Redis supports TLS. Returns a `rediss`
 /// address and a self-signed certificate.
-async fn decrypt_in_front_of(server: &Server) -> (String, String) {
+pub(crate) async fn decrypt_in_front_of(server: &Server) -> (String, String) {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a certificate can be made");
     let config = ServerConfig::builder()

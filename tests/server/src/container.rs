@@ -3,13 +3,14 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use testcontainers::core::Mount;
 use testcontainers::runners::SyncRunner;
 use testcontainers::{ContainerRequest, GenericImage, ImageExt};
 
 use crate::running::Running;
-use crate::{PATIENCE, config_file, log_file, module_path};
+use crate::{Mode, PATIENCE, config_file, log_file, module_path};
 
 /// The program of the server in the image.
 const SERVER: &str = "$(command -v redis-server || command -v valkey-server)";
@@ -19,9 +20,11 @@ const SERVER: &str = "$(command -v redis-server || command -v valkey-server)";
 pub(crate) struct Container(Option<testcontainers::Container<GenericImage>>);
 
 impl Container {
-    pub(crate) fn start(image: &str, dir: &Path, module: Option<&Path>) -> Self {
+    pub(crate) fn start(image: &str, dir: &Path, mode: Mode, module: Option<&Path>) -> Self {
         // Into a file, as the log of a process: the engine's log would go with the container.
-        let command = format!("exec {SERVER} '{}' >> '{}' 2>&1", config_file(dir).display(), log_file(dir).display());
+        let (config, log) = (config_file(dir), log_file(dir));
+        let argument = mode.argument().unwrap_or_default();
+        let command = format!("exec {SERVER} '{}' {argument} >> '{}' 2>&1", config.display(), log.display());
         let owner = dir.metadata().expect("the server's folder is there");
         let request = generic_image(image)
             .with_entrypoint("sh")
@@ -40,6 +43,15 @@ impl Container {
     }
 }
 
+impl Container {
+    /// Runs a command of the engine for which testcontainers has only an async method.
+    fn tell_engine(&self, command: &str) {
+        let Some(container) = &self.0 else { return };
+        let status = Command::new("docker").args([command, container.id()]).stdout(Stdio::null()).status();
+        assert!(status.is_ok_and(|status| status.success()), "docker {command} fails");
+    }
+}
+
 impl Running for Container {
     fn is_running(&mut self) -> bool {
         self.0.as_ref().is_some_and(|container| container.is_running().expect("the engine answers"))
@@ -51,6 +63,14 @@ impl Running for Container {
         container.stop_with_timeout(Some(patience)).expect("the engine answers");
         let exit_code = container.exit_code().expect("the engine answers");
         assert_eq!(exit_code, Some(0), "the server did not end by itself");
+    }
+
+    fn suspend(&mut self) {
+        self.tell_engine("pause");
+    }
+
+    fn resume(&mut self) {
+        self.tell_engine("unpause");
     }
 
     fn kill(&mut self) {

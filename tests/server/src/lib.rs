@@ -23,6 +23,7 @@ mod network;
 mod process;
 mod proxy;
 mod running;
+mod sentinels;
 
 use std::env;
 use std::fmt::Write as _;
@@ -39,6 +40,7 @@ pub use cluster::Cluster;
 pub use module::{fixed_seed_path, module_path, panicking_module_path};
 pub use network::Network;
 pub use proxy::Proxy;
+pub use sentinels::Sentinels;
 
 /// How long a server may take to start, stop or reply. Long, so that a loaded machine fails no
 /// test.
@@ -79,6 +81,7 @@ pub struct Server {
     dir: TempDir,
     address: Ipv4Addr,
     port: u16,
+    mode: Mode,
     module: Option<PathBuf>,
     wrapper: Vec<String>,
 }
@@ -99,7 +102,7 @@ impl Server {
     pub fn builder() -> Builder {
         Builder {
             config: String::new(),
-            cluster: false,
+            mode: Mode::Alone,
             address: Ipv4Addr::LOCALHOST,
             module: Some(module_path()),
             module_arguments: String::new(),
@@ -179,6 +182,16 @@ impl Server {
         self.process.kill();
     }
 
+    /// Lets the server answer nothing, as a machine that hangs, until [`Server::resume`].
+    pub fn suspend(&mut self) {
+        self.process.suspend();
+    }
+
+    /// Lets a suspended server go on.
+    pub fn resume(&mut self) {
+        self.process.resume();
+    }
+
     /// Starts a stopped or killed server with the same port, folder and configuration.
     ///
     /// # Panics
@@ -186,7 +199,7 @@ impl Server {
     /// If it does not start, with its log.
     pub fn start_again(&mut self) {
         assert!(!self.process.is_running(), "the server still runs");
-        self.process = run(&self.wrapper, self.dir(), self.module.as_deref());
+        self.process = run(&self.wrapper, self.dir(), self.mode, self.module.as_deref());
         assert!(self.wait_until_ready(), "redis-server does not start again:\n{}", self.log());
     }
 
@@ -236,11 +249,26 @@ impl Drop for Server {
     }
 }
 
+/// What kind of server it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Mode {
+    Alone,
+    Cluster,
+    Sentinel,
+}
+
+impl Mode {
+    /// Returns the argument of its command line.
+    pub(crate) fn argument(self) -> Option<&'static str> {
+        matches!(self, Self::Sentinel).then_some("--sentinel")
+    }
+}
+
 /// Says how a server differs from that of [`Server::start`].
 #[derive(Debug)]
 pub struct Builder {
     config: String,
-    cluster: bool,
+    mode: Mode,
     address: Ipv4Addr,
     module: Option<PathBuf>,
     module_arguments: String,
@@ -258,7 +286,14 @@ impl Builder {
 
     /// Makes the server a cluster node, which knows no other node yet and has no slots.
     pub(crate) fn cluster(mut self) -> Self {
-        self.cluster = true;
+        self.mode = Mode::Cluster;
+        self
+    }
+
+    /// Makes the server a sentinel, which monitors what `.config("sentinel", "monitor …")` says.
+    #[must_use]
+    pub fn sentinel(mut self) -> Self {
+        self.mode = Mode::Sentinel;
         self
     }
 
@@ -321,15 +356,29 @@ impl Builder {
         let port = free_port();
         fs::write(config_file(dir.path()), self.configuration(dir.path(), port))
             .expect("the temporary folder is writable");
-        let process = run(&self.wrapper, dir.path(), self.module.as_deref());
-        Server { process, dir, address: self.address, port, module: self.module.clone(), wrapper: self.wrapper.clone() }
+        let process = run(&self.wrapper, dir.path(), self.mode, self.module.as_deref());
+        Server {
+            process,
+            dir,
+            address: self.address,
+            port,
+            mode: self.mode,
+            module: self.module.clone(),
+            wrapper: self.wrapper.clone(),
+        }
     }
 
     fn configuration(&self, dir: &Path, port: u16) -> String {
+        if matches!(self.mode, Mode::Sentinel) {
+            return self.sentinel_configuration(dir, port);
+        }
         let arguments = &self.module_arguments;
         let load = self.module.as_ref().map(|path| format!("loadmodule \"{}\" {arguments}\n", path.display()));
         let module = load.unwrap_or_default();
-        let cluster = if self.cluster { self.cluster_configuration() } else { String::new() };
+        let cluster = match self.mode {
+            Mode::Cluster => self.cluster_configuration(),
+            Mode::Alone | Mode::Sentinel => String::new(),
+        };
         format!(
             "bind {address}\n\
              port {port}\n\
@@ -342,6 +391,15 @@ impl Builder {
             address = self.address,
             dir = dir.display(),
             own = self.config,
+        )
+    }
+
+    fn sentinel_configuration(&self, dir: &Path, port: u16) -> String {
+        format!(
+            "bind {address}\nport {port}\ndir \"{dir}\"\ndaemonize no\n{own}",
+            address = self.address,
+            dir = dir.display(),
+            own = self.config
         )
     }
 

@@ -10,14 +10,14 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::running::Running;
-use crate::{config_file, log_file};
+use crate::{Mode, config_file, log_file};
 
 #[derive(Debug)]
 pub(crate) struct Process(Child);
 
 impl Process {
     /// Runs redis-server in `dir` with the configuration that lies there.
-    pub(crate) fn spawn(wrapper: &[String], dir: &Path) -> Self {
+    pub(crate) fn spawn(wrapper: &[String], dir: &Path, mode: Mode) -> Self {
         // By way of the output, not `logfile`: what the server says before it has read its
         // configuration counts too.
         let log =
@@ -29,6 +29,7 @@ impl Process {
         command
             .args(&words[1..])
             .arg(config_file(dir))
+            .args(mode.argument())
             .current_dir(dir)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file handle can be cloned"))
@@ -38,6 +39,14 @@ impl Process {
             .unwrap_or_else(|error| panic!("cannot run {words:?}: {error}; `make setup` installs redis-server"));
         Self(child)
     }
+
+    fn signal(&mut self, signal: Signal) {
+        // An ended process is not signalled: by now its id may belong to another one.
+        if self.is_running() {
+            let id = Pid::from_raw(self.0.id().try_into().expect("a process id fits its type"));
+            kill(id, signal).expect("a running child can be signalled");
+        }
+    }
 }
 
 impl Running for Process {
@@ -46,11 +55,15 @@ impl Running for Process {
     }
 
     fn terminate(&mut self) {
-        // An ended process is not signalled: by now its id may belong to another one.
-        if self.is_running() {
-            let id = Pid::from_raw(self.0.id().try_into().expect("a process id fits its type"));
-            kill(id, Signal::SIGTERM).expect("a running child can be signalled");
-        }
+        self.signal(Signal::SIGTERM);
+    }
+
+    fn suspend(&mut self) {
+        self.signal(Signal::SIGSTOP);
+    }
+
+    fn resume(&mut self) {
+        self.signal(Signal::SIGCONT);
     }
 
     fn kill(&mut self) {

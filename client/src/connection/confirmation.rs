@@ -1,0 +1,61 @@
+//! The confirmation of admitted calls by replicas.
+
+use std::time::Duration;
+
+#[cfg(feature = "tokio")]
+use redis::aio::ConnectionLike;
+use redis::{Pipeline, Value};
+
+use super::{Budget, only, read_last};
+#[cfg(feature = "tokio")]
+use crate::time::within;
+
+/// How many replicas are to confirm an admitted call, and within which time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Confirmation {
+    replicas: u32,
+    timeout: Duration,
+}
+
+/// The replies to a request, and how many replicas have confirmed it, if they were asked.
+pub(super) type Confirmed = (Vec<Value>, Option<u32>);
+
+impl Confirmation {
+    pub(crate) fn by(replicas: u32, timeout: Duration) -> Self {
+        Self { replicas, timeout }
+    }
+
+    /// Returns whether these are the replies to an admitted call. A limited call has changed
+    /// nothing, and waiting for replicas would only delay its answer.
+    pub(super) fn is_due(self, replies: &[Value]) -> bool {
+        matches!(replies.last(), Some(Value::Array(fields)) if fields.first() == Some(&Value::Int(0)))
+    }
+
+    /// Returns the request that waits for the replicas. It has to follow on the connection of the
+    /// call, as it is about the changes of that connection.
+    pub(super) fn request(self) -> Pipeline {
+        // A timeout of zero would be endless.
+        let millis = self.timeout.as_nanos().div_ceil(1_000_000).clamp(1, u128::from(u32::MAX));
+        let mut wait = redis::cmd("WAIT");
+        wait.arg(self.replicas).arg(u64::try_from(millis).unwrap_or(u64::MAX));
+        only(&wait)
+    }
+
+    /// Returns how long the reply of the replicas may take.
+    pub(super) fn time(self, budget: Budget) -> Duration {
+        budget.left().saturating_add(self.timeout)
+    }
+
+    /// Reads their number. None has confirmed a call if the server refuses the command.
+    pub(super) fn read(replies: Vec<Value>) -> u32 {
+        read_last(replies).unwrap_or(0)
+    }
+
+    /// Asks the replicas on the connection of an admitted call. Returns `None` if there is no reply.
+    #[cfg(feature = "tokio")]
+    pub(super) async fn ask(self, connection: &mut (impl ConnectionLike + ?Sized), budget: Budget) -> Option<u32> {
+        let request = self.request();
+        let replies = within(self.time(budget), connection.req_packed_commands(&request, 0, 1)).await?.ok()?;
+        Some(Self::read(replies))
+    }
+}
