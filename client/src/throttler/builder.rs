@@ -8,6 +8,7 @@ use premier_blocking::also_blocking;
 use super::AsyncThrottler;
 use super::Throttler;
 use super::fallback::{Fallback, OnError};
+use super::observe::Observer;
 use super::queue::Queues;
 use super::watch::{Listener, StoreChange};
 #[cfg(feature = "tokio")]
@@ -27,6 +28,7 @@ pub struct Builder<B> {
     deadline: Duration,
     on_error: OnError,
     listener: Listener,
+    observer: Observer,
 }
 
 /// What all clones of a throttler share.
@@ -39,6 +41,7 @@ pub(super) struct Settings {
     pub(super) deadline: Duration,
     pub(super) fallback: Fallback,
     pub(super) queues: Queues,
+    pub(super) observer: Observer,
 }
 
 impl<B> Builder<B> {
@@ -50,6 +53,7 @@ impl<B> Builder<B> {
             deadline: DEFAULT_DEADLINE,
             on_error: OnError::default(),
             listener: Listener::default(),
+            observer: Observer::default(),
         }
     }
 
@@ -96,11 +100,26 @@ impl<B> Builder<B> {
         Self { listener: Listener::new(listener), ..self }
     }
 
+    /// Sets whether the events of a limited call have its key as a field; by default they have. A
+    /// key may contain what should not be logged, like the address of a user.
+    ///
+    /// ```
+    /// use premier_client::{Backend, Throttler};
+    ///
+    /// let throttler = Throttler::builder(Backend::memory()).trace_keys(false).build();
+    /// # let _ = throttler;
+    /// ```
+    #[cfg(feature = "tracing")]
+    pub fn trace_keys(mut self, are_traced: bool) -> Self {
+        self.observer.trace_keys(are_traced);
+        self
+    }
+
     /// Moves the settings to another backend.
     #[cfg(feature = "macros")]
     pub(crate) fn on<C>(self, backend: impl FnOnce(B) -> C) -> Builder<C> {
-        let Self { backend: old, keyspace, algorithm, deadline, on_error, listener } = self;
-        Builder { backend: backend(old), keyspace, algorithm, deadline, on_error, listener }
+        let Self { backend: old, keyspace, algorithm, deadline, on_error, listener, observer } = self;
+        Builder { backend: backend(old), keyspace, algorithm, deadline, on_error, listener, observer }
     }
 
     fn settings(self) -> (B, Arc<Settings>) {
@@ -112,6 +131,7 @@ impl<B> Builder<B> {
             deadline: self.deadline,
             fallback: Fallback::new(self.on_error, self.deadline, self.listener),
             queues: Queues::default(),
+            observer: self.observer,
         };
         (self.backend, Arc::new(settings))
     }

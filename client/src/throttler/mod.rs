@@ -3,6 +3,7 @@
 mod builder;
 mod deadline;
 mod fallback;
+mod observe;
 mod queue;
 mod turn;
 mod watch;
@@ -15,10 +16,12 @@ use premier_blocking::also_blocking;
 
 use self::builder::Settings;
 use self::deadline::{Deadline, Step};
+use self::observe::Stopwatch;
 use self::queue::Turn;
 #[cfg(feature = "tokio")]
 use crate::AsyncBackend;
 use crate::backend::{All, Check, Inspect, Peek, Query, Refund, Request, Reset};
+use crate::connection::Node;
 use crate::decision::JointLimits;
 use crate::receipt::Ledger;
 #[cfg(feature = "tokio")]
@@ -101,10 +104,11 @@ impl AsyncThrottler {
     /// If the store does not decide: see [`ErrorKind`](crate::ErrorKind). Being limited is not an
     /// error.
     pub async fn check(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Receipt, Error> {
-        let limit = limit.into();
+        let (named, limit) = (key, limit.into());
         let key = self.settings.keyspace.key(key, limit.algorithm());
-        let decision = self.decide(&key, &limit).await?;
-        Ok(Receipt::new(self.settings.number, decision, key, &limit))
+        let decision = self.decide(&key, &limit).await;
+        self.settings.observer.decided(named, &key, &limit, decision.as_ref());
+        Ok(Receipt::new(self.settings.number, decision?, key, &limit))
     }
 
     /// [`check`](Self::check) for a call that takes `cost` units, 1 to 10¹², whatever the cost of
@@ -185,10 +189,11 @@ impl AsyncThrottler {
     /// ([`Configuration`](crate::ErrorKind::Configuration)); if the keys are in several slots of a
     /// cluster ([`Refused`](crate::ErrorKind::Refused)); and as for [`check`](Self::check).
     pub async fn check_all(&self, limits: &[(Key<'_>, AnyLimit)]) -> Result<Receipt<JointDecision>, Error> {
-        let named = |(key, limit): &(Key<'_>, AnyLimit)| (self.settings.keyspace.key(key, limit.algorithm()), *limit);
-        let limits: Vec<_> = limits.iter().map(named).collect();
-        let decision = self.ask(&All(JointLimits::new(&limits)?)).await?;
-        Ok(Receipt::joint(self.settings.number, decision, limits))
+        let stored = |(key, limit): &(Key<'_>, AnyLimit)| (self.settings.keyspace.key(key, limit.algorithm()), *limit);
+        let (named, limits) = (limits, limits.iter().map(stored).collect::<Vec<_>>());
+        let decision = self.ask(&All(JointLimits::new(&limits)?)).await;
+        self.settings.observer.decided_together(named, &limits, decision.as_ref());
+        Ok(Receipt::joint(self.settings.number, decision?, limits))
     }
 
     /// Returns what [`check`](Self::check) would decide now, including what would
@@ -287,9 +292,11 @@ impl AsyncThrottler {
     /// If the call is limited ([`QuotaExceeded`](crate::ErrorKind::QuotaExceeded)), and as for
     /// [`check`](Self::check).
     pub async fn admit(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Admission, Error> {
-        let limit = limit.into();
+        let (named, limit) = (key, limit.into());
         let key = self.settings.keyspace.key(key, limit.algorithm());
-        let decision = self.decide(&key, &limit).await?;
+        let decision = self.decide(&key, &limit).await;
+        self.settings.observer.decided(named, &key, &limit, decision.as_ref());
+        let decision = decision?;
         let Some(wait) = decision.wait() else {
             return Err(Error::quota_exceeded(key, decision));
         };
@@ -324,7 +331,7 @@ impl AsyncThrottler {
         limit: impl Into<AnyLimit>,
         at_most: Duration,
     ) -> Result<Admission, Error> {
-        let limit = limit.into();
+        let (named, limit) = (key, limit.into());
         let key = self.settings.keyspace.key(key, limit.algorithm());
         let deadline = Deadline::after(async_clock(), at_most);
         let mut caller = self.settings.queues.caller(&key, deadline);
@@ -346,6 +353,7 @@ impl AsyncThrottler {
                 Ok(decision) => decision,
                 Err(error) => {
                     caller.failed(async_clock());
+                    self.settings.observer.decided(named, &key, &limit, Err(&error));
                     return Err(error);
                 }
             };
@@ -354,6 +362,7 @@ impl AsyncThrottler {
                 Step::GoAfter(wait) => {
                     caller.admitted(now, decision.remaining() / limit.cost());
                     drop(caller);
+                    self.settings.observer.decided(named, &key, &limit, Ok(&decision));
                     return Ok(self.take_turn(Admission::new(self.settings.number, decision, key, &limit), wait).await);
                 }
                 Step::AskAt(at) => caller.limited(now, decision, at),
@@ -361,6 +370,7 @@ impl AsyncThrottler {
             }
         };
         drop(caller);
+        self.settings.observer.decided(named, &key, &limit, Ok(&limited));
         Err(Error::quota_exceeded(key, limited))
     }
 
@@ -467,7 +477,15 @@ impl AsyncThrottler {
 
     /// Asks the store, even while it is down.
     async fn query<Q: Query>(&self, query: &Q) -> Result<Q::Answer, Error> {
-        let (_, answer) = self.backend.ask(query, self.settings.deadline).await;
+        let (_, answer) = self.reach(query).await;
+        answer
+    }
+
+    /// Asks the store, and reports how long that took.
+    async fn reach<Q: Query>(&self, query: &Q) -> (Node, Result<Q::Answer, Error>) {
+        let watch = Stopwatch::start(!self.backend.is_memory());
+        let answer = self.backend.ask(query, self.settings.deadline).await;
+        self.settings.observer.asked(watch);
         answer
     }
 
@@ -476,11 +494,11 @@ impl AsyncThrottler {
     }
 
     async fn ask<R: Request>(&self, request: &R) -> Result<R::Answer, Error> {
-        let Settings { fallback, deadline, .. } = &*self.settings;
+        let Settings { fallback, .. } = &*self.settings;
         if let Some(answer) = fallback.answer_while_down(|| self.backend.node(request), request) {
             return answer;
         }
-        let (node, answer) = self.backend.ask(request, *deadline).await;
+        let (node, answer) = self.reach(request).await;
         fallback.settle(&node, answer, request)
     }
 }
