@@ -135,6 +135,17 @@ impl<'a> Key<'a> {
         }
     }
 
+    /// Returns what tells it apart from the other keys of its name: the custom part, or the whole
+    /// exact key.
+    #[cfg(feature = "policies")]
+    pub(crate) fn caller(&self) -> Cow<'_, str> {
+        match (&self.name, self.custom.as_deref()) {
+            (Name::Exact(key), None) => Cow::Borrowed(key),
+            (Name::Exact(key), Some(custom)) => Cow::Owned(format!("{key}:{custom}")),
+            (_, custom) => Cow::Borrowed(custom.unwrap_or_default()),
+        }
+    }
+
     /// Counts apart the calls with this custom part: the id of a user, an address. It is the end of
     /// the key, as it is.
     #[must_use]

@@ -13,6 +13,8 @@ use super::queue::Queues;
 use super::watch::{Listener, StoreChange};
 #[cfg(feature = "tokio")]
 use crate::AsyncBackend;
+#[cfg(feature = "policies")]
+use crate::Policies;
 use crate::{Algorithm, Backend, Keyspace};
 
 /// How long a call to the store may take by default.
@@ -29,6 +31,8 @@ pub struct Builder<B> {
     on_error: OnError,
     listener: Listener,
     observer: Observer,
+    #[cfg(feature = "policies")]
+    policies: Option<Policies>,
 }
 
 /// What all clones of a throttler share.
@@ -42,6 +46,8 @@ pub(super) struct Settings {
     pub(super) fallback: Fallback,
     pub(super) queues: Queues,
     pub(super) observer: Observer,
+    #[cfg(feature = "policies")]
+    pub(super) policies: Option<Policies>,
 }
 
 impl<B> Builder<B> {
@@ -54,6 +60,8 @@ impl<B> Builder<B> {
             on_error: OnError::default(),
             listener: Listener::default(),
             observer: Observer::default(),
+            #[cfg(feature = "policies")]
+            policies: None,
         }
     }
 
@@ -115,11 +123,27 @@ impl<B> Builder<B> {
         self
     }
 
+    /// Sets the policies, whose names calls may use in place of a limit:
+    /// [`check_policy`](Throttler::check_policy). Several throttlers may share them.
+    #[cfg(feature = "policies")]
+    pub fn policies(self, policies: Policies) -> Self {
+        Self { policies: Some(policies), ..self }
+    }
+
     /// Moves the settings to another backend.
     #[cfg(feature = "macros")]
     pub(crate) fn on<C>(self, backend: impl FnOnce(B) -> C) -> Builder<C> {
-        let Self { backend: old, keyspace, algorithm, deadline, on_error, listener, observer } = self;
-        Builder { backend: backend(old), keyspace, algorithm, deadline, on_error, listener, observer }
+        Builder {
+            backend: backend(self.backend),
+            keyspace: self.keyspace,
+            algorithm: self.algorithm,
+            deadline: self.deadline,
+            on_error: self.on_error,
+            listener: self.listener,
+            observer: self.observer,
+            #[cfg(feature = "policies")]
+            policies: self.policies,
+        }
     }
 
     fn settings(self) -> (B, Arc<Settings>) {
@@ -132,6 +156,8 @@ impl<B> Builder<B> {
             fallback: Fallback::new(self.on_error, self.deadline, self.listener),
             queues: Queues::default(),
             observer: self.observer,
+            #[cfg(feature = "policies")]
+            policies: self.policies,
         };
         (self.backend, Arc::new(settings))
     }

@@ -1,6 +1,8 @@
 //! Throttlers: a backend, a keyspace, and what to do while the store does not answer.
 
 mod builder;
+#[cfg(feature = "policies")]
+mod by_policy;
 mod deadline;
 mod fallback;
 mod observe;

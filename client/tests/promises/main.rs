@@ -18,6 +18,7 @@ mod memory;
 mod metering;
 mod outages;
 mod peeking;
+mod policies;
 mod queueing;
 mod refunding;
 mod several_limits;
