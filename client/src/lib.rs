@@ -185,7 +185,7 @@
 //!
 //! | metric | labels | |
 //! | --- | --- | --- |
-//! | `premier_decisions_total` | `limit`, `answer`, `decided_by` | calls that were `admitted`, `limited`, or not decided (`error`), by the `store`, a `local` share, `on_error`, or `nobody` |
+//! | `premier_decisions_total` | `limit`, `answer`, `decided_by` | calls that were `admitted`, `limited`, limited only in [`shadow`](Builder::shadow), or not decided (`error`), by the `store`, a `local` share, `on_error`, or `nobody` |
 //! | `premier_near_limit_total` | `limit` | admitted calls that left less than 20% of the limit |
 //! | `premier_store_duration_seconds` | | a histogram of how long a server or a cluster took for a command, or was waited for |
 //!

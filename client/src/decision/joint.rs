@@ -58,6 +58,13 @@ impl JointDecision {
         Self { decision: decision.decided_locally(share), binding, each }
     }
 
+    /// Admits the call at once in shadow, and says so if it was limited.
+    pub(crate) fn shadowed<K>(self, limits: &[(K, AnyLimit)]) -> Self {
+        let Self { decision, binding, each } = self;
+        let each = each.into_iter().zip(limits).map(|(alone, (_, limit))| alone.shadowed(limit)).collect();
+        Self { decision: decision.shadowed(&limits[binding].1), binding, each }
+    }
+
     /// Answers without asking a store, each limit in the same way.
     pub(crate) fn fallback<K>(limits: JointLimits<'_, K>, answer: impl Fn(u64) -> Decision) -> Self {
         let each: Vec<_> = limits.get().iter().map(|(_, limit)| answer(limit.units())).collect();

@@ -15,7 +15,7 @@ use super::watch::{Listener, StoreChange};
 use crate::AsyncBackend;
 #[cfg(feature = "policies")]
 use crate::Policies;
-use crate::{Algorithm, Backend, Keyspace};
+use crate::{Algorithm, AnyLimit, Backend, Decision, Error, JointDecision, Key, Keyspace};
 
 /// How long a call to the store may take by default.
 pub(crate) const DEFAULT_DEADLINE: Duration = Duration::from_millis(500);
@@ -30,6 +30,7 @@ pub struct Builder<B> {
     deadline: Duration,
     on_error: OnError,
     listener: Listener,
+    is_shadow: bool,
     observer: Observer,
     #[cfg(feature = "policies")]
     policies: Option<Policies>,
@@ -45,6 +46,8 @@ pub(super) struct Settings {
     pub(super) deadline: Duration,
     pub(super) fallback: Fallback,
     pub(super) queues: Queues,
+    /// Whether calls are admitted that the store limits.
+    pub(super) is_shadow: bool,
     pub(super) observer: Observer,
     #[cfg(feature = "policies")]
     pub(super) policies: Option<Policies>,
@@ -59,6 +62,7 @@ impl<B> Builder<B> {
             deadline: DEFAULT_DEADLINE,
             on_error: OnError::default(),
             listener: Listener::default(),
+            is_shadow: false,
             observer: Observer::default(),
             #[cfg(feature = "policies")]
             policies: None,
@@ -123,6 +127,35 @@ impl<B> Builder<B> {
         self
     }
 
+    /// Charges calls as ever, but admits all that are decided, at once, to try limits on real
+    /// traffic. A call that is limited only in shadow is decided by
+    /// [`DecidedBy::Shadow`](crate::DecidedBy), and is shown by
+    /// [metrics and events](crate#see-it-from-outside).
+    ///
+    /// A limited call changes nothing in the store, so a shadow sees what the limits would do if
+    /// limited calls did not come back. [`acquire`](Throttler::acquire) does not wait, and a call
+    /// that would have to ask again counts as limited. [`peek`](Throttler::peek) shows the decision
+    /// of the limit. With [`OnError::Fail`], an outage is an error in shadow, too; with
+    /// [`OnError::Admit`] nothing stops a call.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use premier_client::{Backend, DecidedBy, Limit, Throttler, key};
+    ///
+    /// let throttler = Throttler::builder(Backend::memory()).shadow().build();
+    /// let limit = Limit::fixed_window(1, Duration::from_secs(60));
+    /// for decided_by in [DecidedBy::Store, DecidedBy::Shadow] {
+    ///     let decision = throttler.check(&key!("login", "ada"), limit)?;
+    ///     assert!(decision.is_admitted());
+    ///     assert_eq!(decision.decided_by(), decided_by);
+    /// }
+    /// # Ok::<(), premier_client::Error>(())
+    /// ```
+    pub fn shadow(self) -> Self {
+        Self { is_shadow: true, ..self }
+    }
+
     /// Sets the policies, whose names calls may use in place of a limit:
     /// [`check_policy`](Throttler::check_policy). Several throttlers may share them.
     #[cfg(feature = "policies")]
@@ -140,6 +173,7 @@ impl<B> Builder<B> {
             deadline: self.deadline,
             on_error: self.on_error,
             listener: self.listener,
+            is_shadow: self.is_shadow,
             observer: self.observer,
             #[cfg(feature = "policies")]
             policies: self.policies,
@@ -155,11 +189,39 @@ impl<B> Builder<B> {
             deadline: self.deadline,
             fallback: Fallback::new(self.on_error, self.deadline, self.listener),
             queues: Queues::default(),
+            is_shadow: self.is_shadow,
             observer: self.observer,
             #[cfg(feature = "policies")]
             policies: self.policies,
         };
         (self.backend, Arc::new(settings))
+    }
+}
+
+impl Settings {
+    /// Reports the answer to a call, and admits the call at once in shadow. `key` is the key in the
+    /// store.
+    pub(super) fn conclude(
+        &self,
+        named: &Key<'_>,
+        key: &str,
+        limit: &AnyLimit,
+        answer: Result<Decision, Error>,
+    ) -> Result<Decision, Error> {
+        self.observer.decided(named, key, limit, self.is_shadow, answer.as_ref());
+        answer.map(|decision| if self.is_shadow { decision.shadowed(limit) } else { decision })
+    }
+
+    /// [`conclude`](Self::conclude) for a call with several limits, which are both named and as in
+    /// the store.
+    pub(super) fn conclude_together(
+        &self,
+        named: &[(Key<'_>, AnyLimit)],
+        stored: &[(String, AnyLimit)],
+        answer: Result<JointDecision, Error>,
+    ) -> Result<JointDecision, Error> {
+        self.observer.decided_together(named, stored, self.is_shadow, answer.as_ref());
+        answer.map(|joint| if self.is_shadow { joint.shadowed(stored) } else { joint })
     }
 }
 

@@ -108,9 +108,8 @@ impl AsyncThrottler {
     pub async fn check(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Receipt, Error> {
         let (named, limit) = (key, limit.into());
         let key = self.settings.keyspace.key(key, limit.algorithm());
-        let decision = self.decide(&key, &limit).await;
-        self.settings.observer.decided(named, &key, &limit, decision.as_ref());
-        Ok(Receipt::new(self.settings.number, decision?, key, &limit))
+        let decision = self.settings.conclude(named, &key, &limit, self.decide(&key, &limit).await)?;
+        Ok(Receipt::new(self.settings.number, decision, key, &limit))
     }
 
     /// [`check`](Self::check) for a call that takes `cost` units, 1 to 10¹², whatever the cost of
@@ -194,8 +193,8 @@ impl AsyncThrottler {
         let stored = |(key, limit): &(Key<'_>, AnyLimit)| (self.settings.keyspace.key(key, limit.algorithm()), *limit);
         let (named, limits) = (limits, limits.iter().map(stored).collect::<Vec<_>>());
         let decision = self.ask(&All(JointLimits::new(&limits)?)).await;
-        self.settings.observer.decided_together(named, &limits, decision.as_ref());
-        Ok(Receipt::joint(self.settings.number, decision?, limits))
+        let decision = self.settings.conclude_together(named, &limits, decision)?;
+        Ok(Receipt::joint(self.settings.number, decision, limits))
     }
 
     /// Returns what [`check`](Self::check) would decide now, including what would
@@ -296,13 +295,8 @@ impl AsyncThrottler {
     pub async fn admit(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Admission, Error> {
         let (named, limit) = (key, limit.into());
         let key = self.settings.keyspace.key(key, limit.algorithm());
-        let decision = self.decide(&key, &limit).await;
-        self.settings.observer.decided(named, &key, &limit, decision.as_ref());
-        let decision = decision?;
-        let Some(wait) = decision.wait() else {
-            return Err(Error::quota_exceeded(key, decision));
-        };
-        Ok(self.take_turn(Admission::new(self.settings.number, decision, key, &limit), wait).await)
+        let decision = self.settings.conclude(named, &key, &limit, self.decide(&key, &limit).await)?;
+        self.enter(decision, key, &limit).await
     }
 
     /// Waits for at most this time until the call is admitted and it is its turn.
@@ -341,39 +335,36 @@ impl AsyncThrottler {
         if limit.may_be_admitted_later() {
             caller.join();
         }
-        let limited = loop {
+        let answer = loop {
             match caller.turn(async_clock()) {
                 Turn::Ask => {}
                 Turn::Wait(event, until) => {
                     async_wait(event, until).await;
                     continue;
                 }
-                Turn::GiveUp(limited) => break limited,
+                Turn::GiveUp(limited) => break Ok(limited),
             }
             let limit = limit.waiting_at_most(deadline.left(async_clock()));
             let decision = match self.decide(&key, &limit).await {
                 Ok(decision) => decision,
                 Err(error) => {
                     caller.failed(async_clock());
-                    self.settings.observer.decided(named, &key, &limit, Err(&error));
-                    return Err(error);
+                    break Err(error);
                 }
             };
             let now = async_clock();
             match deadline.step(now, &decision, &limit) {
-                Step::GoAfter(wait) => {
+                Step::Go => {
                     caller.admitted(now, decision.remaining() / limit.cost());
-                    drop(caller);
-                    self.settings.observer.decided(named, &key, &limit, Ok(&decision));
-                    return Ok(self.take_turn(Admission::new(self.settings.number, decision, key, &limit), wait).await);
+                    break Ok(decision);
                 }
-                Step::AskAt(at) => caller.limited(now, decision, at),
-                Step::GiveUp => break decision,
+                Step::AskAt(at) if !self.settings.is_shadow => caller.limited(now, decision, at),
+                Step::AskAt(_) | Step::GiveUp => break Ok(decision),
             }
         };
         drop(caller);
-        self.settings.observer.decided(named, &key, &limit, Ok(&limited));
-        Err(Error::quota_exceeded(key, limited))
+        let decision = self.settings.conclude(named, &key, &limit, answer)?;
+        self.enter(decision, key, &limit).await
     }
 
     /// Returns what is known of a key that this algorithm uses, whatever its limits are; `None` if
@@ -455,6 +446,14 @@ impl AsyncThrottler {
         &self.settings.keyspace
     }
 
+    /// Waits for the turn of an admitted call.
+    async fn enter(&self, decision: Decision, key: String, limit: &AnyLimit) -> Result<Admission, Error> {
+        let Some(wait) = decision.wait() else {
+            return Err(Error::quota_exceeded(key, decision));
+        };
+        Ok(self.take_turn(Admission::new(self.settings.number, decision, key, limit), wait).await)
+    }
+
     async fn give_back(&self, charge: Charge, at_most: Option<Units>) -> Result<u64, Error> {
         if charge.throttler != self.settings.number {
             return Err(Error::foreign_receipt());
@@ -487,7 +486,7 @@ impl AsyncThrottler {
     async fn reach<Q: Query>(&self, query: &Q) -> (Node, Result<Q::Answer, Error>) {
         let watch = Stopwatch::start(!self.backend.is_memory());
         let answer = self.backend.ask(query, self.settings.deadline).await;
-        self.settings.observer.asked(watch);
+        self.settings.observer.asked(&watch);
         answer
     }
 

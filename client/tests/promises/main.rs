@@ -22,6 +22,7 @@ mod policies;
 mod queueing;
 mod refunding;
 mod several_limits;
+mod shadow;
 mod sharing;
 mod stores;
 mod texts;

@@ -24,19 +24,21 @@ pub(crate) struct Setup {
     pub(crate) keyspace: &'static str,
     pub(crate) deadline: Duration,
     pub(crate) on_error: OnError,
+    pub(crate) is_shadow: bool,
 }
 
 impl Default for Setup {
     /// Has a deadline that a loaded machine meets.
     fn default() -> Self {
-        Self { keyspace: "premier", deadline: Duration::from_secs(10), on_error: OnError::Fail }
+        Self { keyspace: "premier", deadline: Duration::from_secs(10), on_error: OnError::Fail, is_shadow: false }
     }
 }
 
 impl Setup {
     fn of<B>(self, builder: Builder<B>) -> Builder<B> {
         let keyspace = Keyspace::new(self.keyspace).expect("a valid keyspace");
-        builder.keyspace(keyspace).deadline(self.deadline).on_error(self.on_error)
+        let builder = builder.keyspace(keyspace).deadline(self.deadline).on_error(self.on_error);
+        if self.is_shadow { builder.shadow() } else { builder }
     }
 
     /// Makes a throttler of each kind on a server.

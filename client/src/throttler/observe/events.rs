@@ -25,7 +25,7 @@ impl Events {
     }
 
     /// Reports a limited call. Nothing is computed for it unless a subscriber wants the event.
-    pub(super) fn decided(&self, named: &Key<'_>, key: &str, limit: &AnyLimit, decision: &Decision) {
+    pub(super) fn decided(&self, named: &Key<'_>, key: &str, limit: &AnyLimit, is_shadow: bool, decision: &Decision) {
         let Some(retry_after) = decision.retry_after() else { return };
         debug!(
             target: TARGET,
@@ -34,7 +34,8 @@ impl Events {
             retry_after_ms = millis(retry_after),
             decided_by = name_of(decision.decided_by()),
             key = self.has_keys.then_some(key),
-            "a call is limited"
+            "{}",
+            if is_shadow { "a call is limited in shadow" } else { "a call is limited" }
         );
     }
 }

@@ -42,13 +42,20 @@ impl Observer {
     }
 
     /// Reports the answer to a call. `key` is the key in the store.
-    pub(super) fn decided(&self, named: &Key<'_>, key: &str, limit: &AnyLimit, answer: Result<&Decision, &Error>) {
+    pub(super) fn decided(
+        &self,
+        named: &Key<'_>,
+        key: &str,
+        limit: &AnyLimit,
+        is_shadow: bool,
+        answer: Result<&Decision, &Error>,
+    ) {
         #[cfg(feature = "tracing")]
         if let Ok(decision) = answer {
-            self.events.decided(named, key, limit, decision);
+            self.events.decided(named, key, limit, is_shadow, decision);
         }
         #[cfg(feature = "metrics")]
-        self.numbers.decided(named, answer);
+        self.numbers.decided(named, is_shadow, answer);
     }
 
     /// Reports the answer to a call with several limits, which are both named and as in the store.
@@ -56,20 +63,21 @@ impl Observer {
         &self,
         named: &[(Key<'_>, AnyLimit)],
         stored: &[(String, AnyLimit)],
+        is_shadow: bool,
         answer: Result<&JointDecision, &Error>,
     ) {
         #[cfg(feature = "tracing")]
         if let Ok(joint) = answer {
             let binding = joint.binding();
             let (key, limit) = &stored[binding];
-            self.events.decided(&named[binding].0, key, limit, &joint.decision());
+            self.events.decided(&named[binding].0, key, limit, is_shadow, &joint.decision());
         }
         #[cfg(feature = "metrics")]
-        self.numbers.decided_together(named, answer);
+        self.numbers.decided_together(named, is_shadow, answer);
     }
 
     /// Reports how long the store took to answer, or to let the deadline pass.
-    pub(super) fn asked(&self, watch: Stopwatch) {
+    pub(super) fn asked(&self, watch: &Stopwatch) {
         #[cfg(feature = "metrics")]
         if let Some(start) = watch.0 {
             self.numbers.asked(start.elapsed());
@@ -85,5 +93,6 @@ const fn name_of(decided_by: DecidedBy) -> &'static str {
         #[cfg(feature = "memory")]
         DecidedBy::Local { .. } => "local",
         DecidedBy::OnError => "on_error",
+        DecidedBy::Shadow => "shadow",
     }
 }

@@ -26,22 +26,27 @@ impl Default for Numbers {
 }
 
 impl Numbers {
-    pub(super) fn decided(&self, named: &Key<'_>, answer: Result<&Decision, &Error>) {
+    pub(super) fn decided(&self, named: &Key<'_>, is_shadow: bool, answer: Result<&Decision, &Error>) {
         self.describe();
         match answer {
-            Ok(decision) => count(named, decision),
+            Ok(decision) => count(named, is_shadow, decision),
             Err(_) => count_error(named),
         }
     }
 
     /// Counts each limit of an admitted call, and those that limit a limited one: the others have
     /// neither limited nor admitted it.
-    pub(super) fn decided_together(&self, named: &[(Key<'_>, AnyLimit)], answer: Result<&JointDecision, &Error>) {
+    pub(super) fn decided_together(
+        &self,
+        named: &[(Key<'_>, AnyLimit)],
+        is_shadow: bool,
+        answer: Result<&JointDecision, &Error>,
+    ) {
         self.describe();
         let Ok(joint) = answer else { return named.iter().for_each(|(named, _)| count_error(named)) };
         for ((named, _), alone) in named.iter().zip(joint.each()) {
             if alone.is_admitted() == joint.is_admitted() {
-                count(named, alone);
+                count(named, is_shadow, alone);
             }
         }
     }
@@ -54,17 +59,21 @@ impl Numbers {
     /// Describes the metrics before the first of them is reported.
     fn describe(&self) {
         self.described.call_once(|| {
-            describe_counter!(DECISIONS, "Calls by limit, answer (admitted, limited, error), and who decided.");
+            describe_counter!(DECISIONS, "Calls by limit, answer (admitted, limited, shadow, error), and who decided.");
             describe_counter!(NEAR_LIMIT, "Admitted calls that left less than 20% of the limit.");
             describe_histogram!(STORE_SECONDS, Unit::Seconds, "The time that the store took to answer a command.");
         });
     }
 }
 
-fn count(named: &Key<'_>, decision: &Decision) {
+fn count(named: &Key<'_>, is_shadow: bool, decision: &Decision) {
     let name = named.limit_name().into_owned();
     let is_near = decision.remaining() < decision.limit().div_ceil(5);
-    let answer = if decision.is_admitted() { "admitted" } else { "limited" };
+    let answer = match (decision.is_admitted(), is_shadow) {
+        (true, _) => "admitted",
+        (false, false) => "limited",
+        (false, true) => "shadow",
+    };
     if decision.is_admitted() && is_near {
         counter!(NEAR_LIMIT, "limit" => name.clone()).increment(1);
     }
