@@ -45,6 +45,9 @@ const INTERVAL: u64 = 1_000;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
+/// A decorated function names its policy by `#[throttle(policy = "api")]`, and rules of the HTTP
+/// layer find its limit by [`limit`](Self::limit).
+///
 /// The file is read again, at most every second, by a call that uses a policy. A change counts from
 /// then on: the store keeps what was used, not the limit. Another algorithm begins anew, as it is a
 /// part of the key. If the file cannot be read, or is invalid, the last valid one stays in use:

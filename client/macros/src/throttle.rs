@@ -11,19 +11,25 @@ use crate::arguments::{Arguments, ungrouped};
 use crate::duration::Duration;
 use crate::function::{Function, RaisedBy};
 use crate::key::Key;
-use crate::limit::Limit;
+use crate::limit::{Limit, Policy};
 use crate::names::{hygienic, runtime, runtime_at};
 
 pub(crate) struct Throttle {
     /// The attribute's name.
     name: Ident,
     selection: Selection,
-    limit: Limit,
+    limit: Quota,
     key: Key,
     throttler: Option<Expr>,
     on_limit: OnLimit,
     /// The name by which the body knows the decision.
     decision: Option<Ident>,
+}
+
+/// Where the limit is written.
+enum Quota {
+    Here(Limit),
+    InPolicies(Policy),
 }
 
 /// What selects the algorithm.
@@ -53,7 +59,7 @@ enum OnLimit {
 }
 
 /// The arguments of `throttle` that describe a limit.
-const ANY_LIMIT: &[&str] = &["algorithm", "quota", "duration", "cost"];
+const ANY_LIMIT: &[&str] = &["algorithm", "quota", "duration", "cost", "policy"];
 /// The arguments that are the same for every limit.
 const COMMON: &[&str] = &["key", "keyspace", "throttler", "on_limit", "decision"];
 
@@ -63,6 +69,7 @@ impl Throttle {
         let algorithm = ALGORITHMS.iter().find(|algorithm| name == algorithm.name);
         let of_limit = algorithm.map_or(ANY_LIMIT, |algorithm| algorithm.arguments);
         let mut arguments = Arguments::parse(input, &[of_limit, COMMON].concat())?;
+        let policy = Policy::new(&mut arguments)?;
         let selection = match (algorithm, arguments.take("algorithm")) {
             (Some(algorithm), _) => Selection::Attribute(algorithm),
             (None, Some(expression)) => Selection::Expression(expression),
@@ -71,7 +78,10 @@ impl Throttle {
         Ok(Self {
             name,
             selection,
-            limit: Limit::new(&mut arguments)?,
+            limit: match policy {
+                Some(policy) => Quota::InPolicies(policy),
+                None => Quota::Here(Limit::new(&mut arguments)?),
+            },
             key: Key::new(arguments.take("key"), arguments.take("keyspace"))?,
             throttler: arguments.take("throttler"),
             on_limit: arguments.take("on_limit").map_or(Ok(OnLimit::Error), OnLimit::new)?,
@@ -113,13 +123,16 @@ impl Throttle {
                 OnLimit::Error | OnLimit::Value(_) => quote!(#throttler_.admit(&#key_, #limit)#awaits),
             }
         };
-        let answer = if let Some(limit) = self.limit.constant(&self.selection) {
+        let (constant, computed) = match &self.limit {
+            Quota::Here(limit) => (limit.constant(&self.selection), limit.computed(&self.selection, &throttler_)),
+            Quota::InPolicies(policy) => (None, policy.limit(&throttler_, &key_)),
+        };
+        let answer = if let Some(limit) = constant {
             ask(limit)
         } else {
-            let limit = self.limit.computed(&self.selection, &throttler_);
             let ask = ask(quote!(#limit_));
             quote! {
-                match #limit {
+                match #computed {
                     Ok(#limit_) => #ask,
                     Err(invalid) => Err(::premier_client::Error::from(invalid)),
                 }

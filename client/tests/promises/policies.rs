@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use premier_client::{AsyncBackend, AsyncThrottler, Backend, Error, ErrorKind, Key, Policies, Receipt, Throttler, key};
+use premier_client::{
+    AsyncBackend, AsyncThrottler, Backend, Error, ErrorKind, Key, Policies, Receipt, Throttler, key, throttle,
+};
 use premier_test_server::patience;
 
 /// A file that is deleted with this.
@@ -209,6 +211,32 @@ fn an_invalid_file_says_what_is_wrong() {
     }
     let missing = Policies::from_file("/nowhere/policies.toml").expect_err("there is none");
     assert!(missing.to_string().starts_with("invalid policies in /nowhere/policies.toml: "), "{missing}");
+}
+
+/// Also with a cost, and in async functions.
+#[test]
+fn a_decorated_function_may_name_a_policy() {
+    #[throttle(policy = "api", key = |user, _| user, throttler = throttler)]
+    fn greet(user: &str, throttler: &Throttler) -> Result<usize, Error> {
+        Ok(user.len())
+    }
+
+    #[throttle(policy = name, cost = 2, key = |_, _| "all", throttler = throttler)]
+    async fn export(name: &str, throttler: &AsyncThrottler) -> Result<(), Error> {
+        Ok(())
+    }
+
+    let file = File::new("[api]\nlimit = 'fixed 1/1h'\noverrides = { ada = 'fixed 2/1h', all = 'fixed 3/1h' }");
+    let sync = throttler(&file.policies());
+    for (user, admitted) in [("ada", 2), ("bob", 1)] {
+        for call in 0..3 {
+            assert_eq!(greet(user, &sync).is_ok(), call < admitted, "{user}, call {call}");
+        }
+    }
+    let asynchronous = AsyncThrottler::builder(AsyncBackend::memory()).policies(file.policies()).build();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime can be made");
+    let kinds = ["api", "api", "other"].map(|name| runtime.block_on(export(name, &asynchronous)).map_err(|e| e.kind()));
+    assert_eq!(kinds, [Ok(()), Err(ErrorKind::QuotaExceeded), Err(ErrorKind::Configuration)]);
 }
 
 #[test]
