@@ -18,7 +18,7 @@ pub(crate) struct Throttle {
     /// The attribute's name.
     name: Ident,
     selection: Selection,
-    limit: Quota,
+    limit: LimitSource,
     key: Key,
     throttler: Option<Expr>,
     on_limit: OnLimit,
@@ -27,9 +27,9 @@ pub(crate) struct Throttle {
 }
 
 /// Where the limit is written.
-enum Quota {
-    Here(Limit),
-    InPolicies(Policy),
+enum LimitSource {
+    Here(Box<Limit>),
+    InPolicies(Box<Policy>),
 }
 
 /// What selects the algorithm.
@@ -79,8 +79,8 @@ impl Throttle {
             name,
             selection,
             limit: match policy {
-                Some(policy) => Quota::InPolicies(policy),
-                None => Quota::Here(Limit::new(&mut arguments)?),
+                Some(policy) => LimitSource::InPolicies(Box::new(policy)),
+                None => LimitSource::Here(Box::new(Limit::new(&mut arguments)?)),
             },
             key: Key::new(arguments.take("key"), arguments.take("keyspace"))?,
             throttler: arguments.take("throttler"),
@@ -124,8 +124,8 @@ impl Throttle {
             }
         };
         let (constant, computed) = match &self.limit {
-            Quota::Here(limit) => (limit.constant(&self.selection), limit.computed(&self.selection, &throttler_)),
-            Quota::InPolicies(policy) => (None, policy.limit(&throttler_, &key_)),
+            LimitSource::Here(limit) => (limit.constant(&self.selection), limit.computed(&self.selection, &throttler_)),
+            LimitSource::InPolicies(policy) => (None, policy.limit(&throttler_, &key_)),
         };
         let answer = if let Some(limit) = constant {
             ask(limit)
