@@ -63,7 +63,7 @@ lint: setup ## check formatting and line width, run clippy and rustdoc; warnings
 	@# These crates have `test = false`, so that nothing is compiled for tests that they don't have.
 	! grep -rn 'cfg(test)' client/src client/blocking client/tower/src src docs/pictures tests/server/src
 	cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
-	for feature in "" tokio memory macros cache cluster tls serde jiff "cache macros"; do \
+	for feature in "" tokio memory macros cache cluster tls serde jiff tracing metrics policies "cache macros"; do \
 	    cargo rustc --quiet --profile check -p premier-client --lib --no-default-features --features "$$feature" -- -D warnings || exit 1; \
 	done
 	@# With examples, as the features of dependencies are then the same as above.

@@ -1,5 +1,7 @@
 use std::error::Error as StdError;
 use std::fmt;
+#[cfg(feature = "policies")]
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,10 +31,10 @@ pub enum ErrorKind {
     ReplyLost,
     /// The server has not loaded the module.
     ModuleNotLoaded,
-    /// A limit, a keyspace, an address or a setting is invalid; the store is a cluster where a
-    /// single server is expected, or the reverse; the server at the address is of another kind, or
-    /// its certificate is not trusted; or an async call is made outside tokio, or in a runtime
-    /// without I/O.
+    /// A limit, a policy, a keyspace, an address or a setting is invalid; the store is a cluster
+    /// where a single server is expected, or the reverse; the server at the address is of another
+    /// kind, or its certificate is not trusted; or an async call is made outside tokio, or in a
+    /// runtime without I/O.
     Configuration,
     /// The call took longer than its [`timeout`](crate::decorate#timeouts), and was dropped.
     #[cfg(feature = "macros")]
@@ -90,6 +92,18 @@ enum Reason {
     NoTls(Reported),
     InvalidKeyspace(String),
     InvalidLimits(&'static str),
+    #[cfg(feature = "policies")]
+    InvalidPolicies {
+        path: PathBuf,
+        reason: String,
+    },
+    #[cfg(feature = "policies")]
+    UnknownPolicy {
+        name: String,
+        known: String,
+    },
+    #[cfg(feature = "policies")]
+    NoPolicies,
     #[cfg(feature = "macros")]
     ConfiguredAlready,
     #[cfg(all(feature = "macros", feature = "tokio"))]
@@ -170,6 +184,10 @@ impl Error {
             | Reason::InvalidLimits(_) => ErrorKind::Configuration,
             #[cfg(feature = "cluster")]
             Reason::NoAddress => ErrorKind::Configuration,
+            #[cfg(feature = "policies")]
+            Reason::InvalidPolicies { .. } | Reason::UnknownPolicy { .. } | Reason::NoPolicies => {
+                ErrorKind::Configuration
+            }
             #[cfg(feature = "tls")]
             Reason::NotEncrypted(_) => ErrorKind::Configuration,
             #[cfg(feature = "tokio")]
@@ -318,6 +336,22 @@ impl Error {
 
     pub(crate) fn invalid_limits(rule: &'static str) -> Self {
         Reason::InvalidLimits(rule).into()
+    }
+
+    #[cfg(feature = "policies")]
+    pub(crate) fn invalid_policies(path: &Path, reason: String) -> Self {
+        Reason::InvalidPolicies { path: path.to_owned(), reason }.into()
+    }
+
+    #[cfg(feature = "policies")]
+    pub(crate) fn unknown_policy<'a>(name: &str, known: impl Iterator<Item = &'a String>) -> Self {
+        let known: Vec<_> = known.map(String::as_str).collect();
+        Reason::UnknownPolicy { name: name.to_owned(), known: known.join(", ") }.into()
+    }
+
+    #[cfg(feature = "policies")]
+    pub(crate) fn no_policies() -> Self {
+        Reason::NoPolicies.into()
     }
 
     #[cfg(feature = "memory")]
@@ -588,6 +622,14 @@ impl fmt::Display for Reason {
             ),
             Reason::InvalidKeyspace(name) => write!(f, "invalid keyspace {name:?}: {}", Keyspace::RULE),
             Reason::InvalidLimits(rule) => f.write_str(rule),
+            #[cfg(feature = "policies")]
+            Reason::InvalidPolicies { path, reason } => write!(f, "invalid policies in {}: {reason}", path.display()),
+            #[cfg(feature = "policies")]
+            Reason::UnknownPolicy { name, known } => write!(f, "unknown policy {name:?}: expected one of {known}"),
+            #[cfg(feature = "policies")]
+            Reason::NoPolicies => {
+                f.write_str("the throttler has no policies: give it some by `Builder::policies`")
+            }
             #[cfg(feature = "macros")]
             Reason::ConfiguredAlready => f.write_str(
                 "the throttlers of decorated functions are in use already: configure them only once, before the first call of \

@@ -124,6 +124,28 @@ impl<'a> Key<'a> {
         Self::of(Name::Function { module, function, place: Some(place) })
     }
 
+    /// Returns the name of its limit: the name of the key, or the module and the function. It does
+    /// not have what tells callers apart, so that there are few names.
+    #[cfg(any(feature = "metrics", feature = "tracing"))]
+    pub(crate) fn limit_name(&self) -> Cow<'_, str> {
+        match &self.name {
+            Name::Given(name) => Cow::Borrowed(name),
+            Name::Function { module, function, .. } => Cow::Owned(format!("{module}::{function}")),
+            Name::Exact(_) => Cow::Borrowed("exact"),
+        }
+    }
+
+    /// Returns what tells it apart from the other keys of its name: the custom part, or the whole
+    /// exact key.
+    #[cfg(feature = "policies")]
+    pub(crate) fn caller(&self) -> Cow<'_, str> {
+        match (&self.name, self.custom.as_deref()) {
+            (Name::Exact(key), None) => Cow::Borrowed(key),
+            (Name::Exact(key), Some(custom)) => Cow::Owned(format!("{key}:{custom}")),
+            (_, custom) => Cow::Borrowed(custom.unwrap_or_default()),
+        }
+    }
+
     /// Counts apart the calls with this custom part: the id of a user, an address. It is the end of
     /// the key, as it is.
     #[must_use]

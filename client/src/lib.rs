@@ -218,6 +218,34 @@
 //! reply is lost, the error says so ([`ErrorKind::ReplyLost`]). Each [`Error`] has a
 //! [`kind`](Error::kind).
 //!
+//! # See it from outside
+//!
+//! With the feature `metrics`, throttlers count what they decide for the recorder of the crate
+//! `metrics`, and so do the attributes and the HTTP layer, which ask throttlers:
+//!
+//! | metric | labels | |
+//! | --- | --- | --- |
+//! | `premier_decisions_total` | `limit`, `answer`, `decided_by` | calls that were `admitted`, `limited`, limited only in [`shadow`](Builder::shadow), or not decided (`error`), by the `store`, a `local` share, `on_error`, or `nobody` |
+//! | `premier_near_limit_total` | `limit` | admitted calls that left less than 20% of the limit |
+//! | `premier_store_duration_seconds` | | a histogram of how long a server or a cluster took for a command, or was waited for |
+//!
+//! With the feature `tracing`, there is an event for each limited call (`DEBUG`) with the fields
+//! `limit`, `algorithm`, `retry_after_ms` (absent if it is [never](RetryAfter::Never)),
+//! `decided_by` and `key`, and for each outage when it begins (`WARN`, with the `error`) and when
+//! it ends (`INFO`). The target is `premier_client`. `Builder::trace_keys` leaves out the key.
+//!
+//! The `limit` is the name of the key (`api` for `key!("api", user)`), for a decorated function
+//! `module::function`, and `exact` for a [`Key::exact`]. A call that waits ([`Throttler::acquire`])
+//! is reported once, when it is admitted or gives up. Of a call with several limits, all are
+//! counted if it is admitted, and those that limit it if it is not; the event is that of the
+//! [binding](JointDecision::binding) limit. [`peek`](Throttler::peek), and the bare commands, are
+//! not reported.
+//!
+//! # Change limits while it runs
+//!
+//! With the feature `policies`, limits have names in a file, with overrides for single keys, and
+//! the file is read again when it changes: `Policies`.
+//!
 //! # Features
 //!
 //! | feature | default | adds |
@@ -230,6 +258,9 @@
 //! | `jiff` | no | [`Zone::named`]: time zones by name, by the crate `jiff` |
 //! | `cluster` | no | `Backend::cluster`, `AsyncBackend::cluster`; implies `tokio` |
 //! | `tls` | no | addresses like `rediss://…`, by rustls; implies `tokio` |
+//! | `tracing` | no | events for limited calls and outages, for subscribers of the crate `tracing` |
+//! | `metrics` | no | decisions and the store's latency, for recorders of the crate `metrics` |
+//! | `policies` | no | `Policies`: limits by name, from a file in TOML |
 
 #![forbid(unsafe_code)]
 
@@ -248,6 +279,8 @@ mod limit;
 mod limiters;
 #[cfg(feature = "memory")]
 mod memory;
+#[cfg(feature = "policies")]
+mod policies;
 mod receipt;
 #[cfg(feature = "memory")]
 mod share;
@@ -279,6 +312,8 @@ pub use limit::{Limit, Terms};
 pub use limiters::{Algorithm, AnyLimit, Fixed, Leaky, Limiter, Sliding, Token};
 #[cfg(feature = "memory")]
 pub use memory::MemoryBackend;
+#[cfg(feature = "policies")]
+pub use policies::Policies;
 #[cfg(all(feature = "cache", feature = "macros"))]
 pub use premier_macros::cache;
 #[cfg(feature = "macros")]

@@ -1,11 +1,13 @@
 //! An HTTP service on axum with decorated handlers: one is limited for each user, one is cached.
-//! Responses of the first say what is left, as draft-ietf-httpapi-ratelimit-headers wants it.
+//! Responses of the first say what is left, as draft-ietf-httpapi-ratelimit-headers wants it. What
+//! was decided is at `/metrics`, for Prometheus.
 //!
 //! ```sh
 //! # In one terminal; limits are in memory, or with REDIS_URL=redis://127.0.0.1/ in a server.
-//! cargo run -p premier-client --example axum -- --stay
+//! cargo run -p premier-client --example axum --features metrics -- --stay
 //! # In another terminal.
 //! curl -i http://127.0.0.1:8080/greet/ada
+//! curl http://127.0.0.1:8080/metrics
 //! ```
 
 #[cfg(test)]
@@ -22,6 +24,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Router, serve};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 use premier_client::{AsyncBackend, Decision, Error, ErrorKind, RetryAfter, cache, configure, token_bucket};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -77,8 +80,19 @@ impl IntoResponse for Refusal {
     }
 }
 
-fn app() -> Router {
-    Router::new().route("/greet/{user}", get(greet)).route("/report", get(report))
+/// Installs what keeps the metrics of this process.
+fn install_metrics() -> Result<PrometheusHandle, BuildError> {
+    const SECONDS: [f64; 6] = [0.000_2, 0.000_5, 0.001, 0.005, 0.02, 0.1];
+    let store = Matcher::Full("premier_store_duration_seconds".to_owned());
+    PrometheusBuilder::new().set_buckets_for_metric(store, &SECONDS)?.install_recorder()
+}
+
+fn app(metrics: PrometheusHandle) -> Router {
+    let show_metrics = async move || {
+        metrics.run_upkeep();
+        metrics.render()
+    };
+    Router::new().route("/greet/{user}", get(greet)).route("/report", get(report)).route("/metrics", get(show_metrics))
 }
 
 #[tokio::main]
@@ -86,15 +100,16 @@ async fn main() -> Result<(), Box<dyn StdError>> {
     if let Ok(url) = env::var("REDIS_URL") {
         configure().async_backend(AsyncBackend::redis(url)?).install()?;
     }
+    let metrics = install_metrics()?;
     let stays = env::args().any(|argument| argument == "--stay");
     let listener = TcpListener::bind(("127.0.0.1", if stays { 8080 } else { 0 })).await?;
     let address = listener.local_addr()?;
     println!("listening on http://{address}");
-    let service = tokio::spawn(async { serve(listener, app()).await });
+    let service = tokio::spawn(async move { serve(listener, app(metrics)).await });
     if stays {
         return Ok(service.await??);
     }
-    for path in ["/greet/ada", "/greet/ada", "/greet/ada", "/greet/bob", "/report", "/report"] {
+    for path in ["/greet/ada", "/greet/ada", "/greet/ada", "/greet/bob", "/report", "/report", "/metrics"] {
         println!("GET {path}\n{}", fetch(address, path).await?);
     }
     Ok(())

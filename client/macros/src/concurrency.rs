@@ -8,7 +8,7 @@ use syn::{Error, Expr, Result};
 use crate::algorithm::{self, Algorithm};
 use crate::arguments::Arguments;
 use crate::duration::Duration;
-use crate::limit::{Limit, check_literal};
+use crate::limit::{Limit, Policy, check_literal};
 use crate::names::hygienic;
 use crate::throttle::Selection;
 
@@ -21,23 +21,24 @@ pub(crate) struct Concurrency {
 
 /// What a throttler is asked before the body.
 pub(crate) enum Asked {
-    Rate(Limit),
-    Concurrency(Concurrency),
+    Rate(Box<Limit>),
+    Policy(Box<Policy>),
+    Concurrency(Box<Concurrency>),
 }
 
 impl Asked {
     pub(crate) fn new(algorithm: Option<&Algorithm>, arguments: &mut Arguments) -> Result<Self> {
         if algorithm == Some(&algorithm::CONCURRENCY) {
-            Concurrency::new(arguments).map(Self::Concurrency)
+            Concurrency::new(arguments).map(Box::new).map(Self::Concurrency)
         } else {
-            Limit::new(arguments).map(Self::Rate)
+            Limit::new(arguments).map(Box::new).map(Self::Rate)
         }
     }
 
     /// Returns the method of a throttler that asks at once, and the one that waits.
     pub(crate) fn methods(&self) -> [TokenStream; 2] {
         match self {
-            Self::Rate(_) => [quote!(admit), quote!(acquire)],
+            Self::Rate(_) | Self::Policy(_) => [quote!(admit), quote!(acquire)],
             Self::Concurrency(_) => [quote!(hold), quote!(hold_within)],
         }
     }
@@ -46,7 +47,7 @@ impl Asked {
     /// A permit lives as long as the body runs.
     pub(crate) fn unnamed(&self) -> TokenStream {
         match self {
-            Self::Rate(_) => quote!(_),
+            Self::Rate(_) | Self::Policy(_) => quote!(_),
             Self::Concurrency(_) => {
                 let permit = hygienic("_permit");
                 quote!(#permit)
@@ -58,14 +59,16 @@ impl Asked {
     pub(crate) fn constant(&self, selection: &Selection) -> Option<TokenStream> {
         match self {
             Self::Rate(limit) => limit.constant(selection),
+            Self::Policy(_) => None,
             Self::Concurrency(concurrency) => concurrency.constant(),
         }
     }
 
     /// Returns an expression of type `Result<Limit, _>`, which is evaluated at each call.
-    pub(crate) fn computed(&self, selection: &Selection, throttler: &Ident) -> TokenStream {
+    pub(crate) fn computed(&self, selection: &Selection, throttler: &Ident, key: &Ident) -> TokenStream {
         match self {
             Self::Rate(limit) => limit.computed(selection, throttler),
+            Self::Policy(policy) => policy.limit(throttler, key),
             Self::Concurrency(concurrency) => concurrency.computed(),
         }
     }

@@ -210,7 +210,20 @@ attributes! {
     /// ```
     ///
     /// `configure().algorithm(…)` selects the algorithm when the program starts.
-    #[doc = limit_arguments!(["| `algorithm` | an expression of type `Algorithm` | the configured one |"] [])]
+    ///
+    /// With the feature `policies` of `premier-client`, a limit may have a name in the policies of
+    /// the throttler, in place of its quota, duration and algorithm:
+    ///
+    /// ```ignore
+    /// #[throttle(policy = "api", key = |user| user)]
+    /// fn greet(user: &str) -> Result<(), Error> {
+    ///     Ok(())
+    /// }
+    /// ```
+    #[doc = limit_arguments!(
+        ["| `algorithm` | an expression of type `Algorithm` | the configured one |"]
+        ["| `policy` | the name of a limit in the throttler's policies, in place of quota, duration and algorithm | none |"]
+    )]
     throttle
     /// Limits how many calls of a function run at the same time, in all processes together.
     ///

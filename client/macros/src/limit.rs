@@ -103,6 +103,38 @@ impl Limit {
     }
 }
 
+/// A limit that is written in the policies of the throttler.
+pub(crate) struct Policy {
+    name: Expr,
+    cost: Option<Expr>,
+}
+
+impl Policy {
+    pub(crate) fn new(arguments: &mut Arguments) -> Result<Option<Self>> {
+        let Some(name) = arguments.take("policy") else { return Ok(None) };
+        for other in ["algorithm", "quota", "duration"] {
+            if let Some(value) = arguments.take(other) {
+                return Err(Error::new_spanned(
+                    value,
+                    format!("a policy has its own limit: remove `{other}` or `policy`"),
+                ));
+            }
+        }
+        let cost = arguments.take("cost");
+        check_literal(cost.as_ref(), Cost::new)?;
+        Ok(Some(Self { name, cost }))
+    }
+
+    /// Returns an expression of type `Result<AnyLimit, Error>`, which is evaluated at each call.
+    pub(crate) fn limit(&self, throttler: &Ident, key: &Ident) -> TokenStream {
+        let Self { name, cost } = self;
+        let limit_ = hygienic("limit");
+        let into = quote!(.map_err(::core::convert::Into::into));
+        let cost = cost.as_ref().map(|cost| quote!(.and_then(|#limit_| #limit_.try_cost(#cost)#into)));
+        quote!(#throttler.policy(#name, &#key) #cost)
+    }
+}
+
 /// Checks a number that is written as a literal. The bounds of other expressions are checked at
 /// each call.
 pub(crate) fn check_literal<T>(

@@ -12,6 +12,7 @@ use crate::concurrency::Asked;
 use crate::duration::Duration;
 use crate::function::{Function, RaisedBy};
 use crate::key::Key;
+use crate::limit::Policy;
 use crate::names::{hygienic, runtime, runtime_at};
 
 pub(crate) struct Throttle {
@@ -58,7 +59,7 @@ enum OnLimit {
 }
 
 /// The arguments of `throttle` that describe a limit.
-const ANY_LIMIT: &[&str] = &["algorithm", "quota", "duration", "cost", "keep"];
+const ANY_LIMIT: &[&str] = &["algorithm", "quota", "duration", "cost", "keep", "policy"];
 /// The arguments that are the same for every limit.
 const COMMON: &[&str] = &["key", "keyspace", "throttler", "on_limit", "decision"];
 /// Those of concurrency limits.
@@ -72,15 +73,20 @@ impl Throttle {
         let (common, answer) =
             if algorithm == Some(&CONCURRENCY) { (COMMON_OF_PERMITS, "permit") } else { (COMMON, "decision") };
         let mut arguments = Arguments::parse(input, &[of_limit, common].concat())?;
+        let policy = Policy::new(&mut arguments)?;
         let selection = match (algorithm, arguments.take("algorithm")) {
             (Some(algorithm), _) => Selection::Attribute(algorithm),
             (None, Some(expression)) => Selection::Expression(expression),
             (None, None) => Selection::Configured,
         };
+        let limit = match policy {
+            Some(policy) => Asked::Policy(Box::new(policy)),
+            None => Asked::new(algorithm, &mut arguments)?,
+        };
         Ok(Self {
             name,
             selection,
-            limit: Asked::new(algorithm, &mut arguments)?,
+            limit,
             key: Key::new(arguments.take("key"), arguments.take("keyspace"))?,
             throttler: arguments.take("throttler"),
             on_limit: arguments.take("on_limit").map_or(Ok(OnLimit::Error), OnLimit::new)?,
@@ -126,10 +132,10 @@ impl Throttle {
         let answer = if let Some(limit) = self.limit.constant(&self.selection) {
             ask(limit)
         } else {
-            let limit = self.limit.computed(&self.selection, &throttler_);
+            let computed = self.limit.computed(&self.selection, &throttler_, &key_);
             let ask = ask(quote!(#limit_));
             quote! {
-                match #limit {
+                match #computed {
                     Ok(#limit_) => #ask,
                     Err(invalid) => Err(::premier_client::Error::from(invalid)),
                 }

@@ -120,6 +120,15 @@ impl AsyncBackend {
         MemoryBackend::new().into()
     }
 
+    /// Returns whether limits are kept in the memory of this process, which answers at once.
+    pub(crate) fn is_memory(&self) -> bool {
+        match &self.0 {
+            #[cfg(feature = "memory")]
+            AsyncKind::Memory(_) => true,
+            _ => false,
+        }
+    }
+
     /// Returns the node that answers a query, as far as is known.
     #[cfg_attr(not(feature = "cluster"), expect(unused_variables, reason = "only a cluster has several nodes"))]
     pub(crate) fn node(&self, query: &impl Query) -> Node {

@@ -73,6 +73,13 @@ impl JointDecision {
         Self { decision: self.decision.confirmed(replicas), ..self }
     }
 
+    /// Admits the call at once in shadow, and says so if it was limited.
+    pub(crate) fn shadowed<K>(self, limits: &[(K, AnyLimit)]) -> Self {
+        let Self { decision, binding, each } = self;
+        let each = each.into_iter().zip(limits).map(|(alone, (_, limit))| alone.shadowed(limit)).collect();
+        Self { decision: decision.shadowed(&limits[binding].1), binding, each }
+    }
+
     /// Answers without asking a store, each limit in the same way.
     pub(crate) fn fallback<K>(limits: JointLimits<'_, K>, answer: impl Fn(u64) -> Decision) -> Self {
         Self::least(limits.get().iter().map(|(_, limit)| answer(limit.units())).collect())

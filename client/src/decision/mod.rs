@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use premier_algorithms::Demand;
 
+use crate::AnyLimit;
+
 pub use cell::CellDecision;
 pub use joint::JointDecision;
 pub(crate) use joint::JointLimits;
@@ -58,6 +60,9 @@ pub enum DecidedBy {
     /// The policy for a store that does not answer: [`OnError::Admit`](crate::OnError) or
     /// [`OnError::Limit`](crate::OnError).
     OnError,
+    /// The throttler, which admits in [shadow](crate::Builder::shadow) what is limited. The call
+    /// was charged nothing.
+    Shadow,
 }
 
 impl RetryAfter {
@@ -138,7 +143,8 @@ impl Decision {
         self.granted
     }
 
-    /// Returns who decided the call: [`DecidedBy::Store`] unless the store does not answer.
+    /// Returns who decided the call: [`DecidedBy::Store`] unless the store does not answer, or the
+    /// call is limited only in [shadow](crate::Builder::shadow).
     #[must_use]
     pub const fn decided_by(&self) -> DecidedBy {
         self.decided_by
@@ -192,6 +198,16 @@ impl Decision {
 
     pub(crate) fn confirmed(self, replicas: u32) -> Self {
         Self { confirmed_by: Some(replicas), ..self }
+    }
+
+    /// Admits the call at once in shadow, and says so if it was limited.
+    pub(crate) fn shadowed(self, limit: &AnyLimit) -> Self {
+        let admitted = Self { outcome: Outcome::Admitted { wait: Duration::ZERO }, ..self };
+        if self.is_admitted() {
+            return admitted;
+        }
+        let demand = limit.terms().demand;
+        Self { decided_by: DecidedBy::Shadow, ..admitted }.granting(demand, demand.cost().get())
     }
 
     /// Adds what was granted to a call that asks for as many units as fit.

@@ -45,6 +45,7 @@
 //! | `cost` | units that a call takes | 1 |
 //! | `max_wait` | how long a call waits for its turn in a bucket | see [`Limit::max_wait`](crate::Limit::max_wait) |
 //! | `algorithm` | for `throttle`: an [`Algorithm`](crate::Algorithm) | the one that is [configured](configure) |
+//! | `policy` | for `throttle`, with the feature `policies`: the name of a limit in the throttler's policies, in place of quota, duration and algorithm | |
 //! | `key` | a closure over the arguments except `self`, whose results are counted apart | all calls are counted together |
 //! | `keyspace` | a string | that of the throttler |
 //! | `throttler` | a [`Throttler`](crate::Throttler), for an async function an [`AsyncThrottler`](crate::AsyncThrottler) | the one that is [configured](configure) |

@@ -9,12 +9,15 @@ use super::AsyncThrottler;
 use super::Throttler;
 use super::abandoned::Abandoned;
 use super::fallback::{Fallback, OnError};
+use super::observe::Observer;
 use super::queue::Queues;
 use super::watch::{Listener, StoreChange};
 #[cfg(feature = "tokio")]
 use crate::AsyncBackend;
+#[cfg(feature = "policies")]
+use crate::Policies;
 use crate::connection::Confirmation;
-use crate::{Algorithm, Backend, Keyspace};
+use crate::{Algorithm, AnyLimit, Backend, Decision, Error, JointDecision, Key, Keyspace};
 
 /// How long a call to the store may take by default.
 pub(crate) const DEFAULT_DEADLINE: Duration = Duration::from_millis(500);
@@ -30,6 +33,10 @@ pub struct Builder<B> {
     confirmation: Option<Confirmation>,
     on_error: OnError,
     listener: Listener,
+    is_shadow: bool,
+    observer: Observer,
+    #[cfg(feature = "policies")]
+    policies: Option<Policies>,
 }
 
 /// What all clones of a throttler share.
@@ -44,6 +51,11 @@ pub(super) struct Settings {
     pub(super) fallback: Fallback,
     pub(super) queues: Queues,
     pub(super) abandoned: Abandoned,
+    /// Whether calls are admitted that the store limits.
+    pub(super) is_shadow: bool,
+    pub(super) observer: Observer,
+    #[cfg(feature = "policies")]
+    pub(super) policies: Option<Policies>,
 }
 
 impl<B> Builder<B> {
@@ -56,6 +68,10 @@ impl<B> Builder<B> {
             confirmation: None,
             on_error: OnError::default(),
             listener: Listener::default(),
+            is_shadow: false,
+            observer: Observer::default(),
+            #[cfg(feature = "policies")]
+            policies: None,
         }
     }
 
@@ -148,11 +164,73 @@ impl<B> Builder<B> {
         Self { listener: Listener::new(listener), ..self }
     }
 
+    /// Sets whether the events of a limited call have its key as a field; by default they have. A
+    /// key may contain what should not be logged, like the address of a user.
+    ///
+    /// ```
+    /// use premier_client::{Backend, Throttler};
+    ///
+    /// let throttler = Throttler::builder(Backend::memory()).trace_keys(false).build();
+    /// # let _ = throttler;
+    /// ```
+    #[cfg(feature = "tracing")]
+    pub fn trace_keys(mut self, are_traced: bool) -> Self {
+        self.observer.trace_keys(are_traced);
+        self
+    }
+
+    /// Charges calls as ever, but admits all that are decided, at once, to try limits on real
+    /// traffic. A call that is limited only in shadow is decided by
+    /// [`DecidedBy::Shadow`](crate::DecidedBy), and is shown by
+    /// [metrics and events](crate#see-it-from-outside).
+    ///
+    /// A limited call changes nothing in the store, so a shadow sees what the limits would do if
+    /// limited calls did not come back. [`acquire`](Throttler::acquire) does not wait, and a call
+    /// that would have to ask again counts as limited. [`peek`](Throttler::peek) shows the decision
+    /// of the limit. With [`OnError::Fail`], an outage is an error in shadow, too; with
+    /// [`OnError::Admit`] nothing stops a call. Concurrency limits are never in shadow.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use premier_client::{Backend, DecidedBy, Limit, Throttler, key};
+    ///
+    /// let throttler = Throttler::builder(Backend::memory()).shadow().build();
+    /// let limit = Limit::fixed_window(1, Duration::from_secs(60));
+    /// for decided_by in [DecidedBy::Store, DecidedBy::Shadow] {
+    ///     let decision = throttler.check(&key!("login", "ada"), limit)?;
+    ///     assert!(decision.is_admitted());
+    ///     assert_eq!(decision.decided_by(), decided_by);
+    /// }
+    /// # Ok::<(), premier_client::Error>(())
+    /// ```
+    pub fn shadow(self) -> Self {
+        Self { is_shadow: true, ..self }
+    }
+
+    /// Sets the policies, whose names calls may use in place of a limit:
+    /// [`check_policy`](Throttler::check_policy). Several throttlers may share them.
+    #[cfg(feature = "policies")]
+    pub fn policies(self, policies: Policies) -> Self {
+        Self { policies: Some(policies), ..self }
+    }
+
     /// Moves the settings to another backend.
     #[cfg(feature = "macros")]
     pub(crate) fn on<C>(self, backend: impl FnOnce(B) -> C) -> Builder<C> {
-        let Self { backend: old, keyspace, algorithm, deadline, confirmation, on_error, listener } = self;
-        Builder { backend: backend(old), keyspace, algorithm, deadline, confirmation, on_error, listener }
+        Builder {
+            backend: backend(self.backend),
+            keyspace: self.keyspace,
+            algorithm: self.algorithm,
+            deadline: self.deadline,
+            confirmation: self.confirmation,
+            on_error: self.on_error,
+            listener: self.listener,
+            is_shadow: self.is_shadow,
+            observer: self.observer,
+            #[cfg(feature = "policies")]
+            policies: self.policies,
+        }
     }
 
     fn settings(self) -> (B, Arc<Settings>) {
@@ -166,8 +244,39 @@ impl<B> Builder<B> {
             fallback: Fallback::new(self.on_error, self.deadline, self.listener),
             queues: Queues::default(),
             abandoned: Abandoned::default(),
+            is_shadow: self.is_shadow,
+            observer: self.observer,
+            #[cfg(feature = "policies")]
+            policies: self.policies,
         };
         (self.backend, Arc::new(settings))
+    }
+}
+
+impl Settings {
+    /// Reports the answer to a call, and admits the call at once in shadow. `key` is the key in the
+    /// store.
+    pub(super) fn conclude(
+        &self,
+        named: &Key<'_>,
+        key: &str,
+        limit: &AnyLimit,
+        answer: Result<Decision, Error>,
+    ) -> Result<Decision, Error> {
+        self.observer.decided(named, key, limit, self.is_shadow, answer.as_ref());
+        answer.map(|decision| if self.is_shadow { decision.shadowed(limit) } else { decision })
+    }
+
+    /// [`conclude`](Self::conclude) for a call with several limits, which are both named and as in
+    /// the store.
+    pub(super) fn conclude_together(
+        &self,
+        named: &[(Key<'_>, AnyLimit)],
+        stored: &[(String, AnyLimit)],
+        answer: Result<JointDecision, Error>,
+    ) -> Result<JointDecision, Error> {
+        self.observer.decided_together(named, stored, self.is_shadow, answer.as_ref());
+        answer.map(|joint| if self.is_shadow { joint.shadowed(stored) } else { joint })
     }
 }
 

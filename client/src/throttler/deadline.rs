@@ -8,8 +8,8 @@ pub(super) struct Deadline(Instant);
 
 /// What a waiting caller does next.
 pub(super) enum Step {
-    /// Goes ahead after this time.
-    GoAfter(Duration),
+    /// Goes ahead after the wait of the decision.
+    Go,
     /// Asks again at this moment.
     AskAt(Instant),
     /// Gives up, as it would have to wait beyond the deadline.
@@ -38,9 +38,9 @@ impl Deadline {
     /// Returns what a caller does after a decision by this limit. A limited caller asks again at
     /// its retry-after: before that it would be limited again.
     pub(super) fn step(self, now: Instant, decision: &Decision, limit: &AnyLimit) -> Step {
-        match (decision.wait(), decision.retry_after()) {
-            (Some(wait), _) => Step::GoAfter(wait),
-            (None, Some(RetryAfter::After(after))) if after.saturating_add(limit.turn_at_retry()) <= self.left(now) => {
+        match decision.retry_after() {
+            None => Step::Go,
+            Some(RetryAfter::After(after)) if after.saturating_add(limit.turn_at_retry()) <= self.left(now) => {
                 Step::AskAt(now + after)
             }
             _ => Step::GiveUp,

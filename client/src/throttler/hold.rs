@@ -280,14 +280,14 @@ impl AsyncThrottler {
         }
         let background = AsyncBackground::here();
         let attempt = AsyncAttempt { throttler: self, key, holder, lease, background, is_known: false };
-        let (node, answer) = self.backend.ask(request, *deadline, *confirmation).await;
+        let (node, answer) = self.reach(request, *deadline, *confirmation).await;
         attempt.answered(&answer);
         fallback.settle(&node, answer, request)
     }
 
     /// Asks the store for this time at most, even while it is down, and learns whether it is.
     pub(super) async fn query_within<Q: Query>(&self, query: &Q, time: Duration) -> Result<Q::Answer, Error> {
-        let (node, answer) = self.backend.ask(query, time.min(self.settings.deadline), None).await;
+        let (node, answer) = self.reach(query, time.min(self.settings.deadline), None).await;
         self.settings.fallback.learn(&node, &answer);
         answer
     }

@@ -2,11 +2,14 @@
 
 mod abandoned;
 mod builder;
+#[cfg(feature = "policies")]
+mod by_policy;
 mod deadline;
 mod fallback;
 mod hold;
 mod holder;
 mod lease;
+mod observe;
 mod permit;
 mod queue;
 mod turn;
@@ -20,10 +23,12 @@ use premier_blocking::also_blocking;
 
 use self::builder::Settings;
 use self::deadline::{Deadline, Step};
+use self::observe::Stopwatch;
 use self::queue::Turn;
 #[cfg(feature = "tokio")]
 use crate::AsyncBackend;
 use crate::backend::{All, Check, Inspect, Peek, Query, Refund, Request, Reset};
+use crate::connection::{Confirmation, Node};
 use crate::decision::JointLimits;
 use crate::receipt::Ledger;
 #[cfg(feature = "tokio")]
@@ -109,9 +114,9 @@ impl AsyncThrottler {
     /// If the store does not decide: see [`ErrorKind`](crate::ErrorKind). Being limited is not an
     /// error.
     pub async fn check(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Receipt, Error> {
-        let limit = limit.into();
+        let (named, limit) = (key, limit.into());
         let key = self.settings.keyspace.key(key, limit.algorithm());
-        let decision = self.decide(&key, &limit).await?;
+        let decision = self.settings.conclude(named, &key, &limit, self.decide(&key, &limit).await)?;
         Ok(Receipt::new(self.settings.number, decision, key, &limit))
     }
 
@@ -193,9 +198,10 @@ impl AsyncThrottler {
     /// ([`Configuration`](crate::ErrorKind::Configuration)); if the keys are in several slots of a
     /// cluster ([`Refused`](crate::ErrorKind::Refused)); and as for [`check`](Self::check).
     pub async fn check_all(&self, limits: &[(Key<'_>, AnyLimit)]) -> Result<Receipt<JointDecision>, Error> {
-        let named = |(key, limit): &(Key<'_>, AnyLimit)| (self.settings.keyspace.key(key, limit.algorithm()), *limit);
-        let limits: Vec<_> = limits.iter().map(named).collect();
-        let decision = self.ask(&All(JointLimits::new(&limits)?)).await?;
+        let stored = |(key, limit): &(Key<'_>, AnyLimit)| (self.settings.keyspace.key(key, limit.algorithm()), *limit);
+        let (named, limits) = (limits, limits.iter().map(stored).collect::<Vec<_>>());
+        let decision = self.ask(&All(JointLimits::new(&limits)?)).await;
+        let decision = self.settings.conclude_together(named, &limits, decision)?;
         Ok(Receipt::joint(self.settings.number, decision, limits))
     }
 
@@ -295,13 +301,10 @@ impl AsyncThrottler {
     /// If the call is limited ([`QuotaExceeded`](crate::ErrorKind::QuotaExceeded)), and as for
     /// [`check`](Self::check).
     pub async fn admit(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Admission, Error> {
-        let limit = limit.into();
+        let (named, limit) = (key, limit.into());
         let key = self.settings.keyspace.key(key, limit.algorithm());
-        let decision = self.decide(&key, &limit).await?;
-        let Some(wait) = decision.wait() else {
-            return Err(Error::quota_exceeded(key, decision));
-        };
-        Ok(self.take_turn(Admission::new(self.settings.number, decision, key, &limit), wait).await)
+        let decision = self.settings.conclude(named, &key, &limit, self.decide(&key, &limit).await)?;
+        self.enter(decision, key, &limit).await
     }
 
     /// Waits for at most this time until the call is admitted and it is its turn.
@@ -332,7 +335,7 @@ impl AsyncThrottler {
         limit: impl Into<AnyLimit>,
         at_most: Duration,
     ) -> Result<Admission, Error> {
-        let limit = limit.into();
+        let (named, limit) = (key, limit.into());
         let key = self.settings.keyspace.key(key, limit.algorithm());
         let deadline = Deadline::after(async_clock(), at_most);
         let mut caller = self.settings.queues.caller(&key, deadline);
@@ -340,36 +343,36 @@ impl AsyncThrottler {
         if limit.may_be_admitted_later() {
             caller.join();
         }
-        let limited = loop {
+        let answer = loop {
             match caller.turn(async_clock()) {
                 Turn::Ask => {}
                 Turn::Wait(event, until) => {
                     async_wait(event, until).await;
                     continue;
                 }
-                Turn::GiveUp(limited) => break limited,
+                Turn::GiveUp(limited) => break Ok(limited),
             }
             let limit = limit.waiting_at_most(deadline.left(async_clock()));
             let decision = match self.decide(&key, &limit).await {
                 Ok(decision) => decision,
                 Err(error) => {
                     caller.failed(async_clock());
-                    return Err(error);
+                    break Err(error);
                 }
             };
             let now = async_clock();
             match deadline.step(now, &decision, &limit) {
-                Step::GoAfter(wait) => {
+                Step::Go => {
                     caller.admitted(now, decision.remaining() / limit.cost());
-                    drop(caller);
-                    return Ok(self.take_turn(Admission::new(self.settings.number, decision, key, &limit), wait).await);
+                    break Ok(decision);
                 }
-                Step::AskAt(at) => caller.limited(now, decision, at),
-                Step::GiveUp => break decision,
+                Step::AskAt(at) if !self.settings.is_shadow => caller.limited(now, decision, at),
+                Step::AskAt(_) | Step::GiveUp => break Ok(decision),
             }
         };
         drop(caller);
-        Err(Error::quota_exceeded(key, limited))
+        let decision = self.settings.conclude(named, &key, &limit, answer)?;
+        self.enter(decision, key, &limit).await
     }
 
     /// Returns what is known of a key that this algorithm uses, whatever its limits are; `None` if
@@ -453,6 +456,14 @@ impl AsyncThrottler {
         &self.settings.keyspace
     }
 
+    /// Waits for the turn of an admitted call.
+    async fn enter(&self, decision: Decision, key: String, limit: &AnyLimit) -> Result<Admission, Error> {
+        let Some(wait) = decision.wait() else {
+            return Err(Error::quota_exceeded(key, decision));
+        };
+        Ok(self.take_turn(Admission::new(self.settings.number, decision, key, limit), wait).await)
+    }
+
     async fn give_back(&self, charge: Charge, at_most: Option<Units>) -> Result<u64, Error> {
         if charge.throttler != self.settings.number {
             return Err(Error::foreign_receipt());
@@ -477,7 +488,20 @@ impl AsyncThrottler {
 
     /// Asks the store, even while it is down.
     async fn query<Q: Query>(&self, query: &Q) -> Result<Q::Answer, Error> {
-        let (_, answer) = self.backend.ask(query, self.settings.deadline, None).await;
+        let (_, answer) = self.reach(query, self.settings.deadline, None).await;
+        answer
+    }
+
+    /// Asks the store, and reports how long that took.
+    pub(super) async fn reach<Q: Query>(
+        &self,
+        query: &Q,
+        deadline: Duration,
+        confirmation: Option<Confirmation>,
+    ) -> (Node, Result<Q::Answer, Error>) {
+        let watch = Stopwatch::start(!self.backend.is_memory());
+        let answer = self.backend.ask(query, deadline, confirmation).await;
+        self.settings.observer.asked(&watch);
         answer
     }
 
@@ -490,7 +514,7 @@ impl AsyncThrottler {
         if let Some(answer) = fallback.answer_while_down(|| self.backend.node(request), request) {
             return answer;
         }
-        let (node, answer) = self.backend.ask(request, *deadline, *confirmation).await;
+        let (node, answer) = self.reach(request, *deadline, *confirmation).await;
         fallback.settle(&node, answer, request)
     }
 }

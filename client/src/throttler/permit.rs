@@ -117,7 +117,8 @@ impl AsyncPlace {
             DecidedBy::Store => (Some(Ledger::Store), concurrency),
             #[cfg(feature = "memory")]
             DecidedBy::Local { share } => (Some(Ledger::Local), share.of_concurrency(concurrency)),
-            DecidedBy::OnError => (None, concurrency),
+            // A hold is never in shadow.
+            DecidedBy::OnError | DecidedBy::Shadow => (None, concurrency),
         };
         let kept = ledger.map(|ledger| (ledger, Lease::new(sent, async_clock(), concurrency.lease())));
         let (throttler, background) = (throttler.clone(), AsyncBackground::here());

@@ -53,11 +53,15 @@ impl Watch {
     pub(super) fn failed(&self, error: &Error, was_up: bool) {
         *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.clone());
         if was_up {
+            #[cfg(feature = "tracing")]
+            super::observe::events::outage_began(error);
             self.listener.call(StoreChange::Down(error.clone()));
         }
     }
 
     pub(super) fn is_back(&self) {
+        #[cfg(feature = "tracing")]
+        super::observe::events::outage_ended();
         self.listener.call(StoreChange::Up);
     }
 

@@ -26,12 +26,19 @@ pub(crate) struct Setup {
     pub(crate) deadline: Duration,
     pub(crate) on_error: OnError,
     pub(crate) confirmed_by: Option<(u32, Duration)>,
+    pub(crate) is_shadow: bool,
 }
 
 impl Default for Setup {
     /// Has a deadline that a loaded machine meets.
     fn default() -> Self {
-        Self { keyspace: "premier", deadline: Duration::from_secs(10), on_error: OnError::Fail, confirmed_by: None }
+        Self {
+            keyspace: "premier",
+            deadline: Duration::from_secs(10),
+            on_error: OnError::Fail,
+            confirmed_by: None,
+            is_shadow: false,
+        }
     }
 }
 
@@ -39,10 +46,11 @@ impl Setup {
     fn of<B>(self, builder: Builder<B>) -> Builder<B> {
         let keyspace = Keyspace::new(self.keyspace).expect("a valid keyspace");
         let builder = builder.keyspace(keyspace).deadline(self.deadline).on_error(self.on_error);
-        match self.confirmed_by {
+        let builder = match self.confirmed_by {
             Some((replicas, timeout)) => builder.confirmed_by(replicas, timeout),
             None => builder,
-        }
+        };
+        if self.is_shadow { builder.shadow() } else { builder }
     }
 
     /// Makes a throttler of each kind on a server.

@@ -23,6 +23,27 @@ use crate::{ClientAddress, Head, Policy};
 /// });
 /// # let _ = layer;
 /// ```
+///
+/// A closure may also look up its limit by name, in a file that is read again when it changes, by
+/// the feature `policies` of premier-client. A name that is missing there must not go unnoticed:
+///
+/// ```
+/// use http::StatusCode;
+/// use premier_client::{Policies, key};
+/// use premier_tower::{Head, Policy, Refusal, Rules};
+///
+/// /// Limits each user by the policy `api`.
+/// struct ByUser(Policies);
+///
+/// impl Rules for ByUser {
+///     fn policies(&self, head: &Head<'_>) -> Result<Vec<Policy>, Refusal> {
+///         let user = head.extensions().get::<String>().map_or("", String::as_str);
+///         let limit = self.0.limit("api", &key!("api", user));
+///         let limit = limit.map_err(|error| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
+///         Ok(vec![Policy::new("api", limit).by(user)])
+///     }
+/// }
+/// ```
 pub trait Rules: Send + Sync + 'static {
     /// Returns the policies of a request.
     ///

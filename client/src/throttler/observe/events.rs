@@ -1,0 +1,59 @@
+//! Events of `tracing`, whose target is the name of this crate.
+
+use tracing::{debug, info, warn};
+
+use super::name_of;
+use crate::{AnyLimit, Decision, Error, Key, RetryAfter};
+
+const TARGET: &str = "premier_client";
+
+/// Which fields the events of a throttler have.
+#[derive(Debug, Clone)]
+pub(super) struct Events {
+    has_keys: bool,
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self { has_keys: true }
+    }
+}
+
+impl Events {
+    pub(super) fn trace_keys(&mut self, are_traced: bool) {
+        self.has_keys = are_traced;
+    }
+
+    /// Reports a limited call. Nothing is computed for it unless a subscriber wants the event.
+    pub(super) fn decided(&self, named: &Key<'_>, key: &str, limit: &AnyLimit, is_shadow: bool, decision: &Decision) {
+        let Some(retry_after) = decision.retry_after() else { return };
+        debug!(
+            target: TARGET,
+            limit = &*named.limit_name(),
+            algorithm = limit.algorithm().name(),
+            retry_after_ms = millis(retry_after),
+            decided_by = name_of(decision.decided_by()),
+            key = self.has_keys.then_some(key),
+            "{}",
+            if is_shadow { "a call is limited in shadow" } else { "a call is limited" }
+        );
+    }
+}
+
+/// Reports that the store, or a node of a cluster, does not answer.
+pub(in crate::throttler) fn outage_began(error: &Error) {
+    warn!(target: TARGET, error = format_args!("{error:#}"), "the store does not answer");
+}
+
+/// Reports that the store answers again.
+pub(in crate::throttler) fn outage_ended() {
+    info!(target: TARGET, "the store answers again");
+}
+
+/// Returns the whole milliseconds of a retry-after; `None` for never.
+fn millis(retry_after: RetryAfter) -> Option<u64> {
+    match retry_after {
+        RetryAfter::After(time) => Some(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        RetryAfter::Never => None,
+    }
+}

@@ -1,0 +1,87 @@
+//! Counters and histograms of `metrics`.
+
+use std::sync::{Arc, Once};
+use std::time::Duration;
+
+use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+
+use super::name_of;
+use crate::{AnyLimit, Decision, Error, JointDecision, Key};
+
+const DECISIONS: &str = "premier_decisions_total";
+const NEAR_LIMIT: &str = "premier_near_limit_total";
+const STORE_SECONDS: &str = "premier_store_duration_seconds";
+
+/// Counts what a throttler decides. The recorder is the one that is installed when a call is
+/// counted, so it may be installed after the throttler was made.
+#[derive(Debug, Clone)]
+pub(super) struct Numbers {
+    described: Arc<Once>,
+}
+
+impl Default for Numbers {
+    fn default() -> Self {
+        Self { described: Arc::new(Once::new()) }
+    }
+}
+
+impl Numbers {
+    pub(super) fn decided(&self, named: &Key<'_>, is_shadow: bool, answer: Result<&Decision, &Error>) {
+        self.describe();
+        match answer {
+            Ok(decision) => count(named, is_shadow, decision),
+            Err(_) => count_error(named),
+        }
+    }
+
+    /// Counts each limit of an admitted call, and those that limit a limited one: the others have
+    /// neither limited nor admitted it.
+    pub(super) fn decided_together(
+        &self,
+        named: &[(Key<'_>, AnyLimit)],
+        is_shadow: bool,
+        answer: Result<&JointDecision, &Error>,
+    ) {
+        self.describe();
+        let Ok(joint) = answer else { return named.iter().for_each(|(named, _)| count_error(named)) };
+        for ((named, _), alone) in named.iter().zip(joint.each()) {
+            if alone.is_admitted() == joint.is_admitted() {
+                count(named, is_shadow, alone);
+            }
+        }
+    }
+
+    pub(super) fn asked(&self, time: Duration) {
+        self.describe();
+        histogram!(STORE_SECONDS).record(time);
+    }
+
+    /// Describes the metrics before the first of them is reported.
+    fn describe(&self) {
+        self.described.call_once(|| {
+            describe_counter!(DECISIONS, "Calls by limit, answer (admitted, limited, shadow, error), and who decided.");
+            describe_counter!(NEAR_LIMIT, "Admitted calls that left less than 20% of the limit.");
+            describe_histogram!(STORE_SECONDS, Unit::Seconds, "The time that the store took to answer a command.");
+        });
+    }
+}
+
+fn count(named: &Key<'_>, is_shadow: bool, decision: &Decision) {
+    let name = named.limit_name().into_owned();
+    let is_near = decision.remaining() < decision.limit().div_ceil(5);
+    let answer = match (decision.is_admitted(), is_shadow) {
+        (true, _) => "admitted",
+        (false, false) => "limited",
+        (false, true) => "shadow",
+    };
+    if decision.is_admitted() && is_near {
+        counter!(NEAR_LIMIT, "limit" => name.clone()).increment(1);
+    }
+    counter!(DECISIONS, "limit" => name, "answer" => answer, "decided_by" => name_of(decision.decided_by()))
+        .increment(1);
+}
+
+fn count_error(named: &Key<'_>) {
+    let name = named.limit_name().into_owned();
+    counter!(DECISIONS, "limit" => name, "answer" => "error", "decided_by" => "nobody").increment(1);
+}
