@@ -136,6 +136,14 @@ impl Process {
     }
 }
 
+impl Drop for Process {
+    /// None outlives a check that fails.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 /// The use of a place, in microseconds.
 #[derive(Debug)]
 struct Use {

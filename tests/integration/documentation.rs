@@ -16,37 +16,46 @@ const MAX_MILLIS_ELAPSED: i64 = 5_000;
 /// The positions of the times in the reply to a limit.
 const TIMES: [usize; 2] = [3, 4];
 
-/// The positions in the reply of PREMIER.INSPECT of what falls as time passes.
-const FALLING: [usize; 2] = [3, 5];
+/// The positions in the reply of PREMIER.INSPECT of what falls as time passes, and of the time until
+/// the key expires.
+const USED: usize = 3;
+const RESETS_IN: usize = 5;
+
+/// How a number in a reply may differ from that in an example.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Precision {
+    Exact,
+    /// It falls as time passes.
+    Falling,
+    /// It falls as time passes, and keys expire at whole milliseconds, up to one later.
+    Expiring,
+}
 
 /// A value in a reply. They come in the order in which redis-cli prints them.
 #[derive(Debug, PartialEq, Eq)]
 enum Field {
     Integer {
         value: i64,
-        is_time: bool,
+        precision: Precision,
     },
     /// As redis-cli prints it.
     Text(String),
 }
 
-fn fields(is_time: bool, reply: &Value) -> Vec<Field> {
+fn fields(precision: Precision, reply: &Value) -> Vec<Field> {
     match reply {
-        Value::Int(value) => vec![Field::Integer { value: *value, is_time }],
+        Value::Int(value) => vec![Field::Integer { value: *value, precision }],
         Value::BulkString(bytes) => vec![Field::Text(format!("\"{}\"", bytes.escape_ascii()))],
         Value::Nil => vec![Field::Text("(nil)".to_owned())],
         Value::Array(items) => {
             let is_inspected = matches!(items.first(), Some(Value::BulkString(name)) if name == b"algorithm");
-            let is_time = |index| if is_inspected { FALLING } else { TIMES }.contains(&index);
-            let fields = items.iter().enumerate().flat_map(|(index, item)| fields(is_time(index), item));
-            // A key expires at a whole millisecond, so it may be reset one earlier.
-            let earlier = |field| match field {
-                Field::Integer { value, is_time: true } if is_inspected => {
-                    Field::Integer { value: value - 1, is_time: true }
-                }
-                field => field,
+            let precision = |index| match (is_inspected, index) {
+                (true, RESETS_IN) => Precision::Expiring,
+                (true, USED) => Precision::Falling,
+                (false, index) if TIMES.contains(&index) => Precision::Falling,
+                _ => Precision::Exact,
             };
-            fields.map(earlier).collect()
+            items.iter().enumerate().flat_map(|(index, item)| fields(precision(index), item)).collect()
         }
         other => panic!("no example has such a reply: {other:?}"),
     }
@@ -126,15 +135,19 @@ fn run_examples(page: &str, at_least: usize) {
             }
             Ok(Value::Okay) => assert_eq!(reply, ["OK"], "{command}"),
             Ok(value) => {
-                let fields = fields(false, &value);
+                let fields = fields(Precision::Exact, &value);
                 assert_eq!(fields.len(), reply.len(), "{command}: {fields:?}");
                 for (field, line) in fields.iter().zip(reply) {
                     match field {
-                        Field::Integer { value, is_time } => {
+                        Field::Integer { value, precision } => {
                             let printed = integer(&line);
-                            let elapsed = if *is_time && printed > 0 { MAX_MILLIS_ELAPSED } else { 0 };
+                            let (less, more) = match precision {
+                                Precision::Falling if printed > 0 => (MAX_MILLIS_ELAPSED, 0),
+                                Precision::Expiring => (MAX_MILLIS_ELAPSED, 1),
+                                _ => (0, 0),
+                            };
                             assert!(
-                                (printed - elapsed..=printed).contains(value),
+                                (printed - less..=printed + more).contains(value),
                                 "{command}: {fields:?}, expected {line}"
                             );
                         }

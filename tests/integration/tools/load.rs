@@ -56,8 +56,8 @@ pub(crate) fn under_load(server: &Server, body: impl FnOnce()) {
     meanwhile(|| server.connection(), turn, body);
 }
 
-/// Returns a call by its number: of a limiter, of two limits at once, a refund, a hold or a release.
-/// Nothing refills, drains or expires within the test.
+/// Returns a call by its number: of a limiter, of two limits at once, a refund, a hold or a
+/// release. Nothing refills, drains or expires within the test.
 fn line(number: u32) -> String {
     let key = number / 8 % KEYS;
     match number % 8 {
