@@ -264,6 +264,11 @@
 
 #![forbid(unsafe_code)]
 
+/// The recipes of the documentation, whose code the tests run.
+#[cfg(all(doctest, feature = "memory", feature = "tokio"))]
+#[doc = include_str!("../../docs/recipes.md")]
+struct Recipes;
+
 mod backend;
 #[cfg(feature = "cache")]
 mod cache;
