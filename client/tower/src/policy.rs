@@ -89,6 +89,10 @@ struct Escaped<'a>(&'a mut String);
 
 impl fmt::Write for Escaped<'_> {
     fn write_str(&mut self, part: &str) -> fmt::Result {
+        if !part.contains([':', '\\']) {
+            self.0.push_str(part);
+            return Ok(());
+        }
         for piece in part.split_inclusive([':', '\\']) {
             match piece.strip_suffix([':', '\\']) {
                 Some(before) => {
