@@ -66,19 +66,22 @@ lint: setup ## check formatting and line width, run clippy and rustdoc; warnings
 	for feature in "" tokio memory macros cache cluster tls serde jiff tracing metrics policies "cache macros"; do \
 	    cargo rustc --quiet --profile check -p premier-client --lib --no-default-features --features "$$feature" -- -D warnings || exit 1; \
 	done
+	for feature in "" axum tonic; do \
+	    cargo rustc --quiet --profile check -p premier-tower --lib --no-default-features --features "$$feature" -- -D warnings || exit 1; \
+	done
 	@# With examples, as the features of dependencies are then the same as above.
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps --all-features --lib --examples
 
 msrv: setup ## check that the module and the client build with the oldest supported Rust
 	@if rustup toolchain install $(MSRV) --profile minimal; then \
-	    cargo +$(MSRV) check --quiet -p premier -p premier-client --all-features --target-dir $(TARGET)/msrv; \
+	    cargo +$(MSRV) check --quiet -p premier -p premier-client -p premier-tower --all-features --target-dir $(TARGET)/msrv; \
 	else echo "make msrv: skipped, as Rust $(MSRV) cannot be installed here"; fi
 
-fuzz: ## search for bytes that break arguments or states, a minute each; SECONDS=600 for longer
+fuzz: ## search for bytes that break arguments, states or proxies' headers, a minute each; SECONDS=600 for longer
 	@scripts/setup g++
 	@cargo fuzz --version >/dev/null 2>&1 || cargo install cargo-fuzz --version 0.13.2 --locked
 	@# Without a sanitizer: it needs a nightly compiler and would find nothing, as no unsafe code runs.
-	@for target in arguments state; do \
+	@for target in arguments forwarded state; do \
 	    mkdir -p fuzz/corpus/$$target; \
 	    cargo fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
 	        -max_total_time=$(SECONDS) -print_final_stats=1 || exit 1; \
@@ -86,7 +89,7 @@ fuzz: ## search for bytes that break arguments or states, a minute each; SECONDS
 
 bench: setup ## time decisions and commands (criterion), beside INCR, Lua and redis-cell
 	REDIS_CELL_SO="$(REDIS_CELL_SO)" cargo bench -p premier-benches -p premier-client --all-features \
-	    --bench algorithms --bench commands --bench memory
+	    --bench algorithms --bench commands --bench layer --bench memory
 
 instructions: setup ## compare the instructions of a call with benches/instructions.md; WRITE=yes writes it
 	@scripts/setup valgrind

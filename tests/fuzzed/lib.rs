@@ -4,7 +4,9 @@
 //! search starts.
 
 mod arguments;
+mod forwarded;
 mod state;
 
 pub use arguments::check as check_arguments;
+pub use forwarded::check as check_forwarded;
 pub use state::check as check_state;

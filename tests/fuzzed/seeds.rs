@@ -4,11 +4,16 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 
-use premier_fuzzed::{check_arguments, check_state};
+use premier_fuzzed::{check_arguments, check_forwarded, check_state};
 
 #[test]
 fn arguments_are_read_correctly_or_refused() {
     check_around_seeds("arguments", check_arguments);
+}
+
+#[test]
+fn trusted_proxies_name_the_client_whatever_it_has_sent() {
+    check_around_seeds("forwarded", check_forwarded);
 }
 
 #[test]

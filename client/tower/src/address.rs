@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use http::StatusCode;
 use ipnet::{IpNet, Ipv6Net};
 
-use crate::forwarded::{self, Hop};
+use crate::forwarded;
 use crate::{Head, Refusal};
 
 /// The address that a connection comes from, as an extension of its requests, for servers other
@@ -85,7 +85,7 @@ impl ClientAddress {
     }
 
     /// Trusts the proxies in these networks. The client is the last address that is in none of
-    /// them; the first, if all are.
+    /// them; the first, if all are, as for a request from within the networks.
     #[must_use]
     pub fn trusted_networks(self, networks: impl IntoIterator<Item = IpNet>) -> Self {
         Self { trusted: Trusted::Networks(networks.into_iter().collect()), ..self }
@@ -121,32 +121,30 @@ impl ClientAddress {
         let address = match &self.trusted {
             Trusted::Count(0) => peer,
             Trusted::Count(proxies) => {
-                let mut hops = self.hops(head);
                 // The peer is the first proxy, and was not named by any.
-                hops.nth(proxies - 1).and_then(Hop::address).ok_or_else(unnamed)?
+                self.hops(head).nth(proxies - 1).flatten().ok_or_else(unnamed)?
             }
             Trusted::Networks(networks) => {
                 let is_trusted = |address: &IpAddr| networks.iter().any(|network| network.contains(address));
-                let mut client = peer;
+                let mut client = Some(peer);
                 let mut hops = self.hops(head);
-                while is_trusted(&client)
+                while client.as_ref().is_some_and(is_trusted)
                     && let Some(hop) = hops.next()
                 {
-                    client = hop.address().ok_or_else(unnamed)?;
+                    client = hop;
                 }
-                client
+                client.ok_or_else(unnamed)?
             }
         };
         Ok(self.client(address))
     }
 
-    /// Returns those whom proxies have named, the last one first.
-    fn hops<'a>(&self, head: &Head<'a>) -> impl Iterator<Item = Hop> + use<'a> {
-        let hops = match self.header {
-            ForwardedBy::XForwardedFor => forwarded::x_forwarded_for(head.headers()),
-            ForwardedBy::Forwarded => forwarded::forwarded(head.headers()),
-        };
-        hops.into_iter().rev()
+    /// Returns whom the proxies have named, the last one first.
+    fn hops<'a>(&self, head: &Head<'a>) -> Box<dyn Iterator<Item = Option<IpAddr>> + 'a> {
+        match self.header {
+            ForwardedBy::XForwardedFor => Box::new(forwarded::x_forwarded_for(head.headers())),
+            ForwardedBy::Forwarded => Box::new(forwarded::forwarded(head.headers())),
+        }
     }
 
     fn client(&self, address: IpAddr) -> Client {

@@ -39,6 +39,13 @@ impl<B> ThrottleBody<B> {
     }
 }
 
+/// Empty, as layers outside of this one may need it.
+impl<B> Default for ThrottleBody<B> {
+    fn default() -> Self {
+        Self::of_layer(Bytes::new())
+    }
+}
+
 impl<B: Body<Data = Bytes>> Body for ThrottleBody<B> {
     type Data = Bytes;
     type Error = B::Error;

@@ -39,45 +39,67 @@ const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 impl Headers {
-    /// Adds the headers of decisions.
-    pub(crate) fn add(self, limits: &RateLimits, headers: &mut HeaderMap) {
-        let Some(binding) = limits.binding() else { return };
+    /// Adds the headers of a layer's decisions, when those before which the request came to this
+    /// layer and behind it are known as well: `all`. Draft 11 lists each layer's in a header of its
+    /// own; the other forms have room for one policy.
+    pub(crate) fn add(self, limits: &RateLimits, all: &RateLimits, headers: &mut HeaderMap) {
+        if limits.enforced().next().is_none() {
+            return;
+        }
+        let Some(binding) = all.binding() else { return };
         match self {
             Self::Draft11 => {
-                append(headers, RATE_LIMIT_POLICY, &list(limits, write_policy));
-                let at_most = limits.retry_after().and_then(RetryAfter::as_secs);
-                append(headers, RATE_LIMIT, &list(limits, |policy, out| write_state(policy, at_most, out)));
+                let at_most = longest_time(headers);
+                let mut text = String::with_capacity(64);
+                list(limits, &mut text, write_policy);
+                append(headers, RATE_LIMIT_POLICY, &text);
+                text.clear();
+                list(limits, &mut text, |policy, out| write_state(policy, at_most, out));
+                append(headers, RATE_LIMIT, &text);
             }
             Self::Draft7 => {
                 let [limit, remaining, reset] = numbers(binding);
-                append(headers, RATE_LIMIT_POLICY, &old_policy(binding));
-                append(headers, RATE_LIMIT, &format!("limit={limit}, remaining={remaining}, reset={reset}"));
+                insert(headers, RATE_LIMIT_POLICY, &old_policy(binding));
+                insert(headers, RATE_LIMIT, &format!("limit={limit}, remaining={remaining}, reset={reset}"));
             }
             Self::Draft6 => {
-                append(headers, RATE_LIMIT_POLICY, &old_policy(binding));
+                insert(headers, RATE_LIMIT_POLICY, &old_policy(binding));
                 let names = ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"];
-                append_numbers(headers, names, binding);
+                insert_numbers(headers, names, binding);
             }
             Self::XRateLimit => {
                 let names = ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"];
-                append_numbers(headers, names, binding);
+                insert_numbers(headers, names, binding);
             }
             Self::None => {}
         }
     }
 }
 
-/// Adds when to come back: whole seconds, rounded up, at least one. Nothing if waiting is of no
-/// use.
+/// Adds when to come back, unless the response says so already: whole seconds, rounded up, at least
+/// one. Nothing if waiting is of no use.
 pub(crate) fn add_retry_after(limits: &RateLimits, headers: &mut HeaderMap) {
     if let Some(seconds) = limits.retry_after().and_then(RetryAfter::as_secs) {
-        headers.insert(RETRY_AFTER, seconds.max(1).into());
+        headers.entry(RETRY_AFTER).or_insert_with(|| seconds.max(1).into());
     }
 }
 
-fn append_numbers(headers: &mut HeaderMap, names: [&'static str; 3], policy: &PolicyDecision) {
+/// Returns the seconds that a response asks its client to wait: a `t` must not be longer. A date is
+/// taken for now.
+fn longest_time(headers: &HeaderMap) -> Option<u64> {
+    let retry_after = headers.get(RETRY_AFTER)?;
+    Some(retry_after.to_str().ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(0))
+}
+
+fn insert_numbers(headers: &mut HeaderMap, names: [&'static str; 3], policy: &PolicyDecision) {
     for (name, number) in names.into_iter().zip(numbers(policy)) {
         headers.insert(HeaderName::from_static(name), number.into());
+    }
+}
+
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
     }
 }
 
@@ -88,15 +110,13 @@ fn append(headers: &mut HeaderMap, name: HeaderName, value: &str) {
     }
 }
 
-fn list(limits: &RateLimits, mut write: impl FnMut(&PolicyDecision, &mut String)) -> String {
-    let mut list = String::new();
+fn list(limits: &RateLimits, list: &mut String, mut write: impl FnMut(&PolicyDecision, &mut String)) {
     for policy in limits.enforced() {
         if !list.is_empty() {
             list.push_str(", ");
         }
-        write(policy, &mut list);
+        write(policy, list);
     }
-    list
 }
 
 fn write_policy(policy: &PolicyDecision, out: &mut String) {
@@ -104,7 +124,7 @@ fn write_policy(policy: &PolicyDecision, out: &mut String) {
 }
 
 /// Writes what is available, and for how long. A client must not come back before that, so no time
-/// is longer than `at_most`, the retry-after of the response.
+/// is longer than `at_most`.
 fn write_state(policy: &PolicyDecision, at_most: Option<u64>, out: &mut String) {
     let [_, remaining, reset] = numbers(policy);
     let _ = write!(out, "{};r={remaining}", Quoted(policy.name()));
@@ -138,13 +158,17 @@ fn seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
-/// A string of Structured Fields, which is one of JSON as well: what neither can carry becomes a
-/// question mark.
+/// A string of Structured Fields, which is one of JSON as well: it carries ASCII only, so anything
+/// else becomes a question mark.
 pub(crate) struct Quoted<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_char('"')?;
+        if self.0.bytes().all(|byte| matches!(byte, b' '..=b'~' if byte != b'"' && byte != b'\\')) {
+            f.write_str(self.0)?;
+            return f.write_char('"');
+        }
         for character in self.0.chars() {
             match character {
                 '"' | '\\' => write!(f, "\\{character}")?,

@@ -93,16 +93,19 @@ impl ThrottleLayer {
 
     /// Waits for this time at most until a request is admitted, instead of answering it at once.
     ///
-    /// A request that would have to wait longer is answered at once. Requests that a leaky bucket
-    /// has admitted wait for their turn in any case, for the
+    /// A request that would have to wait longer is answered as soon as that is known. Requests with
+    /// one policy, those in shadow aside, [queue up](AsyncThrottler::acquire): they are admitted in
+    /// the order in which they came. Requests with several policies ask again, each by itself.
+    ///
+    /// Without this, requests that a leaky bucket has admitted still wait for their turn, for the
     /// [maximum wait](premier_client::Limit::max_wait) of their limit at most.
     #[must_use]
     pub fn wait_up_to(self, time: Duration) -> Self {
         self.with(|shared| shared.wait_up_to = time)
     }
 
-    /// Answers limited requests. `Retry-After` and the [headers](Self::headers) are added to the
-    /// response.
+    /// Answers limited requests. The [headers](Self::headers) are added to the response, and
+    /// `Retry-After` unless it has one.
     #[must_use]
     pub fn on_limited(self, answer: impl Fn(&RateLimits) -> Response<Bytes> + Send + Sync + 'static) -> Self {
         self.with(|shared| shared.on_limited = Some(Arc::new(answer)))
@@ -140,8 +143,11 @@ impl ThrottleLayer {
         self.with(|shared| shared.refund_when = Some(Arc::new(is_refunded)))
     }
 
-    /// Gives back what a request was charged that gets no response: the client hangs up before, or
-    /// the service returns an error.
+    /// Gives back what a request was charged that gets no response: the client hangs up while the
+    /// service works, or the service returns an error.
+    ///
+    /// If the client hangs up before that, while the request waits for its turn, that costs nothing
+    /// in any case.
     #[must_use]
     pub fn refund_unanswered(self) -> Self {
         self.with(|shared| shared.refund_unanswered = true)
@@ -175,7 +181,8 @@ impl Shared {
     pub(crate) fn policies(&self, head: &Head<'_>) -> Result<Vec<Policy>, Refusal> {
         let mut policies = Vec::new();
         for rule in &self.rules {
-            policies.extend(rule.policies(head)?);
+            let added = rule.policies(head)?;
+            if policies.is_empty() { policies = added } else { policies.extend(added) }
         }
         Ok(policies)
     }
@@ -186,16 +193,16 @@ impl Shared {
         }
     }
 
-    /// Answers a limited request.
-    pub(crate) fn limited(&self, limits: RateLimits) -> Response<Bytes> {
+    /// Answers a limited request. `all` includes the decisions of outer layers.
+    pub(crate) fn limited(&self, limits: &RateLimits, all: RateLimits) -> Response<Bytes> {
         let mut response = match (&self.on_limited, self.answers) {
-            (Some(answer), _) => answer(&limits),
-            (None, Answers::Http) => response::limited(&limits),
+            (Some(answer), _) => answer(limits),
+            (None, Answers::Http) => response::limited(limits),
             #[cfg(feature = "tonic")]
-            (None, Answers::Grpc) => crate::grpc::limited(&limits),
+            (None, Answers::Grpc) => crate::grpc::limited(limits),
         };
-        response::show_limited(&limits, self.headers, &mut response);
-        response.extensions_mut().insert(limits);
+        response::show_limited(limits, &all, self.headers, &mut response);
+        response.extensions_mut().insert(all);
         response
     }
 

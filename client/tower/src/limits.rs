@@ -5,7 +5,7 @@ use premier_client::{Decision, RetryAfter};
 use crate::PolicyDecision;
 
 /// The decisions on a request, in its extensions and in those of the response. With the feature
-/// `axum`, it is an extractor.
+/// `axum`, it is an extractor. If several layers decide a request, it has the decisions of all.
 ///
 /// ```
 /// use http::Request;
@@ -27,7 +27,13 @@ impl RateLimits {
         Self(policies.into())
     }
 
-    /// Returns the policies that were asked, each with its decision: those in shadow last.
+    /// Adds those of the layers outside of this one, as the first ones.
+    pub(crate) fn after(&self, outer: Option<&Self>) -> Self {
+        outer.map_or_else(|| self.clone(), |outer| Self(outer.0.iter().chain(self.0.iter()).cloned().collect()))
+    }
+
+    /// Returns the policies that were asked, each with its decision: those of outer layers first,
+    /// and of each layer those in shadow last.
     #[must_use]
     pub fn policies(&self) -> &[PolicyDecision] {
         &self.0

@@ -1,5 +1,5 @@
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use premier_client::{AnyLimit, Decision, InvalidArgument, Key};
 
@@ -11,22 +11,42 @@ use premier_client::{AnyLimit, Decision, InvalidArgument, Key};
 pub struct Policy {
     name: Cow<'static, str>,
     limit: AnyLimit,
-    parts: Vec<String>,
+    /// The custom part of the key: all parts, as [`Key::custom_parts`] joins them.
+    parts: Option<String>,
     is_shadow: bool,
 }
 
 impl Policy {
     /// Makes a policy of this name that counts all requests together.
     pub fn new(name: impl Into<Cow<'static, str>>, limit: impl Into<AnyLimit>) -> Self {
-        Self { name: name.into(), limit: limit.into(), parts: Vec::new(), is_shadow: false }
+        Self { name: name.into(), limit: limit.into(), parts: None, is_shadow: false }
     }
 
     /// Counts requests with this part apart from others: a user, an address. It may be called
     /// several times.
     #[must_use]
     pub fn by(mut self, part: impl fmt::Display) -> Self {
-        self.parts.push(part.to_string());
+        let _infallible = write!(Escaped(self.next_part()), "{part}");
         self
+    }
+
+    /// Counts requests without a part together, apart from those with any. No part is written like
+    /// this: in those, a backslash is followed by a colon or another one.
+    pub(crate) fn by_none(mut self) -> Self {
+        self.next_part().push_str(r"\-");
+        self
+    }
+
+    /// Begins another part.
+    fn next_part(&mut self) -> &mut String {
+        const USUAL_LEN: usize = 24;
+        match &mut self.parts {
+            Some(parts) => {
+                parts.push(':');
+                parts
+            }
+            none => none.insert(String::with_capacity(USUAL_LEN)),
+        }
     }
 
     /// Sets the units that the request takes, 1 to 10¹².
@@ -53,15 +73,37 @@ impl Policy {
 
     pub(crate) fn key(&self) -> Key<'_> {
         let key = Key::named(&self.name);
-        if self.parts.is_empty() {
-            return key;
+        match &self.parts {
+            Some(parts) => key.custom(parts),
+            None => key,
         }
-        let parts: Vec<&dyn fmt::Display> = self.parts.iter().map(|part| part as _).collect();
-        key.custom_parts(&parts)
     }
 
     pub(crate) fn decided(self, decision: Decision, is_charged: bool) -> PolicyDecision {
         PolicyDecision { name: self.name, limit: self.limit, is_shadow: self.is_shadow, decision, is_charged }
+    }
+}
+
+/// Writes a part of a key as [`Key::custom_parts`] does.
+struct Escaped<'a>(&'a mut String);
+
+impl fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        if !part.contains([':', '\\']) {
+            self.0.push_str(part);
+            return Ok(());
+        }
+        for piece in part.split_inclusive([':', '\\']) {
+            match piece.strip_suffix([':', '\\']) {
+                Some(before) => {
+                    self.0.push_str(before);
+                    self.0.push('\\');
+                    self.0.push_str(&piece[before.len()..]);
+                }
+                None => self.0.push_str(piece),
+            }
+        }
+        Ok(())
     }
 }
 

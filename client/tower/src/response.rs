@@ -1,5 +1,7 @@
 //! The responses to requests that do not reach the service.
 
+use std::fmt::{self, Write as _};
+
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
@@ -20,10 +22,10 @@ pub(crate) fn limited(limits: &RateLimits) -> Response<Bytes> {
     problem(StatusCode::TOO_MANY_REQUESTS, &format!("{PROBLEM_TYPES}#quota-exceeded"), title, &members)
 }
 
-/// Adds what each response to a limited request has.
-pub(crate) fn show_limited(limits: &RateLimits, headers: Headers, response: &mut Response<Bytes>) {
+/// Adds what each response to a limited request has. `all` includes the decisions of outer layers.
+pub(crate) fn show_limited(limits: &RateLimits, all: &RateLimits, headers: Headers, response: &mut Response<Bytes>) {
     add_retry_after(limits, response.headers_mut());
-    headers.add(limits, response.headers_mut());
+    headers.add(limits, all, response.headers_mut());
 }
 
 /// Answers a request that could not be decided: 503 if the store does not answer, 500 if it is used
@@ -46,8 +48,25 @@ pub(crate) fn is_outage(error: &Error) -> bool {
 /// Answers a request that is refused before it is limited.
 pub(crate) fn refused(refusal: &Refusal) -> Response<Bytes> {
     let title = refusal.status().canonical_reason().unwrap_or("Refused");
-    let detail = format!("\"detail\":{}", Quoted(refusal.reason()));
+    let detail = format!("\"detail\":{}", Json(refusal.reason()));
     problem(refusal.status(), "about:blank", title, &detail)
+}
+
+/// A string of JSON.
+struct Json<'a>(&'a str);
+
+impl fmt::Display for Json<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_char('"')?;
+        for character in self.0.chars() {
+            match character {
+                '"' | '\\' => write!(f, "\\{character}")?,
+                '\0'..'\u{20}' => write!(f, "\\u{:04x}", u32::from(character))?,
+                _ => f.write_char(character)?,
+            }
+        }
+        f.write_char('"')
+    }
 }
 
 fn problem(status: StatusCode, kind: &str, title: &str, members: &str) -> Response<Bytes> {

@@ -2,10 +2,10 @@ use std::borrow::Cow;
 use std::fmt::{self, Display};
 use std::sync::Arc;
 
-use http::{HeaderName, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use premier_client::AnyLimit;
 
-use crate::{ClientAddress, Head, Policy};
+use crate::{Client, ClientAddress, Head, Policy};
 
 /// What limits a request: a [`Rule`], or a closure over the head of the request that returns any
 /// number of policies.
@@ -45,7 +45,8 @@ use crate::{ClientAddress, Head, Policy};
 /// }
 /// ```
 pub trait Rules: Send + Sync + 'static {
-    /// Returns the policies of a request.
+    /// Returns the policies of a request. It is asked once for each request, in the task that
+    /// serves it, so it should return soon.
     ///
     /// # Errors
     /// If the request is refused, whatever its limits are.
@@ -97,7 +98,7 @@ pub enum Missing {
     Refuse,
     /// The rule does not apply to the request.
     Admit,
-    /// All such requests are counted together.
+    /// All such requests are counted together, and apart from all others.
     Share,
 }
 
@@ -149,7 +150,8 @@ impl Rule {
         self.by_part(Part::Client(address))
     }
 
-    /// Counts by the value of a header.
+    /// Counts by the value of a header. A request that has the header several times is refused with
+    /// 400: the service might believe another one than this rule.
     #[must_use]
     pub fn by_header(self, name: HeaderName) -> Self {
         self.by_part(Part::Header(name))
@@ -218,9 +220,11 @@ impl Rules for Rule {
         for part in &self.parts {
             policy = match (part.find(head), self.missing) {
                 (Ok(found), _) => policy.by(found),
-                (Err(refusal), Missing::Refuse) => return Err(refusal),
-                (Err(_), Missing::Admit) => return Ok(Vec::new()),
-                (Err(_), Missing::Share) => policy.by(""),
+                (Err(Lack::Ambiguous(refusal)), _) | (Err(Lack::Missing(refusal)), Missing::Refuse) => {
+                    return Err(refusal);
+                }
+                (Err(Lack::Missing(_)), Missing::Admit) => return Ok(Vec::new()),
+                (Err(Lack::Missing(_)), Missing::Share) => policy.by_none(),
             };
         }
         if let Some(cost) = &self.cost {
@@ -230,17 +234,49 @@ impl Rules for Rule {
     }
 }
 
+/// What a part is in a request.
+enum Found<'a> {
+    Client(Client),
+    Header(&'a HeaderValue),
+    Route(&'a Method, &'a str),
+    Value(String),
+}
+
+/// Why a request has no part.
+enum Lack {
+    Missing(Refusal),
+    /// It has several.
+    Ambiguous(Refusal),
+}
+
 impl Part {
-    fn find(&self, head: &Head<'_>) -> Result<String, Refusal> {
+    fn find<'a>(&self, head: &Head<'a>) -> Result<Found<'a>, Lack> {
         match self {
-            Self::Client(address) => address.of(head).map(|client| client.to_string()),
-            Self::Header(name) => match head.headers().get(name) {
-                Some(value) => Ok(value.as_bytes().escape_ascii().to_string()),
-                None => Err(Refusal::new(StatusCode::BAD_REQUEST, format!("the header {name} is missing"))),
-            },
-            Self::Route => Ok(format!("{} {}", head.method(), path(head))),
-            Self::Value(name, find) => find(head)
-                .ok_or_else(|| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the request lacks {name}"))),
+            Self::Client(address) => address.of(head).map(Found::Client).map_err(Lack::Missing),
+            Self::Header(name) => {
+                let mut values = head.headers().get_all(name).iter();
+                let refusal = |why| Refusal::new(StatusCode::BAD_REQUEST, format!("the header {name} is {why}"));
+                match (values.next(), values.next()) {
+                    (Some(value), None) => Ok(Found::Header(value)),
+                    (None, _) => Err(Lack::Missing(refusal("missing"))),
+                    (Some(_), Some(_)) => Err(Lack::Ambiguous(refusal("there several times"))),
+                }
+            }
+            Self::Route => Ok(Found::Route(head.method(), path(head))),
+            Self::Value(name, find) => find(head).map(Found::Value).ok_or_else(|| {
+                Lack::Missing(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the request lacks {name}")))
+            }),
+        }
+    }
+}
+
+impl Display for Found<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client(client) => client.fmt(f),
+            Self::Header(value) => value.as_bytes().escape_ascii().fmt(f),
+            Self::Route(method, path) => write!(f, "{method} {path}"),
+            Self::Value(value) => value.fmt(f),
         }
     }
 }

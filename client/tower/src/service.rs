@@ -88,7 +88,8 @@ pin_project! {
         Answering {
             #[pin]
             answer: F,
-            limits: Option<RateLimits>,
+            // Those of this layer, and with them those of outer layers.
+            limits: Option<(RateLimits, RateLimits)>,
             charged: Option<Charged>,
         },
     }
@@ -111,10 +112,19 @@ where
                 StateProjected::Deciding { verdict, waiting } => match ready!(verdict.as_mut().poll(context)) {
                     Verdict::Admitted(Admitted { limits, charged }) => {
                         let (mut inner, mut request) = waiting.take().expect("it is decided only once");
-                        request.extensions_mut().insert(limits.clone());
-                        State::Answering { answer: inner.call(request), limits: Some(limits), charged: Some(charged) }
+                        let all = limits.after(request.extensions().get());
+                        request.extensions_mut().insert(all.clone());
+                        State::Answering {
+                            answer: inner.call(request),
+                            limits: Some((limits, all)),
+                            charged: Some(charged),
+                        }
                     }
-                    Verdict::Limited(limits) => State::Refused { response: Some(this.shared.limited(limits)) },
+                    Verdict::Limited(limits) => {
+                        let (_, request) = waiting.take().expect("it is decided only once");
+                        let all = limits.after(request.extensions().get());
+                        State::Refused { response: Some(this.shared.limited(&limits, all)) }
+                    }
                     Verdict::Undecided(error) => State::Refused { response: Some(this.shared.undecided(&error)) },
                 },
                 StateProjected::Answering { answer, limits, charged } => {
@@ -126,9 +136,11 @@ where
                             extensions: response.extensions(),
                         });
                     }
-                    if let Some(limits) = limits.take() {
-                        this.shared.headers.add(&limits, response.headers_mut());
-                        response.extensions_mut().insert(limits);
+                    if let Some((limits, all)) = limits.take() {
+                        // Inner layers have added theirs.
+                        let all = response.extensions_mut().remove().unwrap_or(all);
+                        this.shared.headers.add(&limits, &all, response.headers_mut());
+                        response.extensions_mut().insert(all);
                     }
                     return Poll::Ready(Ok(response.map(ThrottleBody::of_service)));
                 }

@@ -94,3 +94,21 @@ async fn other_programs_share_the_limits_of_a_layer() {
     assert_eq!(decision.await.expect("it returns").remaining(), 0);
     assert_eq!(send(&layer, request()).await.status(), 429);
 }
+
+/// It is away for this layer once the throttler's deadline has passed.
+#[tokio::test]
+async fn a_store_that_hangs_is_an_outage() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let url = format!("redis://{}", listener.local_addr().expect("it is bound"));
+    let layer = |on_error| {
+        let backend = AsyncBackend::redis(url.as_str()).expect("an address");
+        let throttler =
+            AsyncThrottler::builder(backend).deadline(std::time::Duration::from_millis(50)).on_error(on_error);
+        ThrottleLayer::new(throttler.build()).rule(Rule::new("two", TWO))
+    };
+    let start = std::time::Instant::now();
+    assert_eq!(send(&layer(OnError::Fail), request()).await.status(), 503);
+    let local = layer(OnError::Local { share: Share::WHOLE });
+    assert_eq!(statuses(&local, (0..3).map(|_| request())).await, [200, 200, 429]);
+    assert!(start.elapsed() < std::time::Duration::from_secs(5), "{:?}", start.elapsed());
+}

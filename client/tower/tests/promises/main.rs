@@ -5,6 +5,7 @@ mod answers;
 mod axum_server;
 mod grpc;
 mod headers;
+mod layers;
 mod outcomes;
 mod rules;
 mod services;

@@ -114,6 +114,48 @@ async fn a_leaky_bucket_spaces_requests() {
     assert_eq!(arrivals, [(200, 0), (200, 1_000), (429, 0)]);
 }
 
+/// First come, first served: nobody is overtaken by a later request.
+#[tokio::test(start_paused = true)]
+async fn waiting_requests_are_admitted_in_turn() {
+    let start = Instant::now();
+    let memory = premier_client::MemoryBackend::with_clock(move || Duration::from_secs(1_000) + start.elapsed());
+    let throttler = AsyncThrottler::builder(memory).build();
+    let layer = ThrottleLayer::new(throttler)
+        .rule(Rule::new("window", Limit::sliding_window(1, Duration::from_secs(1))))
+        .wait_up_to(Duration::from_secs(60));
+    let arrivals = Arc::new(Mutex::new(Vec::new()));
+    let mut tasks = Vec::new();
+    for number in 0..8 {
+        let (layer, arrivals) = (layer.clone(), Arc::clone(&arrivals));
+        tasks.push(tokio::spawn(async move {
+            assert_eq!(send(&layer, request()).await.status(), 200);
+            arrivals.lock().expect("nobody panics").push(number);
+        }));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for task in tasks {
+        task.await.expect("it does not panic");
+    }
+    assert_eq!(*arrivals.lock().expect("nobody panics"), (0..8).collect::<Vec<_>>());
+}
+
+/// It has not reached the service.
+#[tokio::test(start_paused = true)]
+async fn a_client_that_hangs_up_while_it_waits_is_charged_nothing() {
+    let pace = Limit::leaky_bucket(2, Duration::from_secs(20));
+    for (limit, wait) in [(pace, Duration::ZERO), (pace, Duration::from_secs(60))] {
+        let throttler = throttler();
+        let layer = ThrottleLayer::new(throttler.clone()).rule(Rule::new("paced", limit)).wait_up_to(wait);
+        assert_eq!(send(&layer, request()).await.status(), 200);
+        let waiting = tokio::time::timeout(Duration::from_secs(1), send(&layer, request()));
+        assert!(waiting.await.is_err(), "its turn comes in 10 seconds");
+        tokio::task::yield_now().await;
+        let key = premier_client::Key::named("paced");
+        let usage = throttler.inspect(&key, premier_client::Algorithm::LeakyBucket).await.expect("memory answers");
+        assert_eq!(usage.map_or(0, |usage| usage.used()), 1);
+    }
+}
+
 /// It is charged as ever, so it reports what it would limit.
 #[tokio::test]
 async fn a_shadow_limits_nothing_and_hides_nothing() {

@@ -2,10 +2,10 @@
 
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::{Method, StatusCode};
-use premier_client::{AnyLimit, Limit};
-use premier_tower::{Head, Missing, Policy, Refusal, Rule, Rules};
+use premier_client::{Algorithm, AnyLimit, Key, Limit};
+use premier_tower::{Head, Missing, Policy, Refusal, Rule, Rules, ThrottleLayer};
 
-use crate::tools::{HOUR, TWO, layer, request, send, statuses};
+use crate::tools::{HOUR, TWO, layer, request, send, statuses, throttler};
 
 #[derive(Debug, Clone)]
 struct User(u32);
@@ -131,13 +131,13 @@ async fn a_rule_may_refuse_a_request() {
     struct Authenticated;
     impl Rules for Authenticated {
         fn policies(&self, _: &Head<'_>) -> Result<Vec<Policy>, Refusal> {
-            Err(Refusal::new(StatusCode::UNAUTHORIZED, "say \"who\" you are"))
+            Err(Refusal::new(StatusCode::UNAUTHORIZED, "say \"who\" you are:\n\\ü"))
         }
     }
     let response = send(&layer().rule(Authenticated), request()).await;
     assert_eq!(response.status(), 401);
     let problem: serde_json::Value = serde_json::from_slice(response.body()).expect("JSON");
-    assert_eq!(problem["detail"], "say \"who\" you are");
+    assert_eq!(problem["detail"], "say \"who\" you are:\n\\ü");
 }
 
 /// That is a fault of the program, not of the store.
@@ -145,4 +145,73 @@ async fn a_rule_may_refuse_a_request() {
 async fn two_policies_with_one_key_are_an_error() {
     let layer = layer().rule(Rule::new("same", TWO)).rule(Rule::new("same", TWO));
     assert_eq!(send(&layer, request()).await.status(), 500);
+}
+
+/// Nor if it leaves out something else, or sends what a missing part is written as.
+#[tokio::test]
+async fn nobody_can_forge_the_key_of_those_who_lack_a_part() {
+    let [a, b] = ["x-a", "x-b"].map(http::HeaderName::from_static);
+    let rule = Rule::new("both", TWO).by_header(a).by_header(b).missing(Missing::Share);
+    let layer = layer().rule(rule);
+    let with = |headers: &[(&'static str, &'static str)]| {
+        let mut request = request();
+        for (name, value) in headers {
+            request.headers_mut().append(*name, HeaderValue::from_static(value));
+        }
+        request
+    };
+    let sent = [&[("x-a", "1")][..]; 3].map(with);
+    assert_eq!(statuses(&layer, sent).await, [200, 200, 429]);
+    for forged in [
+        &[("x-b", "1")][..],
+        &[("x-a", "1"), ("x-b", "")],
+        &[("x-a", ""), ("x-b", "1")],
+        &[("x-a", "1"), ("x-b", "-")],
+        &[("x-a", "1"), ("x-b", "\\-")],
+        &[("x-a", "1:\\-")],
+        &[],
+    ] {
+        assert_eq!(send(&layer, with(forged)).await.status(), 200, "{forged:?}");
+    }
+}
+
+/// The service might believe another one.
+#[tokio::test]
+async fn a_header_that_is_there_twice_is_refused() {
+    for missing in [Missing::Refuse, Missing::Admit, Missing::Share] {
+        let layer = layer().rule(Rule::new("key", TWO).by_header(AUTHORIZATION).missing(missing));
+        let mut twice = request();
+        for value in ["mine", "made up"] {
+            twice.headers_mut().append(AUTHORIZATION, HeaderValue::from_static(value));
+        }
+        let response = send(&layer, twice).await;
+        assert_eq!(response.status(), 400);
+        assert!(String::from_utf8_lossy(response.body()).contains("the header authorization is there several times"));
+    }
+}
+
+/// So other programs name them by `key!`.
+#[tokio::test]
+async fn keys_are_those_of_the_client() {
+    for parts in [&["a"][..], &["a:b", "c"], &["a", "b:c"], &["", "\\", ":"], &["2001:db8::/64", "é"]] {
+        let throttler = throttler();
+        let policies =
+            move |_: &Head<'_>| Some(parts.iter().fold(Policy::new("x:y", TWO), |policy, part| policy.by(part)));
+        assert_eq!(send(&ThrottleLayer::new(throttler.clone()).rule(policies), request()).await.status(), 200);
+        let parts: Vec<&dyn std::fmt::Display> = parts.iter().map(|part| part as _).collect();
+        let key = Key::named("x:y").custom_parts(&parts);
+        let usage = throttler.inspect(&key, Algorithm::FixedWindow).await.expect("memory answers");
+        assert_eq!(usage.map(|usage| usage.used()), Some(1), "{key:?}");
+    }
+}
+
+/// 16 at most.
+#[tokio::test]
+async fn a_request_with_too_many_policies_is_a_500() {
+    let many = |policies: usize| {
+        let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q"];
+        layer().rule(move |_: &Head<'_>| names.map(|name| Policy::new(name, TWO)).into_iter().take(policies))
+    };
+    assert_eq!(send(&many(16), request()).await.status(), 200);
+    assert_eq!(send(&many(17), request()).await.status(), 500);
 }
