@@ -138,6 +138,7 @@ impl Inner {
         let Ok(mut last) = self.read.try_lock() else { return };
         self.read_at.store(now.saturating_add(INTERVAL), Ordering::Relaxed);
         let read = read(&self.path);
+        // Not by its time, which may be the same after two changes.
         if read == *last {
             return;
         }

@@ -212,14 +212,7 @@ attributes! {
     /// `configure().algorithm(…)` selects the algorithm when the program starts.
     ///
     /// With the feature `policies` of `premier-client`, a limit may have a name in the policies of
-    /// the throttler, in place of its quota, duration and algorithm:
-    ///
-    /// ```ignore
-    /// #[throttle(policy = "api", key = |user| user)]
-    /// fn greet(user: &str) -> Result<(), Error> {
-    ///     Ok(())
-    /// }
-    /// ```
+    /// the throttler, in place of its quota, duration and algorithm: `#[throttle(policy = "api")]`.
     #[doc = limit_arguments!(
         ["| `algorithm` | an expression of type `Algorithm` | the configured one |"]
         ["| `policy` | the name of a limit in the throttler's policies, in place of quota, duration and algorithm | none |"]

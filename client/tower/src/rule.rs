@@ -201,7 +201,7 @@ impl Rule {
     ///
     /// A limited call changes nothing in the store, so a shadow limits exactly what the limit
     /// would. It is asked alone, after all others have admitted the request: it never hides another
-    /// limit.
+    /// limit. The metrics and events of premier-client show it as any limit: as `limited`.
     #[must_use]
     pub fn shadow(self) -> Self {
         Self { policy: self.policy.shadow(), ..self }

@@ -2,7 +2,9 @@
 
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::{Method, StatusCode};
-use premier_client::{Algorithm, AnyLimit, Key, Limit};
+use metrics::set_default_local_recorder;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use premier_client::{Algorithm, AnyLimit, Key, Limit, Policies, key};
 use premier_tower::{Head, Missing, Policy, Refusal, Rule, Rules, ThrottleLayer};
 
 use crate::tools::{HOUR, TWO, layer, request, send, statuses, throttler};
@@ -214,4 +216,36 @@ async fn a_request_with_too_many_policies_is_a_500() {
     };
     assert_eq!(send(&many(16), request()).await.status(), 200);
     assert_eq!(send(&many(17), request()).await.status(), 500);
+}
+
+/// A change of the file counts at a later request.
+#[tokio::test]
+async fn a_closure_finds_limits_by_name() {
+    let file = std::env::temp_dir().join(format!("premier-tower-{}.toml", std::process::id()));
+    std::fs::write(&file, "api = 'fixed 1/1h'").expect("it can be written");
+    let policies = Policies::from_file(&file).expect("valid policies");
+    let limit = move || policies.limit("api", &key!("api")).expect("there is such a policy");
+    let layer = layer().rule(move |_: &Head<'_>| Some(Policy::new("api", limit())));
+    assert_eq!(statuses(&layer, (0..2).map(|_| request())).await, [200, 429]);
+    std::fs::write(&file, "api = 'fixed 2/1h'").expect("it can be written");
+    tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
+    assert_eq!(statuses(&layer, (0..2).map(|_| request())).await, [200, 429]);
+    std::fs::remove_file(file).expect("it is there");
+}
+
+#[tokio::test]
+async fn requests_are_in_the_metrics_by_policy() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let handle = recorder.handle();
+    let guard = set_default_local_recorder(&recorder);
+    let layer = layer().rule(Rule::new("user", TWO).by_extension(|user: &User| user.0)).rule(Rule::new("all", TWO));
+    assert_eq!(statuses(&layer, [1, 1, 1].map(request_of)).await, [200, 200, 429]);
+    drop(guard);
+    let text = handle.render();
+    for policy in ["user", "all"] {
+        for (answer, count) in [("admitted", 2), ("limited", 1)] {
+            let line = format!(r#"{{limit="{policy}",answer="{answer}",decided_by="store"}} {count}"#);
+            assert!(text.contains(&line), "{line}: {text}");
+        }
+    }
 }
