@@ -16,8 +16,8 @@ const MAX_MILLIS_ELAPSED: i64 = 5_000;
 /// The positions of the times in the reply to a limit.
 const TIMES: [usize; 2] = [3, 4];
 
-/// The positions in the reply of PREMIER.INSPECT of what falls as time passes, and of the time until
-/// the key expires.
+/// The positions in the reply of PREMIER.INSPECT of what falls as time passes, and of the time
+/// until the key expires.
 const USED: usize = 3;
 const RESETS_IN: usize = 5;
 
