@@ -39,9 +39,9 @@ pub enum ErrorKind {
     /// The call took longer than its [`timeout`](crate::decorate#timeouts), and was dropped.
     #[cfg(feature = "macros")]
     Timeout,
-    /// The store refused the call: the key has another type, is used by another algorithm or has too
-    /// many holders, the password or the database is wrong, or the user lacks permission. Nothing was
-    /// charged.
+    /// The store refused the call: the key has another type, is used by another algorithm or has
+    /// too many holders, the password or the database is wrong, or the user lacks permission.
+    /// Nothing was charged.
     Refused,
     /// A [permit](crate::Permit) was not renewed before its lease ended, or the store did not renew
     /// it. Others may hold its place.

@@ -87,7 +87,7 @@ impl Concurrency {
         check_literal(concurrency.cost.as_ref(), Cost::new)?;
         check_literal(concurrency.keep.as_ref(), Keep::new)?;
         if let Duration::Known { span, literal } = &concurrency.lease {
-            LimitDuration::new(*span).map_err(|invalid| Error::new_spanned(literal, rule_of_lease(&invalid)))?;
+            LimitDuration::new(*span).map_err(|invalid| Error::new_spanned(literal, rule_of_lease(invalid)))?;
         }
         Ok(concurrency)
     }
@@ -112,7 +112,7 @@ impl Concurrency {
 }
 
 /// Returns the rule of durations as that of a lease, which is never in calendar months.
-fn rule_of_lease(invalid: &InvalidArgument) -> String {
+fn rule_of_lease(invalid: InvalidArgument) -> String {
     let (time, _months) = invalid.rule().split_once("; FIXED").unwrap_or((invalid.rule(), ""));
     time.replace("duration", "lease")
 }

@@ -51,7 +51,8 @@ impl Confirmation {
         read_last(replies).unwrap_or(0)
     }
 
-    /// Asks the replicas on the connection of an admitted call. Returns `None` if there is no reply.
+    /// Asks the replicas on the connection of an admitted call. Returns `None` if there is no
+    /// reply.
     #[cfg(feature = "tokio")]
     pub(super) async fn ask(self, connection: &mut (impl ConnectionLike + ?Sized), budget: Budget) -> Option<u32> {
         let request = self.request();

@@ -54,8 +54,8 @@ impl Given {
         })
     }
 
-    /// Sends a request, only once, waits for its replies, and for replicas if it is an admitted call
-    /// that they are to confirm.
+    /// Sends a request, only once, waits for its replies, and for replicas if it is an admitted
+    /// call that they are to confirm.
     pub(super) async fn exchange(
         &self,
         request: &Pipeline,
