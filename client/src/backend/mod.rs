@@ -72,10 +72,11 @@ impl AsyncBackend {
     /// server that is a master. After a failover, connections are made anew. As ever, no call is
     /// charged twice: a call whose reply the old master did not send is
     /// [`ReplyLost`](crate::ErrorKind::ReplyLost), and until the sentinels have a new master, calls
-    /// are [`Unavailable`](crate::ErrorKind::Unavailable). [`OnError`](crate::OnError) decides both.
+    /// are [`Unavailable`](crate::ErrorKind::Unavailable). [`OnError`](crate::OnError) decides
+    /// both.
     ///
-    /// `master` is a name, or an address with the name as its host, which says how to log in to
-    /// the servers, by which user, password, database and encryption. The addresses of the sentinels
+    /// `master` is a name, or an address with the name as its host, which says how to log in to the
+    /// servers, by which user, password, database and encryption. The addresses of the sentinels
     /// say so for them.
     ///
     /// ```
@@ -92,8 +93,8 @@ impl AsyncBackend {
     /// report.
     ///
     /// # Errors
-    /// If there is no address, or one is invalid. Unreachable sentinels, and a name that they do not
-    /// know, are errors of the first call.
+    /// If there is no address, or one is invalid. Unreachable sentinels, and a name that they do
+    /// not know, are errors of the first call.
     pub fn sentinel<T: IntoConnectionInfo>(
         addresses: impl IntoIterator<Item = T>,
         master: &str,

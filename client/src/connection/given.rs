@@ -54,8 +54,8 @@ impl Given {
         })
     }
 
-    /// Sends a request, only once, waits for its replies, and for replicas if it is an admitted call
-    /// that they are to confirm.
+    /// Sends a request, only once, waits for its replies, and for replicas if it is an admitted
+    /// call that they are to confirm.
     pub(super) async fn exchange(
         &self,
         request: &Pipeline,
@@ -81,7 +81,7 @@ impl Given {
         }
         match reply {
             Some(Ok(replies)) => {
-                let confirmed_by = match confirmation.filter(|confirmation| confirmation.is_due(&replies)) {
+                let confirmed_by = match confirmation.and_then(|confirmation| confirmation.if_admitted(&replies)) {
                     Some(confirmation) => Some(confirmation.ask(&mut *connection, budget).await.unwrap_or(0)),
                     None => None,
                 };

@@ -74,9 +74,9 @@ impl<B> Builder<B> {
         Self { deadline, ..self }
     }
 
-    /// Waits, after a call was admitted, until this many replicas have received what it was charged,
-    /// but no longer than this timeout. [`Decision::confirmed_by`](crate::Decision::confirmed_by)
-    /// is the number that had.
+    /// Waits, after a call was admitted, until this many replicas have received what it was
+    /// charged, but no longer than this timeout.
+    /// [`Decision::confirmed_by`](crate::Decision::confirmed_by) is the number that had.
     ///
     /// Replicas receive what was charged a moment after the reply, so a failover may forget the
     /// calls of that moment, and admit as many again. A replica that has confirmed a call knows it,
@@ -104,6 +104,8 @@ impl<B> Builder<B> {
     /// refuses the command WAIT: none has confirmed it. Limited calls wait for no replica, as
     /// they change nothing.
     ///
+    /// A user of the server needs the right to `+wait`.
+    ///
     /// A confirmed call costs one more round trip, and the way from the server to the replica and
     /// back. The server answers nothing else on its connection meanwhile. So async calls do not
     /// share one: each has a connection to itself, of at most 100 to each server. Sync calls need
@@ -112,10 +114,10 @@ impl<B> Builder<B> {
     /// admitted call takes this timeout and its connection with it, so it should be short.
     ///
     /// Of given connections, those of a pool confirm calls, and a `MultiplexedConnection`, on which
-    /// all others wait, if their own timeouts are longer than this one. A `ConnectionManager` and a `ClusterConnection` connect anew on their own,
-    /// and cannot say who has confirmed what: their calls are errors
-    /// ([`Configuration`](crate::ErrorKind::Configuration)). A backend in memory, and what
-    /// [`OnError`] decides, has no replicas, and ignores this.
+    /// all others wait, if their own timeouts are longer than this one. A `ConnectionManager` and a
+    /// `ClusterConnection` connect anew on their own, and cannot say who has confirmed what: their
+    /// calls are errors ([`Configuration`](crate::ErrorKind::Configuration)). A backend in memory,
+    /// and what [`OnError`] decides, has no replicas, and ignores this.
     pub fn confirmed_by(self, replicas: u32, timeout: Duration) -> Self {
         Self { confirmation: Some(Confirmation::by(replicas, timeout)), ..self }
     }

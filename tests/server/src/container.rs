@@ -3,6 +3,8 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use testcontainers::core::Mount;
 use testcontainers::runners::SyncRunner;
@@ -57,13 +59,13 @@ impl Running for Container {
 
     fn suspend(&mut self) {
         if let Some(container) = &self.0 {
-            container.pause().expect("a running container can be paused");
+            at_once(container.pause()).expect("a running container can be paused");
         }
     }
 
     fn resume(&mut self) {
         if let Some(container) = &self.0 {
-            container.unpause().expect("a paused container can go on");
+            at_once(container.unpause()).expect("a paused container can go on");
         }
     }
 
@@ -71,6 +73,14 @@ impl Running for Container {
         if let Some(container) = self.0.take() {
             container.rm().expect("a container can be removed");
         }
+    }
+}
+
+/// Returns the result of a function that is declared async, but blocks.
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => unreachable!("it has blocked until the end"),
     }
 }
 
