@@ -1,8 +1,8 @@
 //! Rate limiting with premier: fixed and sliding windows, token and leaky buckets, and concurrency
 //! limits, from sync and async code.
 //!
-//! Limits are kept in Redis or Valkey with the premier module, in a cluster of such servers, or in
-//! the memory of this process, where the same algorithms run.
+//! Limits are kept in Redis or Valkey with the premier module, in a cluster of such servers, in the
+//! master that Sentinel names, or in the memory of this process, where the same algorithms run.
 //!
 //! ```
 //! use std::time::Duration;
@@ -213,6 +213,9 @@
 //! assert_eq!(decision.decided_by(), DecidedBy::Local { share: Share::one_in(10) });
 //! # Ok::<(), premier_client::Error>(())
 //! ```
+//!
+//! A failover forgets what the old server was charged in its last moments, unless replicas
+//! [confirm](Builder::confirmed_by) each call.
 //!
 //! No call is charged twice: a command that may have reached the store is not sent again. If its
 //! reply is lost, the error says so ([`ErrorKind::ReplyLost`]). Each [`Error`] has a

@@ -16,8 +16,8 @@ use crate::{Error, MemoryBackend, Share};
 pub(crate) trait Query {
     type Answer: FromRedisValue;
 
-    /// Adds the number of replicas that have confirmed an answer, if it may be asked for.
-    const CONFIRMED: Option<fn(Self::Answer, u32) -> Self::Answer> = None;
+    /// Adds that number to an answer, if replicas may confirm it.
+    const CONFIRMED: Option<Confirmed<Self::Answer>> = None;
 
     /// Returns the name of the first key, whose slot is that of all others.
     #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "a single server has all keys"))]
@@ -29,6 +29,9 @@ pub(crate) trait Query {
     #[cfg(feature = "memory")]
     fn ask_memory(&self, memory: &MemoryBackend) -> Result<Self::Answer, Error>;
 }
+
+/// Returns an answer with the number of replicas that have confirmed it.
+pub(crate) type Confirmed<Answer> = fn(Answer, u32) -> Answer;
 
 /// A query with the answers that replace those of a store that does not answer.
 pub(crate) trait Request: Query {
@@ -53,7 +56,7 @@ pub(crate) struct Check<'a> {
 impl Query for Check<'_> {
     type Answer = Decision;
 
-    const CONFIRMED: Option<fn(Decision, u32) -> Decision> = Some(Decision::confirmed);
+    const CONFIRMED: Option<Confirmed<Decision>> = Some(Decision::confirmed);
 
     fn key(&self) -> &str {
         self.key
@@ -165,7 +168,7 @@ pub(crate) struct All<'a>(pub(crate) JointLimits<'a, String>);
 impl Query for All<'_> {
     type Answer = JointDecision;
 
-    const CONFIRMED: Option<fn(JointDecision, u32) -> JointDecision> = Some(JointDecision::confirmed);
+    const CONFIRMED: Option<Confirmed<JointDecision>> = Some(JointDecision::confirmed);
 
     fn key(&self) -> &str {
         self.0.get().first().map_or("", |(key, _)| key)

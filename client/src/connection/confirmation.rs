@@ -25,10 +25,12 @@ impl Confirmation {
         Self { replicas, timeout }
     }
 
-    /// Returns whether these are the replies to an admitted call. A limited call has changed
+    /// Returns this if these are the replies to an admitted call. A limited call has changed
     /// nothing, and waiting for replicas would only delay its answer.
-    pub(super) fn is_due(self, replies: &[Value]) -> bool {
-        matches!(replies.last(), Some(Value::Array(fields)) if fields.first() == Some(&Value::Int(0)))
+    pub(super) fn if_admitted(self, replies: &[Value]) -> Option<Self> {
+        let is_admitted =
+            matches!(replies.last(), Some(Value::Array(fields)) if fields.first() == Some(&Value::Int(0)));
+        is_admitted.then_some(self)
     }
 
     /// Returns the request that waits for the replicas. It has to follow on the connection of the

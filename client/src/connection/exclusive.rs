@@ -50,10 +50,10 @@ impl Exclusive {
                 return Err(error);
             }
         };
-        if !confirmation.is_due(&replies) {
+        let Some(confirmation) = confirmation.if_admitted(&replies) else {
             self.idle().push(own);
             return Ok((replies, None));
-        }
+        };
         let replicas = confirmation.ask(&mut connection, budget).await;
         if replicas.is_some() {
             self.idle().push(own);

@@ -81,7 +81,7 @@ impl Given {
         }
         match reply {
             Some(Ok(replies)) => {
-                let confirmed_by = match confirmation.filter(|confirmation| confirmation.is_due(&replies)) {
+                let confirmed_by = match confirmation.and_then(|confirmation| confirmation.if_admitted(&replies)) {
                     Some(confirmation) => Some(confirmation.ask(&mut *connection, budget).await.unwrap_or(0)),
                     None => None,
                 };

@@ -95,7 +95,7 @@ impl Pool {
             match socket.exchange(request, budget.left()) {
                 Ok(replies) if !is_read_only(&replies) => {
                     let took = start.elapsed();
-                    let confirmation = confirmation.filter(|confirmation| confirmation.is_due(&replies));
+                    let confirmation = confirmation.and_then(|confirmation| confirmation.if_admitted(&replies));
                     let replicas = confirmation.map(|confirmation| confirm(&mut socket, confirmation, budget));
                     if replicas != Some(None) {
                         lease.returned = Some((socket, took));

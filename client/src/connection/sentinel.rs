@@ -22,7 +22,7 @@ pub(super) enum Target {
 
 /// Sentinels, which are asked for each new connection, one after the other.
 pub(super) struct Sentinels {
-    sentinels: Vec<Client>,
+    clients: Vec<Client>,
     name: String,
     /// The address of the master, with its name as the host.
     master: ConnectionInfo,
@@ -59,7 +59,7 @@ impl Target {
             }
             _ => master,
         };
-        Ok(Self::Master(Sentinels { sentinels, name, master: by_resp3(master), latest: AtomicUsize::new(0) }))
+        Ok(Self::Master(Sentinels { clients: sentinels, name, master: by_resp3(master), latest: AtomicUsize::new(0) }))
     }
 
     /// Returns whether new connections may lead to another server than old ones.
@@ -86,12 +86,12 @@ impl Sentinels {
     async fn async_connect(&self, budget: Budget) -> Result<AsyncSocket, Error> {
         let mut result = Err(Error::unavailable("no sentinel answered in time"));
         let mut named = Vec::new();
-        let count = self.sentinels.len();
+        let count = self.clients.len();
         let first = self.latest.load(Ordering::Relaxed);
         for (unasked, index) in (1..=count).rev().zip((0..count).map(|step| (first + step) % count)) {
             // One that does not answer leaves time for the others.
             let time = budget.left() / u32::try_from(unasked + 1).unwrap_or(u32::MAX);
-            let connected = match self.async_ask(&self.sentinels[index], time).await {
+            let connected = match self.async_ask(&self.clients[index], time).await {
                 Ok(server) if named.contains(&server) => continue,
                 Ok(server) => {
                     let time = budget.left() / u32::try_from(unasked).unwrap_or(u32::MAX);

@@ -122,6 +122,8 @@ impl<B> Builder<B> {
     /// refuses the command WAIT: none has confirmed it. Limited calls wait for no replica, as
     /// they change nothing.
     ///
+    /// A user of the server needs the right to `+wait`.
+    ///
     /// A confirmed call costs one more round trip, and the way from the server to the replica and
     /// back. The server answers nothing else on its connection meanwhile. So async calls do not
     /// share one: each has a connection to itself, of at most 100 to each server. Sync calls need

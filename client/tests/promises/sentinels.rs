@@ -242,7 +242,7 @@ fn sentinels_and_servers_have_passwords_of_their_own() {
     run(&server, &["ACL", "SETUSER", "default", "off"]);
 
     let of_sentinel = format!("redis://client:of-sentinel@127.0.0.1:{}", sentinel.port());
-    assert_admits(&Setup::default().on_master(&[of_sentinel.clone()], "redis://api:of-server@master/3"));
+    assert_admits(&Setup::default().on_master(std::slice::from_ref(&of_sentinel), "redis://api:of-server@master/3"));
     for (sentinel, master) in [
         (&*of_sentinel, "master"),
         (&*of_sentinel, "redis://api:of-sentinel@master/3"),

@@ -3,7 +3,8 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 use testcontainers::core::Mount;
 use testcontainers::runners::SyncRunner;
@@ -43,15 +44,6 @@ impl Container {
     }
 }
 
-impl Container {
-    /// Runs a command of the engine for which testcontainers has only an async method.
-    fn tell_engine(&self, command: &str) {
-        let Some(container) = &self.0 else { return };
-        let status = Command::new("docker").args([command, container.id()]).stdout(Stdio::null()).status();
-        assert!(status.is_ok_and(|status| status.success()), "docker {command} fails");
-    }
-}
-
 impl Running for Container {
     fn is_running(&mut self) -> bool {
         self.0.as_ref().is_some_and(|container| container.is_running().expect("the engine answers"))
@@ -66,17 +58,29 @@ impl Running for Container {
     }
 
     fn suspend(&mut self) {
-        self.tell_engine("pause");
+        if let Some(container) = &self.0 {
+            at_once(container.pause()).expect("a running container can be paused");
+        }
     }
 
     fn resume(&mut self) {
-        self.tell_engine("unpause");
+        if let Some(container) = &self.0 {
+            at_once(container.unpause()).expect("a paused container can go on");
+        }
     }
 
     fn kill(&mut self) {
         if let Some(container) = self.0.take() {
             container.rm().expect("a container can be removed");
         }
+    }
+}
+
+/// Returns the result of a function that is declared async, but blocks.
+fn at_once<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => unreachable!("it has blocked until the end"),
     }
 }
 
