@@ -31,11 +31,11 @@ pub enum ErrorKind {
     ReplyLost,
     /// The server has not loaded the module.
     ModuleNotLoaded,
-    /// A limit, a policy, a keyspace, an address or a setting is invalid; the store is a cluster where
-    /// a single server is expected, or the reverse; the server at the address is of another kind, or
-    /// its certificate is not trusted; the sentinels do not know the master; replicas cannot confirm
-    /// calls on such a connection; or an async call is made outside tokio, or in a runtime without
-    /// I/O.
+    /// A limit, a policy, a keyspace, an address or a setting is invalid; the store is a cluster
+    /// where a single server is expected, or the reverse; the server at the address is of another
+    /// kind, or its certificate is not trusted; the sentinels do not know the master; replicas
+    /// cannot confirm calls on such a connection; or an async call is made outside tokio, or in a
+    /// runtime without I/O.
     Configuration,
     /// The call took longer than its [`timeout`](crate::decorate#timeouts), and was dropped.
     #[cfg(feature = "macros")]

@@ -80,10 +80,15 @@ pub fn third_time_lucky(attempts: &AtomicU32) -> Result<u32, u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+
+    use http::{Request, Response};
     use premier_algorithms::{
         Algorithm, Clock, Cost, Fixed, FixedLimit, LimitDuration, Outcome, Quota, Span, State, Timestamp, Window,
     };
     use premier_client::{AsyncBackend, AsyncThrottler, Backend, ErrorKind, RetryAfter};
+    use premier_tower::{Rule, ThrottleLayer};
+    use tower::{Layer as _, ServiceExt as _, service_fn};
 
     use super::*;
 
@@ -106,6 +111,19 @@ mod tests {
         assert!(throttler.check(&key, LOGINS).await.expect("memory answers").is_admitted());
         let decision = throttler.check_n(&key, LOGINS, 3).await.expect("memory answers");
         assert!(matches!(decision.retry_after(), Some(RetryAfter::After(_))), "{decision:?}");
+    }
+
+    #[tokio::test]
+    async fn a_layer_limits_requests() {
+        let throttler = AsyncThrottler::builder(AsyncBackend::memory()).build();
+        let layer = ThrottleLayer::new(throttler).rule(Rule::new("all", LOGINS));
+        let service = service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new(())) });
+        let mut statuses = Vec::new();
+        for _ in 0..4 {
+            let response = layer.layer(service).oneshot(Request::new(())).await.expect("it never fails");
+            statuses.push(response.status().as_u16());
+        }
+        assert_eq!(statuses, [200, 200, 200, 429]);
     }
 
     #[test]

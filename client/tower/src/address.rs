@@ -1,6 +1,6 @@
 //! Whom a request comes from: the peer, or whoever trusted proxies say.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::StatusCode;
@@ -175,7 +175,17 @@ fn peer(head: &Head<'_>) -> Option<IpAddr> {
 impl fmt::Display for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Network::Address(address) => address.fmt(f),
+            // By itoa, as `fmt` would take a tenth of the layer's time for the octets.
+            Network::Address(IpAddr::V4(address)) => {
+                for (index, octet) in address.octets().into_iter().enumerate() {
+                    if index > 0 {
+                        f.write_char('.')?;
+                    }
+                    f.write_str(itoa::Buffer::new().format(octet))?;
+                }
+                Ok(())
+            }
+            Network::Address(address @ IpAddr::V6(_)) => address.fmt(f),
             Network::Prefix(network) => network.fmt(f),
         }
     }

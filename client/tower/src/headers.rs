@@ -120,16 +120,19 @@ fn list(limits: &RateLimits, list: &mut String, mut write: impl FnMut(&PolicyDec
 }
 
 fn write_policy(policy: &PolicyDecision, out: &mut String) {
-    let _ = write!(out, "{};q={};w={}", Quoted(policy.name()), policy.limit().terms().quota(), window(policy));
+    push_quoted(out, policy.name());
+    push_parameter(out, ";q=", policy.limit().terms().quota());
+    push_parameter(out, ";w=", window(policy));
 }
 
 /// Writes what is available, and for how long. A client must not come back before that, so no time
 /// is longer than `at_most`.
 fn write_state(policy: &PolicyDecision, at_most: Option<u64>, out: &mut String) {
     let [_, remaining, reset] = numbers(policy);
-    let _ = write!(out, "{};r={remaining}", Quoted(policy.name()));
+    push_quoted(out, policy.name());
+    push_parameter(out, ";r=", remaining);
     if at_most.is_none_or(|at_most| reset <= at_most) {
-        let _ = write!(out, ";t={reset}");
+        push_parameter(out, ";t=", reset);
     }
 }
 
@@ -158,6 +161,22 @@ fn seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
+fn push_quoted(out: &mut String, text: &str) {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~' if byte != b'"' && byte != b'\\')) {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        let _infallible = write!(out, "{}", Quoted(text));
+    }
+}
+
+/// By itoa, as `fmt` would take half of the time of a header.
+fn push_parameter(out: &mut String, name: &str, value: u64) {
+    out.push_str(name);
+    out.push_str(itoa::Buffer::new().format(value));
+}
+
 /// A string of Structured Fields, which is one of JSON as well: it carries ASCII only, so anything
 /// else becomes a question mark.
 pub(crate) struct Quoted<'a>(pub(crate) &'a str);
@@ -165,10 +184,6 @@ pub(crate) struct Quoted<'a>(pub(crate) &'a str);
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_char('"')?;
-        if self.0.bytes().all(|byte| matches!(byte, b' '..=b'~' if byte != b'"' && byte != b'\\')) {
-            f.write_str(self.0)?;
-            return f.write_char('"');
-        }
         for character in self.0.chars() {
             match character {
                 '"' | '\\' => write!(f, "\\{character}")?,
