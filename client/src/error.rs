@@ -547,17 +547,7 @@ impl fmt::Display for Error {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Reason::QuotaExceeded { key, decision } => match decision.retry_after() {
-                Some(RetryAfter::Never) => {
-                    write!(
-                        f,
-                        "the quota of {key} is exceeded: the call costs more than the limit of {}",
-                        decision.limit()
-                    )
-                }
-                Some(RetryAfter::After(after)) => write!(f, "the quota of {key} is exceeded: retry after {after:?}"),
-                None => write!(f, "the quota of {key} is exceeded"),
-            },
+            Reason::QuotaExceeded { key, decision } => write_exceeded(f, key, decision),
             Reason::Unavailable(_) => f.write_str("the store is unavailable, nothing was charged"),
             Reason::ReplyLost(_) => f.write_str("the reply was lost, the call may or may not have been charged"),
             Reason::NoReply { deadline } => {
@@ -653,6 +643,15 @@ impl fmt::Display for Reason {
                  the keyspace `{shop}`, or in a custom part like `{ada}`",
             ),
         }
+    }
+}
+
+fn write_exceeded(f: &mut fmt::Formatter<'_>, key: &str, decision: &Decision) -> fmt::Result {
+    write!(f, "the quota of {key} is exceeded")?;
+    match decision.retry_after() {
+        Some(RetryAfter::Never) => write!(f, ": the call costs more than the limit of {}", decision.limit()),
+        Some(RetryAfter::After(after)) => write!(f, ": retry after {after:?}"),
+        None => Ok(()),
     }
 }
 
