@@ -84,12 +84,6 @@ impl Sentinels {
         &self.sentinels
     }
 
-    /// Returns the sentinels, to stop, kill and start them again.
-    #[must_use]
-    pub fn sentinels_mut(&mut self) -> &mut [Server] {
-        &mut self.sentinels
-    }
-
     /// Returns `redis://address:port` of each sentinel.
     #[must_use]
     pub fn urls(&self) -> Vec<String> {
