@@ -8,8 +8,8 @@
 
 use std::net::SocketAddr;
 
+use http::Request;
 use http::header::{FORWARDED, HeaderName, HeaderValue};
-use http::{HeaderMap, Request};
 use premier_tower::{ClientAddress, ForwardedBy, Head, PeerAddress};
 
 /// Checks a header.
@@ -66,7 +66,7 @@ fn client(
         ForwardedBy::Forwarded => FORWARDED,
     };
     let mut request = Request::new(());
-    *request.headers_mut() = HeaderMap::from_iter(lines.into_iter().map(|line| (name.clone(), line)));
+    *request.headers_mut() = lines.into_iter().map(|line| (name.clone(), line)).collect();
     request.extensions_mut().insert(PeerAddress(SocketAddr::from(([10, 0, 0, 1], 443))));
     Some(address.of(&Head::of(&request)).ok()?.to_string())
 }
