@@ -38,7 +38,7 @@ fn layers(criterion: &mut Criterion) {
                     peer = (peer + 1) % PEERS;
                     request(peer)
                 },
-                |request| service(request),
+                &mut service,
                 BatchSize::SmallInput,
             );
         });

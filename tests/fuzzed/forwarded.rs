@@ -8,8 +8,8 @@
 
 use std::net::SocketAddr;
 
+use http::Request;
 use http::header::{FORWARDED, HeaderName, HeaderValue};
-use http::{HeaderMap, Request};
 use premier_tower::{ClientAddress, ForwardedBy, Head, PeerAddress};
 
 /// Checks a header.

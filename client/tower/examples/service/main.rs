@@ -24,7 +24,7 @@ use axum::response::Response;
 use axum::routing::get;
 use axum::{Router, serve};
 use premier_client::{AsyncBackend, AsyncThrottler, Error, Limit, OnError, Share, Sliding, Token};
-use premier_tower::{ClientAddress, Missing, RateLimits, Rule, ThrottleLayer};
+use premier_tower::{ClientAddress, Missing, PolicyDecision, RateLimits, Rule, ThrottleLayer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -47,7 +47,7 @@ async fn authenticate(mut request: Request, next: Next) -> Response {
 }
 
 async fn hello(limits: RateLimits) -> String {
-    let left = limits.binding().map_or(0, |policy| policy.remaining());
+    let left = limits.binding().map_or(0, PolicyDecision::remaining);
     format!("hello, you have {left} more\n")
 }
 

@@ -111,10 +111,10 @@ async fn an_upgrade_passes() {
         let upgrade = hyper::upgrade::on(&mut request);
         tokio::spawn(async move {
             let mut connection = hyper_util::rt::TokioIo::new(upgrade.await.expect("it is upgraded"));
-            let mut heard = [0; 4];
+            let mut echo = [0; 4];
             for _ in 0..5 {
-                connection.read_exact(&mut heard).await.expect("the client speaks");
-                connection.write_all(&heard).await.expect("the client listens");
+                connection.read_exact(&mut echo).await.expect("the client speaks");
+                connection.write_all(&echo).await.expect("the client listens");
             }
         });
         let response = axum::response::Response::builder().status(101);
@@ -133,9 +133,9 @@ async fn an_upgrade_passes() {
     assert!(head.starts_with("HTTP/1.1 101") && head.contains("ratelimit: \"all\";r=1;"), "{head}");
     for _ in 0..5 {
         connection.write_all(b"ping").await.expect("the server listens");
-        let mut heard = [0; 4];
-        connection.read_exact(&mut heard).await.expect("the server speaks");
-        assert_eq!(&heard, b"ping");
+        let mut echo = [0; 4];
+        connection.read_exact(&mut echo).await.expect("the server speaks");
+        assert_eq!(&echo, b"ping");
     }
 }
 

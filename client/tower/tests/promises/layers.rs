@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use premier_client::Limit;
-use premier_tower::{Headers, RateLimits, Rule, ThrottleLayer};
+use premier_tower::{Headers, PolicyDecision, RateLimits, Rule, ThrottleLayer};
 use tower::{Layer, ServiceExt as _, service_fn};
 
 use crate::tools::{HOUR, TWO, collected, layer, request};
@@ -14,7 +14,7 @@ use crate::tools::{HOUR, TWO, collected, layer, request};
 async fn send(outer: &ThrottleLayer, inner: &ThrottleLayer) -> Response<Bytes> {
     let service = service_fn(async |request: Request<Full<Bytes>>| {
         let limits = request.extensions().get::<RateLimits>().expect("it was decided");
-        let names: Vec<_> = limits.policies().iter().map(|policy| policy.name()).collect();
+        let names: Vec<_> = limits.policies().iter().map(PolicyDecision::name).collect();
         Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::from(names.join(" "))))
     });
     collected(outer.layer(inner.layer(service)).oneshot(request()).await.expect("it never fails")).await

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use premier_client::{AsyncThrottler, Limit};
-use premier_tower::{Rule, ThrottleLayer};
+use premier_tower::{Head, Rule, ThrottleLayer};
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt as _, service_fn};
 
@@ -114,29 +114,33 @@ async fn a_leaky_bucket_spaces_requests() {
     assert_eq!(arrivals, [(200, 0), (200, 1_000), (429, 0)]);
 }
 
-/// First come, first served: nobody is overtaken by a later request.
+/// First come, first served: later requests that cost less do not keep a costly one waiting.
 #[tokio::test(start_paused = true)]
 async fn waiting_requests_are_admitted_in_turn() {
     let start = Instant::now();
     let memory = premier_client::MemoryBackend::with_clock(move || Duration::from_secs(1_000) + start.elapsed());
-    let throttler = AsyncThrottler::builder(memory).build();
-    let layer = ThrottleLayer::new(throttler)
-        .rule(Rule::new("window", Limit::sliding_window(1, Duration::from_secs(1))))
+    let cost = |head: &Head<'_>| if head.headers().contains_key("x-costly") { 2 } else { 1 };
+    let layer = ThrottleLayer::new(AsyncThrottler::builder(memory).build())
+        .rule(Rule::new("window", Limit::sliding_window(2, Duration::from_secs(1))).cost(cost))
         .wait_up_to(Duration::from_secs(60));
     let arrivals = Arc::new(Mutex::new(Vec::new()));
     let mut tasks = Vec::new();
-    for number in 0..8 {
+    for (name, cost, at) in [("first", 1, 0), ("second", 1, 500), ("costly", 2, 600), ("late", 1, 1_100)] {
         let (layer, arrivals) = (layer.clone(), Arc::clone(&arrivals));
         tasks.push(tokio::spawn(async move {
-            assert_eq!(send(&layer, request()).await.status(), 200);
-            arrivals.lock().expect("nobody panics").push(number);
+            tokio::time::sleep_until(start + Duration::from_millis(at)).await;
+            let mut request = request();
+            if cost > 1 {
+                request.headers_mut().insert("x-costly", http::HeaderValue::from_static("1"));
+            }
+            assert_eq!(send(&layer, request).await.status(), 200);
+            arrivals.lock().expect("nobody panics").push(name);
         }));
-        tokio::time::sleep(Duration::from_millis(1)).await;
     }
     for task in tasks {
         task.await.expect("it does not panic");
     }
-    assert_eq!(*arrivals.lock().expect("nobody panics"), (0..8).collect::<Vec<_>>());
+    assert_eq!(*arrivals.lock().expect("nobody panics"), ["first", "second", "costly", "late"]);
 }
 
 /// It has not reached the service.

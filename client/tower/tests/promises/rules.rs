@@ -197,8 +197,7 @@ async fn a_header_that_is_there_twice_is_refused() {
 async fn keys_are_those_of_the_client() {
     for parts in [&["a"][..], &["a:b", "c"], &["a", "b:c"], &["", "\\", ":"], &["2001:db8::/64", "é"]] {
         let throttler = throttler();
-        let policies =
-            move |_: &Head<'_>| Some(parts.iter().fold(Policy::new("x:y", TWO), |policy, part| policy.by(part)));
+        let policies = move |_: &Head<'_>| Some(parts.iter().fold(Policy::new("x:y", TWO), Policy::by));
         assert_eq!(send(&ThrottleLayer::new(throttler.clone()).rule(policies), request()).await.status(), 200);
         let parts: Vec<&dyn std::fmt::Display> = parts.iter().map(|part| part as _).collect();
         let key = Key::named("x:y").custom_parts(&parts);
