@@ -4,7 +4,7 @@
 //!
 //! ```sh
 //! # In one terminal; with REDIS_URL=redis://127.0.0.1/ for a server.
-//! cargo run -p premier-tower --features axum --example service -- --stay
+//! cargo run -p premier-tower --features axum --example api -- --stay
 //! # In another terminal.
 //! curl -i -H 'x-user: ada' http://127.0.0.1:8080/hello
 //! ```
