@@ -39,9 +39,8 @@ const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 
 impl Headers {
-    /// Adds the headers of a layer's decisions, when those before which the request came to this
-    /// layer and behind it are known as well: `all`. Draft 11 lists each layer's in a header of its
-    /// own; the other forms have room for one policy.
+    /// Adds the headers of a layer's decisions. `all` has those of outer and inner layers, too: the
+    /// older forms have room for one policy of all. Draft 11 is a list, so each layer adds its own.
     pub(crate) fn add(self, limits: &RateLimits, all: &RateLimits, headers: &mut HeaderMap) {
         if limits.enforced().next().is_none() {
             return;

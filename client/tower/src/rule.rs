@@ -170,7 +170,8 @@ impl Rule {
 
     /// Counts by method and path. With the feature `axum` the path is that of the route, like
     /// `/users/{id}`, where the layer is added to a route: otherwise a client makes as many keys as
-    /// it can make paths.
+    /// it can make paths. So it does where no route matches: `Router::route_layer` leaves those
+    /// requests out.
     #[must_use]
     pub fn by_route(self) -> Self {
         self.by_part(Part::Route)
