@@ -163,7 +163,7 @@ fn examples_of_the_attributes_compile() {
         include_str!("../../macros/src/lib.rs").lines().filter_map(|line| line.trim().strip_prefix("///"));
     let documentation: Vec<_> = documentation.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
     let examples: Vec<_> = documentation.split(|line| *line == "```").skip(1).step_by(2).collect();
-    assert_eq!(examples.len(), 13, "each attribute has an example");
+    assert_eq!(examples.len(), 12, "each attribute has an example");
     let mut source = String::new();
     for (number, example) in examples.iter().enumerate() {
         let lines = example.iter().map(|line| line.trim_start().strip_prefix("# ").unwrap_or(line));
