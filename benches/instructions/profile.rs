@@ -23,7 +23,7 @@ const PARTS: [(&str, &[&str]); 11] = [
     ("the server reads and parses the words", &["processMultibulkBuffer"]),
     (
         "looks up the command, may it run, counts it, calls the module, tells replicas",
-        &["processCommand", "-premier::server::command::run"],
+        &["processCommand", "-premier_server::command::run"],
     ),
     ("frees the words", &["commandProcessed"]),
     ("`OpenKey`", &["RM_OpenKey"]),
