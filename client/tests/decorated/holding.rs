@@ -1,37 +1,18 @@
 //! `concurrency`: how many calls run at the same time.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use premier_client::{
-    AsyncBackend, AsyncThrottler, Backend, Concurrency, Error, ErrorKind, Hold, Keyspace, Limit, Throttler, cache,
-    concurrency, fixed_window, key, retry, timeout,
+    Concurrency, Error, ErrorKind, Hold, Keyspace, Limit, cache, concurrency, fixed_window, key, retry, timeout,
 };
 use tokio::sync::Notify;
 
-use crate::server;
-use crate::use_cases::{block_on, identity};
+use crate::use_cases::{ASYNC_MEMORY, ASYNC_SERVER, MEMORY, SERVER, block_on, identity};
 
-const DEADLINE: Duration = Duration::from_secs(10);
 const LONG: Duration = Duration::from_secs(60);
-
-static MEMORY: LazyLock<Throttler> = LazyLock::new(|| Throttler::builder(Backend::memory()).build());
-
-static SERVER: LazyLock<Throttler> = LazyLock::new(|| {
-    let backend = Backend::redis(("127.0.0.1", server::port())).expect("a valid address");
-    Throttler::builder(backend).deadline(DEADLINE).build()
-});
-
-static ASYNC_MEMORY: LazyLock<AsyncThrottler> =
-    LazyLock::new(|| AsyncThrottler::builder(AsyncBackend::memory()).build());
-
-static ASYNC_SERVER: LazyLock<AsyncThrottler> = LazyLock::new(|| {
-    let backend = AsyncBackend::redis(("127.0.0.1", server::port())).expect("a valid address");
-    AsyncThrottler::builder(backend).deadline(DEADLINE).build()
-});
 
 /// Counts who is at work.
 #[derive(Default)]

@@ -16,17 +16,17 @@ use crate::server;
 
 const DEADLINE: Duration = Duration::from_secs(10);
 
-static MEMORY: LazyLock<Throttler> = LazyLock::new(|| Throttler::builder(Backend::memory()).build());
+pub(crate) static MEMORY: LazyLock<Throttler> = LazyLock::new(|| Throttler::builder(Backend::memory()).build());
 
-static SERVER: LazyLock<Throttler> = LazyLock::new(|| {
+pub(crate) static SERVER: LazyLock<Throttler> = LazyLock::new(|| {
     let backend = Backend::redis(("127.0.0.1", server::port())).expect("a valid address");
     Throttler::builder(backend).deadline(DEADLINE).build()
 });
 
-static ASYNC_MEMORY: LazyLock<AsyncThrottler> =
+pub(crate) static ASYNC_MEMORY: LazyLock<AsyncThrottler> =
     LazyLock::new(|| AsyncThrottler::builder(AsyncBackend::memory()).build());
 
-static ASYNC_SERVER: LazyLock<AsyncThrottler> = LazyLock::new(|| {
+pub(crate) static ASYNC_SERVER: LazyLock<AsyncThrottler> = LazyLock::new(|| {
     let backend = AsyncBackend::redis(("127.0.0.1", server::port())).expect("a valid address");
     AsyncThrottler::builder(backend).deadline(DEADLINE).build()
 });
