@@ -10,7 +10,7 @@
 
 use core::num::NonZeroU64;
 
-use crate::state::{MAX_USED, decode_pair, encode_pair};
+use crate::state::{MAX_USED, decode_pair, effects_are_whole_states, encode_pair};
 use crate::{BucketLimit, Cost, Detail, LimitDuration, Now, Quota, Refund, Refundable, Span, State, Timestamp, Units};
 
 /// The units in a bucket at one moment, in 128 bits. Encoded little-endian; from the highest bits:
@@ -282,18 +282,11 @@ impl Refundable for BucketState {
 
 impl State for BucketState {
     type Change<'call> = Self;
-    type Effect<'bytes> = Self;
+
+    effects_are_whole_states!();
 
     fn apply(&mut self, change: &Self) {
         *self = *change;
-    }
-
-    fn apply_effect(&mut self, effect: Self) {
-        *self = effect;
-    }
-
-    fn decode_effect(bytes: &[u8]) -> Option<Self> {
-        Self::decode(bytes)
     }
 
     fn used(&self, now: Now, reset: Span) -> u64 {

@@ -154,6 +154,13 @@ impl Clock {
         }
     }
 
+    /// [`read`](Self::read) for a clock that never steps back, whose readings may arrive out of
+    /// order: one that others have overtaken counts as the latest.
+    #[inline]
+    pub fn read_steady(&mut self, reading: Timestamp) -> Now {
+        self.read(reading.max(self.latest))
+    }
+
     /// Returns by how much the clock that is read may have stepped back since this clock made a
     /// timestamp, at most. What expires at a fixed reading, set at the time of that timestamp,
     /// lives longer than it should by up to that much.

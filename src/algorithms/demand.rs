@@ -14,10 +14,10 @@ pub enum Demand {
 /// The decision on a demand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Grant<Change> {
-    /// The decision. If the call is admitted, it is charged what the demand grants.
+    /// The decision.
     pub decision: Decision<Change>,
-    /// The units that were granted: 0 if the call is limited.
-    pub units: u64,
+    /// The units that the call is charged if it is admitted.
+    pub charge: u64,
 }
 
 impl Demand {
@@ -111,10 +111,15 @@ impl<Change> Grant<Change> {
     }
 
     fn new(decision: Decision<Change>, cost: Cost) -> Self {
-        let units = match decision.outcome {
-            Outcome::Admitted { .. } => cost.get(),
+        Self { decision, charge: cost.get() }
+    }
+
+    /// Returns the units that were granted: 0 if the call is limited.
+    #[must_use]
+    pub fn units(&self) -> u64 {
+        match self.decision.outcome {
+            Outcome::Admitted { .. } => self.charge,
             Outcome::Limited { .. } => 0,
-        };
-        Self { decision, units }
+        }
     }
 }

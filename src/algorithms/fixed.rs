@@ -1,4 +1,4 @@
-use crate::state::{MAX_USED, decode_pair, encode_pair};
+use crate::state::{MAX_USED, decode_pair, effects_are_whole_states, encode_pair};
 use crate::{
     Algorithm, Change, Cost, Decision, Detail, FixedLimit, Now, Outcome, RateLimit, Refund, Refundable, Retry, Span,
     State, Timestamp, Units, Window,
@@ -137,18 +137,11 @@ impl Refundable for FixedState {
 
 impl State for FixedState {
     type Change<'call> = Self;
-    type Effect<'bytes> = Self;
+
+    effects_are_whole_states!();
 
     fn apply(&mut self, change: &Self) {
         *self = *change;
-    }
-
-    fn apply_effect(&mut self, effect: Self) {
-        *self = effect;
-    }
-
-    fn decode_effect(bytes: &[u8]) -> Option<Self> {
-        Self::decode(bytes)
     }
 
     fn used(&self, _: Now, reset: Span) -> u64 {

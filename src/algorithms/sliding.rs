@@ -2,7 +2,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use crate::state::{MAX_USED, decode_pair};
+use crate::state::{MAX_USED, decode_pair, effects_are_whole_states};
 use crate::{
     Algorithm, Change, Cost, Decision, Detail, Now, Outcome, RateLimit, Refund, Refundable, Relocate, Retry,
     SlidingLimit, Span, State, Timestamp, Units,
@@ -350,7 +350,8 @@ fn units_of(entries: &[PackedEntry]) -> u64 {
 
 impl State for Log {
     type Change<'call> = Admission;
-    type Effect<'bytes> = Self;
+
+    effects_are_whole_states!();
 
     fn apply(&mut self, admission: &Admission) {
         let Admission { now, expired, units, max_width } = *admission;
@@ -373,14 +374,6 @@ impl State for Log {
         if self.0.len() > MAX_ENTRIES {
             self.merge_narrowest(max_width);
         }
-    }
-
-    fn apply_effect(&mut self, effect: Self) {
-        *self = effect;
-    }
-
-    fn decode_effect(bytes: &[u8]) -> Option<Self> {
-        Self::decode(bytes)
     }
 
     fn used(&self, now: Now, reset: Span) -> u64 {

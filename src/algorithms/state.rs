@@ -84,6 +84,22 @@ pub trait State: Clone + Default {
     fn decode(bytes: &[u8]) -> Option<Self>;
 }
 
+/// Implements the effects of a [`State`] whose effects are whole states.
+macro_rules! effects_are_whole_states {
+    () => {
+        type Effect<'bytes> = Self;
+
+        fn apply_effect(&mut self, effect: Self) {
+            *self = effect;
+        }
+
+        fn decode_effect(bytes: &[u8]) -> Option<Self> {
+            Self::decode(bytes)
+        }
+    };
+}
+pub(crate) use effects_are_whole_states;
+
 /// Moves allocations to places where they leave fewer gaps.
 pub trait Relocate {
     /// Moves the items of a boxed slice, if that helps.

@@ -122,7 +122,9 @@ impl Span {
         Self(self.0 / parts)
     }
 
-    pub(crate) const fn plus(self, other: Self) -> Self {
+    /// Returns the sum of two spans.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
     }
 
@@ -141,11 +143,9 @@ impl Span {
         }
         let (mut micros, mut units) = (0_u64, UNITS.iter());
         loop {
-            let letters = rest.iter().position(u8::is_ascii_digit).unwrap_or(rest.len());
-            let (unit, behind) = rest.split_at(letters);
-            let unit = as_number(unit);
+            let (unit, behind) = split_unit(rest);
             // A unit that was passed over cannot follow, nor can the same one.
-            let (_, length) = units.find(|(name, _)| as_number(name.as_bytes()) == unit)?;
+            let (_, length) = units.find(|(name, _)| split_unit(name.as_bytes()).0 == unit)?;
             micros = micros.checked_add(number.checked_mul(*length)?)?;
             if behind.is_empty() {
                 return Some(Self(micros));
@@ -166,13 +166,14 @@ impl fmt::Display for Span {
     }
 }
 
-/// Returns the one or two bytes of a unit's name and their number as one integer, which compares
-/// faster; 0 if they are more.
-fn as_number(name: &[u8]) -> u32 {
-    match *name {
-        [letter] => u32::from_le_bytes([letter, 0, 0, 1]),
-        [first, second] => u32::from_le_bytes([first, second, 0, 2]),
-        _ => 0,
+/// Returns the unit that the text begins with, and the rest of the text. The one or two letters of
+/// a unit are packed into an integer, which is faster to compare.
+fn split_unit(text: &[u8]) -> (u32, &[u8]) {
+    match *text {
+        [letter] => (u32::from_le_bytes([letter, 0, 0, 1]), &[]),
+        [letter, ref behind @ ..] if behind[0].is_ascii_digit() => (u32::from_le_bytes([letter, 0, 0, 1]), behind),
+        [first, second, ref behind @ ..] => (u32::from_le_bytes([first, second, 0, 2]), behind),
+        [] => (0, &[]),
     }
 }
 
@@ -191,15 +192,16 @@ pub(crate) fn parse_integer(text: &[u8]) -> Option<u64> {
 /// Returns the decimal integer that the text begins with, and the rest of the text.
 fn split_integer(text: &[u8]) -> Option<(u64, &[u8])> {
     const MAX_DIGITS: usize = 19;
-    let mut number = 0;
-    let mut rest = text;
-    while let [digit @ b'0'..=b'9', behind @ ..] = rest {
-        let digits_before = text.len() - rest.len();
-        if digits_before == MAX_DIGITS || (digits_before > 0 && number == 0) {
-            return None;
-        }
-        number = number * 10 + u64::from(digit - b'0');
-        rest = behind;
+    let (mut number, mut digits) = (0_u64, 0);
+    while let Some(digit @ 0..=9) = text.get(digits).map(|byte| byte.wrapping_sub(b'0')) {
+        number = number.wrapping_mul(10).wrapping_add(digit.into());
+        digits += 1;
     }
-    (rest.len() < text.len()).then_some((number, rest))
+    // One check at the end costs less than a check at each digit.
+    match digits {
+        1 => {}
+        2..=MAX_DIGITS if text[0] != b'0' => {}
+        _ => return None,
+    }
+    Some((number, &text[digits..]))
 }

@@ -108,7 +108,7 @@ impl<'text> Arguments<'text> {
     ) -> Result<Self, InvalidCall<'text>> {
         let arguments = Self::read(words, options, Cost::parse)?;
         if arguments.holder.is_none() && options.contains(&CallOption::Id) {
-            return Err(InvalidCall::Argument(ID.invalid()));
+            return Err(InvalidCall::Missing(CallOption::Id));
         }
         Ok(arguments)
     }
@@ -128,10 +128,16 @@ impl<'text> Arguments<'text> {
         if time.is_err() {
             Months::parse(duration)?;
         }
+        let mut next = words.next();
+        if next.is_none() {
+            // Most calls have no options. The code below would cost them 100 instructions.
+            let duration = time.map_err(|_| InvalidCall::MonthsNotAligned)?;
+            return Ok(Self::without_options(quota, duration));
+        }
 
         let (mut capacity, mut cost, mut max_wait, mut aligned, mut zone) = (None, None, None, None, None);
         let (mut holder, mut at_most, mut keep, mut force) = (None, None, None, None);
-        while let Some(name) = words.next() {
+        while let Some(name) = next {
             let option = options
                 .iter()
                 .find(|option| name.eq_ignore_ascii_case(option.argument().name.as_bytes()))
@@ -152,6 +158,7 @@ impl<'text> Arguments<'text> {
             if !is_first {
                 return Err(InvalidCall::OptionTwice(*option));
             }
+            next = words.next();
         }
         let cost = cost.unwrap_or(Cost::ONE);
         let demand = match (force, at_most, keep) {
@@ -169,6 +176,18 @@ impl<'text> Arguments<'text> {
             }
         };
         Ok(Self { quota, duration, calendar, capacity, holder, demand, max_wait })
+    }
+
+    fn without_options(quota: Quota, duration: LimitDuration) -> Self {
+        Self {
+            quota,
+            duration,
+            calendar: None,
+            capacity: None,
+            holder: None,
+            demand: Demand::Exactly(Cost::ONE, Keep::NOTHING),
+            max_wait: None,
+        }
     }
 
     /// Returns where a fixed window begins and ends.
@@ -231,6 +250,8 @@ pub enum InvalidCall<'text> {
         /// The options that the call takes.
         options: &'static [CallOption],
     },
+    /// An option is required, but was not given.
+    Missing(CallOption),
     /// An option was given more than once.
     OptionTwice(CallOption),
     /// Two options were given that exclude each other.
@@ -265,6 +286,10 @@ impl fmt::Display for InvalidCall<'_> {
                     write!(f, "{before}{}", option.argument().name)?;
                 }
                 Ok(())
+            }
+            Self::Missing(option) => {
+                let Argument { name, allowed, .. } = option.argument();
+                write!(f, "{name} is required: {allowed}")
             }
             Self::OptionTwice(option) => write!(f, "{} may be given only once", option.argument().name),
             Self::NotTogether(one, other) => {

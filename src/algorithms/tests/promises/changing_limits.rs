@@ -6,7 +6,7 @@ use proptest::collection;
 use proptest::prelude::*;
 
 use crate::model::{FixedWindow, LeakyQueue, Limits, Model, SlidingLog, TokenBucket};
-use crate::scenario::{Key, Subject, any_limits, start};
+use crate::scenario::{Key, MANY_UNITS, MAX_EXACT_DURATION, Subject, any_limits, start};
 
 const NOW: u64 = 1_800_000_000_000_000;
 const SECOND: u64 = 1_000_000;
@@ -114,10 +114,14 @@ proptest! {
         cost in cost(),
     ) {
         only_what_was_used_counts::<FixedWindow, Fixed>(start, &burst, pause, &limits, cost)?;
-        only_what_was_used_counts::<TokenBucket, Token>(start, &burst, pause, &limits, cost)?;
-        only_what_was_used_counts::<LeakyQueue, Leaky>(start, &burst, pause, &limits, cost)?;
         // All was admitted at one moment, so the log has nothing to merge.
         only_what_was_used_counts::<SlidingLog, Sliding>(start, &burst, pause, &limits, cost)?;
+        // A huge bucket is rounded when part of a unit has drained, so nothing drains from it here.
+        let most_used = burst.iter().map(|(_, cost)| cost).sum::<u64>() + cost;
+        let is_huge = most_used >= MANY_UNITS && limits.duration > MAX_EXACT_DURATION;
+        let pause = if is_huge { 0 } else { pause };
+        only_what_was_used_counts::<TokenBucket, Token>(start, &burst, pause, &limits, cost)?;
+        only_what_was_used_counts::<LeakyQueue, Leaky>(start, &burst, pause, &limits, cost)?;
     }
 }
 

@@ -199,6 +199,16 @@ proptest! {
     }
 }
 
+/// Two threads, for example, that read the clock one after the other and decide the other way
+/// round.
+#[test]
+fn readings_out_of_order_do_not_move_a_steady_clock() {
+    let at = |micros| Timestamp::from_micros(NOW + micros);
+    let mut clock = Clock::new();
+    let times = [5, 3, 4, 9, 1, 10].map(|micros| clock.read_steady(at(micros)).at());
+    assert_eq!(times, [5, 5, 5, 9, 9, 10].map(at));
+}
+
 /// Makes a call after each step. A window stays open until the reported end, however the clock
 /// steps, and the next one ends at a multiple of the duration on the clock that was read.
 fn every_aligned_window_ends_by_the_clock_that_was_read(

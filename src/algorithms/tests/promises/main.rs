@@ -1,9 +1,10 @@
 //! What the four algorithms promise; each test is named after its promise.
 //!
-//! `model` states the contract in rational numbers, independently of the source. `scenario` makes
-//! up keys and calls.
+//! `premier_model` states the contract in rational numbers, independently of the source. `scenario`
+//! makes up keys and calls.
 
-mod model;
+use premier_model as model;
+
 mod scenario;
 
 mod accurate_retry_after;

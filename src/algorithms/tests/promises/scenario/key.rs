@@ -3,8 +3,8 @@
 use core::fmt::Debug;
 
 use premier_algorithms::{
-    BucketLimit, BucketState, Calendar, Capacity, Change, Clock, Cost, Decision, Demand, Fixed, FixedLimit, Grant,
-    Leaky, LimitDuration, MaxWait, Outcome as Answer, Period, Quota, RateLimit, Refund, Refundable, Retry, Sliding,
+    BucketLimit, BucketState, Calendar, Capacity, Change, Clock, Cost, Decision, Demand, Fixed, FixedLimit, Leaky,
+    LimitDuration, MaxWait, Outcome as Answer, Period, Quota, RateLimit, Refund, Refundable, Retry, Sliding,
     SlidingLimit, Span, State, Timestamp, Token, Units, Window, Zone,
 };
 
@@ -96,8 +96,9 @@ impl<A: Subject> Key<A> {
     /// Makes a call with this demand, and returns the units that are granted.
     pub(crate) fn ask_for(&mut self, reading: u64, limits: &Limits, demand: Demand) -> (Reply, u64) {
         let now = self.clock.read(Timestamp::from_micros(reading));
-        let Grant { decision, units } = demand.decide::<A>(&self.state, now, &A::limit(limits));
-        (self.follow(decision), units)
+        let grant = demand.decide::<A>(&self.state, now, &A::limit(limits));
+        let units = grant.units();
+        (self.follow(grant.decision), units)
     }
 
     /// Returns the reply to a call of cost 0.

@@ -3,7 +3,7 @@
 use super::{Exact, Limits, Model, Outcome, Reply, exact};
 
 #[derive(Debug, Default)]
-pub(crate) struct SlidingLog {
+pub struct SlidingLog {
     /// The moment and the units of each admitted call, oldest first.
     calls: Vec<(u64, u64)>,
 }
@@ -11,7 +11,7 @@ pub(crate) struct SlidingLog {
 impl SlidingLog {
     /// Returns the reply if each unit counted `longer` 64ths of a microsecond longer than it
     /// should. The key is fully reset when its latest call expires, which is never counted longer.
-    pub(crate) fn reply_when_counting_longer(&self, longer: u64, now: u64, limits: &Limits, cost: u64) -> Reply {
+    pub fn reply_when_counting_longer(&self, longer: u64, now: u64, limits: &Limits, cost: u64) -> Reply {
         // How long each call counts from now on, in 64ths of a microsecond.
         let rest = |at: u64, longer: u64| (64 * (at + limits.duration) + longer).saturating_sub(64 * now);
         let counted = |later: u64| -> u64 {
@@ -48,7 +48,7 @@ impl SlidingLog {
     }
 
     /// Forgets what has expired.
-    pub(crate) fn forget(&mut self, now: u64, limits: &Limits) {
+    pub fn forget(&mut self, now: u64, limits: &Limits) {
         self.calls.retain(|(at, _)| at + limits.duration > now);
     }
 }

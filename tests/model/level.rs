@@ -4,7 +4,7 @@
 use super::{Exact, Limits, MAX_USED, exact};
 
 #[derive(Debug)]
-pub(crate) struct Level {
+pub struct Level {
     units: Exact,
     at: u64,
 }
@@ -17,21 +17,21 @@ impl Default for Level {
 
 impl Level {
     /// Returns the level that reaches 0 after `rest`, at most [`MAX_USED`].
-    pub(crate) fn empty_after(rest: u64, now: u64, limits: &Limits) -> Self {
+    pub fn empty_after(rest: u64, now: u64, limits: &Limits) -> Self {
         Self { units: (exact(rest) * limits.rate()).min(exact(MAX_USED)), at: now }
     }
 
-    pub(crate) fn units(&self, now: u64, limits: &Limits) -> Exact {
+    pub fn units(&self, now: u64, limits: &Limits) -> Exact {
         let drained = (exact(now) - exact(self.at)) * limits.rate();
         (&self.units - drained).max(exact(0))
     }
 
-    pub(crate) fn add(&mut self, now: u64, limits: &Limits, cost: u64) {
+    pub fn add(&mut self, now: u64, limits: &Limits, cost: u64) {
         self.units = self.units(now, limits) + exact(cost);
         self.at = now;
     }
 
-    pub(crate) fn take(&mut self, now: u64, limits: &Limits, units: u64) {
+    pub fn take(&mut self, now: u64, limits: &Limits, units: u64) {
         self.units = (self.units(now, limits) - exact(units)).max(exact(0));
         self.at = now;
     }

@@ -4,7 +4,7 @@
 use super::{Exact, Limits, Model, Outcome, Reply, exact};
 
 #[derive(Debug, Default)]
-pub(crate) struct FixedWindow {
+pub struct FixedWindow {
     /// When the window opened, and the units used in it.
     window: Option<(u64, u64)>,
 }

@@ -3,61 +3,67 @@
 //! A model records what was admitted (`admit`) and refunded (`refund`), and returns the correct
 //! reply to a call (`reply`, `reply_to_forced`). Times are in µs.
 
+#![forbid(unsafe_code)]
+#![expect(missing_docs, clippy::must_use_candidate, reason = "it is read by its tests only")]
+
 use num_bigint::BigInt;
 use num_rational::BigRational;
 
-pub(crate) mod fixed;
-pub(crate) mod hold;
-pub(crate) mod leaky;
-pub(crate) mod level;
-pub(crate) mod sliding;
-pub(crate) mod token;
+pub mod fixed;
+pub mod hold;
+pub mod leaky;
+pub mod level;
+pub mod sliding;
+pub mod token;
 
-pub(crate) use fixed::FixedWindow;
-pub(crate) use hold::HolderList;
-pub(crate) use leaky::LeakyQueue;
-pub(crate) use level::Level;
-pub(crate) use sliding::SlidingLog;
-pub(crate) use token::TokenBucket;
+pub use fixed::FixedWindow;
+pub use hold::HolderList;
+pub use leaky::LeakyQueue;
+pub use level::Level;
+pub use sliding::SlidingLog;
+pub use token::TokenBucket;
 
-pub(crate) type Exact = BigRational;
+pub type Exact = BigRational;
 
 /// The time in µs from which on a time counts as endless: no clock here reaches 2⁵⁵ µs.
-pub(crate) const ENDLESS: u64 = 1 << 63;
+pub const ENDLESS: u64 = 1 << 63;
 
 /// The most units that are ever used.
-pub(crate) const MAX_USED: u64 = 2_000_000_000_000;
+pub const MAX_USED: u64 = 2_000_000_000_000;
 
 /// The limit that a call comes with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Limits {
-    pub(crate) quota: u64,
-    pub(crate) duration: u64,
-    pub(crate) capacity: Option<u64>,
-    pub(crate) max_wait: Option<u64>,
+pub struct Limits {
+    pub quota: u64,
+    pub duration: u64,
+    pub capacity: Option<u64>,
+    pub max_wait: Option<u64>,
     /// Whether a fixed window begins at a multiple of its duration.
-    pub(crate) is_aligned: bool,
+    pub is_aligned: bool,
 }
 
 impl Limits {
-    pub(crate) const fn new(quota: u64, duration: u64) -> Self {
+    pub const fn new(quota: u64, duration: u64) -> Self {
         Self { quota, duration, capacity: None, max_wait: None, is_aligned: false }
     }
 
-    pub(crate) const fn with_capacity(self, capacity: u64) -> Self {
+    #[must_use]
+    pub const fn with_capacity(self, capacity: u64) -> Self {
         Self { capacity: Some(capacity), ..self }
     }
 
-    pub(crate) const fn with_max_wait(self, max_wait: u64) -> Self {
+    #[must_use]
+    pub const fn with_max_wait(self, max_wait: u64) -> Self {
         Self { max_wait: Some(max_wait), ..self }
     }
 
-    pub(crate) const fn aligned(self) -> Self {
+    #[must_use]
+    pub const fn aligned(self) -> Self {
         Self { is_aligned: true, ..self }
     }
 
     /// Returns the units that a bucket holds; with a quota of 0, none.
-    pub(crate) fn bucket(&self) -> u64 {
+    pub fn bucket(&self) -> u64 {
         match self.quota {
             0 => 0,
             quota => self.capacity.unwrap_or(quota),
@@ -65,21 +71,21 @@ impl Limits {
     }
 
     /// Returns the rate, in units per µs.
-    pub(crate) fn rate(&self) -> Exact {
+    pub fn rate(&self) -> Exact {
         Exact::new(self.quota.into(), self.duration.into())
     }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Reply {
-    pub(crate) outcome: Outcome,
-    pub(crate) limit: u64,
-    pub(crate) remaining: u64,
-    pub(crate) reset: u64,
+pub struct Reply {
+    pub outcome: Outcome,
+    pub limit: u64,
+    pub remaining: u64,
+    pub reset: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub enum Outcome {
     Admitted {
         wait: u64,
     },
@@ -90,12 +96,12 @@ pub(crate) enum Outcome {
 }
 
 impl Reply {
-    pub(crate) fn is_admitted(&self) -> bool {
+    pub fn is_admitted(&self) -> bool {
         matches!(self.outcome, Outcome::Admitted { .. })
     }
 
     /// Returns how long an admitted caller waits; `None` if the call is limited.
-    pub(crate) fn wait(&self) -> Option<u64> {
+    pub fn wait(&self) -> Option<u64> {
         match self.outcome {
             Outcome::Admitted { wait } => Some(wait),
             Outcome::Limited { .. } => None,
@@ -104,7 +110,7 @@ impl Reply {
 
     /// Returns after how long a limited caller may come back; `None` if the call is admitted or
     /// never will be.
-    pub(crate) fn retry(&self) -> Option<u64> {
+    pub fn retry(&self) -> Option<u64> {
         match self.outcome {
             Outcome::Limited { retry } => retry,
             Outcome::Admitted { .. } => None,
@@ -117,7 +123,7 @@ impl Reply {
     }
 }
 
-pub(crate) trait Model: Default {
+pub trait Model: Default {
     fn reply(&self, now: u64, limits: &Limits, cost: u64) -> Reply;
 
     /// Returns the reply to a call that is charged this many units, even if too little is left.
@@ -146,17 +152,17 @@ pub(crate) trait Model: Default {
     }
 }
 
-pub(crate) fn exact(integer: u64) -> Exact {
+pub fn exact(integer: u64) -> Exact {
     Exact::from_integer(integer.into())
 }
 
 /// Rounds up to a whole number, at least 0 and at most [`ENDLESS`].
-pub(crate) fn rounded_up(number: &Exact) -> u64 {
+pub fn rounded_up(number: &Exact) -> u64 {
     whole(number.ceil().to_integer())
 }
 
 /// Rounds down to a whole number, at least 0 and at most [`ENDLESS`].
-pub(crate) fn rounded_down(number: &Exact) -> u64 {
+pub fn rounded_down(number: &Exact) -> u64 {
     whole(number.floor().to_integer())
 }
 

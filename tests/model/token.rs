@@ -6,12 +6,12 @@ use super::{Exact, Level, Limits, Model, Outcome, Reply, exact, rounded_down, ro
 const MAX_OWED: u64 = 1_000_000_000_000;
 
 #[derive(Debug, Default)]
-pub(crate) struct TokenBucket {
-    pub(crate) missing: Level,
+pub struct TokenBucket {
+    pub missing: Level,
 }
 
 /// Returns the reply when this many tokens are missing.
-pub(crate) fn reply(missing: &Exact, limits: &Limits, cost: u64) -> Reply {
+pub fn reply(missing: &Exact, limits: &Limits, cost: u64) -> Reply {
     if limits.quota == 0 {
         return Reply::blocked();
     }
@@ -43,7 +43,7 @@ pub(crate) fn reply(missing: &Exact, limits: &Limits, cost: u64) -> Reply {
 
 /// Returns the reply to a call that is charged this many tokens, even if they are not there. With a
 /// `max_wait`, the reply says when nothing will be owed any more.
-pub(crate) fn reply_to_charge(missing: &Exact, limits: &Limits, tokens: u64) -> Reply {
+pub fn reply_to_charge(missing: &Exact, limits: &Limits, tokens: u64) -> Reply {
     let after = missing + exact(tokens);
     let owed = &after - exact(limits.bucket());
     let wait = limits.max_wait.map_or(0, |_| rounded_up(&(owed / limits.rate())));
@@ -56,7 +56,7 @@ pub(crate) fn reply_to_charge(missing: &Exact, limits: &Limits, tokens: u64) -> 
 }
 
 /// Returns the reply to a call of cost 0.
-pub(crate) fn reply_to_look(missing: &Exact, limits: &Limits) -> Reply {
+pub fn reply_to_look(missing: &Exact, limits: &Limits) -> Reply {
     if limits.quota == 0 {
         return Reply::blocked();
     }

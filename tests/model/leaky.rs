@@ -3,12 +3,12 @@
 use super::{Exact, Level, Limits, Model, Outcome, Reply, exact, rounded_down, rounded_up};
 
 #[derive(Debug, Default)]
-pub(crate) struct LeakyQueue {
-    pub(crate) queue: Level,
+pub struct LeakyQueue {
+    pub queue: Level,
 }
 
 /// Returns the reply when this much is in the queue.
-pub(crate) fn reply(queue: &Exact, limits: &Limits, cost: u64) -> Reply {
+pub fn reply(queue: &Exact, limits: &Limits, cost: u64) -> Reply {
     if limits.quota == 0 {
         return Reply::blocked();
     }
@@ -43,7 +43,7 @@ pub(crate) fn reply(queue: &Exact, limits: &Limits, cost: u64) -> Reply {
 
 /// Returns the reply to a call that is charged this many units even if there is no room: it waits
 /// until all units before it have left.
-pub(crate) fn reply_to_charge(queue: &Exact, limits: &Limits, units: u64) -> Reply {
+pub fn reply_to_charge(queue: &Exact, limits: &Limits, units: u64) -> Reply {
     let after = queue + exact(units);
     let next_turn = rounded_up(&(&after / limits.rate()));
     let is_too_late = limits.max_wait.is_some_and(|max_wait| next_turn > max_wait);

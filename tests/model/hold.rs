@@ -10,7 +10,7 @@ struct Lease {
 }
 
 #[derive(Debug, Clone, Default)]
-pub(crate) struct HolderList(Vec<Lease>);
+pub struct HolderList(Vec<Lease>);
 
 impl HolderList {
     fn live(&self, now: u64) -> impl Iterator<Item = &Lease> {
@@ -22,22 +22,22 @@ impl HolderList {
     }
 
     /// Returns the units that are held.
-    pub(crate) fn held(&self, now: u64) -> u64 {
+    pub fn held(&self, now: u64) -> u64 {
         self.live(now).map(|lease| lease.units).sum()
     }
 
     /// Returns how many holders there are.
-    pub(crate) fn count(&self, now: u64) -> usize {
+    pub fn count(&self, now: u64) -> usize {
         self.live(now).count()
     }
 
     /// Returns the time until the last lease ends.
-    pub(crate) fn reset(&self, now: u64) -> u64 {
+    pub fn reset(&self, now: u64) -> u64 {
         self.live(now).map(|lease| lease.end - now).max().unwrap_or(0)
     }
 
     /// Returns the reply to a call of this holder, or of a new one. A call of cost 0 only looks.
-    pub(crate) fn reply(&self, now: u64, quota: u64, lease: u64, id: Option<&[u8]>, cost: u64) -> Reply {
+    pub fn reply(&self, now: u64, quota: u64, lease: u64, id: Option<&[u8]>, cost: u64) -> Reply {
         if quota == 0 {
             return Reply::blocked();
         }
@@ -59,7 +59,7 @@ impl HolderList {
         }
         let reset = match cost {
             0 => self.reset(now),
-            _ => others.iter().map(|lease| lease.end - now).chain([lease]).max().unwrap(),
+            _ => others.iter().map(|lease| lease.end - now).fold(lease, u64::max),
         };
         Reply {
             outcome: Outcome::Admitted { wait: 0 },
@@ -70,13 +70,13 @@ impl HolderList {
     }
 
     /// Records an admitted call.
-    pub(crate) fn admit(&mut self, now: u64, lease: u64, id: &[u8], units: u64) {
+    pub fn admit(&mut self, now: u64, lease: u64, id: &[u8], units: u64) {
         self.0.retain(|lease| lease.id != id);
         self.0.push(Lease { id: id.to_vec(), end: now + lease, units });
     }
 
     /// Releases what a holder holds, and returns how much that was.
-    pub(crate) fn release(&mut self, now: u64, id: &[u8]) -> u64 {
+    pub fn release(&mut self, now: u64, id: &[u8]) -> u64 {
         let units = self.live(now).find(|lease| lease.id == id).map_or(0, |lease| lease.units);
         self.0.retain(|lease| lease.id != id);
         units
