@@ -45,7 +45,7 @@ impl Counters {
         match grant.decision.outcome {
             Outcome::Admitted { .. } => {
                 self.admitted.add(1);
-                self.units.add(grant.units);
+                self.units.add(grant.charge);
             }
             Outcome::Limited { .. } => self.limited.add(1),
         }

@@ -48,11 +48,11 @@ pub(crate) trait Limiter: DataType<State = <Self::Algorithm as Algorithm>::State
     fn peek(state: &Self::State, now: Now, peeked: &Peeked) -> Result<Grant<()>, Error> {
         Ok(match peeked {
             Peeked::Call(arguments) => {
-                let Grant { decision, units } = Self::decide(state, now, arguments)?;
-                Grant { decision: decision.answer(), units }
+                let Grant { decision, charge } = Self::decide(state, now, arguments)?;
+                Grant { decision: decision.answer(), charge }
             }
             Peeked::Look(arguments) => {
-                Grant { decision: Self::Algorithm::look(state, now, &Self::limit(arguments)), units: 0 }
+                Grant { decision: Self::Algorithm::look(state, now, &Self::limit(arguments)), charge: 0 }
             }
         })
     }

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use arrayvec::ArrayVec;
 use foldhash::fast::RandomState;
-use premier_algorithms::{AT_MOST, Arguments, Decision, Demand, Grant, ID, Joint, Now, Outcome};
+use premier_algorithms::{AT_MOST, Arguments, Decision, Demand, Grant, ID, InvalidCall, Joint, Now, Outcome};
 use premier_server::{
     self as server, Call, Change, Command, Docs, Effect, Effects, Error, Expiry, Flags, Key, KeyPosition, Keys,
     Parameter,
@@ -208,7 +208,10 @@ impl<'call, L: Limiter> Decided<'call, L> {
         now: Now,
         words: impl Iterator<Item = &'call [u8]>,
     ) -> Result<Self, Error> {
-        let arguments = Arguments::parse(words, L::OPTIONS)?;
+        let arguments = Arguments::parse(words, L::OPTIONS).map_err(|invalid| match invalid {
+            InvalidCall::UnknownOption { .. } => Error::Argument(format!("{invalid}, or {AND} before another limit")),
+            _ => invalid.into(),
+        })?;
         if let Demand::AtMost(..) = arguments.demand {
             return Err(Error::Argument(format!("{} cannot be given here: a call is charged whole", AT_MOST.name)));
         }

@@ -35,7 +35,7 @@ pub(super) fn reply_to<Change>(call: &Call, demand: Demand, grant: &Grant<Change
     let [limited, limit, remaining, wait, reset] = reply(&grant.decision);
     match demand {
         Demand::AtMost(..) => {
-            call.reply_integers([limited, limit, remaining, wait, reset, grant.units.cast_signed()]);
+            call.reply_integers([limited, limit, remaining, wait, reset, grant.units().cast_signed()]);
         }
         Demand::Exactly(..) | Demand::Forced(_) => call.reply_integers([limited, limit, remaining, wait, reset]),
     }

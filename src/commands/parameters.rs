@@ -7,9 +7,9 @@ use premier_server::{Parameter, ParameterKind, Presence};
 
 /// The parameters behind the key of a call with these options.
 pub(super) fn parameters(options: &[CallOption]) -> Vec<Parameter> {
-    let options = options.iter().map(|option| match option {
-        CallOption::Id => parameter(option.argument(), Presence::NamedAndRequired),
-        _ => parameter(option.argument(), Presence::Named),
+    let options = options.iter().filter_map(|option| match option {
+        CallOption::Id => Some(parameter(option.argument(), Presence::NamedAndRequired)),
+        option => optional(*option),
     });
     limit().chain(options).collect()
 }
@@ -18,17 +18,29 @@ pub(super) fn parameters(options: &[CallOption]) -> Vec<Parameter> {
 /// algorithms.
 pub(super) fn parameters_by_algorithm() -> Vec<Parameter> {
     let options = CallOption::ALL.iter().filter(|option| **option != CallOption::AtMost);
-    let options = options.map(|option| parameter(option.argument(), Presence::Named));
-    algorithm().chain(limit()).chain(options).collect()
+    algorithm().chain(limit()).chain(options.copied().filter_map(optional)).collect()
 }
 
 /// The parameters behind the key of a previewed call.
 pub(super) fn parameters_to_peek() -> Vec<Parameter> {
-    let options = CallOption::ALL.iter().map(|option| match option {
-        CallOption::Cost => parameter(&PEEK_COST, Presence::Named),
-        _ => parameter(option.argument(), Presence::Named),
+    let options = CallOption::ALL.iter().filter_map(|option| match option {
+        CallOption::Cost => Some(parameter(&PEEK_COST, Presence::Named)),
+        option => optional(*option),
     });
     algorithm().chain(limit()).chain(options).collect()
+}
+
+/// Returns an option as a parameter. ALIGNED includes ZONE, so there is none for ZONE alone.
+fn optional(option: CallOption) -> Option<Parameter> {
+    let option_alone = parameter(option.argument(), Presence::Named);
+    match option {
+        CallOption::Aligned => {
+            let zone = parameter(CallOption::Zone.argument(), Presence::Named);
+            Some(Parameter { kind: ParameterKind::Block(vec![zone]), ..option_alone })
+        }
+        CallOption::Zone => None,
+        _ => Some(option_alone),
+    }
 }
 
 fn algorithm() -> impl Iterator<Item = Parameter> {

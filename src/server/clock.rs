@@ -1,6 +1,6 @@
 //! The server's clock, the only one that decisions use.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::ptr;
 
 use premier_algorithms::{Clock, Now, Span, Timestamp};
@@ -8,37 +8,35 @@ use redis_module::raw;
 
 thread_local! {
     /// The clock of the main thread, which runs all commands and loads all data.
-    static CLOCK: Cell<Clock> = const { Cell::new(Clock::new()) };
+    static CLOCK: RefCell<Clock> = const { RefCell::new(Clock::new()) };
 }
 
 /// Returns the moment of the running command. It is the same for a whole transaction or script,
 /// except on servers before Redis 7.2, whose interface has no such clock.
 #[must_use]
 pub fn now() -> Now {
-    let mut clock = CLOCK.get();
-    let now = read(&mut clock);
-    CLOCK.set(clock);
-    now
+    CLOCK.with_borrow_mut(read)
 }
 
 /// Notes a stamp that [`now`] did not return: one that arrives from a file or from another server.
 pub(crate) fn see(stamp: Timestamp) {
-    let mut clock = CLOCK.get();
-    if clock.is_running() {
-        // The first reading shows whether the stamp is ahead, and the second one when it arrived.
-        read(&mut clock);
-        clock.see(stamp);
-        read(&mut clock);
-    } else {
-        // The server starts, and time begins with the first call.
-        clock.see(stamp);
-    }
-    CLOCK.set(clock);
+    CLOCK.with_borrow_mut(|clock| {
+        if clock.is_running() {
+            // The first reading shows whether the stamp is ahead, and the second one when it
+            // arrived.
+            read(clock);
+            clock.see(stamp);
+            read(clock);
+        } else {
+            // The server starts, and time begins with the first call.
+            clock.see(stamp);
+        }
+    });
 }
 
 /// Returns by how much the server's clock may have been set back since [`now`] returned a stamp.
 pub(crate) fn set_back_since(stamp: Timestamp) -> Span {
-    CLOCK.get().set_back_since(stamp)
+    CLOCK.with_borrow(|clock| clock.set_back_since(stamp))
 }
 
 fn read(clock: &mut Clock) -> Now {

@@ -71,6 +71,8 @@ pub enum ParameterKind {
     Nothing,
     /// One of these parameters.
     OneOf(Vec<Parameter>),
+    /// These parameters, one after the other.
+    Block(Vec<Parameter>),
     /// A key and these parameters, any number of times.
     Repeated(Vec<Parameter>),
 }
@@ -128,6 +130,10 @@ impl Parameters {
             ParameterKind::OneOf(choices) => {
                 subargs = list_within(Self::default().with(choices));
                 raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_ONEOF
+            }
+            ParameterKind::Block(within) => {
+                subargs = list_within(Self::default().with(within));
+                raw::RedisModuleCommandArgType_REDISMODULE_ARG_TYPE_BLOCK
             }
             ParameterKind::Repeated(within) => {
                 flags |= raw::REDISMODULE_CMD_ARG_MULTIPLE;

@@ -92,7 +92,17 @@ pub(crate) fn register<T: DataType>(context: *mut raw::RedisModuleCtx) -> Result
         return Err(LoadError::DataType(T::NAME));
     }
     T::handle().0.store(handle, Ordering::Relaxed);
+    let place = OWN.iter().find(|place| place.get().is_null());
+    place.expect("there are few data types").0.store(handle, Ordering::Relaxed);
     Ok(())
+}
+
+/// The data types that are registered.
+static OWN: [Handle; 8] = [const { Handle::new() }; 8];
+
+/// Returns whether this module has registered the data type. Null is no data type.
+pub(crate) fn is_own(data_type: *mut raw::RedisModuleType) -> bool {
+    !data_type.is_null() && OWN.iter().any(|own| own.get() == data_type)
 }
 
 /// Gives a state to the server.

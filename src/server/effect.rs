@@ -19,14 +19,19 @@ use crate::key::Change;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Expiry(Option<u64>);
 
+/// How long a key stays after it is fully reset. A call within that time finds the key, which costs
+/// less than deleting it, replicating that, and creating it again. Most keys of an API limit are
+/// called more often than this.
+const LINGER: Span = Span::from_secs(1);
+
 impl Expiry {
     pub(crate) const NEVER: Self = Self(None);
 
-    /// The expiry `span` from now. Rounded up to the server's milliseconds, as a key that expired
-    /// early would be admitted anew.
+    /// The expiry of a key that is fully reset after `reset`. Rounded up to the server's
+    /// milliseconds, as a key that expired early would be admitted anew.
     #[must_use]
-    pub fn after(now: Now, span: Span) -> Self {
-        Self(Some(now.millis_after(span)))
+    pub fn after(now: Now, reset: Span) -> Self {
+        Self(Some(now.millis_after(reset.plus(LINGER))))
     }
 
     /// Milliseconds since the Unix epoch; −1 for never.
@@ -46,9 +51,9 @@ impl Expiry {
         }
     }
 
-    /// The time from now until then.
-    pub(crate) fn rest(self, now: Now) -> Span {
-        self.0.map_or(Span::MAX, |millis| now.until(Span::from_millis(millis)))
+    /// The time from now until the key is fully reset.
+    pub(crate) fn reset(self, now: Now) -> Span {
+        self.0.map_or(Span::MAX, |millis| now.until(Span::from_millis(millis)).saturating_sub(LINGER))
     }
 }
 

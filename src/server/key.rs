@@ -11,7 +11,7 @@ use redis_module::raw;
 
 use crate::call::{Call, Error, KeyPosition};
 use crate::clock;
-use crate::data_type::{DataType, into_value, state_of};
+use crate::data_type::{DataType, into_value, is_own, state_of};
 use crate::effect::{Effect, Expiry};
 use crate::interface::api;
 use crate::replication::{Effects, replicate, replicate_deletion};
@@ -134,10 +134,14 @@ impl<'call, T: DataType> Key<'call, T> {
             return 0;
         }
         let expiry = self.open.expiry();
+        let reset = expiry.reset(now);
+        if reset == Span::ZERO {
+            return 0;
+        }
         // SAFETY: as in `state`.
         let state = unsafe { state_of::<T>(self.value) };
         let set_back = clock::set_back_since(state.latest_stamp());
-        let refund = state.refund_if_longer(now, expiry.rest(now), set_back, units);
+        let refund = state.refund_if_longer(now, reset, set_back, units);
         if refund.reset == Span::ZERO {
             self.delete();
         } else {
@@ -159,15 +163,18 @@ impl<'call, T: DataType> Key<'call, T> {
 }
 
 impl<T: DataType> Key<'_, T, Reading> {
-    /// Returns what is known of the key without a limit; `None` if it is empty.
+    /// Returns what is known of the key without a limit; `None` if it is empty or fully reset.
     #[must_use]
     pub fn inspect(&self, now: Now) -> Option<Inspected> {
         if self.value.is_null() {
             return None;
         }
+        let reset = self.open.expiry().reset(now);
+        if reset == Span::ZERO {
+            return None;
+        }
         let state = self.state();
-        let set_back = clock::set_back_since(state.latest_stamp());
-        let reset = self.open.expiry().rest(now).saturating_sub(set_back);
+        let reset = reset.saturating_sub(clock::set_back_since(state.latest_stamp()));
         Some(Inspected { used: state.used(now, reset), reset, detail: state.detail(now, reset) })
     }
 }
@@ -275,7 +282,14 @@ impl<'call> OpenKey<'call> {
             // SAFETY: the key is open, and holds a value of a module.
             return Ok(unsafe { api!(RedisModule_ModuleTypeGetValue(self.key)) });
         }
-        if self.is_empty() { Ok(ptr::null_mut()) } else { Err(Error::WrongType) }
+        if self.is_empty() || self.lingers() { Ok(ptr::null_mut()) } else { Err(Error::WrongType) }
+    }
+
+    /// Returns whether the key is that of another algorithm and fully reset. Such a key counts as
+    /// empty.
+    #[cold]
+    fn lingers(&self) -> bool {
+        is_own(self.data_type()) && self.expiry().reset(clock::now()) == Span::ZERO
     }
 
     /// Returns the content of a key that is not empty, if it is a string.

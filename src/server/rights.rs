@@ -8,8 +8,8 @@ use redis_module::raw;
 
 use crate::interface::{OK, api};
 
-/// Commands with which a user can take over the server. Who may run them all has full rights.
-/// Servers may have renamed some of them.
+/// Commands with which a user can take over the server. A user who may run all of them has full
+/// rights. Servers may have renamed some of them.
 const OF_FULL_RIGHTS: [&[&CStr]; 3] =
     [&[c"ACL", c"SETUSER", c"any"], &[c"CONFIG", c"SET", c"any", c"any"], &[c"REPLICAOF", c"NO", c"ONE"]];
 

@@ -19,6 +19,17 @@ fn throttle(connection: &mut Connection, line: &str) -> [i64; 5] {
     run(connection, &format!("CL.THROTTLE {line}"))
 }
 
+/// Asserts that a call is answered like this. A loaded machine takes its time, so waits of minutes
+/// may be up to ten seconds shorter.
+#[track_caller]
+fn assert_answer(connection: &mut Connection, line: &str, expected: [i64; 5]) {
+    let reply = throttle(connection, line);
+    let ([counts @ .., wait, reset], [expected_counts @ .., expected_wait, expected_reset]) = (reply, expected);
+    let is_close = |time, expected: i64| (0..=(expected / 10).min(10)).contains(&(expected - time));
+    let times_are_close = is_close(wait, expected_wait) && is_close(reset, expected_reset);
+    assert!(counts == expected_counts && times_are_close, "{line}: {reply:?}, not {expected:?}");
+}
+
 /// Returns what redis-cell stores in a key that is fully reset after `rest`.
 fn left_by_redis_cell(rest: Duration) -> u128 {
     (SystemTime::now() + rest).duration_since(UNIX_EPOCH).expect("it is past 1970").as_nanos()
@@ -31,29 +42,29 @@ fn every_field_of_the_reply_matches_redis_cell() {
     // max_burst 15 admits 16 at once; a unit comes back every 100 s.
     for remaining in (0..16).rev() {
         let reset = (16 - remaining) * 100;
-        assert_eq!(throttle(&mut connection, "user 15 36 3600"), [0, 16, remaining, -1, reset]);
+        assert_answer(&mut connection, "user 15 36 3600", [0, 16, remaining, -1, reset]);
     }
-    assert_eq!(throttle(&mut connection, "user 15 36 3600"), [1, 16, 0, 100, 1600]);
-    assert_eq!(throttle(&mut connection, "user 15 36 3600 2"), [1, 16, 0, 200, 1600]);
+    assert_answer(&mut connection, "user 15 36 3600", [1, 16, 0, 100, 1600]);
+    assert_answer(&mut connection, "user 15 36 3600 2", [1, 16, 0, 200, 1600]);
     // A quantity above the limit can never be admitted.
-    assert_eq!(throttle(&mut connection, "user 15 36 3600 17"), [1, 16, 0, -1, 1600]);
-    assert_eq!(throttle(&mut connection, "several 15 36 3600 16"), [0, 16, 0, -1, 1600]);
-    assert_eq!(throttle(&mut connection, "least 0 1 1"), [0, 1, 0, -1, 1]);
+    assert_answer(&mut connection, "user 15 36 3600 17", [1, 16, 0, -1, 1600]);
+    assert_answer(&mut connection, "several 15 36 3600 16", [0, 16, 0, -1, 1600]);
+    assert_answer(&mut connection, "least 0 1 1", [0, 1, 0, -1, 1]);
     let most = "most 999999999999 1000000000000 315360000 1000000000000";
-    assert_eq!(throttle(&mut connection, most), [0, 1_000_000_000_000, 0, -1, 315_360_000]);
+    assert_answer(&mut connection, most, [0, 1_000_000_000_000, 0, -1, 315_360_000]);
 }
 
 #[test]
 fn a_quantity_of_0_only_peeks() {
     let server = compatible(Server::builder());
     let mut connection = server.connection();
-    assert_eq!(throttle(&mut connection, "fresh 15 36 3600 0"), [0, 16, 16, -1, 0]);
+    assert_answer(&mut connection, "fresh 15 36 3600 0", [0, 16, 16, -1, 0]);
     assert!(!run::<bool>(&mut connection, "EXISTS fresh"));
     throttle(&mut connection, "user 15 36 3600 16");
     let before = snapshot(&server);
-    assert_eq!(throttle(&mut connection, "user 15 36 3600 0"), [0, 16, 0, -1, 1600]);
+    assert_answer(&mut connection, "user 15 36 3600 0", [0, 16, 0, -1, 1600]);
     // More units are used than this limit admits at all.
-    assert_eq!(throttle(&mut connection, "user 5 36 3600 0"), [1, 6, 0, 1000, 1600]);
+    assert_answer(&mut connection, "user 5 36 3600 0", [1, 6, 0, 1000, 1600]);
     assert_eq!(snapshot(&server), before);
 }
 
@@ -82,7 +93,7 @@ fn cl_throttle_and_the_token_bucket_share_their_keys() {
     assert_eq!(run::<String>(&mut connection, "TYPE user"), "premtoken");
     let reply = call(&mut connection, "PREMIER.TOKEN user 36 1h CAPACITY 16 COST 5");
     assert_eq!((reply.limited, reply.limit, reply.remaining), (false, 16, 5));
-    assert_eq!(throttle(&mut connection, "user 15 36 3600 5"), [0, 16, 0, -1, 1600]);
+    assert_answer(&mut connection, "user 15 36 3600 5", [0, 16, 0, -1, 1600]);
 }
 
 #[test]
@@ -94,7 +105,7 @@ fn a_key_from_redis_cell_counts_what_was_used() {
         let () = run(&mut connection, &format!("SET user {value} EX {rest}"));
         let [limited, limit, left, _, reset] = throttle(&mut connection, "user 15 36 3600 0");
         assert_eq!((limited, limit, left), (i64::from(rest > 1_600), 16, remaining), "{rest} s");
-        assert!((rest.cast_signed() - 1..=rest.cast_signed()).contains(&reset), "{rest} s: {reset}");
+        assert!((rest.cast_signed() - 10..=rest.cast_signed()).contains(&reset), "{rest} s: {reset}");
         // The peek has not changed it.
         assert_eq!(run::<u128>(&mut connection, "GET user"), value);
     }
@@ -102,19 +113,18 @@ fn a_key_from_redis_cell_counts_what_was_used() {
     let value = left_by_redis_cell(Duration::from_secs(950));
     let () = run(&mut connection, &format!("SET user {value} EX 9"));
     let [limited, .., retry_after, _] = throttle(&mut connection, "user 15 36 3600 7");
-    assert_eq!((limited, retry_after), (1, 50));
+    assert!(limited == 1 && (40..=50).contains(&retry_after), "{limited}, {retry_after}");
     assert_eq!(run::<u128>(&mut connection, "GET user"), value, "a limited call changed it");
     assert!(run::<i64>(&mut connection, "TTL user") <= 9);
 
-    let reply = throttle(&mut connection, "user 15 36 3600 6");
-    assert_eq!(reply, [0, 16, 0, -1, 1550]);
+    assert_answer(&mut connection, "user 15 36 3600 6", [0, 16, 0, -1, 1550]);
     assert_eq!(run::<String>(&mut connection, "TYPE user"), "premtoken");
     assert!((1_540..=1_551).contains(&run::<i64>(&mut connection, "TTL user")));
 
     // This key is fully reset.
     let value = left_by_redis_cell(Duration::ZERO);
     let () = run(&mut connection, &format!("SET user {value} EX 9"));
-    assert_eq!(throttle(&mut connection, "user 15 36 3600"), [0, 16, 15, -1, 100]);
+    assert_answer(&mut connection, "user 15 36 3600", [0, 16, 15, -1, 100]);
 }
 
 /// redis-cell took the value of any key for its own, or crashed the server.

@@ -272,6 +272,61 @@ fn string(value: &Value) -> String {
     redis::from_redis_value(value.clone()).expect("a string")
 }
 
+/// Returns the ACL commands on the page on installing.
+fn acl_rules() -> Vec<String> {
+    let page = read("docs/install.md");
+    let blocks = page.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix("acl\n"));
+    blocks.flat_map(str::lines).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_acl_rules_allow_limits_and_no_more() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let rules = acl_rules();
+    let [by_category, by_name, almost_all, of_clusters] = &rules[..] else { panic!("four rules: {rules:?}") };
+    let may = |connection: &mut Connection, call: &str| {
+        let call = format!("ACL DRYRUN app {call}");
+        matches!(run(connection, &call), Ok(Value::SimpleString(_) | Value::Okay))
+    };
+    let limits = [
+        "FIXED app:a 5 1h",
+        "SLIDING app:a 5 1h",
+        "TOKEN app:a 5 1h",
+        "LEAKY app:a 5 1h",
+        "HOLD app:a 5 1h ID x",
+        "RELEASE app:a x",
+        "PEEK app:a TOKEN 5 1h",
+        "REFUND app:a 1",
+        "ALL app:a TOKEN 5 1h AND app:b FIXED 5 1h",
+        "INSPECT app:a",
+    ];
+    let has_category = run(&mut connection, "ACL CAT premier").is_ok();
+    for rule in [by_category, by_name, almost_all] {
+        if rule == by_category && !has_category {
+            continue;
+        }
+        for line in ["ACL DELUSER app", rule] {
+            run(&mut connection, line).expect("the server accepts the rule");
+        }
+        for limit in limits {
+            assert!(may(&mut connection, &format!("PREMIER.{limit}")), "{rule}: {limit}");
+            let of_others = limit.replace("app:a", "other:a");
+            assert!(!may(&mut connection, &format!("PREMIER.{of_others}")), "{rule}: {of_others}");
+        }
+        for call in ["PING", "HELLO 3", "CLIENT SETINFO lib-name x", "SELECT 0", "COMMAND", "READONLY", "ASKING"] {
+            assert!(may(&mut connection, call) || call.contains("SETINFO"), "{rule}: {call}");
+        }
+        for call in ["PREM app:a x", "PREMIER.TOP", "CONFIG SET maxmemory 1", "FLUSHALL", "KEYS *", "CLIENT KILL x"] {
+            assert!(!may(&mut connection, call), "{rule}: {call}");
+        }
+        assert_eq!(may(&mut connection, "SET app:a 1"), rule == almost_all, "{rule}");
+        run(&mut connection, of_clusters).expect("the server accepts the rule");
+        assert!(may(&mut connection, "CLUSTER SLOTS"), "{rule}");
+        assert!(!may(&mut connection, "CLUSTER FORGET x"), "{rule}");
+    }
+}
+
 #[test]
 fn the_github_workflow_runs_what_ci_runs() {
     let (ci, workflow) = (read(".ci/run"), read(".github/workflows/ci.yml"));

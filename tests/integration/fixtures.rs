@@ -12,16 +12,18 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use premier_test_server::{Builder, Server};
-use redis::{Connection, Value};
+use redis::{Cmd, Connection, Value};
 
 use crate::tools::call::{LIMITERS, Reply, call, run};
 use crate::tools::effect::{
-    apply, bucket_state, effect, entry, fixed_state, holders, lasting_effect, put, server_with_aof, take,
+    apply, bucket_state, commands_of, effect, entry, fixed_state, holders, lasting_effect, put, server_with_aof, take,
 };
 use crate::tools::payload::{HEAD_LEN, set_checksum};
+use crate::tools::replica::{assert_alike, is_master, primary, replica_of, wait_until_alike, wait_until_linked};
 use crate::tools::skipped::skipped;
-use crate::tools::snapshot::{Content, content};
+use crate::tools::snapshot::{Content, content, snapshot};
 use crate::tools::states::MAX_ENTRIES;
+use crate::tools::waiting::wait_until;
 
 /// A moment in 2024, in microseconds.
 const PAST: u64 = 1_720_000_000_000_000;
@@ -228,6 +230,36 @@ fn an_aof_of_encoding_0_is_read() {
     for name in FIXTURES {
         let server = started_on_aof(&fs::read(fixture(name, "aof")).expect("the fixture is in the tree"));
         assert_holds_the_fixture(&server, name);
+    }
+}
+
+/// Gives a replica what the first release stored, in both ways in which replicas get data: by the
+/// RDB file of a full sync, and by the effects of later calls. Then the two servers swap roles.
+#[test]
+fn a_rolling_upgrade_keeps_what_an_older_release_stored() {
+    for name in FIXTURES {
+        let rdb = fs::read(fixture(name, "rdb")).expect("the fixture is in the tree");
+        let mut old = started_on(primary(), |dir| put_rdb(dir, &rdb));
+        let new = replica_of(&old);
+        assert_holds_the_fixture(&new, name);
+        let stored = snapshot(&new);
+
+        let () = run(&mut old.connection(), "FLUSHALL");
+        let aof = fs::read(fixture(name, "aof")).expect("the fixture is in the tree");
+        let mut connection = old.connection();
+        for words in commands_of(&aof) {
+            let () = Cmd::new().arg(words).query(&mut connection).expect("the effect of an older release is applied");
+        }
+        wait_until_alike(&old, &new);
+        assert_eq!(snapshot(&new), stored);
+
+        let () = run(&mut old.connection(), "FAILOVER");
+        wait_until("the two have swapped roles", || is_master(&new) && !is_master(&old));
+        old.restart();
+        let () = run(&mut old.connection(), &format!("REPLICAOF 127.0.0.1 {}", new.port()));
+        wait_until_linked(&old);
+        assert_alike(&new, &old);
+        assert_eq!(snapshot(&old), stored);
     }
 }
 

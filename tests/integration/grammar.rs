@@ -309,11 +309,13 @@ fn peek_and_all_refuse_what_the_limiters_refuse() {
             peek.arg("key").arg(algorithm).arg(&words);
             let mut all = redis::cmd("PREMIER.ALL");
             all.arg(&["first", "FIXED", "5", "1h", "AND", "key", algorithm]).arg(&words);
+            let hint = if sentence.starts_with("unknown option") { ", or AND before another limit" } else { "" };
             // Only a preview may cost nothing.
             let preview =
                 sentence.replace(&format!("COST must be {UNITS_FROM_1}"), &format!("COST must be {UNITS_FROM_0}"));
             let costs_nothing = words.ends_with(&[b"COST".to_vec(), b"0".to_vec()]);
-            for (command, sentence) in [(peek, preview), (all, sentence)].into_iter().skip(costs_nothing.into()) {
+            for (command, sentence) in [(peek, preview), (all, sentence + hint)].into_iter().skip(costs_nothing.into())
+            {
                 let shown = command.get_packed_command();
                 assert_eq!(error(&mut connection, &command), format!("ERR {sentence}"), "{}", shown.escape_ascii());
             }

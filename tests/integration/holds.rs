@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use premier_test_server::Server;
 use redis::Connection;
 
-use crate::tools::call::{Reply, call, command, error, run};
+use crate::tools::call::{LINGER, Reply, call, command, error, run};
 use crate::tools::hold::{fill_with, held, hold, holders, id, release};
 use crate::tools::info::{info, info_number};
-use crate::tools::notification::keys_up_to_end;
+use crate::tools::notification::published;
 use crate::tools::snapshot::content;
 use crate::tools::waiting::wait_until;
 
@@ -107,7 +107,7 @@ fn the_wait_is_the_longest_that_a_caller_has_to_wait() {
 fn each_lease_ends_by_itself_and_the_key_expires_with_the_last() {
     let server = Server::start();
     let mut connection = server.connection();
-    let ttl = |connection: &mut Connection| run::<i64>(connection, "PTTL key");
+    let ttl = |connection: &mut Connection| run::<i64>(connection, "PTTL key") - LINGER;
     for (line, reset) in [
         ("PREMIER.HOLD key 9 300ms ID a", 300),
         ("PREMIER.HOLD key 9 1h ID b", HOUR),
@@ -174,10 +174,13 @@ fn an_id_has_from_1_to_128_bytes() {
             assert_eq!(error(&mut connection, &command), rule);
         }
     }
-    for line in ["PREMIER.HOLD key 5 1h", "PREMIER.HOLD key 5 1h COST 1", "PREMIER.HOLD key 5 1h ID"] {
-        assert_eq!(error(&mut connection, &command(line)), rule, "{line}");
+    assert_eq!(error(&mut connection, &command("PREMIER.HOLD key 5 1h ID")), rule);
+    let required = "ERR ID is required: a string of 1 to 128 bytes";
+    for line in
+        ["PREMIER.HOLD key 5 1h", "PREMIER.HOLD key 5 1h COST 1", "PREMIER.ALL key HOLD 5 1h AND other FIXED 5 1h"]
+    {
+        assert_eq!(error(&mut connection, &command(line)), required, "{line}");
     }
-    assert_eq!(error(&mut connection, &command("PREMIER.ALL key HOLD 5 1h AND other FIXED 5 1h")), rule);
     assert_eq!(run::<usize>(&mut connection, "DBSIZE"), 0);
 }
 
@@ -303,20 +306,19 @@ fn a_key_has_at_most_65536_holders() {
 #[test]
 fn limited_holds_are_counted_and_published() {
     let server = Server::start();
+    let limited = published(&server, "premier.limited", "Ed", |connection| {
+        for line in
+            ["key 2 1h ID a COST 2", "key 2 1h ID a COST 2", "key 2 1h ID b", "key 0 1h ID b", "other 2 1h ID b"]
+        {
+            call(connection, &format!("PREMIER.HOLD {line}"));
+        }
+        release(connection, "key", b"a");
+        for line in ["key ten 1h ID a", "key 2 1h", "key 2 1h ID a ATMOST", "key 2 1h ID a FORCE"] {
+            error(connection, &command(&format!("PREMIER.HOLD {line}")));
+        }
+    });
+    assert_eq!(limited, ["key", "key"]);
     let mut connection = server.connection();
-    let mut listener = server.connection();
-    let mut listener = listener.as_pubsub();
-    listener.subscribe("__keyevent@0__:premier.limited").expect("SUBSCRIBE");
-    let () = run(&mut connection, "CONFIG SET notify-keyspace-events Ed");
-    for line in ["key 2 1h ID a COST 2", "key 2 1h ID a COST 2", "key 2 1h ID b", "key 0 1h ID b", "other 2 1h ID b"] {
-        call(&mut connection, &format!("PREMIER.HOLD {line}"));
-    }
-    release(&mut connection, "key", b"a");
-    for line in ["key ten 1h ID a", "key 2 1h", "key 2 1h ID a ATMOST", "key 2 1h ID a FORCE"] {
-        error(&mut connection, &command(&format!("PREMIER.HOLD {line}")));
-    }
-    let () = run(&mut connection, "PUBLISH __keyevent@0__:premier.limited end");
-    assert_eq!(keys_up_to_end(&mut listener), ["key", "key", "end"]);
     let counted = info(&mut connection, "premier", "premier_hold");
     assert_eq!(counted.as_deref(), Some("admitted=3,limited=2,refused=4,units=5"));
     assert_eq!(run::<Vec<(String, i64)>>(&mut connection, "PREMIER.TOP"), [("key".to_owned(), 2)]);

@@ -253,7 +253,7 @@ fn an_effect_that_leaves_no_holder_leaves_no_key() {
 
 /// Nobody's place is held for longer than one lease from now.
 #[test]
-fn holders_from_a_clock_that_is_ahead_hold_for_one_lease_at_most() {
+fn holders_from_a_clock_ahead_hold_for_one_lease_at_most() {
     let primary = primary().start();
     let replica = replica_of(&primary);
     let mut connection = primary.connection();

@@ -1,6 +1,6 @@
 //! `INFO premier` counts calls by their result.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use premier_test_server::Server;
 use redis::{Connection, Value};
@@ -80,4 +80,35 @@ fn info_everything_includes_the_section_of_premier() {
     let has = |connection: &mut Connection, line: &str| run::<String>(connection, line).contains("premier_version:");
     assert!(has(&mut connection, "INFO everything"));
     assert!(!has(&mut connection, "INFO memory"));
+}
+
+/// The exporter runs it without keys, and expects names and values in turn.
+#[test]
+fn the_exporters_script_returns_every_count() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    let script = include_str!("../../contrib/redis_exporter/premier.lua");
+    for call in ["TOKEN \u{ff} 1 1h", "TOKEN \u{ff} 1 1h", "HOLD key 1 1h ID a"] {
+        let _: Value = run(&mut connection, &format!("PREMIER.{call}"));
+    }
+    error(&mut connection, &command("PREMIER.HOLD key 1 1h"));
+    let mut figures = |script: &str| -> BTreeMap<String, u64> {
+        redis::cmd("EVAL").arg(script).arg(0).query(&mut connection).expect("EVAL")
+    };
+
+    let mut of_all = figures(script);
+    of_all.retain(|_, count| *count > 0);
+    let expected = [
+        ("premier_hold_admitted", 1),
+        ("premier_hold_refused", 1),
+        ("premier_hold_units", 1),
+        ("premier_token_admitted", 1),
+        ("premier_token_limited", 1),
+        ("premier_token_units", 1),
+    ];
+    assert_eq!(of_all, expected.map(|(name, count)| (name.to_owned(), count)).into());
+    assert_eq!(figures(script).len(), 4 * (LIMITERS.len() + 1));
+
+    let with_keys = script.replace("TOP_KEYS = 0", "TOP_KEYS = 5");
+    assert_eq!(figures(&with_keys).get(r"premier_top \xc3\xbf"), Some(&1));
 }

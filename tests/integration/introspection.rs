@@ -59,13 +59,13 @@ fn command_docs_lists_every_argument() {
     let at_most = ("atmost", "pure-token", Some("ATMOST"), true, "as many units as fit");
     let keep = ("keep", "integer", Some("KEEP"), true, "an integer from 0 to 1000000000000");
     let max_wait = ("maxwait", "string", Some("MAXWAIT"), true, TIME);
-    let aligned = ("aligned", "pure-token", Some("ALIGNED"), true, "at midnight UTC");
+    let aligned = ("aligned", "block", Some("ALIGNED"), true, "at midnight UTC");
     let zone = ("zone", "string", Some("ZONE"), true, "an offset from -18:00 to +18:00");
     let force = ("force", "pure-token", Some("FORCE"), true, "whatever is left");
     for limiter in LIMITERS.iter().chain([&HOLD]) {
         let expected = match limiter.command {
             "PREMIER.HOLD" => vec![key, held, lease, id, cost, keep],
-            "PREMIER.FIXED" => vec![key, quota, duration, aligned, zone, cost, at_most, keep, force],
+            "PREMIER.FIXED" => vec![key, quota, duration, aligned, cost, at_most, keep, force],
             "PREMIER.SLIDING" => vec![key, quota, duration, cost, at_most, keep, force],
             _ => vec![key, quota, duration, capacity, cost, at_most, keep, max_wait, force],
         };
@@ -75,28 +75,19 @@ fn command_docs_lists_every_argument() {
             assert_argument(map, expected);
         }
     }
+    let within_aligned: Vec<Map> = parse(&arguments(&mut connection, "PREMIER.FIXED")[3]["arguments"]);
+    assert_eq!(within_aligned.len(), 1);
+    assert_argument(&within_aligned[0], zone);
+
     let algorithm = ("algorithm", "string", None, false, "FIXED, SLIDING, TOKEN, LEAKY or HOLD");
     let cost_of_peek = ("cost", "integer", Some("COST"), true, "an integer from 0 to 1000000000000");
-    let to_peek = [
-        key,
-        algorithm,
-        quota,
-        duration,
-        aligned,
-        zone,
-        capacity,
-        any_id,
-        cost_of_peek,
-        at_most,
-        keep,
-        max_wait,
-        force,
-    ];
+    let to_peek =
+        [key, algorithm, quota, duration, aligned, capacity, any_id, cost_of_peek, at_most, keep, max_wait, force];
     let peek = arguments(&mut connection, "PREMIER.PEEK");
     assert_eq!(peek.len(), to_peek.len());
     peek.iter().zip(to_peek).for_each(|(map, expected)| assert_argument(map, expected));
     assert_eq!(arguments(&mut connection, "PREMIER.INSPECT").len(), 1);
-    let of_any = [key, algorithm, quota, duration, aligned, zone, capacity, any_id, cost, keep, max_wait, force];
+    let of_any = [key, algorithm, quota, duration, aligned, capacity, any_id, cost, keep, max_wait, force];
 
     let mut all = arguments(&mut connection, "PREMIER.ALL");
     let further = all.pop().expect("further limits");

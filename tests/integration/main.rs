@@ -43,6 +43,7 @@ mod real_time;
 mod refunds;
 mod replication;
 mod replies;
+mod sentinels;
 mod server_commands;
 mod several_limits;
 mod top;

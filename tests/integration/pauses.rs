@@ -5,7 +5,7 @@ use std::thread;
 use premier_test_server::Server;
 use redis::{Connection, Value};
 
-use crate::tools::call::{LIMITERS, Reply, call, command, run};
+use crate::tools::call::{LIMITERS, LINGER, Reply, call, command, run};
 use crate::tools::info::{info, info_number};
 use crate::tools::load::{LASTING, admitted_meanwhile, used};
 use crate::tools::replica::{assert_alike, is_master, primary, replica_of, wait_until_alike, wait_until_linked};
@@ -25,7 +25,7 @@ fn now(connection: &mut Connection) -> i64 {
 
 /// Returns when a key with a used-up quota of 1 was called.
 fn called(connection: &mut Connection, key: &str) -> i64 {
-    run::<i64>(connection, &format!("PEXPIRETIME {key}")) - DAYS
+    run::<i64>(connection, &format!("PEXPIRETIME {key}")) - LINGER - DAYS
 }
 
 /// Returns calls that charge or refund, each on its own key.

@@ -4,7 +4,7 @@ use premier_test_server::Server;
 use redis::{Connection, Value};
 
 use crate::tools::call::{LIMITERS, call, command, error, run};
-use crate::tools::notification::keys_up_to_end;
+use crate::tools::notification::published;
 use crate::tools::replica::{primary, replica_of, wait_until_alike};
 
 fn top(connection: &mut Connection, arguments: &str) -> Vec<(String, u64)> {
@@ -193,19 +193,15 @@ fn each_node_counts_for_itself_until_it_restarts() {
 #[test]
 fn a_keyspace_notification_reports_each_limited_call() {
     let server = Server::start();
-    let mut connection = server.connection();
-    let mut listener = server.connection();
-    let mut listener = listener.as_pubsub();
-    listener.subscribe("__keyevent@0__:premier.limited").expect("SUBSCRIBE");
-    for (events, expected) in [("E", vec!["end"]), ("Ed", vec!["token", "sliding", "end"])] {
-        let () = run(&mut connection, &format!("CONFIG SET notify-keyspace-events {events}"));
-        let () = run(&mut connection, "FLUSHALL");
-        for _ in 0..2 {
-            call(&mut connection, "PREMIER.TOKEN token 1 1h");
-        }
-        let _: Value = run(&mut connection, "PREMIER.ALL sliding SLIDING 0 1h AND fixed FIXED 1 1h");
-        let _: Value = run(&mut connection, "PREMIER.PEEK token TOKEN 1 1h");
-        let () = run(&mut connection, "PUBLISH __keyevent@0__:premier.limited end");
-        assert_eq!(keys_up_to_end(&mut listener), expected, "{events}");
+    for (classes, expected) in [("E", vec![]), ("Ed", vec!["token", "sliding"])] {
+        let limited = published(&server, "premier.limited", classes, |connection| {
+            let () = run(connection, "FLUSHALL");
+            for _ in 0..2 {
+                call(connection, "PREMIER.TOKEN token 1 1h");
+            }
+            let _: Value = run(connection, "PREMIER.ALL sliding SLIDING 0 1h AND fixed FIXED 1 1h");
+            let _: Value = run(connection, "PREMIER.PEEK token TOKEN 1 1h");
+        });
+        assert_eq!(limited, expected, "{classes}");
     }
 }

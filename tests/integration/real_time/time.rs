@@ -4,9 +4,10 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use premier_test_server::Server;
-use redis::Connection;
+use redis::{Connection, Value};
 
-use crate::tools::call::{LIMITERS, Reply, call, run};
+use crate::tools::call::{LIMITERS, LINGER, Limiter, Reply, call, run};
+use crate::tools::info::info_number;
 use crate::tools::waiting::wait_until;
 
 /// How much too early a retry may succeed: one tick of the clock.
@@ -99,6 +100,59 @@ fn a_key_expires_by_itself_when_it_is_fully_reset() {
     wait_until("the keys are gone", || run::<i64>(&mut connection, "DBSIZE") == 0);
 }
 
+/// Returns, for each algorithm, a call that makes a key which is fully reset after 20 ms, the name
+/// of the algorithm, and the arguments of `PEEK` behind that name.
+fn brief_calls() -> impl Iterator<Item = (String, &'static str, &'static str)> {
+    let holds = ("PREMIER.HOLD key 5 20ms ID a".to_owned(), "HOLD", "5 20ms ID a");
+    let call = |limiter: &'static Limiter| (format!("{} key 5 20ms", limiter.command), limiter.algorithm(), "5 20ms");
+    LIMITERS.iter().map(call).chain([holds])
+}
+
+/// Deleting it and creating it again would cost more than the call, and replicas would get a DEL
+/// each time.
+#[test]
+fn a_key_that_is_called_within_a_second_is_not_deleted() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    for (line, ..) in brief_calls() {
+        let expired = |connection: &mut Connection| info_number(connection, "stats", "expired_keys");
+        let before = expired(&mut connection);
+        let mut called_at = Instant::now();
+        for _ in 0..5 {
+            let reply = call(&mut connection, &line);
+            assert_eq!((reply.limited, reply.remaining), (false, 4), "{line}");
+            let in_time = called_at.elapsed() < Duration::from_secs(1);
+            assert!(!in_time || expired(&mut connection) == before, "{line}");
+            called_at = Instant::now();
+            sleep(Duration::from_millis(reply.reset.unsigned_abs() + 1));
+        }
+        let () = run(&mut connection, "FLUSHALL");
+    }
+}
+
+#[test]
+fn no_reply_shows_that_a_key_stays_for_a_second() {
+    let server = Server::start();
+    let mut connection = server.connection();
+    for (line, algorithm, _) in brief_calls() {
+        for (other_line, other, arguments) in brief_calls().filter(|(_, other, _)| *other != algorithm) {
+            let reply = call(&mut connection, &line);
+            assert_eq!(reply.remaining, 4, "{line}");
+            sleep(Duration::from_millis(reply.reset.unsigned_abs() + 1));
+            assert_eq!(run::<Value>(&mut connection, "PREMIER.INSPECT key"), Value::Nil, "{line}");
+            if algorithm == "HOLD" {
+                assert_eq!(run::<i64>(&mut connection, "PREMIER.RELEASE key a"), 0);
+            } else {
+                assert_eq!(run::<i64>(&mut connection, "PREMIER.REFUND key 1"), 0, "{line}");
+            }
+            let peek = format!("PREMIER.PEEK key {other} {arguments}");
+            assert_eq!(call(&mut connection, &peek).remaining, 4, "{line}, then {peek}");
+            assert_eq!(call(&mut connection, &other_line).remaining, 4, "{line}, then {other_line}");
+            let () = run(&mut connection, "DEL key");
+        }
+    }
+}
+
 #[test]
 fn an_expired_key_is_fresh() {
     let server = Server::start();
@@ -121,7 +175,7 @@ fn micros((seconds, micros): (i64, i64)) -> i64 {
 }
 
 #[test]
-fn a_keys_expiry_is_its_reset_rounded_up_to_milliseconds() {
+fn a_key_expires_a_second_after_its_reset_rounded_up() {
     let server = Server::start();
     let mut connection = server.connection();
     for limiter in LIMITERS {
@@ -139,17 +193,18 @@ fn a_keys_expiry_is_its_reset_rounded_up_to_milliseconds() {
                 .query(&mut connection)
                 .expect("a fresh key admits");
             assert_eq!((reply.limited, reply.reset), (false, 1_000_001));
-            let [earliest, latest] = [before, after].map(|moment| (micros(moment) + 1_000_000_001 + 999) / 1_000);
+            let [earliest, latest] =
+                [before, after].map(|moment| (micros(moment) + 1_000_000_001 + 999) / 1_000 + LINGER);
             assert!((earliest..=latest).contains(&expires_at), "{expires_at}, expected {earliest} to {latest}");
         }
     }
 }
 
-/// Asserts that `reset` is this many milliseconds and that the key's TTL agrees, both less the time
-/// since `started`.
+/// Asserts that `reset` is this many milliseconds and that the key lives a second longer, both less
+/// the time since `started`.
 #[track_caller]
 fn assert_lives(connection: &mut Connection, key: &str, reply: Reply, millis: i64, started: Instant) {
-    let left: i64 = run(connection, &format!("PTTL {key}"));
+    let left = run::<i64>(connection, &format!("PTTL {key}")) - LINGER;
     let elapsed = i64::try_from(started.elapsed().as_millis()).expect("tests are short") + 1;
     assert!(!reply.limited, "{reply:?}");
     assert!((millis - elapsed..=millis).contains(&reply.reset), "{key}: {reply:?}, expected {millis}");

@@ -28,6 +28,9 @@ impl Limiter {
     }
 }
 
+/// How long a key stays after it is fully reset, in milliseconds.
+pub(crate) const LINGER: i64 = 1_000;
+
 /// The five fields of a limiter's reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Reply {

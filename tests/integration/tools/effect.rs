@@ -35,8 +35,12 @@ pub(crate) fn commands_in_aof(server: &Server) -> Vec<Vec<Vec<u8>>> {
         .collect();
     increments.sort();
     let bytes: Vec<u8> = increments.iter().flat_map(|path| fs::read(path).expect("the AOF can be read")).collect();
+    commands_of(&bytes)
+}
 
-    let mut rest = &bytes[..];
+/// Returns the commands in the bytes of an AOF.
+pub(crate) fn commands_of(aof: &[u8]) -> Vec<Vec<Vec<u8>>> {
+    let mut rest = aof;
     let mut commands = Vec::new();
     while !rest.is_empty() {
         let count = read_number(&mut rest, b'*');

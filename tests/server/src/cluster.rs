@@ -78,11 +78,13 @@ impl Cluster {
             // Before they meet, as a node that knows others refuses it.
             run(node, cmd("CLUSTER").arg("SET-CONFIG-EPOCH").arg(index + 1));
         }
-        let (first, others) = nodes.split_first().expect("a cluster has a node");
-        for node in others {
+        // Each meets each: to know of one another by gossip took nodes up to ten seconds.
+        for (index, node) in nodes.iter().enumerate() {
             let [_, bus_port]: [String; 2] = query(node, cmd("CONFIG").arg("GET").arg("cluster-port"));
             let address = node.address().to_string();
-            run(first, cmd("CLUSTER").arg("MEET").arg(address).arg(node.port()).arg(bus_port));
+            for other in &nodes[..index] {
+                run(other, cmd("CLUSTER").arg("MEET").arg(&address).arg(node.port()).arg(&bus_port));
+            }
         }
         let cluster = Self { nodes };
         cluster.wait_until_agreed();

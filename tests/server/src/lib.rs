@@ -44,7 +44,7 @@ pub use sentinels::Sentinels;
 
 /// How long a server may take to start, stop or reply. Long, so that a loaded machine fails no
 /// test.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Under valgrind everything takes about fifty times as long.
 const WRAPPED_PATIENCE: Duration = Duration::from_secs(120);
@@ -118,6 +118,22 @@ impl Server {
     #[must_use]
     pub fn connection(&self) -> redis::Connection {
         self.try_connection().unwrap_or_else(|error| panic!("no connection: {error}\n{}", self.log()))
+    }
+
+    /// Returns how often the server has executed commands whose names begin with `prefix`, since it
+    /// started or since `CONFIG RESETSTAT`.
+    ///
+    /// # Panics
+    ///
+    /// If the server does not answer.
+    #[must_use]
+    pub fn calls_of(&self, prefix: &str) -> u64 {
+        let stats: String =
+            redis::cmd("INFO").arg("commandstats").query(&mut self.connection()).expect("the server answers");
+        let prefix = format!("cmdstat_{prefix}").to_ascii_lowercase();
+        let lines = stats.lines().filter(|line| line.to_ascii_lowercase().starts_with(&prefix));
+        let calls = lines.filter_map(|line| line.split_once(":calls=")?.1.split(',').next()?.parse::<u64>().ok());
+        calls.sum()
     }
 
     /// Returns the address: 127.0.0.1, except for a node in a [`Network`].

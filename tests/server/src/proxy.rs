@@ -9,8 +9,11 @@ use std::time::Duration;
 
 use crate::PATIENCE;
 
-/// Marks a request whose reply can be lost. Handshakes, PING and CLUSTER SLOTS do not contain it.
-const MARK: &[u8] = b"PREMIER.";
+/// What marks a request whose reply can be lost. Handshakes, PING and CLUSTER SLOTS do not contain
+/// it.
+const MARKS: [&[u8; MARK_LEN]; 2] = [b"PREMIER.", b"EVALSHA\r"];
+
+const MARK_LEN: usize = 8;
 
 const BUFFER_SIZE: usize = 64 * 1024;
 
@@ -58,8 +61,8 @@ impl Proxy {
         self.shared.state().delay = by;
     }
 
-    /// Loses the reply to the next request that contains `PREMIER.`: when the server has answered,
-    /// both sides of the connection are closed.
+    /// Loses the reply to the next request that contains `PREMIER.` or `EVALSHA`: when the server
+    /// has answered, both sides of the connection are closed.
     ///
     /// It cannot tell that reply from those to earlier requests on the same connection, if they are
     /// still awaited.
@@ -179,11 +182,11 @@ impl Shared {
                 length => &buffer[..length],
             };
             recent.extend_from_slice(received);
-            if recent.windows(MARK.len()).any(|bytes| bytes == MARK) && self.disarm() {
+            if recent.windows(MARK_LEN).any(|bytes| MARKS.iter().any(|mark| bytes == *mark)) && self.disarm() {
                 // Set before the server can answer.
                 connection.loses_reply.store(true, Ordering::SeqCst);
             }
-            recent.drain(..recent.len().saturating_sub(MARK.len() - 1));
+            recent.drain(..recent.len().saturating_sub(MARK_LEN - 1));
             (&connection.server).write_all(received)?;
         }
     }

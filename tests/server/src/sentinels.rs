@@ -47,7 +47,7 @@ impl Sentinels {
                 .sentinel()
                 .config("sentinel", &format!("monitor {name} {} {} {QUORUM}", master.0, master.1))
                 .config("sentinel", &format!("down-after-milliseconds {name} {}", DOWN_AFTER.as_millis()))
-                .config("sentinel", &format!("failover-timeout {name} 5000"))
+                .config("sentinel", &format!("failover-timeout {name} 2000"))
                 .start()
         };
         let sentinels: Vec<_> = (0..SENTINELS).map(sentinel).collect();
