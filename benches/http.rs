@@ -1,5 +1,6 @@
 //! The requests a second of an HTTP service with premier's tower layer to those without one, in
-//! memory and on a server, beside `tower_governor`. `wrk` sends them, over loopback.
+//! memory and on a server, beside `tower_governor`. `wrk` sends them, over loopback. Prints the
+//! table of docs/http.md.
 //!
 //! ```sh
 //! cargo bench -p premier-benches --bench http
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::routing::get;
-use premier_benches::environment;
+use premier_benches::{environment, grouped};
 use premier_client::{AsyncBackend, AsyncThrottler, Limit};
 use premier_test_server::Server;
 use premier_tower::{ClientAddress, Headers, Rule, ThrottleLayer};
@@ -36,18 +37,23 @@ fn main() {
     }
     let server = Server::start();
     let url = format!("redis://127.0.0.1:{}", server.port());
-    let redis = || AsyncBackend::redis(url.as_str()).expect("an address");
+    let redis = AsyncBackend::redis(url.as_str()).expect("an address");
+    let in_memory = |headers| serve(app().layer(premier(AsyncBackend::memory(), headers)));
     let mut governor = GovernorConfigBuilder::default();
-    governor.per_millisecond(10).burst_size(CAPACITY);
+    governor.per_millisecond(600).burst_size(CAPACITY);
     let plain = GovernorLayer::new(governor.finish().expect("a valid limit"));
     let with_headers = GovernorLayer::new(governor.use_headers().finish().expect("a valid limit"));
     let services = [
-        ("no layer", serve(app())),
+        ("none", serve(app())),
         ("tower_governor", serve(app().layer(plain))),
         ("tower_governor, with headers", serve(app().layer(with_headers))),
-        ("premier in memory, without headers", serve(app().layer(premier(AsyncBackend::memory(), Headers::None)))),
-        ("premier in memory", serve(app().layer(premier(AsyncBackend::memory(), Headers::Draft11)))),
-        ("premier on a server", serve(app().layer(premier(redis(), Headers::Draft11)))),
+        ("premier-tower in memory, without headers", in_memory(Headers::None)),
+        ("premier-tower in memory, with `X-RateLimit-*`", in_memory(Headers::XRateLimit)),
+        ("premier-tower in memory, with the headers of draft 11", in_memory(Headers::Draft11)),
+        (
+            "premier-tower on a server, with the headers of draft 11",
+            serve(app().layer(premier(redis, Headers::Draft11))),
+        ),
     ];
 
     let mut rates = vec![Vec::new(); services.len()];
@@ -60,12 +66,13 @@ fn main() {
             }
         }
     }
-    println!("{}, {}", environment::processor(), environment::server(&server));
-    println!("| | requests a second | to none |\n| --- | --- | --- |");
+    let (commit, date, server) = (environment::commit(), environment::date(), environment::server(&server));
+    println!("Measured on {commit}, {date}: {server},\n{}, {}.\n", environment::compiler(), environment::processor());
+    println!("| layer | requests a second | to none |\n| --- | --- | --- |");
     for (index, (name, _)) in services.iter().enumerate() {
         // Rounds are compared with themselves, as others use the machine too.
         let percents = rates[index].iter().zip(&rates[0]).map(|(rate, none)| rate * 100 / none);
-        println!("| {name} | {} | {}% |", median(rates[index].iter().copied()), median(percents));
+        println!("| {name} | {} | {}% |", grouped(median(rates[index].iter().copied())), median(percents));
     }
 }
 
@@ -74,7 +81,7 @@ fn app() -> Router {
 }
 
 fn premier(backend: AsyncBackend, headers: Headers) -> ThrottleLayer {
-    let limit = Limit::token_bucket(100, Duration::from_secs(1)).capacity(CAPACITY.into());
+    let limit = Limit::token_bucket(100, Duration::from_secs(60)).capacity(CAPACITY.into());
     ThrottleLayer::new(AsyncThrottler::builder(backend).build())
         .headers(headers)
         .rule(Rule::new("peer", limit).by_client(ClientAddress::peer()))

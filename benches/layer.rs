@@ -45,13 +45,13 @@ fn layers(criterion: &mut Criterion) {
     };
     bench("none", calls(service_fn(answer)));
     let mut governor = GovernorConfigBuilder::default();
-    governor.per_millisecond(10).burst_size(CAPACITY);
+    governor.per_millisecond(600).burst_size(CAPACITY);
     let plain = GovernorLayer::new(governor.finish().expect("a valid limit"));
     bench("tower_governor", calls(plain.layer(service_fn(answer))));
     let with_headers = GovernorLayer::new(governor.use_headers().finish().expect("a valid limit"));
     bench("tower_governor, with headers", calls(with_headers.layer(service_fn(answer))));
 
-    let limit = Limit::token_bucket(100, Duration::from_secs(1)).capacity(CAPACITY.into());
+    let limit = Limit::token_bucket(100, Duration::from_secs(60)).capacity(CAPACITY.into());
     let premier = || {
         let throttler = AsyncThrottler::builder(AsyncBackend::memory()).build();
         ThrottleLayer::new(throttler).rule(Rule::new("peer", limit).by_client(ClientAddress::peer()))

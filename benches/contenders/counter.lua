@@ -5,8 +5,8 @@
 -- limit, remaining, milliseconds to wait, milliseconds until the key is as good as new.
 --
 -- The key does not know when its window began, so the script needs no clock, but a new duration
--- counts from the next window on only: it is less than PREMIER.FIXED, which fixed.lua is a script
--- of.
+-- counts from the next window on only: it is less than PREMIER.FIXED, and than the client's script
+-- of it.
 
 local quota = tonumber(ARGV[1])
 local used = tonumber(redis.call('GET', KEYS[1]) or 0)

@@ -1,9 +1,10 @@
 //! The commands that premier is compared with. A contender makes the words of a command for a key
 //! and a limit.
 //!
-//! INCR and SET … PX are the least that a command which writes can cost. The Lua scripts implement
-//! the same algorithms with the same reply, as fast as we could make them. redis-cell takes part if
-//! `REDIS_CELL_SO` names a build of it (`scripts/redis-cell`).
+//! INCR and SET … PX are the least that a command which writes can cost. The Lua scripts are those
+//! of the client, for servers that cannot load the module; the Lua counter is the least that a
+//! script can do. redis-cell takes part if `REDIS_CELL_SO` names a build of it
+//! (`scripts/redis-cell`).
 
 use std::env;
 use std::path::absolute;
@@ -33,7 +34,9 @@ enum Call {
     /// A command that limits nothing: its name, and its arguments behind the key.
     Plain(&'static str, &'static [&'static str]),
     Premier,
+    /// A script that takes durations in microseconds.
     Lua(Script),
+    LuaCounter(Script),
     RedisCell,
 }
 
@@ -41,7 +44,7 @@ enum Call {
 #[must_use]
 pub fn contenders() -> Vec<Contender> {
     let premier = |name| Contender { name, call: Call::Premier };
-    let lua = |name, code| Contender { name, call: Call::Lua(Script::new(code)) };
+    let lua = |name, script| Contender { name, call: Call::Lua(Script::new(premier_client::__script(script))) };
     let mut contenders = vec![
         Contender { name: "INCR", call: Call::Plain("INCR", &[]) },
         Contender { name: "SET PX", call: Call::Plain("SET", &["1", "PX", "86400000"]) },
@@ -49,11 +52,11 @@ pub fn contenders() -> Vec<Contender> {
         premier("PREMIER.SLIDING"),
         premier("PREMIER.TOKEN"),
         premier("PREMIER.LEAKY"),
-        lua("Lua FIXED", include_str!("fixed.lua")),
-        lua("Lua SLIDING", include_str!("sliding.lua")),
-        lua("Lua TOKEN", include_str!("token.lua")),
-        lua("Lua LEAKY", include_str!("leaky.lua")),
-        lua("Lua counter", include_str!("counter.lua")),
+        lua("Lua FIXED", "Fixed"),
+        lua("Lua SLIDING", "Sliding"),
+        lua("Lua TOKEN", "Token"),
+        lua("Lua LEAKY", "Leaky"),
+        Contender { name: "Lua counter", call: Call::LuaCounter(Script::new(include_str!("counter.lua"))) },
     ];
     if redis_cell().is_some() {
         contenders.push(Contender { name: "redis-cell", call: Call::RedisCell });
@@ -84,7 +87,7 @@ impl Contender {
     ///
     /// If it limits otherwise.
     pub fn prepare(&self, connection: &mut Connection) {
-        if let Call::Lua(script) = &self.call {
+        if let Call::Lua(script) | Call::LuaCounter(script) = &self.call {
             script.load(connection).expect("the script compiles");
         }
         if let Call::Plain(..) = self.call {
@@ -107,11 +110,15 @@ impl Contender {
     #[must_use]
     pub fn words(&self, key: &str, limit: Limit) -> Vec<String> {
         let (quota, seconds) = (limit.quota.to_string(), limit.seconds.to_string());
+        // A number without a unit is at most a year.
+        let duration = format!("{seconds}s");
+        let micros = (limit.seconds * 1_000_000).to_string();
         let max_burst = limit.quota.saturating_sub(1).to_string();
         let words: &[&str] = match &self.call {
             Call::Plain(name, arguments) => &[&[name, key], *arguments].concat(),
-            Call::Premier => &[self.name, key, &quota, &seconds],
-            Call::Lua(script) => &["EVALSHA", script.get_hash(), "1", key, &quota, &seconds],
+            Call::Premier => &[self.name, key, &quota, &duration],
+            Call::Lua(script) => &["EVALSHA", script.get_hash(), "1", key, &quota, &micros],
+            Call::LuaCounter(script) => &["EVALSHA", script.get_hash(), "1", key, &quota, &seconds],
             Call::RedisCell => &["CL.THROTTLE", key, &max_burst, &quota, &seconds],
         };
         words.iter().map(ToString::to_string).collect()

@@ -22,7 +22,7 @@ const PARTS: [(&str, &[&str]); 11] = [
     ("all of the call", &["main"]),
     ("the server reads and parses the words", &["processMultibulkBuffer"]),
     (
-        "looks up the command, may it run, counts it, calls the module, tells replicas",
+        "looks up the command, checks permissions, counts it, calls the module, replicates",
         &["processCommand", "-premier_server::command::run"],
     ),
     ("frees the words", &["commandProcessed"]),

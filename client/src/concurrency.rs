@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use premier_algorithms::{Arguments, COST, CallOption, Cost, KEEP, Keep, LimitDuration, Quota};
+use premier_algorithms::{Arguments, COST, CallOption, Cost, Demand, KEEP, Keep, LimitDuration, Quota};
 
 use crate::limit::{Terms, valid};
 use crate::{Algorithm, InvalidArgument, InvalidLimit, Limit, Token};
@@ -184,6 +184,10 @@ impl Concurrency {
     /// the place of a holder.
     pub(crate) const fn renewal(self) -> Self {
         Self { keep: Keep::NOTHING, ..self }
+    }
+
+    pub(crate) const fn demand(&self) -> Demand {
+        Demand::Exactly(self.cost, self.keep)
     }
 
     /// Returns whether a call may be limited now and admitted later.

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use redis::{RedisError, ServerErrorKind};
 
+#[cfg(feature = "policies")]
+use crate::PolicyLimit;
 use crate::{Decision, InvalidLimit, InvalidZone, Keyspace, RetryAfter};
 
 /// Why a call was not admitted, or not decided.
@@ -103,6 +105,13 @@ enum Reason {
         name: String,
         known: String,
     },
+    /// A rate where concurrency is expected, or the other way round.
+    #[cfg(feature = "policies")]
+    OtherPolicy {
+        name: String,
+        is: String,
+        expected: &'static str,
+    },
     #[cfg(feature = "policies")]
     NoPolicies,
     #[cfg(feature = "macros")]
@@ -186,9 +195,10 @@ impl Error {
             #[cfg(feature = "cluster")]
             Reason::NoAddress => ErrorKind::Configuration,
             #[cfg(feature = "policies")]
-            Reason::InvalidPolicies { .. } | Reason::UnknownPolicy { .. } | Reason::NoPolicies => {
-                ErrorKind::Configuration
-            }
+            Reason::InvalidPolicies { .. }
+            | Reason::UnknownPolicy { .. }
+            | Reason::OtherPolicy { .. }
+            | Reason::NoPolicies => ErrorKind::Configuration,
             #[cfg(feature = "tls")]
             Reason::NotEncrypted(_) => ErrorKind::Configuration,
             #[cfg(feature = "tokio")]
@@ -351,6 +361,15 @@ impl Error {
     }
 
     #[cfg(feature = "policies")]
+    pub(crate) fn other_policy(name: &str, limit: PolicyLimit) -> Self {
+        let expected = match limit {
+            PolicyLimit::Rate(_) => "a concurrency limit, as in hold 10/30s",
+            PolicyLimit::Concurrency(_) => "a rate",
+        };
+        Reason::OtherPolicy { name: name.to_owned(), is: limit.to_string(), expected }.into()
+    }
+
+    #[cfg(feature = "policies")]
     pub(crate) fn no_policies() -> Self {
         Reason::NoPolicies.into()
     }
@@ -386,7 +405,10 @@ impl Error {
                 Reason::Unavailable(error.into())
             }
             Kind::Server(Server::ResponseError)
-                if error.detail().is_some_and(|detail| detail.starts_with("unknown command")) =>
+                if error.detail().is_some_and(|detail| {
+                    // A script needs no module.
+                    detail.starts_with("unknown command") && !detail.starts_with("unknown command 'EVALSHA'")
+                }) =>
             {
                 Reason::ModuleNotLoaded(Reported(error))
             }
@@ -456,6 +478,8 @@ arguments! {
     id(length: u64) Given::Number(length), "an id must be 1 to 128 bytes";
     keep(units: u64) Given::Number(units), "a reserve must be 0 to 1000000000000 units";
     max_wait(time: Duration) Given::Time(time), "a maximum wait must be 0 to 3650 days";
+    leased(units: u64) Given::Number(units), "a lease must be of 1 to 1000000000000 units";
+    held_for(time: Duration) Given::Time(time), "a lease of units must be held for 10 ms to 1 h";
     refund(units: u64) Given::Number(units), "a refund must be 1 to 1000000000000 units";
     weeks(weeks: u64) Given::Number(weeks), "a duration must be 1 to 521 weeks";
     months(months: u64) Given::Number(months), "a duration must be 1 to 120 months";
@@ -466,7 +490,8 @@ arguments! {
 
 impl InvalidArgument {
     /// Returns the name of the invalid argument: `quota`, `duration`, `capacity`, `cost`,
-    /// `lease`, `id`, `keep`, `max_wait`, `refund`, `weeks`, `months`, `zone` or `share`.
+    /// `lease`, `id`, `keep`, `max_wait`, `leased`, `held_for`, `refund`, `weeks`, `months`, `zone`
+    /// or `share`.
     #[must_use]
     pub const fn argument(&self) -> &'static str {
         self.argument
@@ -555,7 +580,8 @@ impl fmt::Display for Reason {
             }
             Reason::ModuleNotLoaded(_) => f.write_str(
                 "the server has not loaded the premier module: add `loadmodule /path/to/libpremier.so` to its \
-                     redis.conf and restart it, or try `MODULE LOAD /path/to/libpremier.so`",
+                     redis.conf and restart it, or try `MODULE LOAD /path/to/libpremier.so`; where no module can be loaded, use \
+                     `Backend::scripted` or `AsyncBackend::scripted`, of the feature `script`",
             ),
             Reason::InvalidArgument(invalid) => invalid.fmt(f),
             Reason::InvalidLimit(invalid) => invalid.fmt(f),
@@ -590,7 +616,7 @@ impl fmt::Display for Reason {
             ),
             #[cfg(feature = "tokio")]
             Reason::NoIo => f.write_str(
-                "this tokio runtime cannot reach a server or a cluster: build it with `enable_all` or `enable_io`",
+                "this tokio runtime cannot reach a server or a cluster: build it with `enable_all`",
             ),
             Reason::ForeignReceipt => {
                 f.write_str("the receipt is of another throttler: refund it where the call was charged")
@@ -617,6 +643,8 @@ impl fmt::Display for Reason {
             Reason::InvalidPolicies { path, reason } => write!(f, "invalid policies in {}: {reason}", path.display()),
             #[cfg(feature = "policies")]
             Reason::UnknownPolicy { name, known } => write!(f, "unknown policy {name:?}: expected one of {known}"),
+            #[cfg(feature = "policies")]
+            Reason::OtherPolicy { name, is, expected } => write!(f, "policy {name:?} is {is}: expected {expected}"),
             #[cfg(feature = "policies")]
             Reason::NoPolicies => {
                 f.write_str("the throttler has no policies: give it some by `Builder::policies`")

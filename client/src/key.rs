@@ -1,5 +1,9 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
+use std::hash::{Hash, Hasher};
+use std::ops::Deref;
+
+use arrayvec::ArrayString;
 
 use crate::{AnyAlgorithm, Error};
 
@@ -11,7 +15,9 @@ use crate::{AnyAlgorithm, Error};
 /// | an attribute, [`Key::new`] | `{keyspace}:{module}:{function}:{algorithm}`, and `:{custom}` if there is a custom part |
 /// | [`Key::exact("user:42")`](Key::exact) | `user:42` |
 ///
-/// For a cache, `cache` replaces the algorithm.
+/// For a cache, `cache` replaces the algorithm. A name is best not that of a crate: in the root of
+/// the crate `shop`, a function that is called like an algorithm, as `token`, has the keys of
+/// `key!("shop", "token")`.
 ///
 /// ```
 /// use premier_client::{Algorithm, Key, Keyspace, key};
@@ -26,12 +32,20 @@ use crate::{AnyAlgorithm, Error};
 pub struct Key<'a> {
     keyspace: Option<&'a Keyspace>,
     name: Name<'a>,
-    custom: Option<String>,
+    custom: Option<Custom<'a>>,
+}
+
+/// The custom part of a key: borrowed, or made for it.
+#[derive(Clone)]
+enum Custom<'a> {
+    Borrowed(&'a str),
+    Made(KeyText),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Name<'a> {
-    /// Colons in it are escaped, so it is never a module and its function.
+    /// Colons in it are escaped, so it is no module within a crate. It may be a crate, with a
+    /// function that is called like the algorithm: [`Key`] warns of that.
     Given(&'a str),
     Function {
         module: &'a str,
@@ -87,8 +101,8 @@ impl<'a> Key<'a> {
         Self::of(Name::Given(name))
     }
 
-    /// Makes the key of a function, as the attributes do: of [`module_path!`] and its name. The
-    /// name of a method includes its type, like `Shop::open`.
+    /// Makes the key of a function, as the attributes do: of [`module_path!`] and its name, without
+    /// `r#`. The name of a method includes its type, like `Shop::open`.
     #[must_use]
     pub const fn new(module: &'a str, function: &'a str) -> Self {
         Self::of(Name::Function { module, function, place: None })
@@ -150,7 +164,19 @@ impl<'a> Key<'a> {
     /// the key, as it is.
     #[must_use]
     pub fn custom(self, custom: impl fmt::Display) -> Self {
-        Self { custom: Some(custom.to_string()), ..self }
+        let mut made = KeyText::default();
+        let _infallible = write!(made, "{custom}");
+        Self { custom: Some(Custom::Made(made)), ..self }
+    }
+
+    /// [`custom`](Self::custom) for a text, which is borrowed or moved instead of copied.
+    #[must_use]
+    pub fn custom_text(self, custom: impl Into<Cow<'a, str>>) -> Self {
+        let custom = match custom.into() {
+            Cow::Borrowed(custom) => Custom::Borrowed(custom),
+            Cow::Owned(custom) => Custom::Made(KeyText::Long(custom)),
+        };
+        Self { custom: Some(custom), ..self }
     }
 
     /// Counts apart the calls with all of these custom parts.
@@ -166,24 +192,50 @@ impl<'a> Key<'a> {
     /// assert_ne!(key!("price", "a:b"), key!("price", "a", "b"));
     /// ```
     #[must_use]
+    #[inline]
     pub fn custom_parts(self, parts: &[&dyn fmt::Display]) -> Self {
-        let mut custom = String::new();
-        for (index, part) in parts.iter().enumerate() {
-            if index > 0 {
-                custom.push(':');
-            }
-            push_escaped(&mut custom, &part.to_string());
-        }
-        self.custom(custom)
+        Self { custom: Some(Custom::Made(KeyText::of_parts(parts))), ..self }
     }
 }
 
-fn push_escaped(key: &mut String, part: &str) {
-    for character in part.chars() {
-        if matches!(character, ':' | '\\') {
-            key.push('\\');
+impl Deref for Custom<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Borrowed(custom) => custom,
+            Self::Made(custom) => custom,
         }
-        key.push(character);
+    }
+}
+
+impl fmt::Debug for Custom<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&**self, f)
+    }
+}
+
+impl PartialEq for Custom<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Custom<'_> {}
+
+impl Hash for Custom<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+}
+
+/// Escapes colons and backslashes of what is written to it, by a backslash.
+struct Escaped<'a>(&'a mut KeyText);
+
+impl fmt::Write for Escaped<'_> {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        self.0.push_escaped(part);
+        Ok(())
     }
 }
 
@@ -226,27 +278,31 @@ impl Keyspace {
     /// ```
     #[must_use]
     pub fn key(&self, key: &Key<'_>, algorithm: impl Into<AnyAlgorithm>) -> String {
+        self.stored(key, algorithm).into()
+    }
+
+    /// Returns a key as it is in the store, without an allocation if it is short.
+    pub(crate) fn stored(&self, key: &Key<'_>, algorithm: impl Into<AnyAlgorithm>) -> KeyText {
         self.name(key, algorithm.into().name())
     }
 
     /// Returns a key as it is in the store, with this kind in place of the algorithm.
-    pub(crate) fn name(&self, key: &Key<'_>, kind: &str) -> String {
+    pub(crate) fn name(&self, key: &Key<'_>, kind: &str) -> KeyText {
         let Key { keyspace, name, custom } = key;
         let custom = custom.as_deref();
         let keyspace = if let Name::Exact(_) = name { *keyspace } else { Some(keyspace.unwrap_or(self)) };
-        let mut stored = String::with_capacity(USUAL_LEN + custom.map_or(0, str::len));
+        let mut stored = KeyText::default();
         if let Some(Self(keyspace)) = keyspace {
             stored.push_str(keyspace);
-            stored.push(':');
+            stored.push_str(":");
         }
         match name {
             Name::Exact(key) => stored.push_str(key),
-            Name::Given(name) => push_escaped(&mut stored, name),
+            Name::Given(name) => stored.push_escaped(name),
             Name::Function { module, function, place } => {
-                stored.push_str(module);
-                stored.push(':');
-                // A brace would begin the part of the key that selects its node in a cluster.
-                stored.extend(function.split(['{', '}']));
+                without_raw(module).for_each(|part| stored.push_str(part));
+                stored.push_str(":");
+                stored.push_function(function);
                 if let Some(Place { written, expanded, repetition }) = place {
                     let _infallible = write!(stored, "@{}:{}", written.0, written.1);
                     if expanded != written {
@@ -259,11 +315,11 @@ impl Keyspace {
             }
         }
         if !matches!(name, Name::Exact(_)) {
-            stored.push(':');
+            stored.push_str(":");
             stored.push_str(kind);
         }
         if let Some(custom) = custom {
-            stored.push(':');
+            stored.push_str(":");
             stored.push_str(custom);
         }
         stored
@@ -300,8 +356,153 @@ const fn is_valid(name: &str) -> bool {
     index > 0
 }
 
-/// The space for a key of ordinary length, without its custom part.
-const USUAL_LEN: usize = 64;
+/// The text of a key as it is in the store, or of its custom part. A short one needs no allocation.
+#[derive(Clone)]
+pub(crate) enum KeyText {
+    Short(ArrayString<SHORT>),
+    Long(String),
+}
+
+/// The length in bytes of the longest short key. With its length, such a key takes 64 bytes.
+const SHORT: usize = 60;
+
+impl KeyText {
+    #[inline]
+    fn push_str(&mut self, part: &str) {
+        let is_pushed = match self {
+            Self::Short(key) => key.try_push_str(part).is_ok(),
+            Self::Long(_) => false,
+        };
+        if !is_pushed {
+            self.push_beyond(part);
+        }
+    }
+
+    #[cold]
+    fn push_beyond(&mut self, part: &str) {
+        match self {
+            Self::Short(key) => {
+                let mut long = String::with_capacity(2 * SHORT + part.len());
+                long.push_str(key);
+                long.push_str(part);
+                *self = Self::Long(long);
+            }
+            Self::Long(key) => key.push_str(part),
+        }
+    }
+
+    /// Joins parts by colons, each of them escaped.
+    fn of_parts(parts: &[&dyn fmt::Display]) -> Self {
+        let mut joined = Self::default();
+        for (index, part) in parts.iter().enumerate() {
+            if index > 0 {
+                joined.push_str(":");
+            }
+            let _infallible = write!(Escaped(&mut joined), "{part}");
+        }
+        joined
+    }
+
+    /// Adds the name of a function. Rust writes `<impl Rates for Bank>::rate` if the impl is in a
+    /// third module, and `<Bank as Rates>::rate` otherwise, for which there is no other impl.
+    fn push_function(&mut self, function: &str) {
+        if let Some((rates, bank, rate)) = of_trait_impl(function) {
+            for part in ["<", bank, " as ", rates, ">::", rate] {
+                self.push_without_braces(part);
+            }
+        } else {
+            self.push_without_braces(function);
+        }
+    }
+
+    /// Adds a part with its braces replaced, as one would begin the part of the key that selects
+    /// its node in a cluster.
+    fn push_without_braces(&mut self, part: &str) {
+        let mut rest = part;
+        while let Some(at) = rest.find(['{', '}']) {
+            self.push_str(&rest[..at]);
+            let replaced = [("{{closure}}", "closure"), ("{", "%7B"), ("}", "%7D")];
+            for (braced, replacement) in replaced {
+                if let Some(behind) = rest[at..].strip_prefix(braced) {
+                    self.push_str(replacement);
+                    rest = behind;
+                    break;
+                }
+            }
+        }
+        self.push_str(rest);
+    }
+
+    /// Adds a part with a backslash before each colon and backslash.
+    fn push_escaped(&mut self, part: &str) {
+        let mut rest = part;
+        // Both are single bytes, which are found faster than characters.
+        while let Some(at) = rest.bytes().position(|byte| matches!(byte, b':' | b'\\')) {
+            self.push_str(&rest[..at]);
+            self.push_str("\\");
+            self.push_str(&rest[at..=at]);
+            rest = &rest[at + 1..];
+        }
+        self.push_str(rest);
+    }
+}
+
+/// Returns the parts of a module's path, which is without `r#` if they are joined.
+pub(crate) fn without_raw(module: &str) -> impl Iterator<Item = &str> {
+    module.split_inclusive('#').map(|part| part.strip_suffix("r#").unwrap_or(part))
+}
+
+/// Takes `<impl Rates for Bank>::rate` apart.
+fn of_trait_impl(function: &str) -> Option<(&str, &str, &str)> {
+    let (rates, bank) = function.strip_prefix("<impl ")?.split_once(" for ")?;
+    let (bank, rate) = bank.rsplit_once(">::")?;
+    Some((rates, bank, rate))
+}
+
+impl fmt::Write for KeyText {
+    fn write_str(&mut self, part: &str) -> fmt::Result {
+        self.push_str(part);
+        Ok(())
+    }
+}
+
+impl Deref for KeyText {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        match self {
+            Self::Short(key) => key,
+            Self::Long(key) => key,
+        }
+    }
+}
+
+impl AsRef<str> for KeyText {
+    fn as_ref(&self) -> &str {
+        self
+    }
+}
+
+impl Default for KeyText {
+    fn default() -> Self {
+        Self::Short(ArrayString::new())
+    }
+}
+
+impl From<KeyText> for String {
+    fn from(key: KeyText) -> Self {
+        match key {
+            KeyText::Short(key) => key.as_str().to_owned(),
+            KeyText::Long(key) => key,
+        }
+    }
+}
+
+impl fmt::Debug for KeyText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        (**self).fmt(f)
+    }
+}
 
 /// The keyspace `premier`.
 impl Default for Keyspace {

@@ -186,8 +186,16 @@
 //! on. What must never be written twice needs a fencing token that the storage checks.
 //!
 //! [`hold_all`](Throttler::hold_all) takes a place and charges rate limits in one call, as a
-//! gateway to a language model does. [`inspect`](Throttler::inspect) and
-//! [`reset`](Throttler::reset) take [`Hold`] for the algorithm.
+//! gateway to a language model does. [`check_and_hold`](Throttler::check_and_hold) takes several
+//! places. [`inspect`](Throttler::inspect) and [`reset`](Throttler::reset) take [`Hold`] for the
+//! algorithm.
+//!
+//! # Where no module can be loaded
+//!
+//! With the feature `script`, `Backend::scripted` keeps the same limits by Lua scripts. The answers
+//! are the same, but an admitted call takes the server eight to ten times the instructions.
+//! `by_script` does so for clusters, sentinels and pools, and `Backend::prefer_module` uses the
+//! module where it is loaded.
 //!
 //! # Survive an outage
 //!
@@ -221,6 +229,13 @@
 //! reply is lost, the error says so ([`ErrorKind::ReplyLost`]). Each [`Error`] has a
 //! [`kind`](Error::kind).
 //!
+//! # Scale
+//!
+//! [`Builder::leases`] charges units ahead and decides calls by them: more than a million a second
+//! on one key, and never more than the limit admits. [`Builder::remember_denials`] answers a flood
+//! on a used-up key without asking the store. [`check_all_across`](Throttler::check_all_across)
+//! charges limits in several slots of a cluster, one slot after the other.
+//!
 //! # See it from outside
 //!
 //! With the feature `metrics`, throttlers count what they decide for the recorder of the crate
@@ -228,21 +243,23 @@
 //!
 //! | metric | labels | |
 //! | --- | --- | --- |
-//! | `premier_decisions_total` | `limit`, `answer`, `decided_by` | calls that were `admitted`, `limited`, limited only in [`shadow`](Builder::shadow), or not decided (`error`), by the `store`, a `local` share, `on_error`, or `nobody` |
+//! | `premier_decisions_total` | `limit`, `answer`, `decided_by` | calls that were `admitted`, `limited`, limited only in [`shadow`](Builder::shadow), or not decided (`error`), by the `store`, a `lease`, a `remembered` denial, a `local` share, `on_error`, or `nobody` |
 //! | `premier_near_limit_total` | `limit` | admitted calls that left less than 20% of the limit |
+//! | `premier_permits_lost_total` | | permits of async code whose leases ended before they were released |
 //! | `premier_store_duration_seconds` | | a histogram of how long a server or a cluster took for a command, or was waited for |
 //!
 //! With the feature `tracing`, there is an event for each limited call (`DEBUG`) with the fields
 //! `limit`, `algorithm`, `retry_after_ms` (absent if it is [never](RetryAfter::Never)),
-//! `decided_by` and `key`, and for each outage when it begins (`WARN`, with the `error`) and when
-//! it ends (`INFO`). The target is `premier_client`. `Builder::trace_keys` leaves out the key.
+//! `decided_by` and `key`, for each permit of async code that is lost (`WARN`, with the `key`), and
+//! for each outage when it begins (`WARN`, with the `error`) and when it ends (`INFO`). The target
+//! is `premier_client`. `Builder::trace_keys` leaves out the key.
 //!
 //! The `limit` is the name of the key (`api` for `key!("api", user)`), for a decorated function
-//! `module::function`, and `exact` for a [`Key::exact`]. A call that waits ([`Throttler::acquire`])
-//! is reported once, when it is admitted or gives up. Of a call with several limits, all are
-//! counted if it is admitted, and those that limit it if it is not; the event is that of the
-//! [binding](JointDecision::binding) limit. [`peek`](Throttler::peek), and the bare commands, are
-//! not reported.
+//! `module::function`, and `exact` for a [`Key::exact`]. A call that waits ([`Throttler::acquire`],
+//! [`Throttler::hold_within`]) is reported once, when it is admitted or gives up. Of a call with
+//! several limits, all are counted if it is admitted, and those that limit it if it is not; the
+//! event is that of the [binding](JointDecision::binding) limit. [`peek`](Throttler::peek),
+//! renewals of permits, and the bare commands, are not reported.
 //!
 //! # Change limits while it runs
 //!
@@ -254,7 +271,7 @@
 //! | feature | default | adds |
 //! | --- | --- | --- |
 //! | `macros` | yes | the attributes; implies `memory`, where they limit by default |
-//! | `cache` | yes | [`MemoryCache`], [`RedisCache`], and with `macros` the attribute `cache` |
+//! | `cache` | yes | [`MemoryCache`], [`RedisCache`], [`Builder::remember_denials`], and with `macros` the attribute `cache` |
 //! | `tokio` | yes | [`AsyncThrottler`], [`AsyncPremierCommands`] |
 //! | `memory` | yes | [`MemoryBackend`], [`OnError::Local`] |
 //! | `serde` | no | limits as text for serde |
@@ -263,6 +280,7 @@
 //! | `tls` | no | addresses like `rediss://…`, by rustls; implies `tokio` |
 //! | `tracing` | no | events for limited calls and outages, for subscribers of the crate `tracing` |
 //! | `metrics` | no | decisions and the store's latency, for recorders of the crate `metrics` |
+//! | `script` | no | `Backend::scripted`: the same limits by Lua scripts, where no module can be loaded |
 //! | `policies` | no | `Policies`: limits by name, from a file in TOML |
 
 #![forbid(unsafe_code)]
@@ -271,6 +289,16 @@
 #[cfg(all(doctest, feature = "memory", feature = "tokio"))]
 #[doc = include_str!("../../docs/recipes.md")]
 struct Recipes;
+
+/// The documentation of scripts, whose code the tests run.
+#[cfg(all(doctest, feature = "script"))]
+#[doc = include_str!("../../docs/managed.md")]
+struct Managed;
+
+/// The documentation of scale, whose code the tests run.
+#[cfg(all(doctest, feature = "cache", feature = "memory"))]
+#[doc = include_str!("../../docs/scale.md")]
+struct Scale;
 
 mod backend;
 #[cfg(feature = "cache")]
@@ -283,13 +311,17 @@ mod decision;
 pub mod decorate;
 mod error;
 mod key;
+mod lease;
 mod limit;
 mod limiters;
 #[cfg(feature = "memory")]
 mod memory;
 #[cfg(feature = "policies")]
 mod policies;
+mod policy;
 mod receipt;
+#[cfg(feature = "script")]
+mod script;
 #[cfg(feature = "memory")]
 mod share;
 mod text;
@@ -316,12 +348,14 @@ pub use decision::{CellDecision, DecidedBy, Decision, JointDecision, RetryAfter}
 pub use decorate::configure;
 pub use error::{Error, ErrorKind, InvalidArgument};
 pub use key::{Key, Keyspace};
+pub use lease::Lease;
 pub use limit::{Limit, Terms};
 pub use limiters::{Algorithm, AnyLimit, Fixed, Leaky, Limiter, Sliding, Token};
 #[cfg(feature = "memory")]
 pub use memory::MemoryBackend;
 #[cfg(feature = "policies")]
 pub use policies::Policies;
+pub use policy::PolicyLimit;
 #[cfg(all(feature = "cache", feature = "macros"))]
 pub use premier_macros::cache;
 #[cfg(feature = "macros")]
@@ -331,6 +365,8 @@ pub use premier_macros::{
 pub use receipt::{Admission, Charge, Receipt};
 /// redis-rs, in the version whose types are in this crate's signatures.
 pub use redis;
+#[cfg(feature = "script")]
+pub use script::{__script, ScriptClock};
 #[cfg(feature = "memory")]
 pub use share::Share;
 pub use text::InvalidLimit;

@@ -476,6 +476,11 @@ impl Terms {
         Self { demand, ..self }
     }
 
+    /// Asks for these units, all or none.
+    pub(crate) const fn asking(self, cost: Cost) -> Self {
+        Self { demand: Demand::Exactly(cost, self.reserve()), ..self }
+    }
+
     /// Asks for as many units as fit, the cost at most.
     const fn at_most(self) -> Self {
         Self { demand: Demand::AtMost(self.demand.cost(), self.reserve()), ..self }

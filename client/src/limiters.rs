@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use premier_algorithms::CallOption;
 
+use crate::lease::Leasing;
 use crate::limit::{Terms, ok, valid};
 use crate::{InvalidArgument, Limit};
 
@@ -27,6 +28,7 @@ macro_rules! by_algorithm {
                 options: [Aligned, Zone, Cost, Keep, Force],
                 is_bucket: no,
                 turn_at_retry: |_| Duration::ZERO,
+                leases: UntilTheWindowEnds,
             }
             SlidingWindow(Sliding) {
                 summary: "Admits at most `quota` units in any span of the duration.",
@@ -41,6 +43,7 @@ macro_rules! by_algorithm {
                 options: [Cost, Keep, Force],
                 is_bucket: no,
                 turn_at_retry: |_| Duration::ZERO,
+                leases: OverALongerDuration,
             }
             // The algorithm of throttlers that are given none.
             #[default]
@@ -56,6 +59,7 @@ macro_rules! by_algorithm {
                 is_bucket: yes,
                 // It is limited until it can borrow for its maximum wait.
                 turn_at_retry: |terms| terms.max_wait().unwrap_or_default(),
+                leases: FromASmallerBucket,
             }
             LeakyBucket(Leaky) {
                 summary: "Admits calls to a queue, which they leave one after the other at `quota` per `duration`.",
@@ -72,6 +76,7 @@ macro_rules! by_algorithm {
                     let others = terms.limit().saturating_sub(terms.cost() + terms.keep());
                     terms.time_for(others).min(terms.max_wait().unwrap_or(Duration::MAX))
                 },
+                leases: Never,
             }
         }
     };
@@ -103,6 +108,7 @@ macro_rules! limiters {
         options: [$($option:ident),+],
         is_bucket: $is_bucket:ident,
         turn_at_retry: $turn_at_retry:expr,
+        leases: $leases:ident,
     })+) => {
         $(
             #[doc = $summary]
@@ -212,6 +218,13 @@ macro_rules! limiters {
             pub(crate) const fn is_bucket(self) -> bool {
                 match self {
                     $(Self::$variant => limiters!(@is $is_bucket),)+
+                }
+            }
+
+            /// Returns how its units are leased.
+            pub(crate) const fn leases(self) -> Leasing {
+                match self {
+                    $(Self::$variant => Leasing::$leases,)+
                 }
             }
 

@@ -5,22 +5,23 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Instant;
-use std::{fmt, fs};
+use std::{fmt, fs, mem};
 
 use toml::{Table, Value};
 
-use crate::{AnyLimit, Error, Key};
+use crate::{Error, Key, PolicyLimit};
 
 /// After how many milliseconds the file is read again, while policies are in use.
 const INTERVAL: u64 = 1_000;
 
 /// Limits by name, from a file in TOML that is read again when it changes. Cheap to clone.
 ///
-/// A policy is a limit as [text](AnyLimit#impl-FromStr-for-AnyLimit), or a table of its `limit` and
-/// of `overrides` for single keys:
+/// A policy is a limit as [text](PolicyLimit#impl-FromStr-for-PolicyLimit), or a table of its
+/// `limit` and of `overrides` for single keys, which limit rates if the limit does:
 ///
 /// ```toml
 /// login = "sliding 5/1m"
+/// downloads = "hold 4/30s"
 ///
 /// [api]
 /// limit = "token 100/1m capacity 20"
@@ -72,10 +73,10 @@ type Listener = Arc<dyn Fn(&Error) + Send + Sync>;
 
 /// The limits of a policy.
 struct Policy {
-    limit: AnyLimit,
-    overrides: HashMap<String, AnyLimit>,
+    limit: PolicyLimit,
+    overrides: HashMap<String, PolicyLimit>,
     /// Overrides by the beginning of a key, the longest first.
-    prefixes: Vec<(String, AnyLimit)>,
+    prefixes: Vec<(String, PolicyLimit)>,
 }
 
 impl Policies {
@@ -112,7 +113,7 @@ impl Policies {
     ///
     /// # Errors
     /// If there is no policy of this name ([`Configuration`](crate::ErrorKind::Configuration)).
-    pub fn limit(&self, policy: &str, key: &Key<'_>) -> Result<AnyLimit, Error> {
+    pub fn limit(&self, policy: &str, key: &Key<'_>) -> Result<PolicyLimit, Error> {
         self.0.read_again();
         let policies = self.0.policies.read().unwrap_or_else(PoisonError::into_inner);
         match policies.get(policy) {
@@ -161,7 +162,7 @@ impl Inner {
 }
 
 impl Policy {
-    fn limit_of(&self, key: &Key<'_>) -> AnyLimit {
+    fn limit_of(&self, key: &Key<'_>) -> PolicyLimit {
         if self.overrides.is_empty() && self.prefixes.is_empty() {
             return self.limit;
         }
@@ -208,6 +209,9 @@ fn policy(value: &Value) -> Result<Policy, String> {
         Some(Value::Table(limits)) => {
             for (caller, value) in limits {
                 let limit = limit(value).map_err(|wrong| format!("override {caller:?}: {wrong}"))?;
+                if mem::discriminant(&limit) != mem::discriminant(&of_all) {
+                    return Err(format!("override {caller:?}: {limit} cannot replace {of_all}"));
+                }
                 match caller.strip_suffix('*') {
                     Some(prefix) => prefixes.push((prefix.to_owned(), limit)),
                     None => drop(overrides.insert(caller.clone(), limit)),
@@ -220,7 +224,7 @@ fn policy(value: &Value) -> Result<Policy, String> {
     Ok(Policy { limit: of_all, overrides, prefixes })
 }
 
-fn limit(value: &Value) -> Result<AnyLimit, String> {
+fn limit(value: &Value) -> Result<PolicyLimit, String> {
     let text = value.as_str().ok_or("a limit must be a string, as in \"token 100/1m capacity 20\"")?;
     text.parse().map_err(|wrong: crate::InvalidLimit| wrong.to_string())
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use premier_algorithms::Units;
 
+use crate::key::KeyText;
 use crate::{AnyLimit, DecidedBy, Decision, JointDecision};
 
 /// The answer of a throttler to a call: the [`Decision`], or the [`JointDecision`] of several
@@ -55,7 +56,6 @@ pub struct Admission {
 pub struct Charge {
     /// The number of the throttler that charged it.
     pub(crate) throttler: u64,
-    pub(crate) ledger: Ledger,
     entries: Entries,
 }
 
@@ -79,26 +79,16 @@ enum Entries {
 #[derive(Debug)]
 pub(crate) struct Entry {
     /// The key as it is in the store.
-    pub(crate) key: String,
+    pub(crate) key: KeyText,
     pub(crate) units: Units,
+    pub(crate) ledger: Ledger,
+    /// The number of the lease by which the store was charged ahead.
+    pub(crate) lease: Option<u64>,
     /// When all of them have expired; `None` if that is beyond the end of time.
     expires_at: Option<Instant>,
 }
 
 impl Charge {
-    fn new(throttler: u64, by: DecidedBy, is_admitted: bool, entries: impl FnOnce() -> Entries) -> Self {
-        let ledger = match by {
-            DecidedBy::Store => Some(Ledger::Store),
-            #[cfg(feature = "memory")]
-            DecidedBy::Local { .. } => Some(Ledger::Local),
-            _ => None,
-        };
-        match ledger.filter(|_| is_admitted) {
-            Some(ledger) => Self { throttler, ledger, entries: entries() },
-            None => Self { throttler, ledger: Ledger::Store, entries: Entries::One(None) },
-        }
-    }
-
     /// Returns the units that have not expired. Those of others may be in use under the same key by
     /// now, and are not to be given back.
     pub(crate) fn into_entries(self) -> impl Iterator<Item = Entry> {
@@ -112,37 +102,61 @@ impl Charge {
 }
 
 impl Entry {
-    fn new(key: String, limit: &AnyLimit, decision: &Decision) -> Self {
+    /// Makes the entry of an admitted call; `None` if nobody has charged it.
+    #[inline]
+    fn new(key: KeyText, limit: &AnyLimit, decision: &Decision, lease: Option<u64>, at: Instant) -> Option<Self> {
+        let ledger = match decision.decided_by() {
+            DecidedBy::Store | DecidedBy::Lease => Ledger::Store,
+            #[cfg(feature = "memory")]
+            DecidedBy::Local { .. } => Ledger::Local,
+            DecidedBy::Remembered | DecidedBy::OnError | DecidedBy::Shadow => return None,
+        };
         let units = decision.granted().unwrap_or(limit.cost());
         let units = Units::new(units).expect("an admitted call is charged at least a unit, and its cost at most");
-        let expires_at = Instant::now().checked_add(decision.reset_after());
-        Self { key, units, expires_at }
+        let expires_at = at.checked_add(decision.reset_after());
+        Some(Self { key, units, ledger, lease, expires_at })
     }
 }
 
 impl Receipt {
-    pub(crate) fn new(throttler: u64, decision: Decision, key: String, limit: &AnyLimit) -> Self {
-        let entries = || Entries::One(Some(Entry::new(key, limit, &decision)));
-        let charge = Charge::new(throttler, decision.decided_by(), decision.is_admitted(), entries);
-        Self { decision, charge }
+    /// Makes the receipt of a call that came at this moment, and was decided by the store or a
+    /// lease.
+    #[inline]
+    pub(crate) fn new(
+        throttler: u64,
+        decision: Decision,
+        lease: Option<u64>,
+        at: Instant,
+        key: KeyText,
+        limit: &AnyLimit,
+    ) -> Self {
+        let entry = if decision.is_admitted() { Entry::new(key, limit, &decision, lease, at) } else { None };
+        Self { decision, charge: Charge { throttler, entries: Entries::One(entry) } }
     }
 }
 
 impl Receipt<JointDecision> {
+    /// Makes the receipt of a call with these rate limits. They are the last in the decision.
     pub(crate) fn joint(throttler: u64, decision: JointDecision, limits: Vec<(String, AnyLimit)>) -> Self {
-        let of_all = decision.decision();
-        let entries = || {
-            let entries = limits.into_iter().zip(decision.each());
-            Entries::Several(entries.map(|((key, limit), alone)| Entry::new(key, &limit, alone)).collect())
+        let at = Instant::now();
+        let holds = decision.each().len() - limits.len();
+        let entry = |((key, limit), alone): (_, &_)| Entry::new(KeyText::Long(key), &limit, alone, None, at);
+        let entries = if decision.is_admitted() {
+            Entries::Several(limits.into_iter().zip(&decision.each()[holds..]).filter_map(entry).collect())
+        } else {
+            Entries::One(None)
         };
-        let charge = Charge::new(throttler, of_all.decided_by(), of_all.is_admitted(), entries);
-        Self { decision, charge }
+        Self { decision, charge: Charge { throttler, entries } }
+    }
+
+    /// Drops the answer of the first limit, which is a concurrency limit, from an admitted call.
+    pub(crate) fn without_first(self) -> Self {
+        Self { decision: self.decision.without_first(), charge: self.charge }
     }
 }
 
 impl Admission {
-    pub(crate) fn new(throttler: u64, decision: Decision, key: String, limit: &AnyLimit) -> Self {
-        let Receipt { decision, charge } = Receipt::new(throttler, decision, key, limit);
+    pub(crate) fn new(Receipt { decision, charge }: Receipt) -> Self {
         Self { decision, charge }
     }
 }

@@ -53,11 +53,12 @@ pub async fn async_sleep(time: Duration) {
     if time.is_zero() {
         return;
     }
-    match tokio_sleep(time) {
-        // Also for a caller that has used up its share of tokio's time.
-        Some(sleep) => tokio::task::unconstrained(sleep).await,
-        None => futures_timer::Delay::new(time.min(FOREVER)).await,
-    }
+    // A `match` would keep the option in the future besides what it holds.
+    let Some(sleep) = tokio_sleep(time) else {
+        return futures_timer::Delay::new(time.min(FOREVER)).await;
+    };
+    // Also for a caller that has used up its share of tokio's time.
+    tokio::task::unconstrained(sleep).await;
 }
 
 /// `futures-timer` adds this to the time of now.

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use premier_algorithms::{ALIGNED, AT_MOST, CAPACITY, COST, Demand, FORCE, KEEP, MAX_WAIT, ZONE, Zone};
-use redis::{Cmd, FromRedisValue, ParsingError, ToSingleRedisArg, Value};
+use redis::{Cmd, FromRedisValue, ParsingError, RedisWrite as _, ToSingleRedisArg, Value};
 
 use crate::decision::Outcome;
 use crate::limit::{Terms, Window};
@@ -16,8 +16,9 @@ pub(crate) use hold::{hold, hold_all, peek_hold, release};
 
 /// Builds the command that decides a call, and charges it if it is admitted.
 pub(crate) fn check(key: impl ToSingleRedisArg, limit: &AnyLimit) -> Cmd {
-    let mut command = redis::cmd(limit.algorithm().command());
-    command.arg(key);
+    // What a call has at most, with a key that is not long.
+    let mut command = Cmd::with_capacity(16, 192);
+    command.arg(limit.algorithm().command()).arg(key);
     write_terms(limit.terms(), &mut command);
     command
 }
@@ -104,7 +105,7 @@ fn write_terms(terms: &Terms, command: &mut Cmd) {
     command.arg(terms.quota.get());
     match terms.window {
         Window::FromFirstCall(duration) => {
-            command.arg(duration.get().to_string());
+            command.write_arg_fmt(duration.get());
         }
         Window::Aligned { period, zone } => {
             command.arg(period.to_string()).arg(ALIGNED.name);
@@ -137,13 +138,15 @@ fn write_terms(terms: &Terms, command: &mut Cmd) {
 /// Reads the reply to a `PREMIER.*` command with one limit.
 impl FromRedisValue for Decision {
     fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
-        match value {
-            Value::Array(fields) if fields.len() == 6 => {
-                let (limited, limit, remaining, wait, reset, granted) =
-                    FromRedisValue::from_redis_value(Value::Array(fields))?;
+        use Value::Int;
+        match value.as_sequence() {
+            Some(&[Int(limited), Int(limit), Int(remaining), Int(wait), Int(reset)]) => {
+                read_decision([limited, limit, remaining, wait, reset], None)
+            }
+            Some(&[Int(limited), Int(limit), Int(remaining), Int(wait), Int(reset), Int(granted)]) => {
                 read_decision([limited, limit, remaining, wait, reset], Some(granted))
             }
-            reply => read_decision(FromRedisValue::from_redis_value(reply)?, None),
+            _ => Err(format!("unexpected reply to a PREMIER command: {value:?}").into()),
         }
     }
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeSet;
 
 use premier_algorithms::{
-    Arguments, CAPACITY, COST, Calendar, CallOption, Demand, HolderId, ID, InvalidCall, KEEP, Peeked, Period, QUOTA,
-    UNITS, Window,
+    Arguments, CAPACITY, COST, Calendar, CallOption, Demand, HolderId, InvalidCall, KEEP, Peeked, Period, QUOTA, UNITS,
+    Window,
 };
 
 /// Checks how the words of a call are read.
@@ -25,7 +25,7 @@ pub fn check(text: &[u8]) {
         Ok(Peeked::Call(arguments)) => {
             check_arguments(&arguments, &words().collect::<Vec<_>>());
             // Only a preview may leave the holder out.
-            let expected = arguments.holder.map_or(Err(InvalidCall::Argument(ID.invalid())), |_| Ok(arguments));
+            let expected = arguments.holder.map_or(Err(InvalidCall::Missing(CallOption::Id)), |_| Ok(arguments));
             assert_eq!(call, expected);
         }
         Ok(Peeked::Look(_)) => check_sentence(&call.expect_err("only a preview may cost 0")),

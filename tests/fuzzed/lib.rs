@@ -5,8 +5,10 @@
 
 mod arguments;
 mod forwarded;
+mod received;
 mod state;
 
 pub use arguments::check as check_arguments;
 pub use forwarded::check as check_forwarded;
+pub use received::check as check_received;
 pub use state::check as check_state;

@@ -4,7 +4,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 
-use premier_fuzzed::{check_arguments, check_forwarded, check_state};
+use premier_fuzzed::{check_arguments, check_forwarded, check_received, check_state};
 
 #[test]
 fn arguments_are_read_correctly_or_refused() {
@@ -14,6 +14,11 @@ fn arguments_are_read_correctly_or_refused() {
 #[test]
 fn trusted_proxies_name_the_client_whatever_it_has_sent() {
     check_around_seeds("forwarded", check_forwarded);
+}
+
+#[test]
+fn what_a_service_asks_for_is_heeded_within_bounds() {
+    check_around_seeds("received", check_received);
 }
 
 #[test]

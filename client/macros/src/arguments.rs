@@ -3,7 +3,7 @@
 use proc_macro2::Span;
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
-use syn::{Error, Expr, Ident, Result, Token, parse_quote};
+use syn::{Error, Expr, ExprLit, Ident, Lit, Result, Token, parse_quote};
 
 use crate::algorithm::{self, ALGORITHMS};
 
@@ -87,6 +87,20 @@ impl Arguments {
     pub(crate) fn take(&mut self, name: &str) -> Option<Expr> {
         let index = self.given.iter().position(|argument| argument.name == name)?;
         Some(self.given.swap_remove(index).value)
+    }
+
+    /// Takes the keyspace, and checks it here, as the client's own check would be reported at the
+    /// whole attribute.
+    pub(crate) fn take_keyspace(&mut self) -> Result<Option<Expr>> {
+        let keyspace = self.take("keyspace");
+        if let Some(Expr::Lit(ExprLit { lit: Lit::Str(literal), .. })) = &keyspace {
+            let name = literal.value();
+            if name.is_empty() || name.contains(':') {
+                let text = format!("invalid keyspace {name:?}: a keyspace must be non-empty and contain no ':'");
+                return Err(Error::new_spanned(literal, text));
+            }
+        }
+        Ok(keyspace)
     }
 
     pub(crate) fn require(&mut self, name: &str, example: &str) -> Result<Expr> {

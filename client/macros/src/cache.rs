@@ -28,7 +28,7 @@ impl Cache {
         Ok(Self {
             name,
             ttl,
-            key: Key::new(arguments.take("key"), arguments.take("keyspace"))?,
+            key: Key::new(arguments.take("key"), arguments.take_keyspace()?)?,
             store: arguments.take("cache"),
         })
     }
@@ -38,11 +38,12 @@ impl Cache {
     pub(crate) fn check_keys_differ<'a>(caches: impl Iterator<Item = &'a Self>) -> Result<()> {
         let mut above: Vec<&Self> = Vec::new();
         for cache in caches {
-            if above.iter().any(|other| other.key == cache.key && other.store == cache.store) {
+            // Without a closure the key has the arguments, which a closure may return too.
+            if above.iter().any(|other| other.key.has_keyspace_of(&cache.key) && other.store == cache.store) {
                 return Err(Error::new(
                     cache.name.span(),
-                    "this cache has the same key as one above, so each call would wait for itself: remove one of them, or give \
-                     this one its own `cache` or `keyspace`",
+                    "this cache may have the same key as one above, so that a call would wait for itself: remove one of them, or \
+                     give this one its own `cache` or `keyspace`",
                 ));
             }
             above.push(cache);
@@ -122,7 +123,7 @@ impl Cache {
 /// Returns the cache that is given by an expression. The compiler checks, and reports at the
 /// expression, that it is one for functions of this kind.
 fn given_cache(given: &Expr, function: &Function) -> TokenStream {
-    let method = if function.is_async() { "of_async_function" } else { "of_sync_function" };
+    let method = function.check_of_given();
     let method = Ident::new(method, Span::mixed_site().located_at(given.span()));
     quote!((#given).#method())
 }

@@ -49,7 +49,7 @@ impl Asked {
         match self {
             Self::Rate(_) | Self::Policy(_) => quote!(_),
             Self::Concurrency(_) => {
-                let permit = hygienic("_permit");
+                let permit = hygienic("permit");
                 quote!(#permit)
             }
         }

@@ -4,10 +4,11 @@ use std::mem;
 
 use proc_macro2::{Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
+use syn::spanned::Spanned;
 use syn::visit_mut::VisitMut;
 use syn::{
     Block, Error, Expr, FnArg, GenericParam, Ident, ItemFn, Local, Pat, PatIdent, ReceiverKind, Result, ReturnType,
-    Stmt, Type, parse_quote, visit_mut,
+    Stmt, Type, Visibility, parse_quote, visit_mut,
 };
 
 use crate::names::{hygienic, runtime};
@@ -37,6 +38,8 @@ pub(crate) struct Function {
 
 enum Kind {
     Sync,
+    /// An attribute has made an async function sync.
+    MadeSync,
     Async,
     /// It returns futures made by `async` blocks, as functions do after `#[async_trait]`.
     ReturnsFutures,
@@ -48,6 +51,8 @@ impl Kind {
             Self::Async
         } else if written_output(&function.sig.output).is_some_and(|returned| futures::output(returned).is_some()) {
             Self::ReturnsFutures
+        } else if is_of_tokio(&function.block) {
+            Self::MadeSync
         } else {
             Self::Sync
         }
@@ -59,16 +64,53 @@ impl Kind {
 /// # Errors
 /// If a call may run a body that attributes do not see.
 pub(crate) fn count_bodies(function: &mut ItemFn) -> Result<usize> {
-    let mut futures = 0;
-    let all_seen = futures::each_returned(&mut function.block, |_| futures += 1);
     match Kind::of(function) {
-        Kind::ReturnsFutures => all_seen.map(|()| futures),
-        Kind::Sync if futures > 0 => Err(Error::new_spanned(
+        Kind::ReturnsFutures => {
+            let mut futures = 0;
+            futures::each_returned(&mut function.block, |_| futures += 1)?;
+            Ok(futures)
+        }
+        Kind::Sync if written_output(&function.sig.output).is_some_and(futures::is_opaque) => Err(Error::new_spanned(
             &function.sig.output,
             "attributes cannot see what this future returns: write the type as Pin<Box<dyn Future<Output = …>>>",
         )),
-        Kind::Sync | Kind::Async => Ok(1),
+        Kind::Sync | Kind::MadeSync | Kind::Async => Ok(1),
     }
+}
+
+/// Returns a statement that the compiler refuses if a function that looks sync returns a future, by
+/// an alias or as an associated type. If it holds a permit, it may not return a `Result` of one
+/// either.
+pub(crate) fn check_by_compiler(function: &ItemFn, is_held: bool) -> Option<Stmt> {
+    let returned = written_output(&function.sig.output)?;
+    // Only the compiler can name a type that has these.
+    let is_unnamed = has_type(returned, |ty| matches!(ty, Type::ImplTrait(_) | Type::Never(_)));
+    if is_unnamed || !matches!(Kind::of(function), Kind::Sync) {
+        return None;
+    }
+    let runtime = runtime();
+    let marker = quote_spanned!(returned.span()=> (&::core::marker::PhantomData::<#returned>));
+    let is_no_future = quote_spanned!(returned.span()=> #marker.check_is_no_future(););
+    let holds_no_future = is_held.then(|| quote_spanned!(returned.span()=> #marker.check_holds_no_future();));
+    Some(parse_quote!({
+        use #runtime::{OfFuture as _, OfFutureInResult as _, OfOther as _};
+        #is_no_future
+        #holds_no_future
+    }))
+}
+
+/// Checks that the names of all arguments are seen.
+pub(crate) fn check_arguments(function: &ItemFn) -> Result<()> {
+    let unseen = function.sig.inputs.iter().find_map(|argument| match argument {
+        FnArg::Typed(argument) => unseen_part(&argument.pat),
+        FnArg::Receiver(_) => None,
+    });
+    unseen.map_or(Ok(()), |unseen| {
+        Err(Error::new_spanned(
+            unseen,
+            "attributes cannot see which names this pattern binds: write it without a macro",
+        ))
+    })
 }
 
 impl Function {
@@ -82,7 +124,7 @@ impl Function {
                 let count = body.stmts.iter().take_while(|statement| is_of_async_trait(statement)).count();
                 body.stmts.drain(..count).collect()
             }
-            Kind::Sync | Kind::Async => Vec::new(),
+            Kind::Sync | Kind::MadeSync | Kind::Async => Vec::new(),
         };
         Self {
             item,
@@ -112,12 +154,12 @@ impl Function {
     }
 
     pub(crate) fn is_async(&self) -> bool {
-        !matches!(self.kind, Kind::Sync)
+        !matches!(self.kind, Kind::Sync | Kind::MadeSync)
     }
 
-    /// Whether this is a sync function whose body calls `block_on`, as `#[tokio::main]` writes it.
-    pub(crate) fn blocks_on_a_future(&self) -> bool {
-        !self.is_async() && has_word("block_on", self.body.to_token_stream())
+    /// Whether an attribute has made it sync.
+    pub(crate) fn was_async(&self) -> bool {
+        matches!(self.kind, Kind::MadeSync)
     }
 
     /// Returns `.await` if the function is async, to go behind a call.
@@ -131,6 +173,18 @@ impl Function {
         quote!(::premier_client::decorate::#name())
     }
 
+    /// Returns the method that checks whether a given throttler or cache is one for functions of
+    /// this kind.
+    pub(crate) fn check_of_given(&self) -> &'static str {
+        if self.is_async() {
+            "of_async_function"
+        } else if self.was_async() {
+            "of_function_made_sync"
+        } else {
+            "of_sync_function"
+        }
+    }
+
     pub(crate) fn name(&self) -> &Ident {
         &self.item.sig.ident
     }
@@ -140,7 +194,7 @@ impl Function {
     fn return_type(&self) -> Option<&Type> {
         let returned = match self.kind {
             Kind::ReturnsFutures => futures::output(written_output(&self.item.sig.output)?)?,
-            Kind::Sync | Kind::Async => written_output(&self.item.sig.output)?,
+            Kind::Sync | Kind::MadeSync | Kind::Async => written_output(&self.item.sig.output)?,
         };
         let returned = futures::ungrouped(returned);
         if matches!(returned, Type::Tuple(unit) if unit.elems.is_empty()) { None } else { Some(returned) }
@@ -150,6 +204,13 @@ impl Function {
     /// type can be a `Result`.
     pub(crate) fn named_return_type(&self) -> Option<&Type> {
         self.return_type().filter(|returned| !matches!(returned, Type::ImplTrait(_) | Type::Never(_)))
+    }
+
+    /// Returns the type of a call's result, as it may be written in the body. `None` if it is `()`.
+    fn inferred_return_type(&self) -> Option<Type> {
+        let mut returned = self.return_type()?.clone();
+        InferImplTrait.visit_type_mut(&mut returned);
+        Some(returned)
     }
 
     /// Returns an error at the return type, or at the function's name if it returns nothing.
@@ -163,7 +224,7 @@ impl Function {
     /// Returns a value that has the return type as a parameter, for the compiler to choose a method
     /// by.
     pub(crate) fn return_type_marker(&self) -> TokenStream {
-        let returned = self.return_type().map_or_else(|| quote!(()), ToTokens::to_token_stream);
+        let returned = self.inferred_return_type().map_or_else(|| quote!(()), Type::into_token_stream);
         quote!(::core::marker::PhantomData::<#returned>)
     }
 
@@ -175,11 +236,7 @@ impl Function {
         let body = &self.body;
         // Where the compiler reports that the body moves what another attempt needs.
         let at_name = Span::mixed_site().located_at(self.name().span());
-        let returned = self.return_type().map(|returned| {
-            let mut returned = returned.clone();
-            InferImplTrait.visit_type_mut(&mut returned);
-            returned
-        });
+        let returned = self.inferred_return_type();
         if self.is_async() {
             let returned = returned.unwrap_or_else(|| parse_quote!(()));
             let never = hygienic("never");
@@ -187,7 +244,7 @@ impl Function {
             // The first statement says which type the block returns.
             let capture = may_move.then(|| quote!(move));
             quote_spanned!(at_name=> async #capture {
-                if let Some(#never) = ::core::option::Option::None::<#returned> {
+                if let ::core::option::Option::Some(#never) = ::core::option::Option::None::<#returned> {
                     return #never;
                 }
                 #(#statements)*
@@ -209,7 +266,7 @@ impl Function {
     /// Returns whether an expression uses an argument.
     pub(crate) fn is_used_in(&self, expression: &Expr) -> bool {
         let tokens = expression.to_token_stream();
-        let names = self.arguments().flat_map(bound_names).map(ToString::to_string);
+        let names = self.arguments().flat_map(names_in).map(|name| name.ident.to_string());
         names.chain(["self".to_owned()]).any(|name| has_word(&name, tokens.clone()))
     }
 
@@ -236,6 +293,13 @@ impl Function {
         self.item.sig.receiver().is_some()
     }
 
+    /// Returns whether a function whose path names a type is in its `impl`, or in a trait, and not
+    /// in a function of that name. Nobody writes `pub` within a function.
+    pub(crate) fn is_method(&self) -> bool {
+        let is_public = !matches!(self.item.vis, Visibility::Inherited);
+        is_public || self.has_receiver() || has_word("Self", self.item.sig.to_token_stream())
+    }
+
     pub(crate) fn has_type_parameters(&self) -> bool {
         let mut parameters = self.item.sig.generics.params.iter();
         parameters.any(|parameter| !matches!(parameter, GenericParam::Lifetime(_)))
@@ -252,11 +316,10 @@ impl Function {
     }
 
     fn has_arguments_with(&self, is_it: fn(&Type) -> bool) -> bool {
-        let mut find = FindType { is_it, found: false };
-        for argument in &self.item.sig.inputs {
-            find.visit_fn_arg_mut(&mut argument.clone());
-        }
-        find.found
+        self.item.sig.inputs.iter().any(|argument| match argument {
+            FnArg::Typed(argument) => has_type(&argument.ty, is_it),
+            FnArg::Receiver(_) => false,
+        })
     }
 
     /// Returns the variable that keeps what retries need of the error that a layer has raised in
@@ -280,7 +343,8 @@ impl Function {
             RaisedBy::Call => quote!(by),
             RaisedBy::Limit => quote!(by_limit),
         };
-        self.is_retried.then(|| quote!(#raised = Some(#runtime::Raised::#constructor(&#error));))
+        self.is_retried
+            .then(|| quote!(#raised = ::core::option::Option::Some(#runtime::Raised::#constructor(&#error));))
     }
 
     /// Checks that the body can run again as it ran before.
@@ -343,31 +407,67 @@ pub(crate) enum RaisedBy {
 
 /// Returns the first `mut` name that a pattern binds.
 fn mutable_binding(pattern: &Pat) -> Option<&PatIdent> {
-    match pattern {
-        Pat::Ident(name) if name.mutability.is_some() => Some(name),
-        Pat::Ident(PatIdent { subpat: Some((_, inner)), .. }) => mutable_binding(inner),
-        Pat::TupleStruct(inner) => inner.elems.iter().find_map(mutable_binding),
-        Pat::Tuple(inner) => inner.elems.iter().find_map(mutable_binding),
-        Pat::Slice(inner) => inner.elems.iter().find_map(mutable_binding),
-        Pat::Struct(inner) => inner.fields.iter().find_map(|field| mutable_binding(&field.pat)),
-        Pat::Reference(inner) => mutable_binding(&inner.pat),
-        Pat::Paren(inner) => mutable_binding(&inner.pat),
-        _ => None,
-    }
+    names_in(pattern).into_iter().find(|name| name.mutability.is_some())
 }
 
-/// Returns the names that a pattern binds.
+/// Returns the names that a pattern binds. What binds `whole @ (one, other)` is its whole.
 pub(crate) fn bound_names(pattern: &Pat) -> Vec<&Ident> {
     match pattern {
         Pat::Ident(name) => vec![&name.ident],
-        Pat::TupleStruct(inner) => inner.elems.iter().flat_map(bound_names).collect(),
-        Pat::Tuple(inner) => inner.elems.iter().flat_map(bound_names).collect(),
-        Pat::Slice(inner) => inner.elems.iter().flat_map(bound_names).collect(),
-        Pat::Struct(inner) => inner.fields.iter().flat_map(|field| bound_names(&field.pat)).collect(),
-        Pat::Reference(inner) => bound_names(&inner.pat),
-        Pat::Paren(inner) => bound_names(&inner.pat),
+        // Each alternative binds the same names. What only one has is a constant, like `None`.
+        Pat::Or(or) => {
+            let mut alternatives = or.cases.iter().map(bound_names);
+            let first = alternatives.next().unwrap_or_default();
+            alternatives.fold(first, |names, other| names.into_iter().filter(|name| other.contains(name)).collect())
+        }
+        _ => parts(pattern).into_iter().flat_map(bound_names).collect(),
+    }
+}
+
+/// Returns all names in a pattern: also those within `whole @ (one, other)`, and those of each
+/// alternative.
+fn names_in(pattern: &Pat) -> Vec<&PatIdent> {
+    let name = match pattern {
+        Pat::Ident(name) => Some(name),
+        _ => None,
+    };
+    name.into_iter().chain(parts(pattern).into_iter().flat_map(names_in)).collect()
+}
+
+/// Returns the patterns that a pattern consists of.
+fn parts(pattern: &Pat) -> Vec<&Pat> {
+    match pattern {
+        Pat::Ident(PatIdent { subpat: Some((_, inner)), .. }) => vec![inner],
+        Pat::Or(inner) => inner.cases.iter().collect(),
+        Pat::TupleStruct(inner) => inner.elems.iter().collect(),
+        Pat::Tuple(inner) => inner.elems.iter().collect(),
+        Pat::Slice(inner) => inner.elems.iter().collect(),
+        Pat::Struct(inner) => inner.fields.iter().map(|field| &*field.pat).collect(),
+        Pat::Reference(inner) => vec![&inner.pat],
+        Pat::Paren(inner) => vec![&inner.pat],
         _ => Vec::new(),
     }
+}
+
+/// Returns the first part of a pattern whose names only the compiler sees.
+fn unseen_part(pattern: &Pat) -> Option<&Pat> {
+    match pattern {
+        Pat::Macro(_) | Pat::Verbatim(_) => Some(pattern),
+        _ => parts(pattern).into_iter().find_map(unseen_part),
+    }
+}
+
+/// Whether `#[tokio::main]` or `#[tokio::test]` wrote the body: it begins with `let body = async {
+/// … };` and ends with `{ return ….block_on(body); }`.
+fn is_of_tokio(body: &Block) -> bool {
+    let [Stmt::Local(Local { pat, init: Some(init), .. }), .., Stmt::Expr(Expr::Block(end), None)] = &body.stmts[..]
+    else {
+        return false;
+    };
+    let Some(Stmt::Expr(Expr::Return(returned), _)) = end.block.stmts.last() else { return false };
+    matches!(pat, Pat::Ident(name) if name.ident == "body")
+        && matches!(*init.expr, Expr::Async(_))
+        && matches!(returned.expr.as_deref(), Some(Expr::MethodCall(call)) if call.method == "block_on")
 }
 
 /// Whether `#[async_trait]` wrote the statement: `let user = user;`, `let __self = self;` or its
@@ -424,6 +524,13 @@ fn written_output(output: &ReturnType) -> Option<&Type> {
     }
 }
 
+/// Returns whether a type is, or has within it, one of this kind.
+fn has_type(ty: &Type, is_it: fn(&Type) -> bool) -> bool {
+    let mut find = FindType { is_it, found: false };
+    find.visit_type_mut(&mut ty.clone());
+    find.found
+}
+
 /// Looks for a type, also within other types.
 struct FindType {
     is_it: fn(&Type) -> bool,
@@ -437,8 +544,8 @@ impl VisitMut for FindType {
     }
 }
 
-/// Replaces `impl Trait`, which a closure cannot have as its return type, by `_`, which the
-/// compiler infers.
+/// Replaces `impl Trait`, which only the type of a function may have, by `_`, which the compiler
+/// infers.
 struct InferImplTrait;
 
 impl VisitMut for InferImplTrait {

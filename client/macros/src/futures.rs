@@ -1,11 +1,12 @@
 //! The futures that a function returns, as one of `fn f() -> Pin<Box<dyn Future<Output = R>>>`
 //! does. Each is made by an `async` block, which is the body of a call.
 
+use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::visit_mut::{self, VisitMut};
 use syn::{
-    Block, Error, Expr, ExprAsync, ExprClosure, ExprReturn, GenericArgument, Item, Macro, PathArguments, Result, Stmt,
-    Type, TypeParamBound,
+    Block, Error, Expr, ExprAsync, ExprClosure, ExprMacro, ExprReturn, GenericArgument, Item, Macro, PathArguments,
+    PathSegment, Result, Stmt, StmtMacro, Type, TypeParamBound, parse_quote, parse2,
 };
 
 use crate::function::has_word;
@@ -33,11 +34,20 @@ pub(crate) fn output(returned: &Type) -> Option<&Type> {
     }
 }
 
+/// Whether this is an `impl Trait` of a future.
+pub(crate) fn is_opaque(returned: &Type) -> bool {
+    let Type::ImplTrait(opaque) = ungrouped(returned) else { return false };
+    opaque.bounds.iter().any(|bound| future_trait(bound).is_some())
+}
+
+fn future_trait(bound: &TypeParamBound) -> Option<&PathSegment> {
+    let TypeParamBound::Trait(bound) = bound else { return None };
+    bound.path.segments.last().filter(|last| last.ident.to_string().ends_with("Future"))
+}
+
 fn output_of_trait<'a>(bounds: impl IntoIterator<Item = &'a TypeParamBound>) -> Option<&'a Type> {
     bounds.into_iter().find_map(|bound| {
-        let TypeParamBound::Trait(bound) = bound else { return None };
-        let last = bound.path.segments.last().filter(|last| last.ident.to_string().ends_with("Future"))?;
-        let PathArguments::AngleBracketed(inner) = &last.arguments else { return None };
+        let PathArguments::AngleBracketed(inner) = &future_trait(bound)?.arguments else { return None };
         inner.args.iter().find_map(|argument| match argument {
             GenericArgument::AssocType(output) if output.ident == "Output" => Some(&output.ty),
             _ => None,
@@ -143,9 +153,28 @@ impl<F: FnMut(&mut ExprAsync)> VisitMut for Returned<F> {
         }
     }
 
+    // In a closure that returns nothing, `return` in a macro is an error of the compiler.
+    fn visit_stmt_mut(&mut self, statement: &mut Stmt) {
+        if let Stmt::Macro(StmtMacro { attrs, mac, .. }) = statement
+            && name_is_in(mac, LOGGING)
+        {
+            *statement = parse_quote!((|| -> () { #(#attrs)* #mac; })(););
+        }
+        visit_mut::visit_stmt_mut(self, statement);
+    }
+
+    fn visit_expr_mut(&mut self, expression: &mut Expr) {
+        if let Expr::Macro(ExprMacro { mac, .. }) = expression
+            && name_is_in(mac, LOGGING)
+        {
+            *expression = parse_quote!((|| -> () { #mac })());
+        }
+        visit_mut::visit_expr_mut(self, expression);
+    }
+
     fn visit_macro_mut(&mut self, call: &mut Macro) {
         let is_known = name_is_in(call, DIVERGING) || name_is_in(call, RETURNING_NOTHING);
-        if !is_known || has_word("return", call.tokens.clone()) {
+        if !is_known || has_word("return", call.tokens.clone()) || has_unknown_macro(call.tokens.clone()) {
             self.refuse(call, IN_A_MACRO);
         }
     }
@@ -170,7 +199,10 @@ fn is_box_pin(function: &Expr) -> bool {
 
 const DIVERGING: &[&str] = &["panic", "todo", "unimplemented", "unreachable"];
 
-/// The macros of the standard library and of logging that cannot make their caller return.
+/// The macros that log, and return nothing. They have names that one's own macros may have too.
+const LOGGING: &[&str] = &["debug", "error", "event", "info", "log", "trace", "warn"];
+
+/// The other macros of the standard library and of tracing that cannot make their caller return.
 const RETURNING_NOTHING: &[&str] = &[
     "assert",
     "assert_eq",
@@ -179,7 +211,6 @@ const RETURNING_NOTHING: &[&str] = &[
     "column",
     "concat",
     "dbg",
-    "debug",
     "debug_assert",
     "debug_assert_eq",
     "debug_assert_ne",
@@ -187,18 +218,14 @@ const RETURNING_NOTHING: &[&str] = &[
     "env",
     "eprint",
     "eprintln",
-    "error",
     "error_span",
-    "event",
     "file",
     "format",
     "format_args",
     "include_bytes",
     "include_str",
-    "info",
     "info_span",
     "line",
-    "log",
     "matches",
     "module_path",
     "option_env",
@@ -207,14 +234,30 @@ const RETURNING_NOTHING: &[&str] = &[
     "span",
     "stringify",
     "thread_local",
-    "trace",
     "trace_span",
     "vec",
-    "warn",
     "warn_span",
     "write",
     "writeln",
 ];
+
+/// Whether one of the tokens of a macro's call may be the call of a macro that returns.
+fn has_unknown_macro(tokens: TokenStream) -> bool {
+    let tokens: Vec<_> = tokens.into_iter().collect();
+    let is_call = |tokens: &[TokenTree]| match tokens {
+        [TokenTree::Ident(name), TokenTree::Punct(mark), TokenTree::Group(_)] if mark.as_char() == '!' => {
+            // `return !(…)` calls nothing.
+            let is_keyword = parse2::<Ident>(name.to_token_stream()).is_err();
+            !is_keyword && !DIVERGING.iter().chain(RETURNING_NOTHING).any(|known| name == known)
+        }
+        _ => false,
+    };
+    tokens.windows(3).any(is_call)
+        || tokens.into_iter().any(|token| match token {
+            TokenTree::Group(group) => has_unknown_macro(group.stream()),
+            _ => false,
+        })
+}
 
 fn name_is_in(call: &Macro, names: &[&str]) -> bool {
     call.path.segments.last().is_some_and(|last| names.iter().any(|name| last.ident == name))

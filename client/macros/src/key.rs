@@ -12,11 +12,13 @@ use crate::function::{Function, bound_names};
 use crate::names::runtime;
 
 /// The closure that computes the user's part of the key, and the keyspace.
-#[derive(PartialEq)]
 pub(crate) struct Key {
     closure: Option<ExprClosure>,
     keyspace: Option<LitStr>,
 }
+
+/// The keyspace of throttlers and caches that are given no other.
+const DEFAULT_KEYSPACE: &str = "premier";
 
 impl Key {
     pub(crate) fn new(closure: Option<Expr>, keyspace: Option<Expr>) -> Result<Self> {
@@ -40,6 +42,19 @@ impl Key {
 
     pub(crate) fn has_closure(&self) -> bool {
         self.closure.is_some()
+    }
+
+    /// Returns whether both may be the same key of a function. Two closures may return the same,
+    /// whatever they are.
+    pub(crate) fn may_be(&self, other: &Self) -> bool {
+        self.has_closure() == other.has_closure() && self.has_keyspace_of(other)
+    }
+
+    /// Returns whether both have the same keyspace, as far as the attributes know: without one it
+    /// is the default.
+    pub(crate) fn has_keyspace_of(&self, other: &Self) -> bool {
+        let [one, other] = [self, other].map(|key| key.keyspace.as_ref().map(LitStr::value));
+        one.as_deref().unwrap_or(DEFAULT_KEYSPACE) == other.as_deref().unwrap_or(DEFAULT_KEYSPACE)
     }
 
     /// Returns the key of all calls of the function, or with a closure of those for which it
@@ -72,7 +87,8 @@ impl Key {
         let place = quote!([(#line, #column), #expanded]);
         let repetition = function.repetition;
         let closure = quote!(::core::any::type_name_of_val(&|| ()));
-        let key = quote!(#runtime::key_of(#closure, ::core::module_path!(), #place, #repetition));
+        let is_method = function.is_method();
+        let key = quote!(#runtime::key_of(#closure, ::core::module_path!(), #is_method, #place, #repetition));
         match &self.keyspace {
             None => key,
             Some(keyspace) => quote!({

@@ -11,7 +11,7 @@ use syn::parse::{Parse, ParseStream};
 use syn::{Attribute, Error, FnArg, Ident, ItemFn, Path, Result, Token, parse_quote, parse2};
 
 use crate::cache::Cache;
-use crate::function::{Function, count_bodies};
+use crate::function::{Function, check_arguments, check_by_compiler, count_bodies};
 use crate::key::count_repetition;
 use crate::names;
 use crate::retry::Retry;
@@ -160,9 +160,16 @@ fn wrap_bodies(layers: &[Layer], mut function: ItemFn) -> Result<TokenStream> {
         Layer { kind: Kind::Cache(cache), .. } => Some(cache),
         _ => None,
     }))?;
+    check_arguments(&function)?;
+    let is_held =
+        layers.iter().any(|layer| matches!(&layer.kind, Kind::Throttle(throttle) if throttle.is_concurrency()));
     let repetition = count_repetition(function.sig.ident.span());
     for number in 0..count_bodies(&mut function)? {
         function = wrap_body(layers, Function::new(function, number, repetition))?;
+    }
+    if let Some(check) = check_by_compiler(&function, is_held) {
+        let check = names::in_client(&layers[0].client, check.into_token_stream());
+        function.block.stmts.insert(0, parse_quote!(#check));
     }
     Ok(function.into_token_stream())
 }
@@ -194,7 +201,7 @@ fn wrap_body(layers: &[Layer], mut function: Function) -> Result<ItemFn> {
     }
     if outermost_retry.is_some() {
         let raised = Function::raised();
-        function.body.stmts.insert(0, parse_quote!(let mut #raised = None;));
+        function.body.stmts.insert(0, parse_quote!(let mut #raised = ::core::option::Option::None;));
     }
     Ok(function.into_item())
 }

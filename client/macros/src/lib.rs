@@ -83,7 +83,10 @@ macro_rules! key_closure {
          that the key does not need, and nothing for one that a `#[cfg]` removes. A parameter is a reference to its argument, and may be a pattern, like `|(x, y)|`. If the \
          argument is a pattern, it must bind one name, and the parameter is a reference to what that name is bound to: for \
          `Path(user): Path<String>` the closure `|user| user` gets a `&String`. The closure must return a value that implements \
-         `Display`.\n\n"
+         `Display`.\n\n\
+         The key of a function in a block has its line and column, so it changes when the function is moved. The same holds for \
+         a private associated function whose signature has neither `self` nor `Self`, as Rust gives it the path of a function in a \
+         function: write `pub(crate)`, or `where Self: Sized`.\n\n"
     };
 }
 
@@ -300,9 +303,9 @@ attributes! {
     /// | `max` | attempts in all, the first included, at least 1 | 3 |
     /// | `strategy` | `"expo"`: each delay is twice as long, up to `max_delay`; `"linear"`: each is longer by the first, up to `max_delay`; `"fixed"`; or any `Fn(u32) -> Duration` from the number of failed attempts to a delay | `"expo"` |
     /// | `delay` | the first delay, unless the strategy is a function | `"100ms"` |
-    /// | `max_delay` | the longest delay, and the longest wait for a limit; at least `delay` | `"1m"`, or `delay` if that is longer; no bound for the delays of a function |
+    /// | `max_delay` | the longest delay, and the longest wait for a limit | `"1m"`, or `delay` if that is longer; no bound for the delays of a function |
     /// | `jitter` | whether a random part of the delay is added to each pause | `true` |
-    /// | `on` | which errors to retry: a list of `ErrorKind`s of this crate and of predicates over the function's error | all errors |
+    /// | `on` | which errors to retry: a list of `ErrorKind`s of this crate, by name, and of predicates over the function's error | all errors |
     /// | `crate` | the path of `premier_client`, if another crate exports it | found in Cargo.toml |
     ///
     /// A predicate is a function or a closure that takes a reference to the error, like `|error|

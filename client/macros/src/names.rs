@@ -7,9 +7,14 @@ use syn::parse::Parser;
 use syn::{Error, Ident, Path, Result, parse_quote, parse2};
 
 /// A local variable that the user's code cannot see, so that the user may have one of the same
-/// name.
+/// name. The prefix is for constants and statics, whose names patterns would mean.
 pub(crate) fn hygienic(name: &str) -> Ident {
-    Ident::new(name, Span::mixed_site())
+    hygienic_at(name, Span::mixed_site())
+}
+
+/// [`hygienic`], with errors of the compiler reported at the span.
+pub(crate) fn hygienic_at(name: &str, span: Span) -> Ident {
+    Ident::new(&format!("__premier_{name}"), Span::mixed_site().located_at(span))
 }
 
 /// The path of what only the written code calls.

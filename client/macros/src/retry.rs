@@ -9,7 +9,7 @@ use syn::{Error, Expr, ExprLit, Ident, Lit, LitBool, Path, Result};
 use crate::arguments::{Arguments, ungrouped};
 use crate::duration::Duration;
 use crate::function::Function;
-use crate::names::{hygienic, runtime, runtime_at};
+use crate::names::{hygienic, hygienic_at, runtime, runtime_at};
 
 pub(crate) struct Retry {
     strategy: Strategy,
@@ -94,15 +94,21 @@ impl Strategy {
         }
     }
 
-    /// Returns an iterator of delays.
-    fn delays(&self, max_delay: &Ident, has_max: bool) -> TokenStream {
+    /// Returns an expression of the first delay. A strategy that is a function has none.
+    fn first_delay(&self) -> TokenStream {
         let runtime = runtime();
         match self {
-            Self::Named { name, delay } => {
-                let default = || quote!(#runtime::delays::DEFAULT);
-                let delay = delay.as_ref().map_or_else(default, |delay| quote!(#delay));
-                quote!(#runtime::delays::#name(#delay, #max_delay))
-            }
+            Self::Named { delay: Some(delay), .. } => quote!(#delay),
+            Self::Named { delay: None, .. } => quote!(#runtime::delays::DEFAULT),
+            Self::Computed(_) => quote!(::core::time::Duration::ZERO),
+        }
+    }
+
+    /// Returns an iterator of delays.
+    fn delays(&self, delay: &Ident, max_delay: &Ident, has_max: bool) -> TokenStream {
+        let runtime = runtime();
+        match self {
+            Self::Named { name, .. } => quote!(#runtime::delays::#name(#delay, #max_delay)),
             Self::Computed(strategy) if has_max => quote!(#runtime::delays::computed(#strategy, #max_delay)),
             Self::Computed(strategy) => quote!(#runtime::delays::computed(#strategy, ::core::time::Duration::MAX)),
         }
@@ -152,8 +158,14 @@ impl Condition {
         let runtime = runtime();
         match self {
             Self::Kind(path) => {
-                let kind = path.segments.last().map(|segment| &segment.ident);
-                quote!(#raised.is_some_and(|raised| raised.is(::premier_client::ErrorKind::#kind)))
+                // A name alone is one of ours. Others may have an `ErrorKind`, too, so a path is
+                // taken as it is.
+                let kind = if let Some(name) = path.get_ident() {
+                    quote!(::premier_client::ErrorKind::#name)
+                } else {
+                    quote!(#path)
+                };
+                quote!(#raised.is_some_and(|#raised| #raised.is(#kind)))
             }
             Self::Predicate(predicate) => quote!(#runtime::holds(#predicate, #error)),
         }
@@ -168,16 +180,18 @@ impl Retry {
         };
         let runtime = runtime();
         let raised = Function::raised();
-        let [retries, error, pause, max_delay_] = ["retries", "error", "pause", "max_delay"].map(hygienic);
-        let delays = self.strategy.delays(&max_delay_, self.max_delay.is_some());
-        let default = || quote!(#runtime::delays::DEFAULT_MAX);
+        let [retries, error, pause, delay, max_delay_] =
+            ["retries", "error", "pause", "delay", "max_delay"].map(hygienic);
+        let first_delay = self.strategy.first_delay();
+        let delays = self.strategy.delays(&delay, &max_delay_, self.max_delay.is_some());
+        let default = || quote!(#runtime::delays::DEFAULT_MAX.max(#delay));
         let max_delay = self.max_delay.as_ref().map_or_else(default, |max_delay| quote!(#max_delay));
         let jitter = self.jitter;
         let max = self.max.as_ref().map_or_else(|| quote!(3), |max| quote!(#max));
         // The compiler reports at the type if it is no `Result`. All of the expression has one
         // span, as the compiler would report at the whole attribute otherwise.
         let at_return_type = Span::mixed_site().located_at(returned.span());
-        let result = Ident::new("result", at_return_type);
+        let result = hygienic_at("result", at_return_type);
         let trait_ = runtime_at(at_return_type);
         let error_of_result = quote_spanned!(at_return_type=> #trait_::Fallible::error(&#result));
         let call_body = function.call_body(false);
@@ -197,24 +211,25 @@ impl Retry {
             quote!(::std::thread::sleep(#pause))
         };
         Ok(quote! {
+            let #delay = #first_delay;
             let #max_delay_ = #max_delay;
             let mut #retries = #runtime::Retries::new(#delays, #max_delay_, #jitter, #max);
             loop {
-                #raised = None;
+                #raised = ::core::option::Option::None;
                 #(#borrowed)*
                 let #result = #call_body #awaits;
                 let #pause = #error_of_result.map(|#error| {
                     use #runtime::{InAsRef as _, InChain as _, InSyncAsRef as _, Nowhere as _};
                     let #raised = #raised.or_else(|| (&&&&#runtime::Within(#error)).raised());
-                    if #is_retried { #retries.pause(#raised) } else { None }
+                    if #is_retried { #retries.pause(#raised) } else { ::core::option::Option::None }
                 });
                 match #pause {
-                    Some(Some(#pause)) => {
+                    ::core::option::Option::Some(::core::option::Option::Some(#pause)) => {
                         #retries.keep(#result, #raised);
                         #sleep
                     }
-                    Some(None) => break #retries.give_up(#result, &mut #raised),
-                    None => break #result,
+                    ::core::option::Option::Some(::core::option::Option::None) => break #retries.give_up(#result, &mut #raised),
+                    ::core::option::Option::None => break #result,
                 }
             }
         })

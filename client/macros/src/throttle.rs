@@ -1,6 +1,6 @@
 //! The attributes that limit how often a function is called.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote, quote_spanned};
 use syn::parse::ParseStream;
 use syn::spanned::Spanned;
@@ -87,11 +87,15 @@ impl Throttle {
             name,
             selection,
             limit,
-            key: Key::new(arguments.take("key"), arguments.take("keyspace"))?,
+            key: Key::new(arguments.take("key"), arguments.take_keyspace()?)?,
             throttler: arguments.take("throttler"),
             on_limit: arguments.take("on_limit").map_or(Ok(OnLimit::Error), OnLimit::new)?,
             decision: arguments.take(answer).map(|value| variable(value, answer)).transpose()?,
         })
+    }
+
+    pub(crate) fn is_concurrency(&self) -> bool {
+        self.selection.is_concurrency()
     }
 
     /// Checks that no two limits of a function have the same key, as each would count the calls of
@@ -99,7 +103,8 @@ impl Throttle {
     pub(crate) fn check_keys_differ<'a>(throttles: impl Iterator<Item = &'a Self>) -> Result<()> {
         let mut above: Vec<&Self> = Vec::new();
         for throttle in throttles {
-            if above.iter().any(|other| other.key == throttle.key && other.selection.may_be(&throttle.selection)) {
+            if above.iter().any(|other| other.key.may_be(&throttle.key) && other.selection.may_be(&throttle.selection))
+            {
                 return Err(Error::new(
                     throttle.name.span(),
                     "this limit may have the same key as one above, so that each would count the calls of the other: give it \
@@ -114,7 +119,8 @@ impl Throttle {
     /// Asks the throttler before the body.
     pub(crate) fn wrap_body(&self, function: &Function) -> Result<TokenStream> {
         let key = self.key.of_call(function)?;
-        let [throttler_, key_, limit_] = ["throttler", "key", "limit"].map(hygienic);
+        let [throttler_, key_, limit_, admitted, error] =
+            ["throttler", "key", "limit", "admitted", "error"].map(hygienic);
         let throttler = if let Some(given) = &self.throttler {
             bind_given(given, &throttler_, function)
         } else {
@@ -136,13 +142,11 @@ impl Throttle {
             let ask = ask(quote!(#limit_));
             quote! {
                 match #computed {
-                    Ok(#limit_) => #ask,
-                    Err(invalid) => Err(::premier_client::Error::from(invalid)),
+                    ::core::result::Result::Ok(#limit_) => #ask,
+                    ::core::result::Result::Err(#error) => ::core::result::Result::Err(<::premier_client::Error as ::core::convert::From<_>>::from(#error)),
                 }
             }
         };
-        // Not hygienic, as `on_limit` may use it.
-        let error = format_ident!("error");
         let keep_for_retry = function.keep_for_retry(&error, RaisedBy::Limit);
         let not_admitted = self.not_admitted(function, &error)?;
         let is_fallback = function.is_cached.then(Function::is_fallback);
@@ -155,8 +159,8 @@ impl Throttle {
                 #throttler
                 let #key_ = #key;
                 match #answer {
-                    Ok(decision) => decision,
-                    Err(#error) => {
+                    ::core::result::Result::Ok(#admitted) => #admitted,
+                    ::core::result::Result::Err(#error) => {
                         #keep_for_retry
                         #not_admitted
                     }
@@ -172,15 +176,20 @@ impl Throttle {
             (OnLimit::Value(value), _) => {
                 let is_fallback = function.is_cached.then(Function::is_fallback);
                 let is_fallback = is_fallback.map(|is_fallback| set(&is_fallback, true));
+                // Its name would clash with that of a static.
+                let named = mentions_error(value.to_token_stream()).then(|| {
+                    let name = format_ident!("error");
+                    quote!(#[allow(unused_variables)] let #name = #error;)
+                });
                 Ok(quote! {
-                    let _ = #error;
+                    #named
                     #is_fallback
                     // The value may diverge.
                     #[allow(unreachable_code, clippy::diverging_sub_expression)]
                     return #value;
                 })
             }
-            (OnLimit::Wait(_), None) => Ok(quote!(panic!("{error:#}"))),
+            (OnLimit::Wait(_), None) => Ok(quote!(::core::panic!("{:#}", #error))),
             (OnLimit::Wait(_), Some(returned)) => {
                 let runtime = runtime();
                 let return_type = function.return_type_marker();
@@ -209,7 +218,7 @@ fn set(flag: &Ident, value: bool) -> TokenStream {
 /// Binds the throttler that is given by an expression. The compiler checks, and reports at the
 /// expression, that it is one for functions of this kind.
 fn bind_given(given: &Expr, throttler: &Ident, function: &Function) -> TokenStream {
-    let method = if function.is_async() { "of_async_function" } else { "of_sync_function" };
+    let method = function.check_of_given();
     let method = Ident::new(method, Span::mixed_site().located_at(given.span()));
     let runtime = runtime();
     quote! {
@@ -219,6 +228,16 @@ fn bind_given(given: &Expr, throttler: &Ident, function: &Function) -> TokenStre
             #throttler.#method()
         };
     }
+}
+
+/// Whether an expression may use `error`, also by the name in a string: `format!("{error}")`.
+fn mentions_error(expression: TokenStream) -> bool {
+    expression.into_iter().any(|token| match token {
+        TokenTree::Ident(name) => name == "error",
+        TokenTree::Literal(literal) => literal.to_string().contains("error"),
+        TokenTree::Group(group) => mentions_error(group.stream()),
+        TokenTree::Punct(_) => false,
+    })
 }
 
 /// Reads the name of a variable.

@@ -34,7 +34,7 @@ impl Parse for Timeout {
 
 impl Timeout {
     pub(crate) fn wrap_body(&self, function: &Function) -> Result<TokenStream> {
-        if function.blocks_on_a_future() {
+        if function.was_async() {
             return Err(Error::new(
                 function.name().span(),
                 "an attribute above, like `#[tokio::main]`, has made this function sync: move it below this one",
@@ -54,15 +54,15 @@ impl Timeout {
         };
         let after = &self.after;
         let call_body = function.call_body(!function.keeps_arguments);
-        let error = hygienic("error");
+        let [result, error] = ["result", "error"].map(hygienic);
         let keep_for_retry = function.keep_for_retry(&error, RaisedBy::Call);
         let runtime = runtime();
         let trait_ = runtime_at(returned.span());
         let timed_out = quote_spanned!(returned.span()=> #trait_::TimedOut::timed_out(#error));
         Ok(quote! {
             match #runtime::timeout(#after, #call_body).await {
-                Ok(result) => result,
-                Err(#error) => {
+                ::core::result::Result::Ok(#result) => #result,
+                ::core::result::Result::Err(#error) => {
                     #keep_for_retry
                     #timed_out
                 }

@@ -1,12 +1,18 @@
 //! What a throttler asks about units that are held.
 
 use std::time::Duration;
+#[cfg(feature = "memory")]
+use std::time::Instant;
 
 use redis::Cmd;
 
 use super::{Query, Request};
+#[cfg(feature = "script")]
+use crate::connection::Call;
 use crate::decision::JointLimits;
-use crate::{AnyLimit, Concurrency, Decision, JointDecision, wire};
+#[cfg(feature = "script")]
+use crate::script::{self, ScriptClock};
+use crate::{Concurrency, Decision, JointDecision, wire};
 #[cfg(feature = "memory")]
 use crate::{Error, MemoryBackend, Share};
 
@@ -28,8 +34,13 @@ impl Query for HoldUnits<'_> {
         wire::hold(self.key, self.id, &self.concurrency)
     }
 
+    #[cfg(feature = "script")]
+    fn script(&self, clock: ScriptClock) -> Call {
+        script::hold(clock, self.key, self.id, &self.concurrency)
+    }
+
     #[cfg(feature = "memory")]
-    fn ask_memory(&self, memory: &MemoryBackend) -> Result<Decision, Error> {
+    fn ask_memory(&self, memory: &MemoryBackend, _: Instant) -> Result<Decision, Error> {
         memory.hold(self.key, self.id, self.concurrency)
     }
 }
@@ -67,8 +78,13 @@ impl Query for PeekHold<'_> {
         wire::peek_hold(self.key, &self.concurrency)
     }
 
+    #[cfg(feature = "script")]
+    fn script(&self, clock: ScriptClock) -> Call {
+        script::peek_hold(clock, self.key, &self.concurrency)
+    }
+
     #[cfg(feature = "memory")]
-    fn ask_memory(&self, memory: &MemoryBackend) -> Result<Decision, Error> {
+    fn ask_memory(&self, memory: &MemoryBackend, _: Instant) -> Result<Decision, Error> {
         memory.peek_hold(self.key, self.concurrency)
     }
 }
@@ -105,27 +121,30 @@ impl Query for Release<'_> {
         wire::release(self.key, self.id)
     }
 
+    #[cfg(feature = "script")]
+    fn script(&self, clock: ScriptClock) -> Call {
+        script::release(clock, self.key, self.id)
+    }
+
     #[cfg(feature = "memory")]
-    fn ask_memory(&self, memory: &MemoryBackend) -> Result<u64, Error> {
+    fn ask_memory(&self, memory: &MemoryBackend, _: Instant) -> Result<u64, Error> {
         Ok(memory.release(self.key, self.id)?)
     }
 }
 
-/// Holds units and charges rate limits, or does neither. The concurrency limit is the first of the
-/// joint decision.
+/// Holds units of at least one concurrency limit and charges rate limits, all of them or none. The
+/// concurrency limits are the first of the joint decision.
 pub(crate) struct HoldAll<'a> {
-    pub(crate) hold: HoldUnits<'a>,
-    pub(crate) limits: JointLimits<'a, String>,
+    pub(crate) id: &'a [u8],
+    pub(crate) holds: &'a [(String, Concurrency)],
+    pub(crate) rates: JointLimits<'a, String>,
 }
 
 impl HoldAll<'_> {
-    fn rates(&self) -> &[(String, AnyLimit)] {
-        self.limits.get()
-    }
-
-    fn fallback(&self, hold: Decision, answer: impl Fn(u64) -> Decision) -> JointDecision {
-        let rates = self.rates().iter().map(|(_, limit)| answer(limit.units()));
-        JointDecision::least([hold].into_iter().chain(rates).collect())
+    fn fallback(&self, answer: impl Fn(u64) -> Decision) -> JointDecision {
+        let holds = self.holds.iter().map(|(_, concurrency)| answer(concurrency.quota()));
+        let rates = self.rates.get().iter().map(|(_, limit)| answer(limit.units()));
+        JointDecision::least(holds.chain(rates).collect())
     }
 }
 
@@ -133,33 +152,39 @@ impl Query for HoldAll<'_> {
     type Answer = JointDecision;
 
     fn key(&self) -> &str {
-        self.hold.key
+        self.holds.first().map_or("", |(key, _)| key)
     }
 
     fn command(&self) -> Cmd {
-        wire::hold_all(self.hold.key, self.hold.id, &self.hold.concurrency, self.rates())
+        wire::hold_all(self.id, self.holds, self.rates.get())
+    }
+
+    #[cfg(feature = "script")]
+    fn script(&self, clock: ScriptClock) -> Call {
+        script::hold_all(clock, self.id, self.holds, self.rates.get())
     }
 
     #[cfg(feature = "memory")]
-    fn ask_memory(&self, memory: &MemoryBackend) -> Result<JointDecision, Error> {
-        memory.hold_together(self.hold.key, self.hold.id, self.hold.concurrency, self.limits)
+    fn ask_memory(&self, memory: &MemoryBackend, _: Instant) -> Result<JointDecision, Error> {
+        memory.hold_together(self.id, self.holds, self.rates)
     }
 }
 
 impl Request for HoldAll<'_> {
     #[cfg(feature = "memory")]
     fn decide_locally(&self, memory: &MemoryBackend, share: Share) -> Result<JointDecision, Error> {
-        let HoldUnits { key, id, concurrency } = self.hold;
-        let limits: Vec<_> = self.rates().iter().map(|(key, limit)| (key.as_str(), share.of(*limit))).collect();
-        let limits = JointLimits::beside(key, &limits).expect("they have the same keys");
-        Ok(memory.hold_together(key, id, share.of_concurrency(concurrency), limits)?.decided_locally(share))
+        let holds = self.holds.iter().map(|(key, concurrency)| (key.as_str(), share.of_concurrency(*concurrency)));
+        let rates = self.rates.get().iter().map(|(key, limit)| (key.as_str(), share.of(*limit)));
+        let (holds, rates): (Vec<_>, Vec<_>) = (holds.collect(), rates.collect());
+        let rates = JointLimits::beside(&holds, &rates).expect("they have the same keys");
+        Ok(memory.hold_together(self.id, &holds, rates)?.decided_locally(share))
     }
 
     fn admitted(&self) -> JointDecision {
-        self.fallback(self.hold.admitted(), Decision::fallback_admitted)
+        self.fallback(Decision::fallback_admitted)
     }
 
     fn limited(&self, retry_after: Duration) -> JointDecision {
-        self.fallback(self.hold.limited(retry_after), |limit| Decision::fallback_limited(limit, retry_after))
+        self.fallback(|limit| Decision::fallback_limited(limit, retry_after))
     }
 }

@@ -2,13 +2,15 @@
 
 mod hold;
 mod request;
+#[cfg(feature = "script")]
+mod scripted;
 
 #[cfg(feature = "tokio")]
 use std::error::Error as StdError;
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::time::Duration;
 
+use premier_algorithms::Timestamp;
 use premier_blocking::also_blocking;
 use redis::IntoConnectionInfo;
 #[cfg(feature = "tokio")]
@@ -21,8 +23,10 @@ use crate::MemoryBackend;
 #[cfg(feature = "tokio")]
 use crate::connection::AsyncServer;
 #[cfg(feature = "cluster")]
-use crate::connection::{AsyncCluster, Cluster};
-use crate::connection::{Confirmation, Node, Server};
+use crate::connection::{AsyncCluster, Cluster, slot_of};
+use crate::connection::{Budget, Call, Confirmation, Node, Server};
+#[cfg(feature = "script")]
+use crate::script::ScriptClock;
 use crate::{Error, Keyspace};
 
 pub(crate) use hold::{HoldAll, HoldUnits, PeekHold, Release};
@@ -50,11 +54,30 @@ pub struct AsyncBackend(AsyncKind);
 #[also_blocking]
 #[derive(Clone)]
 enum AsyncKind {
-    Server(AsyncServer),
+    Server(AsyncServer, Language),
     #[cfg(feature = "cluster")]
-    Cluster(AsyncCluster),
+    Cluster(AsyncCluster, Language),
     #[cfg(feature = "memory")]
     Memory(MemoryBackend),
+}
+
+/// How calls are sent to a store.
+#[derive(Debug, Clone, Copy)]
+enum Language {
+    /// As commands of the module.
+    Module,
+    #[cfg(feature = "script")]
+    Script(ScriptClock),
+}
+
+impl Language {
+    fn call(self, query: &impl Query) -> Call {
+        match self {
+            Self::Module => query.command().into(),
+            #[cfg(feature = "script")]
+            Self::Script(clock) => query.script(clock),
+        }
+    }
 }
 
 #[also_blocking]
@@ -64,7 +87,7 @@ impl AsyncBackend {
     /// # Errors
     /// If the address is invalid. An unreachable server is an error of the first call.
     pub fn redis(address: impl IntoConnectionInfo) -> Result<Self, Error> {
-        Ok(Self(AsyncKind::Server(AsyncServer::new(address)?)))
+        Ok(Self(AsyncKind::Server(AsyncServer::new(address)?, Language::Module)))
     }
 
     /// Keeps limits in the master of this name, which Redis or Valkey sentinels at these addresses
@@ -101,7 +124,7 @@ impl AsyncBackend {
         addresses: impl IntoIterator<Item = T>,
         master: &str,
     ) -> Result<Self, Error> {
-        Ok(Self(AsyncKind::Server(AsyncServer::sentinel(addresses, master)?)))
+        Ok(Self(AsyncKind::Server(AsyncServer::sentinel(addresses, master)?, Language::Module)))
     }
 
     /// Keeps limits in a cluster of Redis or Valkey servers that have loaded the module.
@@ -111,7 +134,7 @@ impl AsyncBackend {
     /// call.
     #[cfg(feature = "cluster")]
     pub fn cluster<T: IntoConnectionInfo>(addresses: impl IntoIterator<Item = T>) -> Result<Self, Error> {
-        Ok(Self(AsyncKind::Cluster(AsyncCluster::new(addresses)?)))
+        Ok(Self(AsyncKind::Cluster(AsyncCluster::new(addresses)?, Language::Module)))
     }
 
     /// Keeps limits in the memory of this process: in a new [`MemoryBackend`].
@@ -119,6 +142,14 @@ impl AsyncBackend {
     #[must_use]
     pub fn memory() -> Self {
         MemoryBackend::new().into()
+    }
+
+    /// Returns the memory of this process, if limits are kept there.
+    #[cfg(feature = "memory")]
+    #[inline]
+    pub(crate) fn as_memory(&self) -> Option<&MemoryBackend> {
+        let AsyncKind::Memory(memory) = &self.0 else { return None };
+        Some(memory)
     }
 
     /// Returns whether limits are kept in the memory of this process, which answers at once.
@@ -130,30 +161,53 @@ impl AsyncBackend {
         }
     }
 
+    /// Returns a number that is the same for all keys that one call may have: in a cluster their
+    /// slot.
+    #[cfg_attr(not(feature = "cluster"), expect(unused_variables, reason = "only a cluster has slots"))]
+    pub(crate) fn slot(&self, key: &str) -> usize {
+        match &self.0 {
+            #[cfg(feature = "cluster")]
+            AsyncKind::Cluster(..) => slot_of(key.as_bytes()),
+            _ => 0,
+        }
+    }
+
+    /// Returns the time of the memory, if limits are kept there.
+    pub(crate) fn memory_now(&self) -> Option<Timestamp> {
+        match &self.0 {
+            #[cfg(feature = "memory")]
+            AsyncKind::Memory(memory) => Some(memory.now()),
+            _ => None,
+        }
+    }
+
     /// Returns the node that answers a query, as far as is known.
     #[cfg_attr(not(feature = "cluster"), expect(unused_variables, reason = "only a cluster has several nodes"))]
     pub(crate) fn node(&self, query: &impl Query) -> Node {
         match &self.0 {
             #[cfg(feature = "cluster")]
-            AsyncKind::Cluster(cluster) => cluster.node(query.key()),
+            AsyncKind::Cluster(cluster, _) => cluster.node(query.key()),
             _ => Node::default(),
         }
     }
 
     /// Returns the answer, and the node that has given or not given it.
+    #[inline]
     pub(crate) async fn ask<Q: Query>(
         &self,
         query: &Q,
-        deadline: Duration,
-        confirmation: Option<Confirmation>,
+        budget: &Budget,
+        confirmation: Option<&Confirmation>,
     ) -> (Node, Result<Q::Answer, Error>) {
         let confirmation = confirmation.filter(|_| Q::CONFIRMED.is_some());
         let (node, answer) = match &self.0 {
-            AsyncKind::Server(server) => (Node::default(), server.ask(&query.command(), deadline, confirmation).await),
+            AsyncKind::Server(server, language) => {
+                (Node::default(), server.ask(&language.call(query), budget, confirmation).await)
+            }
             #[cfg(feature = "cluster")]
-            AsyncKind::Cluster(cluster) => cluster.ask(&query.command(), deadline, confirmation).await,
+            AsyncKind::Cluster(cluster, language) => cluster.ask(&language.call(query), budget, confirmation).await,
             #[cfg(feature = "memory")]
-            AsyncKind::Memory(memory) => return (Node::default(), query.ask_memory(memory)),
+            AsyncKind::Memory(memory) => return (Node::default(), query.ask_memory(memory, budget.start)),
         };
         let answer = answer.map(|(answer, confirmed_by)| match (Q::CONFIRMED, confirmed_by) {
             (Some(confirmed), Some(replicas)) => confirmed(answer, replicas),
@@ -164,9 +218,9 @@ impl AsyncBackend {
 
     pub(crate) async fn clear(&self, keyspace: &Keyspace) -> Result<u64, Error> {
         match &self.0 {
-            AsyncKind::Server(server) => server.clear(keyspace).await,
+            AsyncKind::Server(server, _) => server.clear(keyspace).await,
             #[cfg(feature = "cluster")]
-            AsyncKind::Cluster(cluster) => cluster.clear(keyspace).await,
+            AsyncKind::Cluster(cluster, _) => cluster.clear(keyspace).await,
             #[cfg(feature = "memory")]
             AsyncKind::Memory(memory) => Ok(memory.clear(keyspace)),
         }
@@ -201,7 +255,7 @@ impl AsyncBackend {
         E: Into<Box<dyn StdError + Send + Sync>>,
         F: Future<Output = Result<C, E>> + Send + 'static,
     {
-        Self(AsyncKind::Server(AsyncServer::pooled(get)))
+        Self(AsyncKind::Server(AsyncServer::pooled(get), Language::Module))
     }
 }
 
@@ -225,9 +279,9 @@ impl Backend {
     #[must_use]
     pub fn max_connections(self, connections: NonZeroUsize) -> Self {
         match &self.0 {
-            Kind::Server(server) => server.resize(connections),
+            Kind::Server(server, _) => server.resize(connections),
             #[cfg(feature = "cluster")]
-            Kind::Cluster(cluster) => cluster.resize(connections),
+            Kind::Cluster(cluster, _) => cluster.resize(connections),
             #[cfg(feature = "memory")]
             Kind::Memory(_) => {}
         }
@@ -239,7 +293,7 @@ impl Backend {
 #[also_blocking]
 impl From<redis::Client> for AsyncBackend {
     fn from(client: redis::Client) -> Self {
-        Self(AsyncKind::Server(client.into()))
+        Self(AsyncKind::Server(client.into(), Language::Module))
     }
 }
 
@@ -253,7 +307,7 @@ impl From<redis::Client> for AsyncBackend {
 #[cfg(feature = "tokio")]
 impl From<ConnectionManager> for AsyncBackend {
     fn from(manager: ConnectionManager) -> Self {
-        Self(AsyncKind::Server(manager.into()))
+        Self(AsyncKind::Server(manager.into(), Language::Module))
     }
 }
 
@@ -266,7 +320,7 @@ impl From<ConnectionManager> for AsyncBackend {
 #[cfg(feature = "tokio")]
 impl From<MultiplexedConnection> for AsyncBackend {
     fn from(connection: MultiplexedConnection) -> Self {
-        Self(AsyncKind::Server(connection.into()))
+        Self(AsyncKind::Server(connection.into(), Language::Module))
     }
 }
 
@@ -280,7 +334,7 @@ impl From<MultiplexedConnection> for AsyncBackend {
 #[cfg(feature = "cluster")]
 impl From<ClusterConnection> for AsyncBackend {
     fn from(connection: ClusterConnection) -> Self {
-        Self(AsyncKind::Server(connection.into()))
+        Self(AsyncKind::Server(connection.into(), Language::Module))
     }
 }
 
@@ -297,10 +351,10 @@ impl fmt::Debug for AsyncBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(concat!(stringify!(AsyncBackend), "::"))?;
         f.write_str(match &self.0 {
-            AsyncKind::Server(server) if server.has_sentinels() => "sentinel",
-            AsyncKind::Server(_) => "redis",
+            AsyncKind::Server(server, _) if server.has_sentinels() => "sentinel",
+            AsyncKind::Server(..) => "redis",
             #[cfg(feature = "cluster")]
-            AsyncKind::Cluster(_) => "cluster",
+            AsyncKind::Cluster(..) => "cluster",
             #[cfg(feature = "memory")]
             AsyncKind::Memory(_) => "memory",
         })

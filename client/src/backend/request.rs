@@ -3,11 +3,17 @@
 //! A [`Query`] is answered by the store alone. A [`Request`] has answers for outages, too.
 
 use std::time::Duration;
+#[cfg(feature = "memory")]
+use std::time::Instant;
 
 use premier_algorithms::Units;
 use redis::{Cmd, FromRedisValue};
 
+#[cfg(feature = "script")]
+use crate::connection::Call;
 use crate::decision::JointLimits;
+#[cfg(feature = "script")]
+use crate::script::{self, ScriptClock};
 use crate::{AnyLimit, Decision, JointDecision, Usage, wire};
 #[cfg(feature = "memory")]
 use crate::{Error, MemoryBackend, Share};
@@ -23,11 +29,16 @@ pub(crate) trait Query {
     #[cfg_attr(not(feature = "cluster"), expect(dead_code, reason = "a single server has all keys"))]
     fn key(&self) -> &str;
 
-    /// Returns the command for a server or a cluster, which is sent once.
+    /// Returns the command for a server or a cluster that has loaded the module. It is sent once.
     fn command(&self) -> Cmd;
 
+    /// Returns the call for a server or a cluster without the module. It is executed once.
+    #[cfg(feature = "script")]
+    fn script(&self, clock: ScriptClock) -> Call;
+
+    /// Returns the answer of a memory to a query that came at this moment.
     #[cfg(feature = "memory")]
-    fn ask_memory(&self, memory: &MemoryBackend) -> Result<Self::Answer, Error>;
+    fn ask_memory(&self, memory: &MemoryBackend, came_at: Instant) -> Result<Self::Answer, Error>;
 }
 
 /// Returns an answer with the number of replicas that have confirmed it.
@@ -66,9 +77,15 @@ impl Query for Check<'_> {
         wire::check(self.key, self.limit)
     }
 
+    #[cfg(feature = "script")]
+    fn script(&self, clock: ScriptClock) -> Call {
+        script::check(clock, self.key, self.limit)
+    }
+
     #[cfg(feature = "memory")]
-    fn ask_memory(&self, memory: &MemoryBackend) -> Result<Decision, Error> {
-        memory.decide(self.key, *self.limit)
+    #[inline]
+    fn ask_memory(&self, memory: &MemoryBackend, came_at: Instant) -> Result<Decision, Error> {
+        memory.decide_at(came_at, self.key, self.limit)
     }
 }
 
@@ -102,8 +119,13 @@ impl Query for Peek<'_> {
         wire::peek(self.0.key, self.0.limit)
     }
 
+    #[cfg(feature = "script")]
+    fn script(&self, clock: ScriptClock) -> Call {
+        script::peek(clock, self.0.key, self.0.limit)
+    }
+
     #[cfg(feature = "memory")]
-    fn ask_memory(&self, memory: &MemoryBackend) -> Result<Decision, Error> {
+    fn ask_memory(&self, memory: &MemoryBackend, _: Instant) -> Result<Decision, Error> {
         memory.peek(self.0.key, *self.0.limit)
     }
 }
@@ -140,8 +162,13 @@ impl Query for Refund<'_> {
         wire::refund(self.key, self.units.get())
     }
 
+    #[cfg(feature = "script")]
+    fn script(&self, clock: ScriptClock) -> Call {
+        script::refund(clock, self.key, self.units)
+    }
+
     #[cfg(feature = "memory")]
-    fn ask_memory(&self, memory: &MemoryBackend) -> Result<u64, Error> {
+    fn ask_memory(&self, memory: &MemoryBackend, _: Instant) -> Result<u64, Error> {
         Ok(memory.refund_units(self.key, self.units))
     }
 }
@@ -178,8 +205,13 @@ impl Query for All<'_> {
         wire::all(self.0.get())
     }
 
+    #[cfg(feature = "script")]
+    fn script(&self, clock: ScriptClock) -> Call {
+        script::all(clock, self.0.get())
+    }
+
     #[cfg(feature = "memory")]
-    fn ask_memory(&self, memory: &MemoryBackend) -> Result<JointDecision, Error> {
+    fn ask_memory(&self, memory: &MemoryBackend, _: Instant) -> Result<JointDecision, Error> {
         memory.decide_together(self.0)
     }
 }
@@ -217,8 +249,13 @@ impl Query for Inspect<'_> {
         wire::inspect(self.key)
     }
 
+    #[cfg(feature = "script")]
+    fn script(&self, clock: ScriptClock) -> Call {
+        script::inspect(clock, self.key)
+    }
+
     #[cfg(feature = "memory")]
-    fn ask_memory(&self, memory: &MemoryBackend) -> Result<Option<Usage>, Error> {
+    fn ask_memory(&self, memory: &MemoryBackend, _: Instant) -> Result<Option<Usage>, Error> {
         Ok(memory.inspect(self.key))
     }
 }
@@ -239,8 +276,13 @@ impl Query for Reset<'_> {
         wire::reset(self.key)
     }
 
+    #[cfg(feature = "script")]
+    fn script(&self, _: ScriptClock) -> Call {
+        self.command().into()
+    }
+
     #[cfg(feature = "memory")]
-    fn ask_memory(&self, memory: &MemoryBackend) -> Result<bool, Error> {
+    fn ask_memory(&self, memory: &MemoryBackend, _: Instant) -> Result<bool, Error> {
         Ok(memory.reset(self.key))
     }
 }

@@ -25,5 +25,5 @@ type AsyncComputations = Singleflight<tokio::sync::Mutex<()>>;
 
 /// Returns a key as it is in the store.
 fn name(keyspace: &Keyspace, key: &Key<'_>) -> String {
-    keyspace.name(key, "cache")
+    keyspace.name(key, "cache").into()
 }

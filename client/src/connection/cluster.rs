@@ -13,12 +13,14 @@ use premier_blocking::also_blocking;
 use redis::{Cmd, ConnectionAddr, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline};
 
 use super::confirmation::Confirmation;
+use super::request::Request;
 use super::scan::{Scan, unlink_one};
 use super::server::{AsyncServer, Server};
-use super::{Budget, Node, STEP_TIMEOUT, only, read_last, slots, with_host};
+use super::{Budget, Call, Node, STEP_TIMEOUT, slots, with_host};
 use crate::{Error, Keyspace};
 
-/// How many redirections a call follows.
+/// How many times a call is sent: again when it is redirected, or when a node does not know its
+/// script.
 const MAX_REDIRECTIONS: usize = 5;
 
 /// How long to wait before asking again which node has which slot, so that while a node does not
@@ -74,28 +76,38 @@ impl AsyncCluster {
 
     /// Sends a command, which is executed at most once. Its first argument is its key.
     pub(crate) async fn call<T: FromRedisValue>(&self, command: &Cmd, deadline: Duration) -> Result<T, Error> {
-        let (_, answer) = self.ask(command, deadline, None).await;
+        let (_, answer) = self.ask(&command.clone().into(), &Budget::new(deadline), None).await;
         Ok(answer?.0)
     }
 
-    /// [`call`](Self::call) that replicas are to confirm, if it is admitted. Returns the node which
-    /// answered, or did not, and how many replicas have confirmed the call.
+    /// Sends a call, which is executed at most once, and which replicas are to confirm if it is
+    /// admitted. Returns the node which answered, or did not, and how many replicas have confirmed
+    /// the call.
     pub(crate) async fn ask<T: FromRedisValue>(
         &self,
-        command: &Cmd,
-        deadline: Duration,
-        confirmation: Option<Confirmation>,
+        call: &Call,
+        budget: &Budget,
+        confirmation: Option<&Confirmation>,
     ) -> (Node, Result<(T, Option<u32>), Error>) {
-        let budget = Budget::new(deadline);
-        let slot = slots::of(command);
-        let mut member = match self.member_for(slot, budget).await {
+        let slot = slots::of(call.command());
+        let mut member = match self.member_for(slot, *budget).await {
             Ok(member) => member,
             Err(error) => return (Node::default(), Err(error)),
         };
-        let mut request = only(command);
+        let mut by_text = None;
+        let mut is_moving = false;
         for _ in 0..MAX_REDIRECTIONS {
-            let reply = match member.server.exchange_confirmed(&request, budget, confirmation).await {
-                Ok((replies, confirmed_by)) => read_last(replies).map(|reply| (reply, confirmed_by)),
+            let command = by_text.as_ref().unwrap_or(call.command());
+            let asking = is_moving.then(|| asking(command));
+            let request = asking.as_ref().map_or(Request::One(command), Request::Several);
+            let reply = match member.server.exchange_confirmed(request, budget, confirmation).await {
+                Ok((replies, confirmed_by)) => {
+                    if let Some(command) = call.by_text(&replies) {
+                        by_text = Some(command);
+                        continue;
+                    }
+                    replies.read_last().map(|reply| (reply, confirmed_by))
+                }
                 Err(error) => Err(error),
             };
             let is_down = reply.as_ref().is_err_and(Error::is_outage);
@@ -112,11 +124,8 @@ impl AsyncCluster {
             if is_permanent {
                 member.is_suspect.store(true, Ordering::Relaxed);
                 self.0.map_mut().assign(slot, &next);
-                request = only(command);
-            } else {
-                request = Pipeline::with_capacity(2);
-                request.cmd("ASKING").add_command(command.clone());
             }
+            is_moving = !is_permanent;
             member = next;
         }
         (member.node(), Err(Error::unavailable("the nodes of the cluster redirect the call in circles")))
@@ -283,6 +292,13 @@ impl<S> Member<S> {
     fn host(&self) -> &str {
         self.address.rsplit_once(':').map_or(&self.address, |(host, _)| host)
     }
+}
+
+/// Makes the request of a call to the node to which its slot is moving.
+fn asking(command: &Cmd) -> Pipeline {
+    let mut request = Pipeline::with_capacity(2);
+    request.cmd("ASKING").add_command(command.clone());
+    request
 }
 
 /// Returns the address `host:port`, encrypted like another one.

@@ -2,11 +2,11 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use redis::Pipeline;
 use tokio::sync::Semaphore;
 
 use super::Budget;
 use super::confirmation::{Confirmation, Confirmed};
+use super::request::Request;
 use super::sentinel::Target;
 use super::shared::Own;
 use crate::Error;
@@ -32,8 +32,8 @@ impl Exclusive {
     /// replicas if it is an admitted call.
     pub(super) async fn exchange(
         &self,
-        request: &Pipeline,
-        budget: Budget,
+        request: Request<'_>,
+        budget: &Budget,
         confirmation: Confirmation,
     ) -> Result<Confirmed, Error> {
         let permit = within(budget.left(), self.free.acquire()).await;
@@ -41,7 +41,7 @@ impl Exclusive {
         let lent = self.idle().pop();
         // If this call is dropped, so is its connection, which may be busy.
         let own = lent.unwrap_or_else(|| Own::new(Arc::clone(&self.target)));
-        let (replies, mut connection) = match own.exchange_on(request, budget).await {
+        let (replies, mut connection) = match own.exchange(request, budget).await {
             Ok(exchanged) => exchanged,
             Err(error) => {
                 if error.is_outage() {
@@ -54,7 +54,7 @@ impl Exclusive {
             self.idle().push(own);
             return Ok((replies, None));
         };
-        let replicas = confirmation.ask(&mut connection, budget).await;
+        let replicas = confirmation.ask(&mut connection, *budget).await;
         if replicas.is_some() {
             self.idle().push(own);
         }

@@ -5,12 +5,13 @@ use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use redis::RedisError;
 use redis::aio::{ConnectionLike, ConnectionManager, MultiplexedConnection};
 #[cfg(feature = "cluster")]
 use redis::cluster_async::ClusterConnection;
-use redis::{Pipeline, RedisError};
 
 use super::confirmation::{Confirmation, Confirmed};
+use super::request::Request;
 use super::shared::runtime;
 use super::{Budget, UNPROVEN};
 use crate::Error;
@@ -58,8 +59,8 @@ impl Given {
     /// call that they are to confirm.
     pub(super) async fn exchange(
         &self,
-        request: &Pipeline,
-        budget: Budget,
+        request: Request<'_>,
+        budget: &Budget,
         confirmation: Option<Confirmation>,
     ) -> Result<Confirmed, Error> {
         runtime()?;
@@ -75,14 +76,14 @@ impl Given {
         if budget.is_over() {
             return Err(Error::unavailable("the deadline passed before the call was sent"));
         }
-        let reply = within(budget.left(), connection.req_packed_commands(request, 0, request.len())).await;
+        let reply = within(budget.left(), request.send(&mut *connection)).await;
         if let Some(mut proven_at) = self.proven_at() {
             *proven_at = matches!(reply, Some(Ok(_))).then(Instant::now);
         }
         match reply {
             Some(Ok(replies)) => {
                 let confirmed_by = match confirmation.and_then(|confirmation| confirmation.if_admitted(&replies)) {
-                    Some(confirmation) => Some(confirmation.ask(&mut *connection, budget).await.unwrap_or(0)),
+                    Some(confirmation) => Some(confirmation.ask(&mut *connection, *budget).await.unwrap_or(0)),
                     None => None,
                 };
                 Ok((replies, confirmed_by))

@@ -1,5 +1,6 @@
 //! Connections to servers and clusters, for backends and caches.
 
+mod call;
 #[cfg(feature = "cluster")]
 mod cluster;
 mod confirmation;
@@ -9,6 +10,7 @@ mod exclusive;
 mod given;
 mod peek;
 mod pool;
+mod request;
 mod scan;
 mod sentinel;
 mod server;
@@ -21,16 +23,17 @@ mod socket;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use redis::{Cmd, ConnectionAddr, FromRedisValue, Pipeline, Value};
+use redis::ConnectionAddr;
 
-use crate::Error;
-
+pub(crate) use call::Call;
 #[cfg(feature = "cluster")]
 pub(crate) use cluster::{AsyncCluster, Cluster};
 pub(crate) use confirmation::Confirmation;
 #[cfg(feature = "tokio")]
 pub(crate) use server::AsyncServer;
 pub(crate) use server::Server;
+#[cfg(feature = "cluster")]
+pub(crate) use slots::of_key as slot_of;
 
 /// How long connecting may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -49,14 +52,20 @@ pub(crate) struct Node(Option<Arc<str>>);
 
 /// The time that a call has left.
 #[derive(Debug, Clone, Copy)]
-struct Budget {
-    start: Instant,
+pub(crate) struct Budget {
+    /// When the call came.
+    pub(crate) start: Instant,
     deadline: Duration,
 }
 
 impl Budget {
-    fn new(deadline: Duration) -> Self {
-        Self { start: Instant::now(), deadline }
+    pub(crate) fn new(deadline: Duration) -> Self {
+        Self::since(Instant::now(), deadline)
+    }
+
+    /// Returns the budget of a call that came at this moment.
+    pub(crate) fn since(start: Instant, deadline: Duration) -> Self {
+        Self { start, deadline }
     }
 
     fn left(&self) -> Duration {
@@ -68,20 +77,6 @@ impl Budget {
     }
 }
 
-/// Makes a pipeline of one command.
-fn only(command: &Cmd) -> Pipeline {
-    let mut pipeline = Pipeline::with_capacity(1);
-    pipeline.add_command(command.clone());
-    pipeline
-}
-
-/// Reads the last of these replies.
-fn read_last<T: FromRedisValue>(mut replies: Vec<Value>) -> Result<T, Error> {
-    let reply = replies.pop().unwrap_or(Value::Nil);
-    let read = reply.extract_error().and_then(|reply| Ok(T::from_redis_value(reply)?));
-    read.map_err(Error::answered)
-}
-
 /// Returns the address of another host and port, encrypted like this one.
 fn with_host(like: &ConnectionAddr, host: String, port: u16) -> ConnectionAddr {
     match like {
@@ -90,10 +85,4 @@ fn with_host(like: &ConnectionAddr, host: String, port: u16) -> ConnectionAddr {
         }
         _ => ConnectionAddr::Tcp(host, port),
     }
-}
-
-/// Returns whether a primary has become a replica. It has refused the call, so nothing was charged.
-fn is_read_only(replies: &[Value]) -> bool {
-    let read_only = Some(redis::ServerErrorKind::ReadOnly);
-    replies.iter().any(|reply| matches!(reply, Value::ServerError(error) if error.kind() == read_only))
 }

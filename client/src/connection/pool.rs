@@ -7,12 +7,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use redis::Pipeline;
-
+use super::Budget;
 use super::confirmation::{Confirmation, Confirmed};
+use super::request::Request;
 use super::sentinel::Target;
 use super::socket::{Failure, Socket};
-use super::{Budget, is_read_only};
 use crate::Error;
 
 /// How many connections a pool has at most by default.
@@ -84,7 +83,7 @@ impl Pool {
     /// if it is an admitted call that they are to confirm.
     pub(super) fn exchange(
         &self,
-        request: &Pipeline,
+        request: Request<'_>,
         budget: Budget,
         confirmation: Option<Confirmation>,
     ) -> Result<Confirmed, Error> {
@@ -93,7 +92,7 @@ impl Pool {
             let (mut socket, mut lease) = self.0.lend(budget)?;
             let start = Instant::now();
             match socket.exchange(request, budget.left()) {
-                Ok(replies) if !is_read_only(&replies) => {
+                Ok(replies) if !replies.are_read_only() => {
                     let took = start.elapsed();
                     let confirmation = confirmation.and_then(|confirmation| confirmation.if_admitted(&replies));
                     let replicas = confirmation.map(|confirmation| confirm(&mut socket, confirmation, budget));
@@ -136,7 +135,7 @@ impl Pool {
 
 /// Asks the replicas on the connection of an admitted call. Returns `None` if there is no reply.
 fn confirm(socket: &mut Socket, confirmation: Confirmation, budget: Budget) -> Option<u32> {
-    let replies = socket.exchange(&confirmation.request(), confirmation.time(budget));
+    let replies = socket.exchange(Request::One(&confirmation.command()), confirmation.time(budget));
     replies.ok().map(Confirmation::read)
 }
 

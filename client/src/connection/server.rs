@@ -12,7 +12,7 @@ use premier_blocking::also_blocking;
 #[cfg(feature = "tokio")]
 use redis::aio::ConnectionLike;
 use redis::io::tcp::TcpSettings;
-use redis::{Client, Cmd, ConnectionInfo, FromRedisValue, IntoConnectionInfo, Pipeline, ProtocolVersion, Value};
+use redis::{Client, Cmd, ConnectionInfo, FromRedisValue, IntoConnectionInfo, ProtocolVersion, Value};
 
 use super::confirmation::{Confirmation, Confirmed};
 #[cfg(feature = "tokio")]
@@ -20,11 +20,12 @@ use super::exclusive::Exclusive;
 #[cfg(feature = "tokio")]
 use super::given::Given;
 use super::pool::Pool;
+use super::request::{Replies, Request, read};
 use super::scan::{Scan, unlink};
 use super::sentinel::Target;
 #[cfg(feature = "tokio")]
 use super::shared::Own;
-use super::{Budget, STEP_TIMEOUT, only, read_last};
+use super::{Budget, Call, STEP_TIMEOUT};
 use crate::{Error, Keyspace};
 
 /// The time without an acknowledgement after which the system gives up a connection. Without this,
@@ -82,18 +83,18 @@ impl Server {
         self.0.resize(connections);
     }
 
-    pub(super) fn exchange(&self, request: &Pipeline, budget: Budget) -> Result<Vec<Value>, Error> {
-        let (replies, _) = self.exchange_confirmed(request, budget, None)?;
+    pub(super) fn exchange(&self, request: Request<'_>, budget: Budget) -> Result<Replies, Error> {
+        let (replies, _) = self.exchange_confirmed(request, &budget, None)?;
         Ok(replies)
     }
 
     pub(super) fn exchange_confirmed(
         &self,
-        request: &Pipeline,
-        budget: Budget,
-        confirmation: Option<Confirmation>,
+        request: Request<'_>,
+        budget: &Budget,
+        confirmation: Option<&Confirmation>,
     ) -> Result<Confirmed, Error> {
-        self.0.exchange(request, budget, confirmation)
+        self.0.exchange(request, *budget, confirmation.copied())
     }
 }
 
@@ -137,21 +138,29 @@ impl AsyncServer {
         Self::new(address)
     }
 
-    pub(super) async fn exchange(&self, request: &Pipeline, budget: Budget) -> Result<Vec<Value>, Error> {
-        let (replies, _) = self.exchange_confirmed(request, budget, None).await?;
+    pub(super) async fn exchange(&self, request: Request<'_>, budget: Budget) -> Result<Replies, Error> {
+        let (replies, _) = self.exchange_confirmed(request, &budget, None).await?;
         Ok(replies)
     }
 
     pub(super) async fn exchange_confirmed(
         &self,
-        request: &Pipeline,
-        budget: Budget,
-        confirmation: Option<Confirmation>,
+        request: Request<'_>,
+        budget: &Budget,
+        confirmation: Option<&Confirmation>,
     ) -> Result<Confirmed, Error> {
         match (self, confirmation) {
-            (Self::Own(own, _), None) => Ok((own.exchange(request, budget).await?, None)),
-            (Self::Own(_, exclusive), Some(confirmation)) => exclusive.exchange(request, budget, confirmation).await,
-            (Self::Given(given), confirmation) => given.exchange(request, budget, confirmation).await,
+            (Self::Own(own, _), None) => {
+                let (replies, _) = own.exchange(request, budget).await?;
+                Ok((replies, None))
+            }
+            // Boxed, as the futures of all other calls would have room for these.
+            (Self::Own(_, exclusive), Some(confirmation)) => {
+                Box::pin(exclusive.exchange(request, budget, *confirmation)).await
+            }
+            (Self::Given(given), confirmation) => {
+                Box::pin(given.exchange(request, budget, confirmation.copied())).await
+            }
         }
     }
 
@@ -165,19 +174,25 @@ impl AsyncServer {
 impl AsyncServer {
     /// Sends a command, which is executed at most once.
     pub(crate) async fn call<T: FromRedisValue>(&self, command: &Cmd, deadline: Duration) -> Result<T, Error> {
-        Ok(self.ask(command, deadline, None).await?.0)
+        self.exchange(Request::One(command), Budget::new(deadline)).await?.read_last()
     }
 
-    /// [`call`](Self::call) that replicas are to confirm, if it is admitted. Returns how many have.
+    /// Sends a call, which is executed at most once, and which replicas are to confirm if it is
+    /// admitted. Returns how many have.
     pub(crate) async fn ask<T: FromRedisValue>(
         &self,
-        command: &Cmd,
-        deadline: Duration,
-        confirmation: Option<Confirmation>,
+        call: &Call,
+        budget: &Budget,
+        confirmation: Option<&Confirmation>,
     ) -> Result<(T, Option<u32>), Error> {
-        let (replies, confirmed_by) =
-            self.exchange_confirmed(&only(command), Budget::new(deadline), confirmation).await?;
-        Ok((read_last(replies)?, confirmed_by))
+        let request = Request::One(call.command());
+        let (replies, confirmed_by) = self.exchange_confirmed(request, budget, confirmation).await?;
+        let Some(by_text) = call.by_text(&replies) else {
+            return Ok((replies.read_last()?, confirmed_by));
+        };
+        let request = Request::One(&by_text);
+        let (replies, confirmed_by) = self.exchange_confirmed(request, budget, confirmation).await?;
+        Ok((replies.read_last()?, confirmed_by))
     }
 
     /// Deletes the keys of a keyspace. Returns their number.
@@ -216,10 +231,10 @@ impl AsyncServer {
         if keys.is_empty() {
             return Ok(Cleared::default());
         }
-        let replies = self.exchange(&unlink(&keys), Budget::new(STEP_TIMEOUT)).await?;
+        let replies = self.exchange(Request::Several(&unlink(&keys)), Budget::new(STEP_TIMEOUT)).await?;
         let mut cleared = Cleared::default();
-        for (key, reply) in keys.into_iter().zip(replies) {
-            match read_last::<u64>(vec![reply]) {
+        for (key, reply) in keys.into_iter().zip(Vec::from(replies)) {
+            match read::<u64>(reply) {
                 Ok(keys) => cleared.keys += keys,
                 Err(error) if error.redirection().is_some() => cleared.moved.push(key),
                 Err(error) => return Err(error),

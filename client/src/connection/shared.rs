@@ -2,15 +2,16 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use event_listener::Event;
-use redis::Value;
-use redis::aio::{AsyncPushSender, ConnectionLike as _, MultiplexedConnection, SendError};
+use foldhash::fast::RandomState;
+use redis::aio::{AsyncPushSender, MultiplexedConnection, SendError};
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, FromRedisValue, Pipeline, PushInfo, RedisResult};
+use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionAddr, FromRedisValue, PushInfo, RedisResult};
 use socket2::{SockRef, Socket};
 use tokio::io::{AsyncRead, AsyncWrite};
 #[cfg(unix)]
@@ -20,8 +21,9 @@ use tokio::runtime::{Handle, Id, RuntimeFlavor};
 use tokio::task::{AbortHandle, JoinError, yield_now};
 
 use super::peek::{Peeked, peek};
+use super::request::{Replies, Request};
 use super::sentinel::Target;
-use super::{Budget, CONNECT_TIMEOUT, is_read_only, only, read_last};
+use super::{Budget, CONNECT_TIMEOUT};
 use crate::Error;
 use crate::time::within;
 
@@ -29,7 +31,7 @@ use crate::time::within;
 /// only while its runtime runs.
 pub(crate) struct Own {
     target: Arc<Target>,
-    attempts: Mutex<HashMap<Id, Attempt>>,
+    attempts: Mutex<HashMap<Id, Attempt, RandomState>>,
 }
 
 /// An attempt to connect. It goes on without the call that began it. Calls that wait for it go on
@@ -46,13 +48,20 @@ struct Outcome {
 /// An attempt whose task runs. When this is dropped, the attempt has ended.
 struct Running(Attempt);
 
-#[derive(Clone)]
 pub(super) struct Connected {
     connection: MultiplexedConnection,
     driver: Weak<Driver>,
-    /// The number of calls that wait for their replies.
-    calls: Arc<AtomicUsize>,
-    _task: Option<Arc<Task>>,
+    calls: Calls,
+    _task: Option<Task>,
+}
+
+/// What is known of the calls of a connection.
+#[derive(Default)]
+struct Calls {
+    /// How many wait for their replies.
+    waiting: AtomicUsize,
+    /// Whether a call was answered since another one peeked.
+    has_replied: AtomicBool,
 }
 
 /// A call that waits for its replies.
@@ -74,25 +83,20 @@ impl Own {
         Self { target, attempts: Mutex::default() }
     }
 
-    /// Sends a request, of which nothing is executed twice, and waits for its replies.
-    pub(super) async fn exchange(&self, request: &Pipeline, budget: Budget) -> Result<Vec<Value>, Error> {
-        let (replies, _) = self.exchange_on(request, budget).await?;
-        Ok(replies)
-    }
-
-    /// [`exchange`](Self::exchange) that returns the connection on which it was.
-    pub(super) async fn exchange_on(
+    /// Sends a request, of which nothing is executed twice, and waits for its replies. Returns
+    /// them, and the connection on which they came.
+    pub(super) async fn exchange(
         &self,
-        request: &Pipeline,
-        budget: Budget,
-    ) -> Result<(Vec<Value>, MultiplexedConnection), Error> {
+        request: Request<'_>,
+        budget: &Budget,
+    ) -> Result<(Replies, MultiplexedConnection), Error> {
         let runtime = runtime()?;
         let (mut has_looked, mut was_read_only) = (false, false);
         loop {
             let attempt = self.attempt(&runtime);
-            let connected = within(budget.left(), attempt.result()).await;
-            let connected = connected.ok_or_else(|| Error::unavailable("there was no connection in time"))??;
-            if budget.is_over() {
+            let connected = attempt.connected(*budget).await?;
+            let left = budget.left();
+            if left.is_zero() {
                 return Err(Error::unavailable("the deadline passed before the call was sent"));
             }
             match connected.peek() {
@@ -107,11 +111,14 @@ impl Own {
                 }
                 Peeked::Nothing | Peeked::Bytes => {}
             }
-            let _call = Call::new(&connected.calls);
-            let mut connection = connected.connection;
-            let exchange = connection.req_packed_commands(request, 0, request.len());
-            match within(budget.left(), exchange).await {
-                Some(Ok(replies)) if !is_read_only(&replies) => return Ok((replies, connection)),
+            let _call = Call::new(&connected.calls.waiting);
+            let mut connection = connected.connection.clone();
+            let answer = within(left, pin!(request.send(&mut connection))).await;
+            match answer {
+                Some(Ok(replies)) if !replies.are_read_only() => {
+                    connected.calls.has_replied.store(true, Ordering::Relaxed);
+                    return Ok((replies, connection));
+                }
                 // The address may lead to the new primary by now.
                 Some(Ok(replies)) => {
                     self.discard(&attempt);
@@ -164,16 +171,17 @@ impl Own {
 }
 
 impl Attempt {
-    /// Waits until it has succeeded or failed.
-    async fn result(&self) -> Result<Connected, Error> {
+    /// Returns the connection, or waits until it is made.
+    async fn connected(&self, budget: Budget) -> Result<&Connected, Error> {
         loop {
             if let Some(result) = self.0.result.get() {
-                return result.clone();
+                return result.as_ref().map_err(Error::clone);
             }
             let end = self.0.has_ended.listen();
             // It may have ended before this began to listen.
             if self.0.result.get().is_none() {
-                end.await;
+                let ended = within(budget.left(), end).await;
+                ended.ok_or_else(|| Error::unavailable("there was no connection in time"))?;
             }
         }
     }
@@ -251,19 +259,28 @@ impl Connected {
 
     /// Sends a command that changes nothing, and waits for its reply for the time that is left.
     pub(super) async fn ask<T: FromRedisValue>(&mut self, command: &Cmd, left: Duration) -> Result<T, Error> {
-        let replies = within(left, self.connection.req_packed_commands(&only(command), 0, 1)).await;
+        let replies = within(left, Request::One(command).send(&mut self.connection)).await;
         let replies = replies.ok_or_else(|| Error::unavailable("the connection did not answer in time"))?;
-        read_last(replies.map_err(Error::unconnected)?)
+        replies.map_err(Error::unconnected)?.read_last()
     }
 
-    /// Peeks at the socket. Without one, anything may have come. The replies to calls that wait for
-    /// them are nothing to look at: a call that looks at them lets others overtake it.
+    /// Peeks at the socket. Without one, anything may have come. Replies to waiting calls are not
+    /// looked at, as a call that looks at them lets others overtake it. While calls wait, they
+    /// notice the end of the connection, so a connection that has just replied counts as open.
     fn peek(&self) -> Peeked {
+        if self.driver.strong_count() == 0 {
+            return Peeked::End;
+        }
+        let Calls { waiting, has_replied } = &self.calls;
+        let is_busy = waiting.load(Ordering::Relaxed) > 0;
+        if is_busy && has_replied.swap(false, Ordering::Relaxed) {
+            return Peeked::Nothing;
+        }
         let Some(driver) = self.driver.upgrade() else { return Peeked::End };
-        match driver.socket.as_ref().map(peek) {
-            None => Peeked::Bytes,
-            Some(Peeked::Bytes) if self.calls.load(Ordering::Relaxed) > 0 => Peeked::Nothing,
-            Some(peeked) => peeked,
+        let Some(socket) = &driver.socket else { return Peeked::Bytes };
+        match peek(socket) {
+            Peeked::Bytes if is_busy => Peeked::Nothing,
+            peeked => peeked,
         }
     }
 }
@@ -289,7 +306,7 @@ async fn connect(client: &Client) -> RedisResult<Connected> {
             // It has no time limit of its own, which needs the timers of the runtime.
             let config = config(&driver).set_connection_timeout(None);
             let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-            Ok(Connected { connection, driver: Arc::downgrade(&driver), calls: Arc::default(), _task: None })
+            Ok(Connected { connection, driver: Arc::downgrade(&driver), calls: Calls::default(), _task: None })
         }
     }
 }
@@ -329,8 +346,7 @@ where
     let settings = client.get_connection_info().redis_settings();
     let (connection, task) = MultiplexedConnection::new_with_config(settings, stream, config(&driver)).await?;
     let task = Task(tokio::spawn(task).abort_handle());
-    let task = Some(Arc::new(task));
-    Ok(Connected { connection, driver: Arc::downgrade(&driver), calls: Arc::default(), _task: task })
+    Ok(Connected { connection, driver: Arc::downgrade(&driver), calls: Calls::default(), _task: Some(task) })
 }
 
 fn config(driver: &Arc<Driver>) -> AsyncConnectionConfig {

@@ -4,17 +4,21 @@ use redis::{Arg, Cmd, FromRedisValue, RedisResult, Value};
 
 pub(super) use super::server::SLOTS as COUNT;
 
-/// Returns the slot of the key of a command, its first argument: that of the text between the first
-/// braces if there is any.
+/// Returns the slot of the key of a command: its first argument, or that of a script.
 pub(super) fn of(command: &Cmd) -> usize {
-    let key = match command.args_iter().nth(1) {
+    let mut words = command.args_iter();
+    let key = match words.next() {
+        Some(Arg::Simple(b"EVALSHA")) => words.nth(2),
+        _ => words.next(),
+    };
+    of_key(match key {
         Some(Arg::Simple(key)) => key,
         _ => &[],
-    };
-    of_key(key)
+    })
 }
 
-pub(super) fn of_key(key: &[u8]) -> usize {
+/// Returns the slot of a key: that of the text between the first braces if there is any.
+pub(crate) fn of_key(key: &[u8]) -> usize {
     let tag = key.iter().position(|&byte| byte == b'{').and_then(|open| {
         let rest = &key[open + 1..];
         let tag = &rest[..rest.iter().position(|&byte| byte == b'}')?];

@@ -16,7 +16,8 @@ use redis::{ProtocolVersion, RedisConnectionInfo, RedisError, RedisResult, Serve
 use socket2::SockRef;
 
 use super::peek::{Peeked, peek};
-use super::{Budget, UNPROVEN, only, read_last};
+use super::request::{Replies, Request};
+use super::{Budget, UNPROVEN};
 use crate::Error;
 
 /// A connection to a server.
@@ -87,20 +88,20 @@ impl Socket {
 
     /// Sends a command that changes nothing, and waits for its reply for the time that is left.
     pub(super) fn ask<T: FromRedisValue>(&mut self, command: &Cmd, left: Duration) -> Result<T, Error> {
-        let replies = self.exchange(&only(command), left);
-        read_last(replies.map_err(|failure| Error::unconnected(failure.into_error()))?)
+        let replies = self.exchange(Request::One(command), left);
+        replies.map_err(|failure| Error::unconnected(failure.into_error()))?.read_last()
     }
 
     /// Sends a request, and waits for its replies for the time that is left.
-    pub(super) fn exchange(&mut self, request: &Pipeline, left: Duration) -> Result<Vec<Value>, Failure> {
+    pub(super) fn exchange(&mut self, request: Request<'_>, left: Duration) -> Result<Replies, Failure> {
         let left = left.max(Duration::from_millis(1));
         match self {
             Self::Own(own) => own.exchange(request, left),
             Self::Tls { connection, last_used } => {
                 set_timeouts(connection, left).map_err(Failure::NotSent)?;
-                let replies = connection.req_packed_commands(&request.get_packed_pipeline(), 0, request.len());
+                let replies = connection.req_packed_commands(&request.packed(), 0, request.len());
                 *last_used = Instant::now();
-                replies.map_err(Failure::Lost)
+                replies.map(Replies::Several).map_err(Failure::Lost)
             }
         }
     }
@@ -155,8 +156,8 @@ impl Own {
             greeting.cmd("CLIENT").arg(&["SETINFO", "LIB-VER", version.unwrap_or(env!("CARGO_PKG_VERSION"))]);
         }
         let left = budget.left().max(Duration::from_millis(1));
-        let replies = self.exchange(&greeting, left).map_err(Failure::into_error)?;
-        for (index, reply) in replies.into_iter().enumerate() {
+        let replies = self.exchange(Request::Several(&greeting), left).map_err(Failure::into_error)?;
+        for (index, reply) in Vec::from(replies).into_iter().enumerate() {
             match reply {
                 Value::ServerError(error) if index < required || is_dismissal(&error) => return Err(error.into()),
                 _ => {}
@@ -177,22 +178,30 @@ impl Own {
         !matches!(look(), Ok(Peeked::Nothing))
     }
 
-    fn exchange(&mut self, request: &Pipeline, left: Duration) -> Result<Vec<Value>, Failure> {
+    fn exchange(&mut self, request: Request<'_>, left: Duration) -> Result<Replies, Failure> {
         let mut send = || {
             let socket = self.stream.socket();
             socket.set_write_timeout(Some(left))?;
             socket.set_read_timeout(Some(left))?;
-            self.stream.write_all(&request.get_packed_pipeline())
+            self.stream.write_all(&request.packed())
         };
         send().map_err(|error| Failure::NotSent(error.into()))?;
-        let mut replies = Vec::with_capacity(request.len());
-        while replies.len() < request.len() {
-            match self.parser.parse_value(Resumed(&mut self.stream)).map_err(Failure::Lost)? {
-                Value::Push { .. } => {}
-                reply => replies.push(reply),
+        match request {
+            Request::One(_) => self.read().map(Replies::One),
+            Request::Several(commands) => {
+                (0..commands.len()).map(|_| self.read()).collect::<Result<_, _>>().map(Replies::Several)
             }
         }
-        Ok(replies)
+    }
+
+    /// Reads a reply.
+    fn read(&mut self) -> Result<Value, Failure> {
+        loop {
+            match self.parser.parse_value(Resumed(&mut self.stream)).map_err(Failure::Lost)? {
+                Value::Push { .. } => {}
+                reply => return Ok(reply),
+            }
+        }
     }
 }
 

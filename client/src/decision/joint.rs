@@ -1,7 +1,9 @@
 //! Calls with several limits, charged to all of them or to none.
 
+use premier_algorithms::Demand;
+
 use super::Outcome;
-use crate::{AnyLimit, Decision, Error};
+use crate::{AnyLimit, Concurrency, Decision, Error};
 
 /// The answer to a call with several limits, which is charged to all of them or to none.
 ///
@@ -42,14 +44,22 @@ impl JointDecision {
         &self.each
     }
 
-    /// Splits the answer to an admitted call into that of its first limit, and that of all others.
-    pub(crate) fn split_first(self) -> (Decision, Self) {
-        let mut each = self.each;
-        let first = each.remove(0);
+    /// Drops the answer of the first limit from that to an admitted call.
+    pub(crate) fn without_first(self) -> Self {
+        let Self { mut each, decision: Decision { decided_by, .. }, .. } = self;
+        let _ = each.remove(0);
+        let mut others = Self::admitted(each);
+        others.decision.decided_by = decided_by;
+        others
+    }
+
+    /// Makes the answer to an admitted call: that of the limit with the fewest units left, with the
+    /// longest wait of all.
+    pub(crate) fn admitted(each: Vec<Decision>) -> Self {
         let wait = each.iter().filter_map(Decision::wait).max().unwrap_or_default();
-        let mut others = Self::least(each);
-        others.decision.outcome = Outcome::Admitted { wait };
-        (first, others)
+        let mut joint = Self::least(each);
+        joint.decision.outcome = Outcome::Admitted { wait };
+        joint
     }
 
     /// Returns the decision of the algorithms in this process.
@@ -73,11 +83,17 @@ impl JointDecision {
         Self { decision: self.decision.confirmed(replicas), ..self }
     }
 
-    /// Admits the call at once in shadow, and says so if it was limited.
-    pub(crate) fn shadowed<K>(self, limits: &[(K, AnyLimit)]) -> Self {
+    /// Admits the call at once in shadow, and says so if it was limited. There is one demand for
+    /// each limit.
+    pub(crate) fn shadowed(self, demands: impl Iterator<Item = Demand>) -> Self {
         let Self { decision, binding, each } = self;
-        let each = each.into_iter().zip(limits).map(|(alone, (_, limit))| alone.shadowed(limit)).collect();
-        Self { decision: decision.shadowed(&limits[binding].1), binding, each }
+        let mut of_binding = None;
+        let shadow = |(index, (alone, demand)): (usize, (Decision, Demand))| {
+            of_binding = of_binding.or((index == binding).then(|| decision.shadowed(demand)));
+            alone.shadowed(demand)
+        };
+        let each = each.into_iter().zip(demands).enumerate().map(shadow).collect();
+        Self { decision: of_binding.expect("the binding limit is one of them"), binding, each }
     }
 
     /// Answers without asking a store, each limit in the same way.
@@ -113,35 +129,36 @@ impl<'a, K> JointLimits<'a, K> {
     where
         K: AsRef<str>,
     {
-        if limits.is_empty() {
-            return Err(Error::invalid_limits("a call must have a limit"));
-        }
-        if limits.len() > MAX_LIMITS {
-            return Err(Error::invalid_limits("a call may have at most 16 limits"));
-        }
-        for (index, (key, _)) in limits.iter().enumerate() {
-            if limits[..index].iter().any(|(other, _)| other.as_ref() == key.as_ref()) {
-                return Err(Error::invalid_limits("a key may be named only once"));
-            }
-        }
+        check_keys(|| limits.iter().map(|(key, _)| key.as_ref()))?;
         Ok(Self(limits))
     }
 
-    /// [`new`](Self::new) for rate limits beside a concurrency limit of this key.
-    pub(crate) fn beside(key: &str, limits: &'a [(K, AnyLimit)]) -> Result<Self, Error>
+    /// [`new`](Self::new) for rate limits, which may be none, beside concurrency limits.
+    pub(crate) fn beside(holds: &[(K, Concurrency)], limits: &'a [(K, AnyLimit)]) -> Result<Self, Error>
     where
         K: AsRef<str>,
     {
-        if limits.len() >= MAX_LIMITS {
-            return Err(Error::invalid_limits("a call may have at most 16 limits"));
-        }
-        if limits.iter().any(|(other, _)| other.as_ref() == key) {
-            return Err(Error::invalid_limits("a key may be named only once"));
-        }
-        Self::new(limits)
+        let keys = || holds.iter().map(|(key, _)| key.as_ref()).chain(limits.iter().map(|(key, _)| key.as_ref()));
+        check_keys(keys)?;
+        Ok(Self(limits))
     }
 
     pub(crate) const fn get(self) -> &'a [(K, AnyLimit)] {
         self.0
     }
+}
+
+/// Checks that a call has 1 to 16 limits, each with a key of its own.
+fn check_keys<'a, I: Iterator<Item = &'a str>>(keys: impl Fn() -> I) -> Result<(), Error> {
+    match keys().count() {
+        0 => return Err(Error::invalid_limits("a call must have a limit")),
+        1..=MAX_LIMITS => {}
+        _ => return Err(Error::invalid_limits("a call may have at most 16 limits")),
+    }
+    for (index, key) in keys().enumerate() {
+        if keys().take(index).any(|other| other == key) {
+            return Err(Error::invalid_limits("a key may be named only once"));
+        }
+    }
+    Ok(())
 }

@@ -7,8 +7,6 @@ use std::time::{Duration, Instant};
 
 use premier_algorithms::Demand;
 
-use crate::AnyLimit;
-
 pub use cell::CellDecision;
 pub use joint::JointDecision;
 pub(crate) use joint::JointLimits;
@@ -57,6 +55,15 @@ pub enum DecidedBy {
         /// of the share.
         share: crate::Share,
     },
+    /// The throttler, by units that it has [leased](crate::Builder::leases) from the store.
+    ///
+    /// [`Decision::remaining`] is then what is left of the lease, plus what the store had left when
+    /// it granted the lease. [`Decision::reset_after`] is the store's time from that moment, less
+    /// the time since. Neither includes calls that others have made since.
+    Lease,
+    /// The throttler, because it [remembers](crate::Builder::remember_denials) that the store has
+    /// limited the key.
+    Remembered,
     /// The policy for a store that does not answer: [`OnError::Admit`](crate::OnError) or
     /// [`OnError::Limit`](crate::OnError).
     OnError,
@@ -185,8 +192,14 @@ impl Decision {
     /// Returns the answer that a limited call which was answered `at` would get `now`, if it is
     /// limited until `until`.
     pub(crate) fn limited_until(self, until: Instant, at: Instant, now: Instant) -> Self {
-        let retry_after = ceil_millis(until.saturating_duration_since(now)).max(MILLISECOND);
-        let reset_after = ceil_millis(self.reset_after.saturating_sub(now.saturating_duration_since(at)));
+        self.limited_for(until.saturating_duration_since(now), now.saturating_duration_since(at))
+    }
+
+    /// Returns the answer to a limited call like this one, which was answered `passed` ago, if it
+    /// is limited for `retry_after` from now.
+    pub(crate) fn limited_for(self, retry_after: Duration, passed: Duration) -> Self {
+        let retry_after = ceil_millis(retry_after).max(MILLISECOND);
+        let reset_after = ceil_millis(self.reset_after.saturating_sub(passed));
         let outcome = Outcome::Limited { retry_after: RetryAfter::After(retry_after) };
         Self { outcome, reset_after: reset_after.max(retry_after), ..self }
     }
@@ -201,21 +214,21 @@ impl Decision {
     }
 
     /// Admits the call at once in shadow, and says so if it was limited.
-    pub(crate) fn shadowed(self, limit: &AnyLimit) -> Self {
+    pub(crate) fn shadowed(self, demand: Demand) -> Self {
         let admitted = Self { outcome: Outcome::Admitted { wait: Duration::ZERO }, ..self };
         if self.is_admitted() {
             return admitted;
         }
-        let demand = limit.terms().demand;
         Self { decided_by: DecidedBy::Shadow, ..admitted }.granting(demand, demand.cost().get())
     }
 
-    /// Adds what was granted to a call that asks for as many units as fit.
+    /// Says what was granted, to a call that asks for as many units as fit.
     pub(crate) const fn granting(self, demand: Demand, granted: u64) -> Self {
-        match demand {
-            Demand::AtMost(..) => Self { granted: Some(granted), ..self },
-            Demand::Exactly(..) | Demand::Forced(_) => self,
-        }
+        let granted = match demand {
+            Demand::AtMost(..) => Some(granted),
+            Demand::Exactly(..) | Demand::Forced(_) => None,
+        };
+        Self { granted, ..self }
     }
 
     /// Admits a call without asking a store.

@@ -22,7 +22,13 @@
 //! `BoxFuture`, `LocalBoxFuture` or `impl Future`. Each future that such a function returns, also
 //! by `return`, must be made by an `async` block there, whose body gets the layers; the compiler
 //! refuses any other. It also refuses another name of such a type, like `Self::Future` or an alias
-//! of your own, as attributes cannot see what it stands for: write the type itself.
+//! of your own, as attributes cannot see what it stands for: write the type itself. A future is not
+//! seen within another type, like `Option<BoxFuture>`, nor as an `impl Trait` of your own trait:
+//! the layers are then around the call that makes it.
+//!
+//! Before such a function returns its future, it may call only macros of the standard library,
+//! `tracing` and `log`, because another one could return a future of its own. Attributes know them
+//! by their names.
 //!
 //! The attributes find this crate by the package's Cargo.toml, also under another name. If another
 //! crate exports it, each attribute takes its path: `crate = other::premier_client`.
@@ -211,21 +217,35 @@
 //! - A function in a block, like one within another function, adds its line and column, as there
 //!   may be another of the same name in another block. Its key changes when it is moved.
 //!
+//! A function that cannot be told from one in a block adds its line and column too:
+//!
+//! - A private associated function whose signature has neither `self` nor `Self`, unless the type
+//!   has type parameters: Rust gives `fn open()` in `impl Shop` the path of a `fn open()` in a `fn
+//!   Shop()`. `pub(crate)` or `where Self: Sized` tells them apart.
+//! - A method of a trait, for a type in a module within that of the trait, if the impl is in the
+//!   module of the trait, or the method is the trait's default. Write the impl in the module of the
+//!   type.
+//!
 //! | function | `Key::new(module_path!(), …)` |
 //! | --- | --- |
 //! | `fn price` | `"price"` |
+//! | `fn open(&self)` or `pub fn open()` in `impl Shop` | `"Shop::open"` |
 //! | `fn open` in `impl Shop<u8>` | `"Shop<u8>::open"` |
+//! | `fn open(&self)` in `impl shop::Shop`, in another module than that of `Shop` | `"<impl shop::Shop>::open"`, with the full path |
 //! | `fn rate` in `impl Rates for Bank`, or in `trait Rates` and called of a `Bank` | `"<shop::bank::Bank as shop::bank::Rates>::rate"`, with the full paths |
 //!
-//! The module is that of the function. With [`custom`](crate::Key::custom) and what the `key`
-//! returns, or for a cache without a `key` with [`custom_parts`](crate::Key::custom_parts) and all
-//! arguments, this is a key to [`peek`](crate::Throttler::peek) at, to
-//! [`refund`](crate::Throttler::refund_key) to, or to
-//! [`invalidate`](crate::MemoryCache::invalidate). The key of a function in a block cannot be made,
-//! as its place is a part of it: move the function out of the block.
+//! The module is that of the function. Names are without `r#`. With
+//! [`custom`](crate::Key::custom) and what the `key` returns, or for a cache without a `key` with
+//! [`custom_parts`](crate::Key::custom_parts) and all arguments, this is a key to
+//! [`peek`](crate::Throttler::peek) at, to [`refund`](crate::Throttler::refund_key) to, or to
+//! [`invalidate`](crate::MemoryCache::invalidate). A key that has a line cannot be made: move the
+//! function out of the block.
 //!
-//! Types of the same full name cannot be told apart: two closures of one function, and types in two
-//! blocks of a function. Give what depends on them a `key`.
+//! Several limits of one algorithm on a function must have different keyspaces, unless one has a
+//! `key` and the other has none. So must several caches, unless each has its own `cache`.
+//!
+//! Types and traits of the same full name cannot be told apart: two closures of one function, and
+//! types in two blocks of a function. Give what depends on them a `key`.
 
 #[doc(hidden)]
 pub mod __private;

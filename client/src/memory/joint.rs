@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::BuildHasher;
 use std::sync::MutexGuard;
+use std::time::Instant;
 
-use premier_algorithms::{HolderId, Joint, Outcome, Timestamp};
+use premier_algorithms::{HolderId, Joint, Outcome};
 
+use super::clock::Reading;
 use super::shard::Shard;
 use super::{Memory, lock};
 use crate::{AnyLimit, Concurrency, Decision, Error, JointDecision};
@@ -25,17 +27,19 @@ pub(super) enum Asked<'a> {
 }
 
 impl Placed<'_> {
-    fn peek(&self, shard: &mut Shard, now: Timestamp) -> Result<premier_algorithms::Decision<()>, Error> {
+    fn peek(&self, shard: &mut Shard, reading: Reading) -> Result<premier_algorithms::Decision<()>, Error> {
         match self.limit {
-            Asked::Rate(limit) => shard.peek(self.hash, self.key, now, limit),
-            Asked::Hold(holder, concurrency) => shard.peek_hold(self.hash, self.key, now, Some(holder), concurrency),
+            Asked::Rate(limit) => shard.peek(self.hash, self.key, reading, limit),
+            Asked::Hold(holder, concurrency) => {
+                shard.peek_hold(self.hash, self.key, reading, Some(holder), concurrency)
+            }
         }
     }
 
-    fn decide(&self, shard: &mut Shard, now: Timestamp) -> Result<Decision, Error> {
+    fn decide(&self, shard: &mut Shard, reading: Reading) -> Result<Decision, Error> {
         match self.limit {
-            Asked::Rate(limit) => shard.decide(self.hash, self.key, now, limit),
-            Asked::Hold(holder, concurrency) => shard.hold(self.hash, self.key, now, Some(holder), concurrency),
+            Asked::Rate(limit) => shard.decide(self.hash, self.key, reading, limit),
+            Asked::Hold(holder, concurrency) => shard.hold(self.hash, self.key, reading, Some(holder), concurrency),
         }
     }
 }
@@ -66,14 +70,15 @@ pub(super) fn decide<'a>(
     };
     let limits: Vec<_> = limits.map(placed).collect();
     let mut locked = Locked::new(memory, &limits);
-    let now = memory.clock.now();
+    let reading = memory.clock.reading(Instant::now());
 
-    let alone: Vec<_> = limits.iter().map(|limit| limit.peek(locked.shard_of(limit), now)).collect::<Result<_, _>>()?;
+    let alone: Vec<_> =
+        limits.iter().map(|limit| limit.peek(locked.shard_of(limit), reading)).collect::<Result<_, _>>()?;
     let joint = Joint::new(&alone).expect("there is a limit");
     if let Outcome::Admitted { .. } = joint.decision.outcome {
         for limit in &limits {
             // Decided as before, as no two limits have the same key.
-            let _ = limit.decide(locked.shard_of(limit), now)?;
+            let _ = limit.decide(locked.shard_of(limit), reading)?;
         }
     }
     Ok(JointDecision::in_memory(&joint, &alone))

@@ -9,12 +9,12 @@ use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
-use premier_algorithms::{HolderId, Units};
+use premier_algorithms::{HolderId, Timestamp, Units};
 
-use self::clock::Clock;
+use self::clock::{Clock, Reading};
 use self::joint::Asked;
 use self::shard::Shard;
 use crate::decision::JointLimits;
@@ -82,9 +82,14 @@ impl MemoryBackend {
     /// # Errors
     /// If another algorithm uses the key ([`Refused`](crate::ErrorKind::Refused)).
     pub fn decide(&self, key: &str, limit: impl Into<AnyLimit>) -> Result<Decision, Error> {
-        let (hash, mut shard) = self.shard_of(key);
-        // Read under the lock, so that the readings of two threads come in the right order.
-        shard.decide(hash, key, self.0.clock.now(), &limit.into())
+        self.decide_at(Instant::now(), key, &limit.into())
+    }
+
+    /// Decides a call that came at this moment.
+    #[inline]
+    pub(crate) fn decide_at(&self, came_at: Instant, key: &str, limit: &AnyLimit) -> Result<Decision, Error> {
+        let (hash, mut shard, reading) = self.shard_of(key, came_at);
+        shard.decide(hash, key, reading, limit)
     }
 
     /// Decides a call without charging it.
@@ -92,8 +97,8 @@ impl MemoryBackend {
     /// # Errors
     /// As for [`decide`](Self::decide).
     pub fn peek(&self, key: &str, limit: impl Into<AnyLimit>) -> Result<Decision, Error> {
-        let (hash, mut shard) = self.shard_of(key);
-        Ok(Decision::in_memory(&shard.peek(hash, key, self.0.clock.now(), &limit.into())?))
+        let (hash, mut shard, reading) = self.shard_of(key, Instant::now());
+        Ok(Decision::in_memory(&shard.peek(hash, key, reading, &limit.into())?))
     }
 
     /// Decides a call by several limits, each with its key, and charges it to all of them or to
@@ -118,8 +123,8 @@ impl MemoryBackend {
     /// If the id is out of bounds, the key has 65,536 other holders, or a rate limit uses it.
     pub fn hold(&self, key: &str, id: impl AsRef<[u8]>, concurrency: Concurrency) -> Result<Decision, Error> {
         let holder = holder(id.as_ref())?;
-        let (hash, mut shard) = self.shard_of(key);
-        shard.hold(hash, key, self.0.clock.now(), Some(holder), concurrency)
+        let (hash, mut shard, reading) = self.shard_of(key, Instant::now());
+        shard.hold(hash, key, reading, Some(holder), concurrency)
     }
 
     /// Decides the call of a new holder, which then holds nothing.
@@ -127,8 +132,8 @@ impl MemoryBackend {
     /// # Errors
     /// If the key has 65,536 holders, or a rate limit uses it.
     pub fn peek_hold(&self, key: &str, concurrency: Concurrency) -> Result<Decision, Error> {
-        let (hash, mut shard) = self.shard_of(key);
-        Ok(Decision::in_memory(&shard.peek_hold(hash, key, self.0.clock.now(), None, concurrency)?))
+        let (hash, mut shard, reading) = self.shard_of(key, Instant::now());
+        Ok(Decision::in_memory(&shard.peek_hold(hash, key, reading, None, concurrency)?))
     }
 
     /// Frees what a holder holds. Returns its units; 0 if it holds nothing.
@@ -137,20 +142,20 @@ impl MemoryBackend {
     /// If the id is out of bounds.
     pub fn release(&self, key: &str, id: impl AsRef<[u8]>) -> Result<u64, InvalidArgument> {
         let holder = holder(id.as_ref())?;
-        let (hash, mut shard) = self.shard_of(key);
-        Ok(shard.release(hash, key, self.0.clock.now(), holder))
+        let (hash, mut shard, reading) = self.shard_of(key, Instant::now());
+        Ok(shard.release(hash, key, reading, holder))
     }
 
     pub(crate) fn hold_together<K: AsRef<str>>(
         &self,
-        key: &str,
         id: &[u8],
-        concurrency: Concurrency,
+        holds: &[(K, Concurrency)],
         limits: JointLimits<'_, K>,
     ) -> Result<JointDecision, Error> {
-        let hold = (key, Asked::Hold(holder(id)?, concurrency));
+        let holder = holder(id)?;
+        let holds = holds.iter().map(|(key, concurrency)| (key.as_ref(), Asked::Hold(holder, *concurrency)));
         let rates = limits.get().iter().map(|(key, limit)| (key.as_ref(), Asked::Rate(limit)));
-        joint::decide(&self.0, [hold].into_iter().chain(rates))
+        joint::decide(&self.0, holds.chain(rates))
     }
 
     /// Gives back 1 to 10¹² units of a key, at most those that are used now. Returns their number.
@@ -162,26 +167,35 @@ impl MemoryBackend {
     }
 
     pub(crate) fn refund_units(&self, key: &str, units: Units) -> u64 {
-        let (hash, mut shard) = self.shard_of(key);
-        shard.refund(hash, key, self.0.clock.now(), units)
+        let (hash, mut shard, reading) = self.shard_of(key, Instant::now());
+        shard.refund(hash, key, reading, units)
     }
 
     /// Returns what is known of a key without its limit; `None` if nothing of it is used.
     #[must_use]
     pub fn inspect(&self, key: &str) -> Option<Usage> {
-        let (hash, mut shard) = self.shard_of(key);
-        shard.inspect(hash, key, self.0.clock.now())
+        let (hash, mut shard, reading) = self.shard_of(key, Instant::now());
+        shard.inspect(hash, key, reading)
     }
 
     /// Deletes a key. Returns whether there was one.
     pub(crate) fn reset(&self, key: &str) -> bool {
-        let (hash, mut shard) = self.shard_of(key);
-        shard.reset(hash, key, self.0.clock.now())
+        let (hash, mut shard, reading) = self.shard_of(key, Instant::now());
+        shard.reset(hash, key, reading)
     }
 
-    fn shard_of(&self, key: &str) -> (u64, MutexGuard<'_, Shard>) {
-        let hash = self.0.hasher.hash_one(key);
-        (hash, lock(&self.0.shards[self.0.index_of(hash)]))
+    /// Reads the clock.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.0.clock.at(Instant::now())
+    }
+
+    /// Locks the shard of a key, and reads the clock for a call that came at this moment.
+    #[inline]
+    fn shard_of(&self, key: &str, came_at: Instant) -> (u64, MutexGuard<'_, Shard>, Reading) {
+        let Memory { shards, hasher, clock } = &*self.0;
+        let hash = hasher.hash_one(key);
+        let shard = lock(&shards[self.0.index_of(hash)]);
+        (hash, shard, clock.reading(came_at))
     }
 
     /// Deletes the keys of a keyspace. Returns their number.

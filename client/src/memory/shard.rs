@@ -1,9 +1,10 @@
 use std::convert::Infallible;
 
 use premier_algorithms::{
-    Clock, Full, Grant, Hold, HoldChange, HoldLimit, HolderId, Holds, Now, Outcome, State as _, Timestamp, Units,
+    Clock, Full, Grant, Hold, HoldChange, HoldLimit, HolderId, Holds, Now, Outcome, State as _, Units,
 };
 
+use super::clock::Reading;
 use super::table::{Table, by_terms, refund};
 use crate::limiters::by_algorithm;
 use crate::{Algorithm, AnyAlgorithm, AnyLimit, Concurrency, Decision, Error, Usage};
@@ -27,31 +28,32 @@ macro_rules! shard {
         }
 
         impl Shard {
+            #[inline]
             pub(super) fn decide(
                 &mut self,
                 hash: u64,
                 key: &str,
-                reading: Timestamp,
+                reading: Reading,
                 limit: &AnyLimit,
             ) -> Result<Decision, Error> {
-                let now = self.clock.read(reading);
+                let now = self.time(reading);
                 self.check_type(hash, key, now, limit.algorithm().into())?;
-                let Ok(Grant { decision, units }) = match limit {
+                let Ok(grant) = match limit {
                     $(AnyLimit::$variant(limit) => {
                         self.$name.decide(hash, key, now, |state| Ok::<_, Infallible>(by_terms::<premier_algorithms::$limiter>(state, now, &limit.terms)))
                     })+
                 };
-                Ok(Decision::in_memory(&decision).granting(limit.terms().demand, units))
+                Ok(Decision::in_memory(&grant.decision).granting(limit.terms().demand, grant.units()))
             }
 
             pub(super) fn peek(
                 &mut self,
                 hash: u64,
                 key: &str,
-                reading: Timestamp,
+                reading: Reading,
                 limit: &AnyLimit,
             ) -> Result<premier_algorithms::Decision<()>, Error> {
-                let now = self.clock.read(reading);
+                let now = self.time(reading);
                 self.check_type(hash, key, now, limit.algorithm().into())?;
                 let Ok(decision) = match limit {
                     $(AnyLimit::$variant(limit) => {
@@ -62,27 +64,28 @@ macro_rules! shard {
             }
 
             /// Returns the number of units returned, whichever algorithm uses the key.
-            pub(super) fn refund(&mut self, hash: u64, key: &str, reading: Timestamp, units: Units) -> u64 {
-                let now = self.clock.read(reading);
+            pub(super) fn refund(&mut self, hash: u64, key: &str, reading: Reading, units: Units) -> u64 {
+                let now = self.time(reading);
                 0 $(+ self.$name.give_back(hash, key, now, |state, reset| Some(refund(state, now, reset, units))))+
             }
 
             /// Checks that no other algorithm uses the key, which a server would refuse too.
+            #[inline]
             fn check_type(&self, hash: u64, key: &str, now: Now, algorithm: AnyAlgorithm) -> Result<(), Error> {
-                let is_other = self.hold.is_using(hash, key, now) && algorithm != AnyAlgorithm::Hold
-                    $(|| self.$name.is_using(hash, key, now) && algorithm != AnyAlgorithm::Rate(Algorithm::$variant))+;
+                let is_other = algorithm != AnyAlgorithm::Hold && self.hold.is_using(hash, key, now)
+                    $(|| algorithm != AnyAlgorithm::Rate(Algorithm::$variant) && self.$name.is_using(hash, key, now))+;
                 if is_other { Err(Error::other_algorithm(key.to_owned())) } else { Ok(()) }
             }
 
             /// Returns what is known of a key, whichever algorithm uses it.
-            pub(super) fn inspect(&mut self, hash: u64, key: &str, reading: Timestamp) -> Option<Usage> {
-                let now = self.clock.read(reading);
+            pub(super) fn inspect(&mut self, hash: u64, key: &str, reading: Reading) -> Option<Usage> {
+                let now = self.time(reading);
                 self.hold.inspect(hash, key, now) $(.or_else(|| self.$name.inspect(hash, key, now)))+
             }
 
             /// Returns whether there was such a key, whichever algorithm uses it.
-            pub(super) fn reset(&mut self, hash: u64, key: &str, reading: Timestamp) -> bool {
-                let now = self.clock.read(reading);
+            pub(super) fn reset(&mut self, hash: u64, key: &str, reading: Reading) -> bool {
+                let now = self.time(reading);
                 self.hold.reset(hash, key, now) $(| self.$name.reset(hash, key, now))+
             }
 
@@ -101,16 +104,26 @@ macro_rules! shard {
 by_algorithm! { shard! {} }
 
 impl Shard {
+    /// Turns a reading into the time of a decision.
+    #[inline]
+    fn time(&mut self, reading: Reading) -> Now {
+        match reading {
+            // Another call may have come later and locked the shard before.
+            Reading::Steady(reading) => self.clock.read_steady(reading),
+            Reading::Given(reading) => self.clock.read(reading),
+        }
+    }
+
     /// Holds units. A holder that is not named is a new one.
     pub(super) fn hold(
         &mut self,
         hash: u64,
         key: &str,
-        reading: Timestamp,
+        reading: Reading,
         holder: Option<HolderId<'_>>,
         concurrency: Concurrency,
     ) -> Result<Decision, Error> {
-        let now = self.clock.read(reading);
+        let now = self.time(reading);
         self.check_type(hash, key, now, AnyAlgorithm::Hold)?;
         let grant = self.hold.decide(hash, key, now, |state| hold(state, now, holder, concurrency))?;
         Ok(Decision::in_memory(&grant.decision))
@@ -120,18 +133,18 @@ impl Shard {
         &mut self,
         hash: u64,
         key: &str,
-        reading: Timestamp,
+        reading: Reading,
         holder: Option<HolderId<'_>>,
         concurrency: Concurrency,
     ) -> Result<premier_algorithms::Decision<()>, Error> {
-        let now = self.clock.read(reading);
+        let now = self.time(reading);
         self.check_type(hash, key, now, AnyAlgorithm::Hold)?;
         Ok(self.hold.peek(hash, key, now, |state| hold(state, now, holder, concurrency))?)
     }
 
     /// Returns the units that the holder has held.
-    pub(super) fn release(&mut self, hash: u64, key: &str, reading: Timestamp, holder: HolderId<'_>) -> u64 {
-        let now = self.clock.read(reading);
+    pub(super) fn release(&mut self, hash: u64, key: &str, reading: Reading, holder: HolderId<'_>) -> u64 {
+        let now = self.time(reading);
         self.hold.give_back(hash, key, now, |state, _| {
             let release = Hold::release(state, now, holder)?;
             let (units, reset) = (release.units, release.reset);

@@ -28,6 +28,7 @@ const MIN_CAPACITY: usize = 64;
 
 impl<A: Algorithm> Table<A> {
     /// Decides a call, and applies the change of an admitted one.
+    #[inline]
     pub(super) fn decide<'call, E>(
         &mut self,
         hash: u64,
@@ -74,6 +75,10 @@ impl<A: Algorithm> Table<A> {
 
     /// Returns whether the key is there, and not fully reset.
     pub(super) fn is_using(&self, hash: u64, key: &str, now: Now) -> bool {
+        // Most memories have keys of one or two algorithms.
+        if self.keys.is_empty() {
+            return false;
+        }
         let entry = self.keys.raw_entry_v1().from_hash(hash, |known| **known == *key);
         entry.is_some_and(|(_, entry)| !entry.is_reset(now.at()))
     }
@@ -153,18 +158,19 @@ impl<A: Algorithm> Table<A> {
 }
 
 impl<A: Algorithm> Entry<A> {
+    #[inline]
     fn decide<'call, E>(
         &mut self,
         now: Now,
         decide: impl FnOnce(&A::State) -> Result<Grant<Change<'call, A>>, E>,
     ) -> Result<Grant<()>, E> {
-        let Grant { decision, units } = decide(&self.state)?;
+        let Grant { decision, charge } = decide(&self.state)?;
         let answer = decision.answer();
         if let Outcome::Admitted { change, .. } = decision.outcome {
             self.state.apply(&change);
             self.set_reset_after(now.at(), decision.reset);
         }
-        Ok(Grant { decision: answer, units })
+        Ok(Grant { decision: answer, charge })
     }
 
     fn set_reset_after(&mut self, now: Timestamp, reset: Span) {

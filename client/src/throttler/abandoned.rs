@@ -15,11 +15,11 @@ use super::AsyncThrottler;
 use super::Throttler;
 use super::builder::Settings;
 use super::holder::Holder;
-use crate::Error;
 use crate::backend::Release;
 #[cfg(feature = "tokio")]
 use crate::time::{async_clock, async_sleep};
 use crate::time::{clock, sleep};
+use crate::{Concurrency, Error};
 
 /// The units to release, oldest first.
 #[derive(Debug, Default)]
@@ -155,9 +155,8 @@ impl AsyncThrottler {
 #[also_blocking]
 pub(super) struct AsyncAttempt<'a> {
     pub(super) throttler: &'a AsyncThrottler,
-    pub(super) key: &'a str,
+    pub(super) holds: &'a [(String, Concurrency)],
     pub(super) holder: &'a Holder,
-    pub(super) lease: Duration,
     pub(super) background: AsyncBackground,
     pub(super) is_known: bool,
 }
@@ -174,7 +173,9 @@ impl AsyncAttempt<'_> {
 impl Drop for AsyncAttempt<'_> {
     fn drop(&mut self) {
         if !self.is_known {
-            self.throttler.abandon(self.key, self.holder, self.lease, &self.background);
+            for (key, concurrency) in self.holds {
+                self.throttler.abandon(key, self.holder, concurrency.lease(), &self.background);
+            }
         }
     }
 }

@@ -1,15 +1,21 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use premier_algorithms::{Demand, Timestamp};
 use premier_blocking::also_blocking;
 
 #[cfg(feature = "tokio")]
 use super::AsyncThrottler;
 use super::Throttler;
 use super::abandoned::Abandoned;
+#[cfg(feature = "cache")]
+use super::denials::Denials;
 use super::fallback::{Fallback, OnError};
-use super::observe::Observer;
+#[cfg(feature = "tokio")]
+use super::leases::AsyncLeases;
+use super::leases::Leases;
+use super::observe::{Asked, Observer};
 use super::queue::Queues;
 use super::watch::{Listener, StoreChange};
 #[cfg(feature = "tokio")]
@@ -17,7 +23,9 @@ use crate::AsyncBackend;
 #[cfg(feature = "policies")]
 use crate::Policies;
 use crate::connection::Confirmation;
-use crate::{Algorithm, AnyLimit, Backend, Decision, Error, JointDecision, Key, Keyspace};
+use crate::lease::StoreLimit;
+use crate::time::clock;
+use crate::{Algorithm, AnyLimit, Backend, Decision, Error, JointDecision, Key, Keyspace, Lease};
 
 /// How long a call to the store may take by default.
 pub(crate) const DEFAULT_DEADLINE: Duration = Duration::from_millis(500);
@@ -34,6 +42,9 @@ pub struct Builder<B> {
     on_error: OnError,
     listener: Listener,
     is_shadow: bool,
+    lease: Option<Lease>,
+    #[cfg(feature = "cache")]
+    remembered_for: Option<Duration>,
     observer: Observer,
     #[cfg(feature = "policies")]
     policies: Option<Policies>,
@@ -53,6 +64,11 @@ pub(super) struct Settings {
     pub(super) abandoned: Abandoned,
     /// Whether calls are admitted that the store limits.
     pub(super) is_shadow: bool,
+    pub(super) lease: Option<Lease>,
+    #[cfg(feature = "cache")]
+    pub(super) denials: Option<Denials>,
+    /// When the throttler was built, from which its time counts.
+    start: Instant,
     pub(super) observer: Observer,
     #[cfg(feature = "policies")]
     pub(super) policies: Option<Policies>,
@@ -69,6 +85,9 @@ impl<B> Builder<B> {
             on_error: OnError::default(),
             listener: Listener::default(),
             is_shadow: false,
+            lease: None,
+            #[cfg(feature = "cache")]
+            remembered_for: None,
             observer: Observer::default(),
             #[cfg(feature = "policies")]
             policies: None,
@@ -187,10 +206,11 @@ impl<B> Builder<B> {
     /// [metrics and events](crate#see-it-from-outside).
     ///
     /// A limited call changes nothing in the store, so a shadow sees what the limits would do if
-    /// limited calls did not come back. [`acquire`](Throttler::acquire) does not wait, and a call
-    /// that would have to ask again counts as limited. [`peek`](Throttler::peek) shows the decision
-    /// of the limit. With [`OnError::Fail`], an outage is an error in shadow, too; with
-    /// [`OnError::Admit`] nothing stops a call. Concurrency limits are never in shadow.
+    /// limited calls did not come back. [`acquire`](Throttler::acquire) and
+    /// [`hold_within`](Throttler::hold_within) do not wait: a call that would have to ask again
+    /// counts as limited. A permit that is admitted only in shadow holds nothing.
+    /// [`peek`](Throttler::peek) shows the decision of the limit. With [`OnError::Fail`], an outage
+    /// is an error in shadow, too; with [`OnError::Admit`] nothing stops a call.
     ///
     /// ```
     /// use std::time::Duration;
@@ -208,6 +228,107 @@ impl<B> Builder<B> {
     /// ```
     pub fn shadow(self) -> Self {
         Self { is_shadow: true, ..self }
+    }
+
+    /// Charges units ahead, a lease at a time, and decides calls by them instead of asking the
+    /// store for each call: see [`Lease`].
+    ///
+    /// A limit that thousands of processes share is one key on one server, which decides half a
+    /// million to a million calls a second. A process that leases a thousand units at a time asks
+    /// the store once per thousand calls, and decides all others in less than a microsecond.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use premier_client::{Backend, DecidedBy, Lease, Limit, Throttler, key};
+    ///
+    /// let throttler = Throttler::builder(Backend::memory())
+    ///     .leases(Lease::of(1_000).held_for(Duration::from_secs(1)))
+    ///     .build();
+    /// let everyone = Limit::sliding_window(1_000_000, Duration::from_secs(60));
+    /// for _ in 0..100 {
+    ///     assert!(throttler.check(&key!("everyone"), everyone)?.is_admitted());
+    /// }
+    /// assert_eq!(throttler.check(&key!("everyone"), everyone)?.decided_by(), DecidedBy::Lease);
+    /// # Ok::<(), premier_client::Error>(())
+    /// ```
+    ///
+    /// # Never too much
+    ///
+    /// A unit is charged before it is used, so all processes together never use more units than the
+    /// limit admits, whatever fails. As a unit may be used for up to [`held_for`](Lease::held_for)
+    /// after it was charged, the store is asked for a little less:
+    ///
+    /// - A sliding window admits its quota in its duration plus `held_for`.
+    /// - The capacity of a token bucket is smaller by what refills in `held_for`, and so is
+    ///   [`Decision::limit`](crate::Decision::limit). A call that costs more is never admitted.
+    /// - Units of a fixed window are dropped a moment before it ends.
+    /// - A leaky bucket gives turns and a concurrency limit gives places, which can't be leased:
+    ///   calls with them are errors ([`Configuration`](crate::ErrorKind::Configuration)).
+    ///
+    /// The limit travels with the call, so all throttlers that charge a key must hold units for the
+    /// same time, and by limits that are all leased or all too small for that (less than 32 units).
+    /// Otherwise the store may forget units of a sliding window while others hold them. If the
+    /// duration of a fixed window changes, units that are leased at that moment may be used in the
+    /// window that this opens.
+    ///
+    /// A call gets all its units from leases, or all from the store. So a call of many units may be
+    /// limited even if both have enough together.
+    ///
+    /// # How much is leased
+    ///
+    /// A lease has as many units as calls are expected to use in half of `held_for`, judged by the
+    /// calls since the last lease: at most twice as many as the last one, at most the units of the
+    /// [`Lease`], and at most a sixteenth of the limit. When half of a lease is used, the next one
+    /// is asked for in the background: by a task, or for sync code by a thread. No call waits for
+    /// that. Each call asks the store itself while there are too few units, where calls are rare,
+    /// where the limit is less than 32 units, and where the bucket refills within `held_for`.
+    ///
+    /// Unused units are given back when a lease ends, when it was idle for half of `held_for`, when
+    /// the last clone of the throttler is dropped, and by
+    /// [`give_back_leases`](Throttler::give_back_leases), which a process calls before it ends. A
+    /// token bucket gets back only what has
+    /// surely not drained since. A sliding window gets nothing back, as a refund would take its
+    /// newest units, which may be those of others: what is unused counts as used. So do the units
+    /// of a process that dies.
+    ///
+    /// Calls with several limits ([`check_all`](Throttler::check_all)) always ask the store. A
+    /// [forced](crate::Limit::forced) call asks it when too few units are leased. A refund puts
+    /// units back into their lease, and after its end into the store.
+    pub fn leases(self, lease: Lease) -> Self {
+        Self { lease: Some(lease), ..self }
+    }
+
+    /// Remembers limited calls: until its retry-after, calls with the same key and limit that cost
+    /// at least as much are limited without asking the store
+    /// ([`DecidedBy::Remembered`](crate::DecidedBy)). A flood of calls on a used-up key then costs
+    /// the store one call per retry-after.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use premier_client::{Backend, DecidedBy, Limit, Throttler, key};
+    ///
+    /// let throttler =
+    ///     Throttler::builder(Backend::memory()).remember_denials(Duration::from_secs(10)).build();
+    /// let limit = Limit::fixed_window(1, Duration::from_secs(60));
+    /// assert!(throttler.check(&key!("login"), limit)?.is_admitted());
+    /// assert_eq!(throttler.check(&key!("login"), limit)?.decided_by(), DecidedBy::Store);
+    /// let limited = throttler.check(&key!("login"), limit)?;
+    /// assert_eq!((limited.is_admitted(), limited.decided_by()), (false, DecidedBy::Remembered));
+    /// # Ok::<(), premier_client::Error>(())
+    /// ```
+    ///
+    /// It never admits what the store would limit. It may limit what the store would admit: if
+    /// another process has refunded units or deleted the key, if a failover has lost it, if a call
+    /// with another limit has made the store forget units, or if leased units were given back. So
+    /// `at_most` bounds how long a denial is remembered. This throttler's own refunds and resets
+    /// are noticed. The 100,000 keys that are limited most are remembered.
+    ///
+    /// Calls with several limits ([`check_all`](Throttler::check_all)) are not remembered.
+    #[cfg(feature = "cache")]
+    pub fn remember_denials(self, at_most: Duration) -> Self {
+        Self { remembered_for: Some(at_most), ..self }
     }
 
     /// Sets the policies, whose names calls may use in place of a limit:
@@ -229,6 +350,9 @@ impl<B> Builder<B> {
             on_error: self.on_error,
             listener: self.listener,
             is_shadow: self.is_shadow,
+            lease: self.lease,
+            #[cfg(feature = "cache")]
+            remembered_for: self.remembered_for,
             observer: self.observer,
             #[cfg(feature = "policies")]
             policies: self.policies,
@@ -247,6 +371,10 @@ impl<B> Builder<B> {
             queues: Queues::default(),
             abandoned: Abandoned::default(),
             is_shadow: self.is_shadow,
+            lease: self.lease,
+            #[cfg(feature = "cache")]
+            denials: self.remembered_for.map(Denials::new),
+            start: clock(),
             observer: self.observer,
             #[cfg(feature = "policies")]
             policies: self.policies,
@@ -256,29 +384,63 @@ impl<B> Builder<B> {
 }
 
 impl Settings {
-    /// Reports the answer to a call, and admits the call at once in shadow. `key` is the key in the
-    /// store.
-    pub(super) fn conclude(
-        &self,
-        named: &Key<'_>,
-        key: &str,
-        limit: &AnyLimit,
-        answer: Result<Decision, Error>,
-    ) -> Result<Decision, Error> {
-        self.observer.decided(named, key, limit, self.is_shadow, answer.as_ref());
-        answer.map(|decision| if self.is_shadow { decision.shadowed(limit) } else { decision })
+    /// Returns the limit by which the store is asked.
+    pub(super) fn asked(&self, limit: AnyLimit) -> Result<StoreLimit, Error> {
+        self.lease.map_or(Ok(StoreLimit::each_call(limit)), |lease| lease.asked(limit))
     }
 
-    /// [`conclude`](Self::conclude) for a call with several limits, which are both named and as in
-    /// the store.
-    pub(super) fn conclude_together(
+    /// Refuses to hold places if units are leased.
+    pub(super) fn refuse_to_lease_places(&self) -> Result<(), Error> {
+        const RULE: &str = "a concurrency limit cannot be leased, as each holder keeps a place of its own: use a \
+                            throttler without leases";
+        if self.lease.is_some() { Err(Error::invalid_limits(RULE)) } else { Ok(()) }
+    }
+
+    /// Forgets limited calls that are remembered.
+    #[cfg(feature = "cache")]
+    pub(super) fn forget_denials(&self, forget: impl FnOnce(&Denials)) {
+        self.denials.as_ref().map(forget);
+    }
+
+    /// Returns the limits by which the store is asked, with their keys there.
+    pub(super) fn stored(&self, limits: &[(Key<'_>, AnyLimit)]) -> Result<Vec<(String, AnyLimit)>, Error> {
+        let stored = |(key, limit): &(Key<'_>, AnyLimit)| {
+            let StoreLimit { limit, .. } = self.asked(*limit)?;
+            Ok((self.keyspace.key(key, limit.algorithm()), limit))
+        };
+        limits.iter().map(stored).collect()
+    }
+
+    /// Returns the time of this process as a timestamp, which counts from when the throttler was
+    /// built.
+    pub(super) fn time_of(&self, now: Instant) -> Timestamp {
+        let passed = now.saturating_duration_since(self.start).as_micros();
+        Timestamp::from_micros(u64::try_from(passed).unwrap_or(u64::MAX))
+    }
+
+    /// Reports the answer to a call.
+    pub(super) fn report(&self, asked: Asked<'_>, answer: Result<&Decision, &Error>) {
+        self.observer.decided(asked, self.is_shadow, answer);
+    }
+
+    /// Admits a call at once if this throttler limits none.
+    pub(super) fn in_shadow(&self, decision: Decision, demand: Demand) -> Decision {
+        if self.is_shadow { decision.shadowed(demand) } else { decision }
+    }
+
+    /// Reports the answer to a call with several limits, and admits the call at once in shadow.
+    pub(super) fn conclude_together<'a>(
         &self,
-        named: &[(Key<'_>, AnyLimit)],
-        stored: &[(String, AnyLimit)],
+        asked: impl Iterator<Item = Asked<'a>> + Clone,
         answer: Result<JointDecision, Error>,
     ) -> Result<JointDecision, Error> {
-        self.observer.decided_together(named, stored, self.is_shadow, answer.as_ref());
-        answer.map(|joint| if self.is_shadow { joint.shadowed(stored) } else { joint })
+        self.observer.decided_together(asked.clone(), self.is_shadow, answer.as_ref());
+        // The call has changed the answers to later calls with these limits.
+        #[cfg(feature = "cache")]
+        if answer.as_ref().is_ok_and(JointDecision::is_admitted) {
+            self.forget_denials(|denials| asked.clone().for_each(|asked| denials.forget(asked.key)));
+        }
+        answer.map(|joint| if self.is_shadow { joint.shadowed(asked.map(|asked| asked.demand)) } else { joint })
     }
 }
 
@@ -288,6 +450,8 @@ impl Builder<AsyncBackend> {
     #[must_use]
     pub fn build(self) -> AsyncThrottler {
         let (backend, settings) = self.settings();
-        AsyncThrottler { backend, settings }
+        let each_call = AsyncThrottler { backend, settings, leases: None };
+        let leases = each_call.settings.lease.map(|lease| Arc::new(AsyncLeases::new(lease, each_call.clone())));
+        AsyncThrottler { leases, ..each_call }
     }
 }

@@ -86,7 +86,13 @@ impl Fallback {
         Self { policy, outages: Outages::new(deadline), watch: Watch::new(listener) }
     }
 
+    /// Returns whether a node may be asked now. While it is down, one call per pause may ask it.
+    pub(super) fn may_ask(&self, node: impl FnOnce() -> Node) -> bool {
+        self.outages.claim_attempt(node)
+    }
+
     /// Returns the answer to a request that the store is not to be asked now.
+    #[inline]
     pub(super) fn answer_while_down<R: Request>(
         &self,
         node: impl FnOnce() -> Node,
@@ -96,6 +102,7 @@ impl Fallback {
     }
 
     /// Learns from a node's answer whether it is up, and replaces the error of an outage.
+    #[inline]
     pub(super) fn settle<R: Request>(
         &self,
         node: &Node,
@@ -103,13 +110,12 @@ impl Fallback {
         request: &R,
     ) -> Result<R::Answer, Error> {
         self.learn(node, &answer);
-        match answer {
-            Err(error) if error.is_outage() => self.answer(request).unwrap_or(Err(error)),
-            answer => answer,
-        }
+        let is_outage = answer.as_ref().is_err_and(Error::is_outage);
+        if is_outage { self.answer(request).unwrap_or(answer) } else { answer }
     }
 
     /// Learns from a node's answer whether it is up.
+    #[inline]
     pub(super) fn learn<T>(&self, node: &Node, answer: &Result<T, Error>) {
         match answer {
             Err(error) if error.is_outage() => {
@@ -142,7 +148,7 @@ impl Fallback {
     #[cfg(feature = "memory")]
     pub(super) fn ask_memory<Q: Query>(&self, query: &Q) -> Option<Result<Q::Answer, Error>> {
         match &self.policy {
-            Policy::Local { memory, .. } => Some(query.ask_memory(memory)),
+            Policy::Local { memory, .. } => Some(query.ask_memory(memory, Instant::now())),
             _ => None,
         }
     }
@@ -174,6 +180,7 @@ impl Outages {
 
     /// Returns whether a call is to ask the node: each call while it is up, one call per pause
     /// while it is down.
+    #[inline]
     fn claim_attempt(&self, node: impl FnOnce() -> Node) -> bool {
         if !self.is_any_down.load(Ordering::Relaxed) {
             return true;

@@ -11,12 +11,14 @@ use super::abandoned::{AsyncAttempt, AsyncBackground};
 use super::abandoned::{Attempt, Background};
 use super::deadline::Deadline;
 use super::holder::{Holder, random};
+use super::observe::Asked;
 #[cfg(feature = "tokio")]
 use super::permit::{AsyncPermit, AsyncPlace};
 use super::permit::{Permit, Place};
 use super::queue::Turn;
 use super::{Settings, Throttler};
 use crate::backend::{HoldAll, HoldUnits, PeekHold, Query, Request};
+use crate::connection::Budget;
 use crate::decision::JointLimits;
 #[cfg(feature = "tokio")]
 use crate::time::{async_clock, async_wait};
@@ -107,46 +109,47 @@ impl AsyncThrottler {
         concurrency: Concurrency,
         at_most: Duration,
     ) -> Result<AsyncPermit, Error> {
-        let key = self.settings.keyspace.key(key, Hold);
+        let held = [(self.settings.keyspace.key(key, Hold), concurrency)];
         let holder = Holder::new();
         let deadline = Deadline::after(async_clock(), at_most);
-        let mut caller = self.settings.queues.caller_for_place(&key, deadline);
+        let mut caller = self.settings.queues.caller_for_place(&held[0].0, deadline);
         // Other calls are admitted or refused for good, so they overtake nobody.
         if concurrency.may_be_admitted_later() {
             caller.join();
         }
         let mut pace = Pace::default();
-        let limited = loop {
+        let mut sent = async_clock();
+        let answer = loop {
             match caller.turn(async_clock()) {
                 Turn::Ask => {}
                 Turn::Wait(event, until) => {
                     async_wait(event, until).await;
                     continue;
                 }
-                Turn::GiveUp(limited) => break limited,
+                Turn::GiveUp(limited) => break Ok(limited),
             }
-            let (decision, sent) = match self.ask_to_hold(&key, concurrency, &holder).await {
-                Ok(answer) => answer,
+            sent = async_clock();
+            let decision = match self.ask_to_hold(&held, &holder).await {
+                Ok(decision) => decision,
                 Err(error) => {
                     caller.failed(async_clock());
-                    return Err(error);
+                    break Err(error);
                 }
             };
             let now = async_clock();
             match decision.retry_after() {
                 None => {
                     caller.admitted(now, decision.remaining() / concurrency.units());
-                    drop(caller);
-                    return Ok(self.permit(key, concurrency, holder, decision, sent));
+                    break Ok(decision);
                 }
-                Some(RetryAfter::After(after)) if !deadline.left(now).is_zero() => {
+                Some(RetryAfter::After(after)) if !deadline.left(now).is_zero() && !self.settings.is_shadow => {
                     caller.limited(now, decision, now + pace.pause(after).min(deadline.left(now)));
                 }
-                Some(_) => break decision,
+                Some(_) => break Ok(decision),
             }
         };
         drop(caller);
-        Err(Error::quota_exceeded(key, limited))
+        self.conclude_hold(key, held, holder, sent, answer)
     }
 
     /// Holds the units of a concurrency limit and charges 1 to 15 rate limits, atomically: all of
@@ -204,24 +207,86 @@ impl AsyncThrottler {
         concurrency: Concurrency,
         limits: &[(Key<'_>, AnyLimit)],
     ) -> Result<(AsyncPermit, Receipt<JointDecision>), Error> {
-        let key = self.settings.keyspace.key(key, Hold);
-        let named = |(key, limit): &(Key<'_>, AnyLimit)| (self.settings.keyspace.key(key, limit.algorithm()), *limit);
-        let mut limits: Vec<_> = limits.iter().map(named).collect();
-        let holder = Holder::new();
-        let sent = async_clock();
-        let hold = HoldUnits { key: &key, id: holder.id(), concurrency };
-        let request = HoldAll { hold, limits: JointLimits::beside(&key, &limits)? };
-        let joint = self.ask_for_units(&request, &key, &holder, concurrency.lease()).await?;
-        if !joint.is_admitted() {
-            let key = match joint.binding().checked_sub(1) {
-                Some(rate) => limits.swap_remove(rate).0,
-                None => key,
-            };
-            return Err(Error::quota_exceeded(key, joint.decision()));
+        if limits.is_empty() {
+            return Err(Error::invalid_limits("a call must have a rate limit"));
         }
-        let (decision, rates) = joint.split_first();
-        let permit = self.permit(key, concurrency, holder, decision, sent);
-        Ok((permit, Receipt::joint(self.settings.number, rates, limits)))
+        let (mut permits, receipt) = self.check_and_hold(&[(key.clone(), concurrency)], limits).await?;
+        let Some(permit) = permits.pop() else {
+            let keyspace = &self.settings.keyspace;
+            let binding = match receipt.binding().checked_sub(1) {
+                Some(rate) => keyspace.key(&limits[rate].0, limits[rate].1.algorithm()),
+                None => keyspace.key(key, Hold),
+            };
+            return Err(Error::quota_exceeded(binding, receipt.decision()));
+        };
+        Ok((permit, receipt.without_first()))
+    }
+
+    /// Decides a call by concurrency limits and rate limits together, 1 to 16 in all. It holds the
+    /// units of the former and charges the latter, all of them or none.
+    ///
+    /// As for [`check_all`](Self::check_all), being limited is not an error. If the call is
+    /// admitted, it returns a permit for each concurrency limit, in their order; otherwise none.
+    /// The [decisions](JointDecision::each) begin with those of the concurrency limits.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use premier_client::{AsyncBackend, AsyncThrottler, Limit, key};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), premier_client::Error> {
+    /// let throttler = AsyncThrottler::builder(AsyncBackend::memory()).build();
+    /// let a_user = Limit::concurrency(1, Duration::from_secs(30));
+    /// let all_users = Limit::concurrency(100, Duration::from_secs(30));
+    /// let holds = [(key!("export", "ada"), a_user), (key!("export"), all_users)];
+    ///
+    /// let (permits, receipt) = throttler.check_and_hold(&holds, &[]).await?;
+    /// assert!(receipt.is_admitted() && permits.len() == 2);
+    /// let (none, limited) = throttler.check_and_hold(&holds, &[]).await?;
+    /// assert!(none.is_empty() && !limited.is_admitted());
+    /// // The place of all users was not taken: one is in use.
+    /// assert_eq!((limited.binding(), limited.each()[1].remaining()), (0, 98));
+    /// # drop(permits);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// The receipt refunds only the rate limits; permits give back what they hold.
+    ///
+    /// # Errors
+    /// If the limits cannot go together, as for [`check_all`](Self::check_all), and as for
+    /// [`check`](Self::check).
+    pub async fn check_and_hold(
+        &self,
+        concurrency: &[(Key<'_>, Concurrency)],
+        limits: &[(Key<'_>, AnyLimit)],
+    ) -> Result<(Vec<AsyncPermit>, Receipt<JointDecision>), Error> {
+        let Settings { keyspace, number, .. } = &*self.settings;
+        let hold = |(key, concurrency): &(Key<'_>, Concurrency)| (keyspace.key(key, Hold), *concurrency);
+        let holds: Vec<_> = concurrency.iter().map(hold).collect();
+        let rates = self.settings.stored(limits)?;
+        let holder = Holder::new();
+        let joint = JointLimits::beside(&holds, &rates)?;
+        let sent = async_clock();
+        let answer = match (&holds[..], &rates[..]) {
+            ([_], []) => self.ask_to_hold(&holds, &holder).await.map(|alone| JointDecision::least(vec![alone])),
+            _ => self.ask_for_units(&HoldAll { id: holder.id(), holds: &holds, rates: joint }, &holds, &holder).await,
+        };
+        let asked = {
+            let holds = concurrency.iter().zip(&holds);
+            let holds = holds.map(|((named, _), (key, concurrency))| Asked::hold(named, key, concurrency));
+            holds.chain(limits.iter().zip(&rates).map(|((named, _), (key, limit))| Asked::rate(named, key, limit)))
+        };
+        let decision = self.settings.conclude_together(asked, answer)?;
+        let mut permits = Vec::new();
+        if decision.is_admitted() {
+            let by = decision.decision().decided_by();
+            permits.extend(holds.into_iter().zip(decision.each()).map(|((key, concurrency), alone)| {
+                AsyncPermit::new(AsyncPlace::new(self, key, holder.clone(), concurrency, by, sent), *alone)
+            }));
+        }
+        Ok((permits, Receipt::joint(*number, decision, rates)))
     }
 
     /// Returns what [`hold`](Self::hold) would decide now, including what would
@@ -235,59 +300,59 @@ impl AsyncThrottler {
     }
 
     async fn hold_by(&self, key: &Key<'_>, concurrency: Concurrency, holder: Holder) -> Result<AsyncPermit, Error> {
-        let key = self.settings.keyspace.key(key, Hold);
-        let (decision, sent) = self.ask_to_hold(&key, concurrency, &holder).await?;
+        let held = [(self.settings.keyspace.key(key, Hold), concurrency)];
+        let sent = async_clock();
+        let answer = self.ask_to_hold(&held, &holder).await;
+        self.conclude_hold(key, held, holder, sent, answer)
+    }
+
+    /// Makes a permit from the answer to a call that was sent at `sent`.
+    fn conclude_hold(
+        &self,
+        named: &Key<'_>,
+        held: [(String, Concurrency); 1],
+        holder: Holder,
+        sent: Instant,
+        answer: Result<Decision, Error>,
+    ) -> Result<AsyncPermit, Error> {
+        let [(key, concurrency)] = held;
+        self.settings.report(Asked::hold(named, &key, &concurrency), answer.as_ref());
+        let decision = self.settings.in_shadow(answer?, concurrency.demand());
         if !decision.is_admitted() {
             return Err(Error::quota_exceeded(key, decision));
         }
-        Ok(self.permit(key, concurrency, holder, decision, sent))
+        let place = AsyncPlace::new(self, key, holder, concurrency, decision.decided_by(), sent);
+        Ok(AsyncPermit::new(place, decision))
     }
 
-    fn permit(
-        &self,
-        key: String,
-        concurrency: Concurrency,
-        holder: Holder,
-        decision: Decision,
-        sent: Instant,
-    ) -> AsyncPermit {
-        AsyncPermit::new(AsyncPlace::new(self, key, holder, concurrency, &decision, sent), decision)
-    }
-
-    /// Also returns the moment before the call was sent.
-    async fn ask_to_hold(
-        &self,
-        key: &str,
-        concurrency: Concurrency,
-        holder: &Holder,
-    ) -> Result<(Decision, Instant), Error> {
-        let sent = async_clock();
-        let hold = HoldUnits { key, id: holder.id(), concurrency };
-        Ok((self.ask_for_units(&hold, key, holder, concurrency.lease()).await?, sent))
+    /// Asks for the units of one limit.
+    async fn ask_to_hold(&self, held: &[(String, Concurrency)], holder: &Holder) -> Result<Decision, Error> {
+        let [(key, concurrency)] = held else { unreachable!("there is one limit") };
+        self.ask_for_units(&HoldUnits { key, id: holder.id(), concurrency: *concurrency }, held, holder).await
     }
 
     /// Asks, and abandons the units if nobody will know the answer of the store.
     async fn ask_for_units<R: Request>(
         &self,
         request: &R,
-        key: &str,
+        holds: &[(String, Concurrency)],
         holder: &Holder,
-        lease: Duration,
     ) -> Result<R::Answer, Error> {
+        self.settings.refuse_to_lease_places()?;
         let Settings { fallback, deadline, confirmation, .. } = &*self.settings;
         if let Some(answer) = fallback.answer_while_down(|| self.backend.node(request), request) {
             return answer;
         }
         let background = AsyncBackground::here();
-        let attempt = AsyncAttempt { throttler: self, key, holder, lease, background, is_known: false };
-        let (node, answer) = self.reach(request, *deadline, *confirmation).await;
+        let attempt = AsyncAttempt { throttler: self, holds, holder, background, is_known: false };
+        let (node, answer) = self.reach(request, &Budget::new(*deadline), confirmation.as_ref()).await;
         attempt.answered(&answer);
         fallback.settle(&node, answer, request)
     }
 
     /// Asks the store for this time at most, even while it is down, and learns whether it is.
     pub(super) async fn query_within<Q: Query>(&self, query: &Q, time: Duration) -> Result<Q::Answer, Error> {
-        let (node, answer) = self.reach(query, time.min(self.settings.deadline), None).await;
+        let (node, answer) = self.reach(query, &Budget::new(time.min(self.settings.deadline)), None).await;
         self.settings.fallback.learn(&node, &answer);
         answer
     }

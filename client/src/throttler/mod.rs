@@ -1,14 +1,18 @@
 //! Throttlers: a backend, a keyspace, and what to do while the store does not answer.
 
 mod abandoned;
+mod across;
 mod builder;
 #[cfg(feature = "policies")]
 mod by_policy;
 mod deadline;
+#[cfg(feature = "cache")]
+mod denials;
 mod fallback;
 mod hold;
 mod holder;
 mod lease;
+mod leases;
 mod observe;
 mod permit;
 mod queue;
@@ -16,20 +20,27 @@ mod turn;
 mod watch;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use premier_algorithms::Units;
+use premier_algorithms::{Timestamp, Units};
 use premier_blocking::also_blocking;
 
 use self::builder::Settings;
 use self::deadline::{Deadline, Step};
-use self::observe::Stopwatch;
+#[cfg(feature = "cache")]
+use self::denials::Denials;
+#[cfg(feature = "tokio")]
+use self::leases::AsyncLeases;
+use self::leases::Leases;
+use self::observe::{Asked, Stopwatch};
 use self::queue::Turn;
 #[cfg(feature = "tokio")]
 use crate::AsyncBackend;
 use crate::backend::{All, Check, Inspect, Peek, Query, Refund, Request, Reset};
-use crate::connection::{Confirmation, Node};
+use crate::connection::{Budget, Confirmation, Node};
 use crate::decision::JointLimits;
+use crate::key::KeyText;
+use crate::lease::StoreLimit;
 use crate::receipt::Ledger;
 #[cfg(feature = "tokio")]
 use crate::time::{async_clock, async_wait};
@@ -67,6 +78,7 @@ pub use self::watch::StoreChange;
 pub struct Throttler {
     backend: Backend,
     settings: Arc<Settings>,
+    leases: Option<Arc<Leases>>,
 }
 
 /// Limits calls of async code. Cheap to clone; clones share what was used.
@@ -99,6 +111,15 @@ pub struct Throttler {
 pub struct AsyncThrottler {
     backend: AsyncBackend,
     settings: Arc<Settings>,
+    leases: Option<Arc<AsyncLeases>>,
+}
+
+/// A call that is decided, when, and by which lease, if by any.
+struct Decided {
+    decision: Decision,
+    lease: Option<u64>,
+    /// When it came. It was charged no earlier.
+    at: Instant,
 }
 
 #[also_blocking]
@@ -115,9 +136,9 @@ impl AsyncThrottler {
     /// error.
     pub async fn check(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Receipt, Error> {
         let (named, limit) = (key, limit.into());
-        let key = self.settings.keyspace.key(key, limit.algorithm());
-        let decision = self.settings.conclude(named, &key, &limit, self.decide(&key, &limit).await)?;
-        Ok(Receipt::new(self.settings.number, decision, key, &limit))
+        let key = self.settings.keyspace.stored(key, limit.algorithm());
+        let decided = self.decide(&key, &limit).await;
+        self.conclude(named, key, &limit, decided)
     }
 
     /// [`check`](Self::check) for a call that takes `cost` units, 1 to 10¹², whatever the cost of
@@ -198,10 +219,10 @@ impl AsyncThrottler {
     /// ([`Configuration`](crate::ErrorKind::Configuration)); if the keys are in several slots of a
     /// cluster ([`Refused`](crate::ErrorKind::Refused)); and as for [`check`](Self::check).
     pub async fn check_all(&self, limits: &[(Key<'_>, AnyLimit)]) -> Result<Receipt<JointDecision>, Error> {
-        let stored = |(key, limit): &(Key<'_>, AnyLimit)| (self.settings.keyspace.key(key, limit.algorithm()), *limit);
-        let (named, limits) = (limits, limits.iter().map(stored).collect::<Vec<_>>());
+        let (named, limits) = (limits, self.settings.stored(limits)?);
         let decision = self.ask(&All(JointLimits::new(&limits)?)).await;
-        let decision = self.settings.conclude_together(named, &limits, decision)?;
+        let asked = named.iter().zip(&limits).map(|((named, _), (key, limit))| Asked::rate(named, key, limit));
+        let decision = self.settings.conclude_together(asked, decision)?;
         Ok(Receipt::joint(self.settings.number, decision, limits))
     }
 
@@ -228,8 +249,12 @@ impl AsyncThrottler {
     /// If the store does not decide, as for [`check`](Self::check).
     pub async fn peek(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Decision, Error> {
         let limit = limit.into();
-        let key = self.settings.keyspace.key(key, limit.algorithm());
-        self.ask(&Peek(Check { key: &key, limit: &limit })).await
+        let StoreLimit { limit: asked, .. } = self.settings.asked(limit)?;
+        let key = self.settings.keyspace.stored(key, limit.algorithm());
+        if let Some(decision) = self.leases.as_ref().and_then(|leases| leases.peek(&key, &limit)) {
+            return Ok(decision);
+        }
+        self.ask(&Peek(Check { key: &key, limit: &asked })).await
     }
 
     /// Gives back what a call was charged, to whoever charged it: the store, or with
@@ -290,8 +315,8 @@ impl AsyncThrottler {
     /// If the units are out of bounds, and as for [`refund`](Self::refund).
     pub async fn refund_key(&self, key: &Key<'_>, limit: impl Into<AnyLimit>, units: u64) -> Result<u64, Error> {
         let units = Units::new(units).map_err(|_| InvalidArgument::refund(units))?;
-        let key = self.settings.keyspace.key(key, limit.into().algorithm());
-        self.ask(&Refund { key: &key, units }).await
+        let key = self.settings.keyspace.stored(key, limit.into().algorithm());
+        self.ask_for_refund(&key, units).await
     }
 
     /// Decides a call, charges it if it is admitted, and waits for its turn, however long that is.
@@ -302,9 +327,10 @@ impl AsyncThrottler {
     /// [`check`](Self::check).
     pub async fn admit(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Admission, Error> {
         let (named, limit) = (key, limit.into());
-        let key = self.settings.keyspace.key(key, limit.algorithm());
-        let decision = self.settings.conclude(named, &key, &limit, self.decide(&key, &limit).await)?;
-        self.enter(decision, key, &limit).await
+        let key = self.settings.keyspace.stored(key, limit.algorithm());
+        let decided = self.decide(&key, &limit).await;
+        let receipt = self.conclude(named, key.clone(), &limit, decided)?;
+        self.enter(receipt, key).await
     }
 
     /// Waits for at most this time until the call is admitted and it is its turn.
@@ -335,8 +361,9 @@ impl AsyncThrottler {
         limit: impl Into<AnyLimit>,
         at_most: Duration,
     ) -> Result<Admission, Error> {
-        let (named, limit) = (key, limit.into());
-        let key = self.settings.keyspace.key(key, limit.algorithm());
+        let (named, of_calls) = (key, limit.into());
+        let StoreLimit { limit, .. } = self.settings.asked(of_calls)?;
+        let key = self.settings.keyspace.stored(key, limit.algorithm());
         let deadline = Deadline::after(async_clock(), at_most);
         let mut caller = self.settings.queues.caller(&key, deadline);
         // Other calls are admitted or refused for good, so they overtake nobody.
@@ -350,29 +377,30 @@ impl AsyncThrottler {
                     async_wait(event, until).await;
                     continue;
                 }
-                Turn::GiveUp(limited) => break Ok(limited),
+                Turn::GiveUp(decision) => break Ok(Decided { decision, lease: None, at: async_clock() }),
             }
             let limit = limit.waiting_at_most(deadline.left(async_clock()));
-            let decision = match self.decide(&key, &limit).await {
-                Ok(decision) => decision,
+            let of_call = of_calls.waiting_at_most(deadline.left(async_clock()));
+            let decided = match self.decide(&key, &of_call).await {
+                Ok(decided) => decided,
                 Err(error) => {
                     caller.failed(async_clock());
                     break Err(error);
                 }
             };
-            let now = async_clock();
+            let (now, decision) = (async_clock(), decided.decision);
             match deadline.step(now, &decision, &limit) {
                 Step::Go => {
                     caller.admitted(now, decision.remaining() / limit.cost());
-                    break Ok(decision);
+                    break Ok(decided);
                 }
                 Step::AskAt(at) if !self.settings.is_shadow => caller.limited(now, decision, at),
-                Step::AskAt(_) | Step::GiveUp => break Ok(decision),
+                Step::AskAt(_) | Step::GiveUp => break Ok(decided),
             }
         };
         drop(caller);
-        let decision = self.settings.conclude(named, &key, &limit, answer)?;
-        self.enter(decision, key, &limit).await
+        let receipt = self.conclude(named, key.clone(), &limit, answer)?;
+        self.enter(receipt, key).await
     }
 
     /// Returns what is known of a key that this algorithm uses, whatever its limits are; `None` if
@@ -414,9 +442,20 @@ impl AsyncThrottler {
         let algorithm = algorithm.into();
         let key = self.settings.keyspace.key(key, algorithm);
         let reset = Reset { key: &key };
-        #[cfg(feature = "memory")]
-        let _ = self.settings.fallback.ask_memory(&reset);
-        self.query(&reset).await
+        let forget = || {
+            #[cfg(feature = "memory")]
+            let _ = self.settings.fallback.ask_memory(&reset);
+            #[cfg(feature = "cache")]
+            self.settings.forget_denials(|denials| denials.forget(&key));
+            if let Some(leases) = &self.leases {
+                leases.reset(&key);
+            }
+        };
+        forget();
+        let answer = self.query(&reset).await;
+        // What calls have learned meanwhile.
+        forget();
+        answer
     }
 
     /// Deletes all keys of a keyspace, and no others. Returns their number.
@@ -429,9 +468,35 @@ impl AsyncThrottler {
     /// `AsyncBackend::cluster` reaches ([`Configuration`](crate::ErrorKind::Configuration)); or if
     /// the store does not answer, in which case some keys may have been deleted.
     pub async fn clear(&self, keyspace: &Keyspace) -> Result<u64, Error> {
-        #[cfg(feature = "memory")]
-        self.settings.fallback.clear(keyspace);
-        self.backend.clear(keyspace).await
+        let forget = || {
+            #[cfg(feature = "memory")]
+            self.settings.fallback.clear(keyspace);
+            #[cfg(feature = "cache")]
+            self.settings.forget_denials(Denials::forget_all);
+            if let Some(leases) = &self.leases {
+                leases.clear(keyspace);
+            }
+        };
+        forget();
+        let answer = self.backend.clear(keyspace).await;
+        // What calls have learned meanwhile.
+        forget();
+        answer
+    }
+
+    /// Gives back all units that are [leased](Builder::leases), and returns when the store has
+    /// them. Call it after the last call of a process: a throttler that is dropped may give them
+    /// back in the background, and the process may end before. Without leases, there is nothing to
+    /// give back.
+    ///
+    /// # Errors
+    /// If the store does not answer, whatever [`OnError`] says. Units that were not given back
+    /// count as used.
+    pub async fn give_back_leases(&self) -> Result<(), Error> {
+        match &self.leases {
+            Some(leases) => leases.give_back().await,
+            None => Ok(()),
+        }
     }
 
     /// Makes a limit of `quota` units per `duration` by this throttler's
@@ -450,6 +515,13 @@ impl AsyncThrottler {
         self.settings.fallback.last_error()
     }
 
+    /// Returns whether limits are kept in the memory of this process. Calls that do not wait are
+    /// then decided immediately: async ones when they are first polled.
+    #[must_use]
+    pub fn is_in_memory(&self) -> bool {
+        self.backend.is_memory()
+    }
+
     /// Returns the keyspace of its keys.
     #[must_use]
     pub fn keyspace(&self) -> &Keyspace {
@@ -457,26 +529,46 @@ impl AsyncThrottler {
     }
 
     /// Waits for the turn of an admitted call.
-    async fn enter(&self, decision: Decision, key: String, limit: &AnyLimit) -> Result<Admission, Error> {
-        let Some(wait) = decision.wait() else {
-            return Err(Error::quota_exceeded(key, decision));
+    async fn enter(&self, receipt: Receipt, key: KeyText) -> Result<Admission, Error> {
+        let Some(wait) = receipt.wait() else {
+            return Err(Error::quota_exceeded(key.into(), *receipt));
         };
-        Ok(self.take_turn(Admission::new(self.settings.number, decision, key, limit), wait).await)
+        Ok(self.take_turn(Admission::new(receipt), wait).await)
+    }
+
+    /// Reports a decided call, and makes its receipt.
+    #[inline]
+    fn conclude(
+        &self,
+        named: &Key<'_>,
+        key: KeyText,
+        limit: &AnyLimit,
+        decided: Result<Decided, Error>,
+    ) -> Result<Receipt, Error> {
+        let answer = decided.as_ref().map(|decided| &decided.decision);
+        self.settings.report(Asked::rate(named, &key, limit), answer);
+        let Decided { decision, lease, at } = decided?;
+        let decision = self.settings.in_shadow(decision, limit.terms().demand);
+        Ok(Receipt::new(self.settings.number, decision, lease, at, key, limit))
     }
 
     async fn give_back(&self, charge: Charge, at_most: Option<Units>) -> Result<u64, Error> {
         if charge.throttler != self.settings.number {
             return Err(Error::foreign_receipt());
         }
-        let ledger = charge.ledger;
         let (mut refunded, mut failed) = (0, None);
         for entry in charge.into_entries() {
             let units = at_most.map_or(entry.units, |at_most| at_most.min(entry.units));
-            let refund = Refund { key: &entry.key, units };
-            let answer = match ledger {
-                Ledger::Store => self.ask(&refund).await,
+            let is_put_back =
+                |lease| self.leases.as_ref().is_some_and(|leases| leases.put_back(&entry.key, lease, units));
+            let answer = match entry.ledger {
+                Ledger::Store if entry.lease.is_some_and(is_put_back) => Ok(units.get()),
+                Ledger::Store => self.ask_for_refund(&entry.key, units).await,
                 #[cfg(feature = "memory")]
-                Ledger::Local => self.settings.fallback.ask_memory(&refund).unwrap_or(Ok(0)),
+                Ledger::Local => {
+                    let refund = Refund { key: &entry.key, units };
+                    self.settings.fallback.ask_memory(&refund).unwrap_or(Ok(0))
+                }
             };
             match answer {
                 Ok(units) => refunded += units,
@@ -488,33 +580,94 @@ impl AsyncThrottler {
 
     /// Asks the store, even while it is down.
     async fn query<Q: Query>(&self, query: &Q) -> Result<Q::Answer, Error> {
-        let (_, answer) = self.reach(query, self.settings.deadline, None).await;
+        let (_, answer) = self.reach(query, &Budget::new(self.settings.deadline), None).await;
         answer
     }
 
     /// Asks the store, and reports how long that took.
+    #[inline]
     pub(super) async fn reach<Q: Query>(
         &self,
         query: &Q,
-        deadline: Duration,
-        confirmation: Option<Confirmation>,
+        budget: &Budget,
+        confirmation: Option<&Confirmation>,
     ) -> (Node, Result<Q::Answer, Error>) {
         let watch = Stopwatch::start(!self.backend.is_memory());
-        let answer = self.backend.ask(query, deadline, confirmation).await;
+        let answer = self.backend.ask(query, budget, confirmation).await;
         self.settings.observer.asked(&watch);
         answer
     }
 
-    async fn decide(&self, key: &str, limit: &AnyLimit) -> Result<Decision, Error> {
-        self.ask(&Check { key, limit }).await
+    /// Decides a call by leased units, by what is remembered, or by asking the store.
+    #[inline]
+    async fn decide(&self, key: &str, limit: &AnyLimit) -> Result<Decided, Error> {
+        let mut asked = None;
+        if let Some(leases) = &self.leases {
+            if let Some(decided) = leases.take(key, limit)? {
+                return Ok(decided);
+            }
+            asked = Some(self.settings.asked(*limit)?.limit);
+        }
+        let at = clock();
+        let decision = self.ask_unless_denied(key, asked.as_ref().unwrap_or(limit), at).await?;
+        Ok(Decided { decision, lease: None, at })
+    }
+
+    /// Decides a call by what is remembered, or by asking the store.
+    #[cfg(feature = "cache")]
+    #[inline]
+    async fn ask_unless_denied(&self, key: &str, limit: &AnyLimit, at: Instant) -> Result<Decision, Error> {
+        let denials = self.settings.denials.as_ref().map(|denials| (denials, self.now()));
+        if let Some(denied) = denials.and_then(|(denials, now)| denials.recall(key, limit, now)) {
+            return Ok(denied);
+        }
+        let answer = self.ask_at(at, &Check { key, limit }).await;
+        if let (Some((denials, sent)), Ok(decision)) = (denials, &answer) {
+            denials.learn(key, limit, *decision, sent, self.now());
+        }
+        answer
+    }
+
+    #[cfg(not(feature = "cache"))]
+    async fn ask_unless_denied(&self, key: &str, limit: &AnyLimit, at: Instant) -> Result<Decision, Error> {
+        self.ask_at(at, &Check { key, limit }).await
+    }
+
+    /// Gives units back to the store.
+    async fn ask_for_refund(&self, key: &str, units: Units) -> Result<u64, Error> {
+        let refunded = self.ask(&Refund { key, units }).await;
+        #[cfg(feature = "cache")]
+        self.settings.forget_denials(|denials| denials.forget(key));
+        refunded
+    }
+
+    /// Returns the time: that of the store if it is in memory, or else that of this process.
+    fn now(&self) -> Timestamp {
+        self.time_of(async_clock())
+    }
+
+    /// Returns [`now`](Self::now) for this moment of the process.
+    fn time_of(&self, now: Instant) -> Timestamp {
+        self.backend.memory_now().unwrap_or_else(|| self.settings.time_of(now))
     }
 
     async fn ask<R: Request>(&self, request: &R) -> Result<R::Answer, Error> {
+        self.ask_at(clock(), request).await
+    }
+
+    /// Asks the store, or the fallback while it is down, for a call that came at this moment.
+    #[inline]
+    async fn ask_at<R: Request>(&self, at: Instant, request: &R) -> Result<R::Answer, Error> {
+        #[cfg(feature = "memory")]
+        if let Some(memory) = self.backend.as_memory() {
+            // It is never down.
+            return request.ask_memory(memory, at);
+        }
         let Settings { fallback, deadline, confirmation, .. } = &*self.settings;
         if let Some(answer) = fallback.answer_while_down(|| self.backend.node(request), request) {
             return answer;
         }
-        let (node, answer) = self.reach(request, *deadline, *confirmation).await;
+        let (node, answer) = self.reach(request, &Budget::since(at, *deadline), confirmation.as_ref()).await;
         fallback.settle(&node, answer, request)
     }
 }

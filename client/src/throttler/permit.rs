@@ -65,8 +65,8 @@ pub struct Permit {
 ///
 /// Dropping it releases it, by that task, in the background: the units are free a moment later, and
 /// nobody learns if it fails. If the runtime ends before, as at the end of `main`, the units are
-/// free when the lease ends.
-/// Outside tokio they are free at once. [`release`](Self::release) waits until they are.
+/// free when the lease ends. [`release`](Self::release) waits until they are. Units in memory are
+/// free at once.
 ///
 /// The lease counts from before the call that began it, so it ends here no later than in the store.
 /// Yet it is no lock for data that must never be written twice: a process that is stopped does not
@@ -110,15 +110,15 @@ impl AsyncPlace {
         key: String,
         holder: Holder,
         concurrency: Concurrency,
-        decision: &Decision,
+        decided_by: DecidedBy,
         sent: Instant,
     ) -> Self {
-        let (ledger, concurrency) = match decision.decided_by() {
+        let (ledger, concurrency) = match decided_by {
             DecidedBy::Store => (Some(Ledger::Store), concurrency),
             #[cfg(feature = "memory")]
             DecidedBy::Local { share } => (Some(Ledger::Local), share.of_concurrency(concurrency)),
-            // A hold is never in shadow.
-            DecidedBy::OnError | DecidedBy::Shadow => (None, concurrency),
+            // A hold is never leased or remembered.
+            DecidedBy::OnError | DecidedBy::Lease | DecidedBy::Remembered | DecidedBy::Shadow => (None, concurrency),
         };
         let kept = ledger.map(|ledger| (ledger, Lease::new(sent, async_clock(), concurrency.lease())));
         let (throttler, background) = (throttler.clone(), AsyncBackground::here());
@@ -180,6 +180,14 @@ impl AsyncPlace {
             Err(_) => {}
         }
         released
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl AsyncPlace {
+    /// Returns whether the units are in the memory of this process.
+    fn is_in_memory(&self) -> bool {
+        self.throttler.backend.is_memory() || matches!(&self.kept, Some((ledger, _)) if *ledger != Ledger::Store)
     }
 }
 
@@ -301,6 +309,7 @@ async fn keep(place: Arc<AsyncPlace>, stopped: oneshot::Receiver<Infallible>) ->
             // The lease knows how it went.
             let _ = place.renew().await;
         }
+        place.throttler.settings.observer.permit_lost(&place.key);
     }
     let _ = stopped.await;
     place.release().await
@@ -309,11 +318,18 @@ async fn keep(place: Arc<AsyncPlace>, stopped: oneshot::Receiver<Infallible>) ->
 #[cfg(feature = "tokio")]
 impl Drop for AsyncPermit {
     fn drop(&mut self) {
-        // Otherwise the task sees that its permit is dropped.
-        if !self.is_released && self.keeper.is_none() {
-            // Only memory decides outside tokio, and that is ready at once.
-            let _ = pin!(self.place.release()).poll(&mut Context::from_waker(Waker::noop()));
+        if self.is_released {
+            return;
         }
+        if let Some(Keeper { task, .. }) = &self.keeper {
+            if !self.place.is_in_memory() {
+                // The task sees that its permit is dropped.
+                return;
+            }
+            task.abort();
+        }
+        // Only memory decides outside tokio, and that is ready at once.
+        let _ = pin!(self.place.release()).poll(&mut Context::from_waker(Waker::noop()));
     }
 }
 

@@ -37,12 +37,7 @@ impl AsyncThrottler {
 
     fn refund_on(&self, runtime: Option<&Handle>, charge: Charge) {
         let throttler = self.clone();
-        let give_back = async move { throttler.refund(charge).await };
-        match runtime {
-            Some(runtime) => drop(runtime.spawn(give_back)),
-            // Only memory decides outside tokio, and that is ready at once.
-            None => drop(pin!(give_back).poll(&mut Context::from_waker(Waker::noop()))),
-        }
+        in_background(runtime, async move { drop(throttler.refund(charge).await) });
     }
 
     /// A call that is dropped while it waits gives its place back.
@@ -53,6 +48,16 @@ impl AsyncThrottler {
         let mut place = Place { throttler: self, runtime: Handle::try_current().ok(), admission: Some(admission) };
         async_sleep(wait).await;
         place.admission.take().expect("only dropping the place takes it before")
+    }
+}
+
+/// Runs a call to the store in a task.
+#[cfg(feature = "tokio")]
+pub(super) fn in_background(runtime: Option<&Handle>, call: impl Future<Output = ()> + Send + 'static) {
+    match runtime {
+        Some(runtime) => drop(runtime.spawn(call)),
+        // Only memory decides outside tokio, and that is ready at once.
+        None => drop(pin!(call).poll(&mut Context::from_waker(Waker::noop()))),
     }
 }
 

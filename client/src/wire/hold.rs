@@ -8,6 +8,9 @@ use crate::{AnyLimit, Concurrency};
 
 const WORD: &str = "HOLD";
 
+/// The word between two limits.
+const AND: &str = "AND";
+
 /// Builds the command that holds units, or renews the lease of their holder.
 pub(crate) fn hold(key: impl ToSingleRedisArg, id: impl ToSingleRedisArg, concurrency: &Concurrency) -> Cmd {
     let mut command = redis::cmd("PREMIER.HOLD");
@@ -34,15 +37,20 @@ pub(crate) fn peek_hold(key: impl ToSingleRedisArg, concurrency: &Concurrency) -
     command
 }
 
-/// Builds the command that holds units if rate limits admit the call, too.
-pub(crate) fn hold_all(key: &str, id: &[u8], concurrency: &Concurrency, limits: &[(String, AnyLimit)]) -> Cmd {
+/// Builds the command that holds units of each concurrency limit, if all limits admit the call.
+pub(crate) fn hold_all(id: &[u8], holds: &[(String, Concurrency)], limits: &[(String, AnyLimit)]) -> Cmd {
     let mut command = redis::cmd("PREMIER.ALL");
-    command.arg(key).arg(WORD);
-    write_bounds(concurrency, &mut command);
-    command.arg(ID.name).arg(id);
-    write_options(concurrency, &mut command);
+    for (index, (key, concurrency)) in holds.iter().enumerate() {
+        if index > 0 {
+            command.arg(AND);
+        }
+        command.arg(key).arg(WORD);
+        write_bounds(concurrency, &mut command);
+        command.arg(ID.name).arg(id);
+        write_options(concurrency, &mut command);
+    }
     for (key, limit) in limits {
-        command.arg("AND").arg(key);
+        command.arg(AND).arg(key);
         write_limit(limit, &mut command);
     }
     command

@@ -90,6 +90,33 @@ async fn never_returns_async() -> ! {
     panic!("it was admitted")
 }
 
+#[premier_client::retry]
+#[premier_client::fixed_window(quota = 1, duration = "1h", on_limit = wait("1ms"))]
+fn shown(number: u8) -> Result<impl std::fmt::Display> {
+    Ok(number)
+}
+
+#[premier_client::fixed_window(quota = 1, duration = "1h", on_limit = wait("1ms"))]
+async fn numbers(count: u8) -> Option<impl Iterator<Item = u8>> {
+    Some(0..count)
+}
+
+#[premier_client::cache(ttl = "1h")]
+#[premier_client::fixed_window(quota = 1, duration = "1h", on_limit = wait("1ms"))]
+fn remembered(number: u8) -> Result<Vec<impl std::fmt::Display>> {
+    Ok(vec![number])
+}
+
+#[tokio::test]
+async fn results_whose_type_has_no_name_are_limited() {
+    assert_eq!(shown(7).expect("the first").to_string(), "7");
+    assert!(shown(7).is_err());
+    assert_eq!(numbers(3).await.expect("the first").count(), 3);
+    assert!(tokio::spawn(async { numbers(3).await.map(Iterator::count) }).await.is_err_and(|error| error.is_panic()));
+    assert_eq!(remembered(7).expect("the first")[0].to_string(), "7");
+    assert!(remembered(7).is_ok() && remembered(8).is_err());
+}
+
 #[tokio::test]
 async fn functions_that_never_return_are_limited() {
     let panic =
@@ -123,6 +150,12 @@ async fn of_a_user(user: u8, #[cfg(any())] removed: Removed) -> Result<u8> {
     Ok(user)
 }
 
+/// Whether it is a future is known only of a call.
+#[premier_client::fixed_window(quota = 1, duration = "1h", on_limit = wait("1ms"))]
+fn of_any_type<T>(value: T) -> T {
+    value
+}
+
 struct Counter;
 
 impl Counter {
@@ -151,10 +184,66 @@ async fn names_in_the_users_code_keep_their_meaning() {
     assert_eq!(nested(1, DURATION, "value").ok(), Some("value"));
     assert_eq!(never_limited(), Err(()));
     assert_eq!(one(), 1);
+    assert_eq!(of_any_type(1), 1);
     assert_eq!(Some(trimming().1(shared()(" one "))), text().as_deref());
     assert!(Service.itself().await.is_ok());
     assert_eq!(held().await.ok(), Some(1));
     assert_eq!(held_with_options(1, DURATION, 0).ok(), Some(false));
+}
+
+/// Names that shadow those of the prelude, and names of statics and constants, which no variable
+/// can shadow.
+const SHADOWED: &str = r#"
+#![allow(non_upper_case_globals, non_camel_case_types)]
+use Outcome::*;
+use premier_client::{Error, cache, concurrency, fixed_window, retry, throttle, timeout};
+
+pub enum Outcome { Ok, Err, Some, None }
+pub struct Option;
+pub trait From {}
+pub trait Into {}
+macro_rules! panic { () => {} }
+
+pub static error: u8 = 1;
+pub static raised: u8 = 1;
+pub static result: u8 = 1;
+pub static limit: u8 = 1;
+pub const decision: u8 = 1;
+pub const permit: u8 = 1;
+pub const value: u8 = 1;
+pub const never: u8 = 1;
+pub const invalid: u8 = 1;
+pub const pause: u8 = 1;
+pub struct key;
+pub struct throttler;
+pub struct outcome;
+pub struct retries;
+pub struct max_delay;
+pub struct is_fallback;
+
+#[cache(ttl = "1s")]
+#[retry(max = 2, on = [Timeout, |failed| failed.key().is_some()])]
+#[timeout("1s")]
+#[throttle(quota = 3, duration = "5s")]
+#[fixed_window(quota = count, duration = "5s", keyspace = "a", on_limit = wait("1s"))]
+#[concurrency(quota = 3, lease = "5s")]
+pub async fn everything(count: u64) -> Result<u64, Error> { Result::Ok(count) }
+
+#[cache(ttl = "1s")]
+#[retry]
+#[throttle(quota = 3, duration = "5s", on_limit = Result::Ok(1))]
+#[fixed_window(quota = count, duration = "5s", keyspace = "a")]
+#[concurrency(quota = 3, lease = "5s", on_limit = wait("1s"))]
+pub fn everything_sync(count: u64) -> Result<u64, Error> { Result::Ok(count) }
+
+#[fixed_window(quota = 3, duration = "5s", on_limit = wait("1s"))]
+pub fn nothing() {}
+"#;
+
+#[test]
+fn names_around_the_function_do_not_clash() {
+    let errors = compiler::errors(SHADOWED);
+    assert!(errors.is_empty(), "{errors:#?}");
 }
 
 #[test]

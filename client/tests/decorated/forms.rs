@@ -207,6 +207,29 @@ fn methods_generics_and_patterns_are_limited() {
     assert_eq!(Ledger::both((1, 2), [3, 4], 5).expect("the first"), (vec![1, 2], 8));
 }
 
+#[premier_client::cache(ttl = "1h")]
+fn doubled((Ok(number) | Err(number)): Result<u8, u8>) -> u8 {
+    number * 2
+}
+
+#[premier_client::cache(ttl = "1h")]
+fn sum((Ok(one) | Err(one), other): (Result<u8, u8>, u8), (None | Some(_)): Option<u8>) -> u8 {
+    one + other
+}
+
+#[premier_client::retry]
+#[fixed_window(quota = 1, duration = "1h", key = |number| number, on_limit = Err(number))]
+fn once((Ok((number, _)) | Err((_, number))): Result<(u8, u8), (u8, u8)>) -> Result<u8, u8> {
+    Ok(number)
+}
+
+#[test]
+fn calls_are_distinguished_by_arguments_with_alternatives() {
+    assert_eq!([doubled(Ok(1)), doubled(Err(2)), doubled(Err(1))], [2, 4, 2]);
+    assert_eq!([sum((Ok(1), 2), None), sum((Err(2), 2), Some(1)), sum((Ok(1), 3), None)], [3, 4, 4]);
+    assert_eq!([once(Ok((1, 2))), once(Err((1, 2))), once(Err((2, 1)))], [Ok(1), Ok(2), Err(1)]);
+}
+
 #[test]
 fn methods_of_different_types_have_different_keys() {
     assert!(Other::new().is_ok(), "Ledger::new is another function");

@@ -9,12 +9,23 @@ use tokio::time::sleep;
 type Returned<T> = Result<T, Error>;
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// They stand for those of tracing.
+macro_rules! info {
+    ($($part:tt)*) => { drop(format!($($part)*)) };
+}
+use info as warn;
+
 #[fixed_window(quota = 1, duration = "1h", key = |user, _| user)]
 fn early(user: &'static str, is_early: bool) -> Pin<Box<dyn Future<Output = Returned<u8>> + Send>> {
     if is_early {
         return Box::pin(async { Ok(1) });
     }
     println!("not early");
+    assert!(!user.is_empty(), "{}", stringify!(user));
+    match user {
+        "root" => warn!("not early: {user}"),
+        _ => info!("not early"),
+    }
     Box::pin(async move { Ok(2) })
 }
 

@@ -130,6 +130,28 @@ fn a_key_of_a_function_in_a_block_has_its_place() {
     assert_eq!(assert_limited_alone(inner), format!("{stored}@{line}:8:fixed"));
 }
 
+impl Plain {
+    #[fixed_window(quota = 1, duration = "1h")]
+    fn without_self() -> Result<(), Error> {
+        Ok(())
+    }
+
+    #[fixed_window(quota = 1, duration = "1h")]
+    pub(crate) fn public_without_self() -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+/// Rust gives it the path of a function in a function `Plain`.
+#[test]
+fn an_associated_function_without_self_has_its_place() {
+    let line = line!() - 13;
+    let stored = "premier:decorated::keys:Plain::without_self";
+    assert_eq!(assert_limited_alone(Plain::without_self), format!("{stored}@{line}:8:fixed"));
+    let stored = "premier:decorated::keys:Plain::public_without_self:fixed";
+    assert_eq!(assert_limited_alone(Plain::public_without_self), stored);
+}
+
 #[fixed_window(quota = 1, duration = "1h")]
 fn free() -> Result<(), Error> {
     Ok(())
@@ -200,8 +222,67 @@ struct Bank;
 
 impl Bank {
     #[cache(ttl = "1h")]
-    fn fee(currency: &str) -> u32 {
+    fn fee(currency: &str) -> u32
+    where
+        Self: Sized,
+    {
         next(currency)
+    }
+
+    #[cache(ttl = "1h", key = |currency| currency)]
+    fn charge(&self, currency: &str) -> u32 {
+        next(currency)
+    }
+}
+
+mod third {
+    use premier_client::cache;
+
+    impl super::Rates for super::banks::Other {
+        #[cache(ttl = "1h", key = |currency| currency)]
+        fn rate(&self, currency: &str) -> u32 {
+            super::next(currency)
+        }
+    }
+
+    impl super::banks::Other {
+        #[cache(ttl = "1h", key = |currency| currency)]
+        pub(super) fn charge(&self, currency: &str) -> u32 {
+            super::next(currency)
+        }
+    }
+}
+
+mod banks {
+    use premier_client::cache;
+
+    pub(super) struct Other;
+    pub(super) struct Near;
+
+    impl super::Rates for Near {
+        #[cache(ttl = "1h", key = |currency| currency)]
+        fn rate(&self, currency: &str) -> u32 {
+            super::next(currency)
+        }
+    }
+}
+
+mod r#type {
+    use premier_client::cache;
+
+    #[cache(ttl = "1h")]
+    pub(super) fn r#match(currency: &str) -> u32 {
+        super::next(currency)
+    }
+
+    #[expect(non_camel_case_types, reason = "a type may be called like a keyword")]
+    pub(super) struct r#enum;
+
+    impl r#enum {
+        #[cache(ttl = "1h", key = |currency| currency)]
+        pub(super) fn rate(&self, currency: &str) -> u32 {
+            super::next(currency)
+        }
     }
 }
 
@@ -225,18 +306,24 @@ fn remembered(currency: &str) -> u32 {
 /// By the names that the module `decorate` shows.
 #[test]
 fn results_are_invalidated_by_the_documented_keys() {
-    let calls: [fn() -> u32; 4] =
-        [|| remembered("EUR"), || Bank::fee("EUR"), || Bank.rate("EUR"), || Bank.by_default("EUR")];
-    let functions = [
-        "remembered",
-        "Bank::fee",
-        "<decorated::keys::Bank as decorated::keys::Rates>::rate",
-        "<decorated::keys::Bank as decorated::keys::Rates>::by_default",
+    type Case = (&'static str, &'static str, fn() -> u32);
+    let cases: [Case; 10] = [
+        ("", "remembered", || remembered("EUR")),
+        ("", "Bank::fee", || Bank::fee("EUR")),
+        ("", "Bank::charge", || Bank.charge("EUR")),
+        ("", "<decorated::keys::Bank as decorated::keys::Rates>::rate", || Bank.rate("EUR")),
+        ("", "<decorated::keys::Bank as decorated::keys::Rates>::by_default", || Bank.by_default("EUR")),
+        ("::banks", "<decorated::keys::banks::Near as decorated::keys::Rates>::rate", || banks::Near.rate("EUR")),
+        ("::third", "<decorated::keys::banks::Other as decorated::keys::Rates>::rate", || banks::Other.rate("EUR")),
+        ("::third", "<impl decorated::keys::banks::Other>::charge", || banks::Other.charge("EUR")),
+        ("::r#type", "match", || r#type::r#match("EUR")),
+        ("::type", "enum::rate", || r#type::r#enum.rate("EUR")),
     ];
-    for (call, function) in calls.into_iter().zip(functions) {
+    for (module, function, call) in cases {
         let first = call();
         assert_eq!(call(), first, "{function} is remembered");
-        decorate::cache().invalidate(&Key::new(module_path!(), function).custom("EUR"));
+        let module = format!("{}{module}", module_path!());
+        decorate::cache().invalidate(&Key::new(&module, function).custom("EUR"));
         assert_ne!(call(), first, "{function} is forgotten");
     }
 }
@@ -391,4 +478,171 @@ macro_rules! repeated {
 #[test]
 fn functions_that_a_macro_repeats_share_no_key() {
     assert_eq!(repeated!(1, 2, 3), [Some(1), Some(2), Some(3)]);
+}
+
+/// A function, and what else has its path: functions in blocks, and in a function of the same name.
+#[expect(non_snake_case, reason = "as in the frameworks whose components are functions")]
+fn Page() -> [u32; 3] {
+    #[cache(ttl = "1h")]
+    fn size(x: u32) -> u32 {
+        x * 10
+    }
+    struct Inner;
+    impl Inner {
+        #[cache(ttl = "1h", key = || 5)]
+        fn size(&self) -> u32 {
+            7
+        }
+    }
+    let in_block = {
+        #[cache(ttl = "1h")]
+        fn size(x: u32) -> u32 {
+            x * 20
+        }
+        size(5)
+    };
+    [size(5), in_block, Inner.size()]
+}
+
+struct Page {}
+
+impl Page {
+    #[cache(ttl = "1h")]
+    fn size(x: u32) -> u32 {
+        x
+    }
+
+    #[fixed_window(quota = 1, duration = "1h")]
+    fn sized(_: &str) -> Result<(), Error>
+    where
+        Self: Sized,
+    {
+        Ok(())
+    }
+}
+
+fn 主() -> [u32; 2] {
+    #[cache(ttl = "1h")]
+    fn size(x: u32) -> u32 {
+        x + 1
+    }
+    let in_block = {
+        #[cache(ttl = "1h")]
+        fn size(x: u32) -> u32 {
+            x + 2
+        }
+        size(5)
+    };
+    [size(5), in_block]
+}
+
+static TABLE: [fn(u32) -> u32; 2] = [
+    {
+        #[cache(ttl = "1h")]
+        fn size(x: u32) -> u32 {
+            x
+        }
+        size
+    },
+    {
+        #[cache(ttl = "1h")]
+        fn size(x: u32) -> u32 {
+            x * 100
+        }
+        size
+    },
+];
+
+/// Whatever the names of the functions and statics that have the blocks.
+#[test]
+fn no_name_makes_a_function_a_type() {
+    assert_eq!((Page::size(5), Page()), (5, [50, 100, 7]));
+    assert_eq!(主(), [6, 7]);
+    assert_eq!(TABLE.map(|size| size(5)), [5, 500]);
+    let stored = "premier:decorated::keys:Page::sized:fixed";
+    assert_eq!(assert_limited_alone(|| Page::sized("")), stored);
+}
+
+#[test]
+fn traits_of_blocks_share_no_key() {
+    {
+        trait Kind {
+            fn kind(&self) -> u32;
+        }
+        impl Kind for u64 {
+            #[cache(ttl = "1h", key = || self)]
+            fn kind(&self) -> u32 {
+                1
+            }
+        }
+        assert_eq!(1_u64.kind(), 1);
+    }
+    {
+        trait Kind {
+            fn kind(&self) -> u32;
+        }
+        impl Kind for u64 {
+            #[cache(ttl = "1h", key = || self)]
+            fn kind(&self) -> u32 {
+                2
+            }
+        }
+        assert_eq!(1_u64.kind(), 2);
+    }
+}
+
+struct Quoted<const C: char>;
+
+impl<const C: char> Quoted<C> {
+    #[cache(ttl = "1h")]
+    fn open() -> (u32, char) {
+        (1, C)
+    }
+
+    #[cache(ttl = "1h")]
+    fn close() -> (u32, char) {
+        (2, C)
+    }
+
+    #[fixed_window(quota = 1, duration = "1h")]
+    fn limited() -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+impl<const C: char> Shape for Quoted<C> {
+    #[cache(ttl = "1h", key = || "")]
+    fn area(&self) -> u32 {
+        u32::from(C)
+    }
+}
+
+macro_rules! assert_quoted {
+    ($($c:literal),+) => {$(
+        assert_eq!((Quoted::<$c>::open(), Quoted::<$c>::close()), ((1, $c), (2, $c)));
+        assert_eq!(Quoted::<$c>.area(), u32::from($c));
+        let key = assert_limited_alone(Quoted::<$c>::limited);
+        assert!(key.ends_with(">::limited:fixed") && !key.contains(['{', '}']), "{key}");
+    )+};
+}
+
+#[test]
+fn methods_of_each_char_have_a_key() {
+    assert_quoted!(
+        '<', '>', '(', ')', '[', ']', '{', '}', ':', '\'', '"', '\\', '-', '\n', '\u{7f}', '\u{200b}', '_', 'é'
+    );
+}
+
+#[fixed_window(quota = 2, duration = "1h", key = |user| user)]
+#[fixed_window(quota = 3, duration = "1h")]
+fn limited_twice(user: &str) -> Result<(), Error> {
+    let _ = user;
+    Ok(())
+}
+
+/// One limit for each user, one for all.
+#[test]
+fn a_limit_without_a_key_stacks_with_one_that_has() {
+    let admitted = ["ada", "ada", "ada", "bob", "eve"].map(|user| limited_twice(user).is_ok());
+    assert_eq!(admitted, [true, true, false, true, false]);
 }

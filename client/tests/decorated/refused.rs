@@ -29,6 +29,14 @@ error: an async function needs an `AsyncThrottler`, this is a `Throttler`
 fn f(throttler: &AsyncThrottler) -> Result<(), Error> { Ok(()) }
 error: a sync function needs a `Throttler`, this is an `AsyncThrottler`
 
+#[fixed_window(quota = 3, duration = "5s", throttler = «throttler»)]
+fn f(throttler: &AsyncThrottler) -> Result<u8, Error> { let body = async { Ok(()) }; { return R.block_on(body); } } struct R; impl R { fn block_on(self, _: impl Future) -> Result<u8, Error> { todo!() } }
+error: an attribute above, like `#[tokio::main]`, has made this function sync: move it below this one
+
+#[cache(ttl = "5s", key = |_| 1, cache = «store»)]
+fn f(store: &AsyncMemoryCache) -> Result<u8, Error> { let body = async { Ok(()) }; { return R.block_on(body); } } struct R; impl R { fn block_on(self, _: impl Future) -> Result<u8, Error> { todo!() } }
+error: an attribute above, like `#[tokio::main]`, has made this function sync: move it below this one
+
 fn f(limit: Limit<Fixed>) -> Limit<Fixed> { limit.«capacity»(3) }
 error: only token and leaky buckets have a capacity and a maximum wait
 
@@ -99,6 +107,23 @@ error: `Vec<u8>` doesn't implement `std::fmt::Display`
 #[cache(ttl = "1s", key = |_, user| «{ user }»)]
 async fn f(number: u8, user: Vec<u8>) -> u8 { number }
 error: `Vec<u8>` doesn't implement `std::fmt::Display`
+
+#[concurrency(quota = 1, lease = "30s", on_limit = wait("5s"))]
+fn f() -> «Work» { work() } type Work = std::future::Ready<Result<u8, Error>>; fn work() -> Work { todo!() }
+error: attributes cannot see what this future returns: write the type as Pin<Box<dyn Future<Output = …>>>
+
+macro_rules! error { ($value:expr) => { return «Box::pin(async move { Ok($value) })» }; } use std::pin::Pin;
+#[fixed_window(quota = 1, duration = "5s")]
+fn f(early: bool) -> Pin<Box<dyn Future<Output = Result<u8, Error>>>> { if early { error!(1); } Box::pin(async { Ok(2) }) }
+error: mismatched types
+
+#[concurrency(quota = 1, lease = "30s")]
+fn f() -> «Returned» { Ok(std::future::ready(1)) } type Returned = Result<std::future::Ready<u8>, Error>;
+error: the permit would be given back before this future runs: make the function async, and await the future in it
+
+struct Outer<S>(S); trait Call { type Future; fn call(&mut self) -> Self::Future; } impl<S: Call<Future: Future>> Call for Outer<S> { type Future = S::Future; #[fixed_window(quota = 1, duration = "5s", on_limit = panic!())]
+fn call(&mut self) -> «Self»::Future { self.0.call() } }
+error: attributes cannot see what this future returns: write the type as Pin<Box<dyn Future<Output = …>>>
 "#;
 
 #[test]

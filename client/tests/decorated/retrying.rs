@@ -1,8 +1,8 @@
 //! Calls that fail are repeated.
 
 use std::error::Error as StdError;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use premier_client::{Error, ErrorKind, fixed_window, leaky_bucket, retry};
@@ -99,6 +99,17 @@ async fn linearly_up_to_three(attempts: &Attempts) -> Result<u32, Failure> {
     attempts.make(Failure::Transient)
 }
 
+/// The first delay is 100 ms by default.
+#[retry(max_delay = "10ms", jitter = false, max = 5)]
+async fn for_ten_milliseconds_at_most(attempts: &Attempts) -> Result<u32, Failure> {
+    attempts.make(Failure::Transient)
+}
+
+#[retry(strategy = "fixed", delay = 2 * SECOND, max_delay = "1s", jitter = false, max = 5)]
+async fn fixedly_for_a_second_at_most(attempts: &Attempts) -> Result<u32, Failure> {
+    attempts.make(Failure::Transient)
+}
+
 #[retry(strategy = |failed| SECOND * failed * failed, max_delay = "5s", jitter = false, max = 5)]
 async fn by_squares_up_to_five(attempts: &Attempts) -> Result<u32, Failure> {
     attempts.make(Failure::Transient)
@@ -125,6 +136,8 @@ async fn delays_grow_up_to_the_maximum_and_never_shrink() {
     assert_eq!(seconds(exponentially_up_to_three(&Attempts::needing(5))).await, 1 + 2 + 3 + 3);
     assert_eq!(seconds(linearly_up_to_three(&Attempts::needing(5))).await, 1 + 2 + 3 + 3);
     assert_eq!(seconds(by_squares_up_to_five(&Attempts::needing(5))).await, 1 + 4 + 5 + 5);
+    assert_eq!(seconds(for_ten_milliseconds_at_most(&Attempts::needing(5))).await, 0);
+    assert_eq!(seconds(fixedly_for_a_second_at_most(&Attempts::needing(5))).await, 4);
 }
 
 #[retry(strategy = "fixed", delay = "1s", max = 101)]
@@ -352,6 +365,16 @@ fn inner(caller: &str) -> Result<(), Error> {
 #[error("the call failed")]
 struct Wrapped(#[from] Error);
 
+#[derive(Debug, thiserror::Error)]
+#[error("the call failed")]
+struct Shared(#[source] Arc<Error>);
+
+impl From<Error> for Shared {
+    fn from(error: Error) -> Self {
+        Self(Arc::new(error))
+    }
+}
+
 macro_rules! outer {
     ($name:ident -> $error:ty) => {
         #[retry(max = 2, delay = "1us", on = [QuotaExceeded])]
@@ -367,6 +390,9 @@ outer!(as_a_source -> Wrapped);
 outer!(in_anyhow -> anyhow::Error);
 outer!(in_a_box -> Box<dyn StdError>);
 outer!(in_a_box_to_send -> Box<dyn StdError + Send + Sync>);
+outer!(in_a_box_of_its_type -> Box<Error>);
+outer!(shared -> Arc<Error>);
+outer!(shared_as_a_source -> Shared);
 
 #[test]
 fn a_limit_within_the_body_is_found_in_the_error() {
@@ -376,6 +402,9 @@ fn a_limit_within_the_body_is_found_in_the_error() {
         || in_anyhow().is_ok(),
         || in_a_box().is_ok(),
         || in_a_box_to_send().is_ok(),
+        || in_a_box_of_its_type().is_ok(),
+        || shared().is_ok(),
+        || shared_as_a_source().is_ok(),
     ] {
         let start = Instant::now();
         assert!(call(), "the first is admitted");

@@ -15,9 +15,7 @@ const LIMIT: Limit<Fixed> = Limit::fixed_window(2, HOUR).aligned();
 #[test]
 fn aligned_windows_end_at_multiples_of_their_duration() {
     let server = Server::start();
-    let mut subjects = Setup::default().on_server(server.port());
-    subjects.extend(Setup::default().in_memory());
-    for (index, subject) in subjects.iter().enumerate() {
+    for (index, subject) in Setup::default().everywhere(&server).iter().enumerate() {
         // Repeated until the hour does not end during the call.
         let (earliest, reset, latest) = loop {
             let before = rest_of_the_hour();

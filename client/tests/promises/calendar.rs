@@ -8,7 +8,7 @@ use jiff::{Timestamp, ToSpan};
 use premier_client::{AnyLimit, ErrorKind, Fixed, Limit, Zone, key};
 use premier_test_server::Server;
 
-use crate::stores::{Setup, Subject};
+use crate::stores::Setup;
 
 /// By how much the clocks of a process and of a server may differ here.
 const TOLERANCE: Duration = Duration::from_secs(5);
@@ -44,16 +44,10 @@ const LIMITS: [(Limit<Fixed>, Ends); 4] = [
     (Limit::per_months(2, 12), |day| day.first_of_year() + 1.year()),
 ];
 
-fn stores(server: &Server) -> Vec<Subject> {
-    let mut subjects = Setup::default().on_server(server.port());
-    subjects.extend(Setup::default().in_memory());
-    subjects
-}
-
 #[test]
 fn a_window_ends_with_the_day_the_week_or_the_month_of_its_zone() {
     let server = Server::start();
-    for (index, subject) in stores(&server).iter().enumerate() {
+    for (index, subject) in Setup::default().everywhere(&server).iter().enumerate() {
         for (zone, time_zone) in zones() {
             for (limit, end) in LIMITS {
                 let limit = zone.map_or(limit, |zone| limit.in_zone(zone));
@@ -83,7 +77,7 @@ fn a_window_ends_with_the_day_the_week_or_the_month_of_its_zone() {
 #[test]
 fn a_calendar_window_admits_its_quota_once() {
     let server = Server::start();
-    for (index, subject) in stores(&server).iter().enumerate() {
+    for (index, subject) in Setup::default().everywhere(&server).iter().enumerate() {
         let key = key!("once", index);
         let limit = Limit::per_months(3, 120).in_zone(Zone::offset(330));
         let check = |limit| subject.check(&key, limit).expect("the store answers");

@@ -6,9 +6,16 @@ use std::time::{Duration, Instant};
 use premier_client::{Algorithm, Key, Keyspace, Limit, Token, key};
 use premier_test_server::{Cluster, Server, patience};
 
-use crate::stores::Setup;
+use crate::stores::{Setup, Subject};
 
 const LIMIT: Limit<Token> = Limit::token_bucket(10, Duration::from_secs(60 * 60));
+
+fn subjects(cluster: &Cluster) -> Vec<Subject> {
+    let mut subjects = Setup::default().on_cluster(&cluster.urls());
+    // To a node that does not know the script, too.
+    subjects.extend(Setup::default().scripted_on_cluster(&cluster.urls()));
+    subjects
+}
 
 #[test]
 fn a_call_follows_its_key_to_another_node() {
@@ -22,7 +29,7 @@ fn a_call_follows_its_key_to_a_node_named_by_port_only() {
 }
 
 fn calls_follow_their_keys(cluster: &Cluster) {
-    for (index, subject) in Setup::default().on_cluster(&cluster.urls()).iter().enumerate() {
+    for (index, subject) in subjects(cluster).iter().enumerate() {
         let key = key!("moved", index);
         let remaining = || subject.check(&key, LIMIT).map(|decision| decision.remaining());
         assert_eq!(remaining().expect("the cluster answers"), 9, "{subject}");
@@ -44,10 +51,17 @@ fn calls_follow_their_keys(cluster: &Cluster) {
 /// One redirection is enough to learn where all slots of the node are.
 #[test]
 fn a_planned_failover_redirects_one_call() {
-    let cluster = Cluster::start_with_replicas(3, &[]);
+    // Nodes do not vote for the same replica again so soon.
+    for subjects in [Setup::on_cluster, Setup::scripted_on_cluster] {
+        let cluster = Cluster::start_with_replicas(3, &[]);
+        redirects_one_call(&subjects(Setup::default(), &cluster.urls()), &cluster);
+    }
+}
+
+fn redirects_one_call(subjects: &[Subject], cluster: &Cluster) {
     let mut replica = 3;
     let mut primary = 0;
-    for (index, subject) in Setup::default().on_cluster(&cluster.urls()).iter().enumerate() {
+    for (index, subject) in subjects.iter().enumerate() {
         let keys = (0..100).map(|user| key!("planned", 100 * index + user));
         let on_node =
             |key: &Key<'_>| cluster.locate(&Keyspace::default().key(key, Algorithm::TokenBucket)).1 == primary;
@@ -65,9 +79,9 @@ fn a_planned_failover_redirects_one_call() {
             thread::sleep(Duration::from_millis(10));
         }
         cluster.wait_until_agreed();
-        let redirected_before = redirected(&cluster);
+        let redirected_before = redirected(cluster);
         check_all();
-        assert_eq!(redirected(&cluster), redirected_before + 1, "{subject}");
+        assert_eq!(redirected(cluster), redirected_before + 1, "{subject}");
         (primary, replica) = (replica, primary);
     }
 }
@@ -90,7 +104,7 @@ fn redirected(cluster: &Cluster) -> u64 {
 #[test]
 fn a_fresh_key_of_a_migrating_slot_goes_to_its_new_node() {
     let cluster = Cluster::start(3);
-    for (index, subject) in Setup::default().on_cluster(&cluster.urls()).iter().enumerate() {
+    for (index, subject) in subjects(&cluster).iter().enumerate() {
         let key = key!("moving", index);
         let (slot, from) = cluster.locate(&Keyspace::default().key(&key, Algorithm::TokenBucket));
         let to = (from + 1) % 3;

@@ -26,6 +26,7 @@ fn on_server(setup: Setup, port: u16) -> Vec<Subject> {
     let mut subjects = setup.on_server(port);
     subjects.truncate(2);
     subjects.extend(setup.on_given(port));
+    subjects.extend(setup.scripted(port));
     subjects
 }
 
@@ -76,12 +77,17 @@ fn an_admitted_call_is_confirmed_by_the_replicas() {
 fn a_call_of_a_cluster_is_confirmed_by_the_replicas_of_its_node() {
     let mut cluster = Cluster::start_with_replicas(1, &[]);
     let urls = cluster.urls()[..1].to_vec();
-    for (user, subject) in confirmed_by(1, ENDLESS).on_cluster(&urls).iter().enumerate() {
+    let subjects = |timeout| {
+        let mut subjects = confirmed_by(1, timeout).on_cluster(&urls);
+        subjects.extend(confirmed_by(1, timeout).scripted_on_cluster(&urls));
+        subjects
+    };
+    for (user, subject) in subjects(ENDLESS).iter().enumerate() {
         let decision = subject.check(&key!("confirmed", user), LIMIT).expect("the store answers");
         assert_eq!(decision.confirmed_by(), Some(1), "{subject}");
     }
     cluster.nodes_mut()[1].suspend();
-    for (user, subject) in confirmed_by(1, SHORT).on_cluster(&urls).iter().enumerate() {
+    for (user, subject) in subjects(SHORT).iter().enumerate() {
         let decision = subject.check(&key!("confirmed", user), LIMIT).expect("the store answers");
         assert_eq!((decision.remaining(), decision.confirmed_by()), (1, Some(0)), "{subject}");
     }

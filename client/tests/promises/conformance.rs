@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use premier_client::{
-    Algorithm, AnyLimit, DecidedBy, Decision, ErrorKind, JointDecision, Key, Limit, RetryAfter, Usage, Zone, key,
+    Algorithm, AnyLimit, DecidedBy, Decision, ErrorKind, JointDecision, Key, Lease, Limit, RetryAfter, Usage, Zone, key,
 };
 use premier_test_server::{Cluster, Server};
 use proptest::collection::vec;
@@ -21,11 +21,7 @@ const TOLERANCE: Duration = Duration::from_secs(20);
 
 fn with_all(try_them: impl FnOnce(&[Subject])) {
     let (server, cluster) = (Server::start(), Cluster::start(3));
-    let setup = Setup::default();
-    let mut subjects = setup.on_server(server.port());
-    subjects.extend(setup.on_cluster(&cluster.urls()));
-    subjects.extend(setup.in_memory());
-    try_them(&subjects);
+    try_them(&Setup::default().everywhere_and_on(&server, &cluster));
 }
 
 #[test]
@@ -174,22 +170,38 @@ impl Answer {
     }
 }
 
-/// Calls on two keys, by limits that change from call to call.
 #[test]
 fn all_backends_answer_alike() {
     let server = Server::start();
     let cluster = Cluster::start(3);
     // So that a call with several keys is possible in the cluster too.
     let setup = Setup { keyspace: "{alike}", ..Setup::default() };
-    let memory = setup.in_memory();
-    let mut stores = setup.on_server(server.port());
-    stores.extend(setup.on_cluster(&cluster.urls()));
-    stores.extend(setup.in_memory());
+    answer_alike(&setup.everywhere_and_on(&server, &cluster), any_call(any_limit));
+}
 
+/// These limits are too small for a lease. Leaky buckets are never leased.
+#[test]
+fn leasing_and_remembering_throttlers_answer_alike() {
+    let server = Server::start();
+    let setup = Setup { keyspace: "{alike}", ..Setup::default() };
+    let leasing = Setup { lease: Some(Lease::of(1_000)), ..setup };
+    let remembering = Setup { remembered_for: Some(HOUR), ..leasing };
+    let mut stores = leasing.on_server(server.port());
+    stores.truncate(2);
+    stores.extend(leasing.in_memory());
+    stores.extend(Setup { keyspace: "{remembering}", ..remembering }.on_server(server.port()));
+    stores.extend(remembering.in_memory());
+    let is_leased = |limit: &AnyLimit| limit.algorithm() != Algorithm::LeakyBucket;
+    answer_alike(&stores, any_call(move || any_limit().prop_filter("it is never leased", is_leased)));
+}
+
+/// Makes calls on two keys, by limits that change from call to call.
+fn answer_alike(stores: &[Subject], calls: impl Strategy<Value = Call>) {
+    let memory = Setup { keyspace: "{alike}", ..Setup::default() }.in_memory();
     let mut runner =
         TestRunner::new(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() });
     let case = std::cell::Cell::new(0);
-    let result = runner.run(&vec(any_call(), 1..16), |calls| {
+    let result = runner.run(&vec(calls, 1..16), |calls| {
         case.set(case.get() + 1);
         let start = Instant::now();
         for (index, call) in calls.into_iter().enumerate() {
@@ -208,7 +220,7 @@ fn all_backends_answer_alike() {
     result.unwrap_or_else(|failure| panic!("{failure}"));
 }
 
-fn any_call() -> impl Strategy<Value = Call> {
+fn any_call<L: Strategy<Value = AnyLimit>>(any_limit: impl Fn() -> L) -> impl Strategy<Value = Call> {
     let key = || 0..2_u8;
     prop_oneof![
         4 => (any_limit(), key()).prop_map(|(limit, of)| Call::Check(limit, of)),

@@ -15,7 +15,8 @@ use tokio::runtime::{self, Runtime};
 
 use crate::stores::Setup;
 
-const LIMIT: Limit<Token> = Limit::token_bucket(1_000, Duration::from_secs(60 * 60));
+/// So slow that nothing refills during a test.
+const LIMIT: Limit<Token> = Limit::token_bucket(1_000, Duration::from_secs(365 * 24 * 60 * 60));
 
 /// Long enough for a loaded machine.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -368,6 +369,6 @@ fn a_runtime_without_io_is_an_error_of_the_configuration() {
         let runtime = runtime::Builder::new_current_thread().enable_time().build().expect("a runtime can be made");
         let error = runtime.block_on(throttler.check(&key!("io"), LIMIT)).expect_err("it cannot connect");
         assert_eq!(error.kind(), ErrorKind::Configuration, "{error:#}");
-        assert!(error.to_string().ends_with("build it with `enable_all` or `enable_io`"), "{error}");
+        assert!(error.to_string().ends_with("build it with `enable_all`"), "{error}");
     }
 }

@@ -13,9 +13,7 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 #[test]
 fn what_was_granted_is_given_back() {
     let server = Server::start();
-    let mut subjects = Setup::default().on_server(server.port());
-    subjects.extend(Setup::default().in_memory());
-    for (index, subject) in subjects.iter().enumerate() {
+    for (index, subject) in Setup::default().everywhere(&server).iter().enumerate() {
         for limit in limits(10, HOUR) {
             let key = key!("granted", index);
             let first = subject.check_at_most(&key, limit, 7).expect("the store answers");
@@ -106,9 +104,7 @@ fn only_the_store_is_inspected() {
 #[test]
 fn a_reset_forgets_one_key() {
     let server = Server::start();
-    let mut subjects = Setup::default().on_server(server.port());
-    subjects.extend(Setup::default().in_memory());
-    for (index, subject) in subjects.iter().enumerate() {
+    for (index, subject) in Setup::default().everywhere(&server).iter().enumerate() {
         let (one, other) = (key!("one", index), key!("other", index));
         for limit in limits(3, HOUR) {
             let algorithm = limit.algorithm();

@@ -24,6 +24,7 @@ fn a_missing_module_error_says_how_to_load_it() {
             let error = subject.check(&key!("f"), LIMIT).expect_err("there is no module");
             assert_eq!(error.kind(), ErrorKind::ModuleNotLoaded, "{subject}: {error}");
             assert!(error.to_string().contains("loadmodule /path/to/libpremier.so"), "{error}");
+            assert!(error.to_string().contains("use `Backend::scripted`"), "{error}");
             assert!(error.source().is_some_and(|source| source.to_string().contains("unknown command")), "{error:?}");
         }
     }
@@ -69,7 +70,7 @@ fn a_key_of_another_type_is_refused() {
 #[test]
 fn a_server_that_is_out_of_memory_is_unavailable() {
     let server = Server::builder().config("maxmemory", "1").start();
-    for subject in Setup::default().on_server(server.port()) {
+    for subject in Setup::default().on_server(server.port()).iter().chain(&Setup::default().scripted(server.port())) {
         let error = subject.check(&key!("f"), LIMIT).expect_err("there is no memory");
         assert_eq!(error.kind(), ErrorKind::Unavailable, "{subject}: {error}");
     }

@@ -14,9 +14,7 @@ const PERIOD: Duration = Duration::from_millis(150);
 #[test]
 fn later_calls_wait_until_a_forced_call_has_drained() {
     let server = Server::start();
-    let mut subjects = Setup::default().on_server(server.port());
-    subjects.extend(Setup::default().in_memory());
-    for (index, subject) in subjects.iter().enumerate() {
+    for (index, subject) in Setup::default().everywhere(&server).iter().enumerate() {
         for limit in limits(3, PERIOD) {
             let key = key!("beyond", index);
             let start = Instant::now();
@@ -66,9 +64,7 @@ fn a_forced_call_drains_to_the_millisecond() {
 #[test]
 fn a_quota_of_zero_limits_even_forced_calls() {
     let server = Server::start();
-    let mut subjects = Setup::default().on_server(server.port());
-    subjects.extend(Setup::default().in_memory());
-    for subject in subjects {
+    for subject in Setup::default().everywhere(&server) {
         for limit in limits(0, LONG) {
             let decision = subject.check(&key!("blocked"), limit.forced()).expect("the store answers");
             assert_eq!(decision.retry_after(), Some(RetryAfter::Never), "{subject}, {limit:?}");

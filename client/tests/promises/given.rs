@@ -51,7 +51,7 @@ fn a_given_pool_connects_anew_and_a_given_connection_does_not() {
 }
 
 #[test]
-fn the_deadline_and_fallback_of_a_throttler_count_on_given_connections() {
+fn given_connections_obey_the_throttlers_deadline_and_fallback() {
     let server = Server::start();
     let setup = Setup { deadline: Duration::from_millis(200), on_error: OnError::Limit, ..Setup::default() };
     for subject in setup.on_given(server.port()) {

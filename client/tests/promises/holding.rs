@@ -39,11 +39,7 @@ fn with_all(mut try_it: impl FnMut(&Subject, usize)) {
 
 fn with_subjects(try_them: impl FnOnce(&[Subject])) {
     let (server, cluster) = (Server::start(), Cluster::start(3));
-    let setup = Setup::default();
-    let mut subjects = setup.on_server(server.port());
-    subjects.extend(setup.on_cluster(&cluster.urls()));
-    subjects.extend(setup.in_memory());
-    try_them(&subjects);
+    try_them(&Setup::default().everywhere_and_on(&server, &cluster));
 }
 
 /// Waits until something becomes true, as what is dropped is released in the background.
@@ -271,26 +267,27 @@ async fn the_end_of_the_store_is_the_end_of_a_permit_one_lease_later() {
     tokio::time::timeout(LONG, permit.lost()).await.expect("it is lost");
     // It was renewed two thirds of a lease before, or later.
     assert!(last_sent.elapsed() >= SHORT / 2, "{:?}", last_sent.elapsed());
-    assert!(last_sent.elapsed() <= SHORT + Duration::from_millis(200), "{:?}", last_sent.elapsed());
+    assert!(last_sent.elapsed() <= SHORT + Duration::from_secs(10), "{:?}", last_sent.elapsed());
     assert!(permit.is_lost());
 }
 
 /// A caller that was stopped reads a reply that was in time, after its lease has ended.
 #[test]
 fn a_reply_after_the_lease_brings_no_permit_back() {
+    const LEASE: Duration = Duration::from_secs(3);
     let server = Server::start();
     let backend = AsyncBackend::redis(("127.0.0.1", server.port())).expect("a valid address");
     let throttler = AsyncThrottler::builder(backend).deadline(LONG).build();
     // Nothing runs there, and renews the permit, after it was given.
     let idle = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
-    let permit = idle.block_on(throttler.hold(&key!("late"), Limit::concurrency(1, SHORT))).expect("there is a place");
+    let permit = idle.block_on(throttler.hold(&key!("late"), Limit::concurrency(1, LEASE))).expect("there is a place");
     let runtime = Runtime::new().expect("a runtime can be made");
     runtime.block_on(async {
         permit.renew().await.expect("it is in time");
-        thread::sleep(SHORT / 2);
+        thread::sleep(LEASE / 2);
         let mut renewal = pin!(permit.renew());
         assert!(poll_once(renewal.as_mut()).is_pending());
-        thread::sleep(SHORT / 2 + SHORT / 10);
+        thread::sleep(LEASE / 2 + LEASE / 10);
         assert_eq!(renewal.await.map_err(|error| error.kind()), Err(ErrorKind::PermitLost));
         assert!(permit.is_lost());
     });
@@ -550,6 +547,44 @@ fn places_and_rates_are_taken_together_or_not_at_all() {
     });
 }
 
+/// With or without rates, and of one place or several.
+#[test]
+fn several_places_are_taken_together_or_not_at_all() {
+    let (few, many, rate) = (Limit::concurrency(1, HOUR), Limit::concurrency(9, HOUR), Limit::fixed_window(9, HOUR));
+    with_all(|subject, index| {
+        let [a, b] = ["few", "many"].map(|name| Key::named(name).custom(format_args!("{{{index}}}")));
+        let places = [(a.clone(), few), (b.clone(), many.cost(2))];
+        let used = |key: &Key<'_>| subject.inspect(key, Hold).expect("it answers").map_or(0, |usage| usage.used());
+        for (places, rates) in [
+            (&places[..], &[][..]),
+            (&places[..], &[(a.clone(), rate.into())]),
+            (&places[..1], &[(a.clone(), rate.into())]),
+        ] {
+            let (permits, receipt) = subject.check_and_hold(places, rates).expect("it is decided");
+            assert!(receipt.is_admitted() && permits.len() == places.len(), "{subject}");
+            assert_eq!(receipt.each().len(), places.len() + rates.len(), "{subject}");
+            let expected = (1, if places.len() == 2 { 2 } else { 0 });
+            assert_eq!((used(&a), used(&b)), expected, "{subject}");
+            let (none, limited) = subject.check_and_hold(places, rates).expect("it is decided");
+            assert!(none.is_empty() && !limited.is_admitted() && limited.binding() == 0, "{subject}");
+            assert_eq!((used(&a), used(&b)), expected, "{subject}");
+            assert_eq!(subject.give_back(limited).ok(), Some(0), "{subject}");
+            assert_eq!(subject.give_back(receipt).ok(), Some(rates.len() as u64), "{subject}");
+            for permit in permits {
+                assert!(permit.release().expect("it answers") > 0, "{subject}");
+            }
+            assert_eq!((used(&a), used(&b)), (0, 0), "{subject}");
+        }
+        let (permits, alone) = subject.check_and_hold(&places[..1], &[]).expect("it is decided");
+        assert_eq!((permits.len(), alone.each().len()), (1, 1), "{subject}");
+        assert!(subject.check_and_hold(&[], &[]).is_err(), "{subject}: there is no limit");
+        assert!(
+            subject.check_and_hold(&[places[0].clone(), places[0].clone()], &[]).is_err(),
+            "{subject}: the key is the same"
+        );
+    });
+}
+
 fn stored(key: &Key<'_>, algorithm: &str) -> String {
     Keyspace::default().key(key, Hold).replace(":hold:", &format!(":{algorithm}:"))
 }
@@ -740,11 +775,7 @@ fn a_release_is_not_missed_by_a_waiter_that_asks() {
     let backend = Backend::redis(("127.0.0.1", proxy.port())).expect("a valid address");
     let throttler = Throttler::builder(backend).deadline(LONG).build();
     let (jobs, delay) = (Limit::concurrency(1, HOUR), Duration::from_millis(300));
-    let calls = || -> String {
-        let stats: String = redis::cmd("INFO").arg("commandstats").query(&mut server.connection()).expect("an answer");
-        let (_, calls) = stats.split_once("cmdstat_PREMIER.HOLD:calls=").expect("it was called");
-        calls.split(',').next().expect("a number").to_owned()
-    };
+    let calls = || server.calls_of("PREMIER.HOLD");
     let permit = throttler.hold(&key!("missed"), jobs).expect("there is a place");
     thread::scope(|scope| {
         let waiter = scope.spawn(|| {
@@ -868,9 +899,9 @@ fn memory_forgets_keys_whose_leases_have_ended() {
     clock.set(LONG);
     // Few other keys, in all parts of the memory.
     for call in 0..20_000 {
-        let _ = memory.hold(&format!("other:{}", call % 100), "id", jobs).expect("a valid id");
+        let _ = memory.hold(&format!("other:{}", call % 1_000), "id", jobs).expect("a valid id");
     }
-    assert_eq!(memory.len(), 100);
+    assert_eq!(memory.len(), 1_000);
 }
 
 #[test]
@@ -1043,9 +1074,7 @@ fn all_backends_hold_alike() {
     let (server, cluster) = (Server::start(), Cluster::start(3));
     // So that a call with several keys is possible in the cluster too.
     let setup = Setup { keyspace: "{alike}", ..Setup::default() };
-    let mut stores = setup.in_memory();
-    stores.extend(setup.on_server(server.port()));
-    stores.extend(setup.on_cluster(&cluster.urls()));
+    let stores = setup.everywhere_and_on(&server, &cluster);
     let config = ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() };
     let case = std::cell::Cell::new(0);
     let result = TestRunner::new(config).run(&vec(any_call(), 1..24), |calls| {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use premier_client::{Algorithm, ErrorKind, Keyspace, Limit, PremierCommands, Token, key};
+use premier_client::{ErrorKind, Limit, Token, key};
 use premier_test_server::{Cluster, Proxy, Server};
 
 use crate::stores::{Setup, Subject};
@@ -10,10 +10,13 @@ use crate::stores::{Setup, Subject};
 const LIMIT: Limit<Token> = Limit::token_bucket(10, Duration::from_secs(60 * 60));
 
 /// Loses a reply to each method of each subject, on a connection that is in use already.
-fn lose_a_reply_of_each(subjects: &[Subject], proxy: &Proxy, server: &Server) {
+fn lose_a_reply_of_each(subjects: &[Subject], proxy: &Proxy) {
     for (index, subject) in subjects.iter().enumerate() {
-        let key = key!("lost", index);
+        let key = key!("lost", subject.to_string(), index);
         assert_eq!(subject.check(&key, LIMIT).expect("the store answers").remaining(), 9, "{subject}");
+        // A server that does not know a script refuses it, and that reply is not to be lost.
+        let _ = subject.refund(&key!("known", subject.to_string()), LIMIT, 1).expect("the store answers");
+        let _ = subject.check_all(&[(key!("known", subject.to_string()), LIMIT.into())]).expect("the store answers");
 
         proxy.lose_next_reply();
         let error = subject.check(&key, LIMIT).expect_err("the reply is lost");
@@ -21,10 +24,9 @@ fn lose_a_reply_of_each(subjects: &[Subject], proxy: &Proxy, server: &Server) {
         assert_eq!(error.kind(), ErrorKind::ReplyLost, "{subject}: {error}");
         assert!(error.to_string().contains("the call may or may not have been charged"), "{error}");
 
-        let name = Keyspace::default().key(&key, Algorithm::TokenBucket);
-        let charged = server.connection().premier_token(name, LIMIT).expect("the server answers");
-        assert_eq!(charged.remaining(), 7, "{subject}: the lost call was not charged exactly once");
         let next = subject.check(&key, LIMIT).expect("the store answers again");
+        assert_eq!(next.remaining(), 7, "{subject}: the lost call was not charged exactly once");
+        let next = subject.check(&key, LIMIT).expect("the store answers");
         assert_eq!(next.remaining(), 6, "{subject}");
 
         proxy.lose_next_reply();
@@ -47,17 +49,18 @@ fn lose_a_reply_of_each(subjects: &[Subject], proxy: &Proxy, server: &Server) {
 fn a_server_is_never_sent_a_call_twice() {
     let server = Server::start();
     let proxy = Proxy::start(server.port());
-    lose_a_reply_of_each(&Setup::default().on_server(proxy.port()), &proxy, &server);
+    lose_a_reply_of_each(&Setup::default().on_server(proxy.port()), &proxy);
+    lose_a_reply_of_each(&Setup::default().scripted(proxy.port()), &proxy);
 }
 
 #[test]
 fn a_cluster_is_never_sent_a_call_twice() {
     let cluster = Cluster::start(1);
-    let server = &cluster.nodes()[0];
-    let proxy = Proxy::start(server.port());
+    let proxy = Proxy::start(cluster.nodes()[0].port());
     cluster.announce_port(0, proxy.port());
     let urls = [format!("redis://127.0.0.1:{}", proxy.port())];
-    lose_a_reply_of_each(&Setup::default().on_cluster(&urls), &proxy, server);
+    lose_a_reply_of_each(&Setup::default().on_cluster(&urls), &proxy);
+    lose_a_reply_of_each(&Setup::default().scripted_on_cluster(&urls), &proxy);
 }
 
 /// A reply after the deadline is dropped.

@@ -1,6 +1,7 @@
 //! What the client promises, tested on real servers, a real cluster, and in memory.
 
 mod acquiring;
+mod across;
 mod aligning;
 mod calendar;
 mod clearing;
@@ -15,6 +16,7 @@ mod errors;
 mod forcing;
 mod given;
 mod holding;
+mod leasing;
 mod limits;
 mod lost_replies;
 mod memory;
@@ -24,6 +26,10 @@ mod peeking;
 mod policies;
 mod queueing;
 mod refunding;
+mod remembering;
+mod scripts;
+mod scripts_changing;
+mod scripts_exactly;
 mod sentinels;
 mod several_limits;
 mod shadow;

@@ -127,6 +127,31 @@ fn each_limit_of_a_joint_call_is_counted() {
     }
 }
 
+/// A renewal is no call.
+#[test]
+fn calls_for_places_are_counted_as_any() {
+    let server = Server::start();
+    for (index, subject) in subjects(&server).iter().enumerate() {
+        let (key, jobs) = (key!("jobs", index), Limit::concurrency(2, HOUR));
+        let rate = [(key!("rate", index), TEN.into())];
+        let counted = decisions(|| {
+            let first = subject.hold(&key, jobs).expect("there is a place");
+            first.renew().expect("it is not lost");
+            let second = subject.hold_all(&key, jobs, &rate).expect("there is a place");
+            subject.hold(&key, jobs).expect_err("there is none");
+            subject.hold_within(&key, jobs, Duration::from_millis(60)).expect_err("there is none");
+            subject.hold_all(&key, jobs, &rate).expect_err("there is none");
+            drop((first, second));
+        });
+        let expected = [
+            line("jobs", "admitted", "store", 2),
+            line("jobs", "limited", "store", 3),
+            line("rate", "admitted", "store", 1),
+        ];
+        assert_eq!(counted, expected, "{subject}");
+    }
+}
+
 /// However often it asks again.
 #[test]
 fn a_call_that_waits_is_counted_only_once() {

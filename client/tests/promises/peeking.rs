@@ -12,9 +12,7 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 #[test]
 fn peek_answers_as_the_next_call_and_changes_nothing() {
     let server = Server::start();
-    let mut subjects = Setup::default().on_server(server.port());
-    subjects.extend(Setup::default().in_memory());
-    for (index, subject) in subjects.iter().enumerate() {
+    for (index, subject) in Setup::default().everywhere(&server).iter().enumerate() {
         for limit in limits(2, HOUR) {
             let key = key!("peek", index);
             for call in 0..4 {

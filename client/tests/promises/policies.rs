@@ -78,6 +78,28 @@ fn a_policy_is_a_limit_by_name() {
     check(&|key| runtime.block_on(asynchronous.check_policy("login", key)));
 }
 
+#[test]
+fn a_policy_may_limit_concurrency() {
+    let file = File::new("api = '1/1h'\n[downloads]\nlimit = 'hold 1/30s'\noverrides = { ada = 'HOLD 2/30s cost 2' }");
+    let sync = throttler(&file.policies());
+    let key = key!("downloads", "bob");
+    let permit = sync.hold_policy("downloads", &key).expect("there is a place");
+    assert_eq!(sync.hold_policy("downloads", &key).expect_err("it is taken").kind(), ErrorKind::QuotaExceeded);
+    drop(permit);
+    let permit = sync.hold_policy("downloads", &key!("downloads", "ada")).expect("there are places");
+    assert_eq!((permit.decision().limit(), permit.decision().remaining()), (2, 0));
+
+    let asynchronous = AsyncThrottler::builder(AsyncBackend::memory()).policies(file.policies()).build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime can be made");
+    assert!(runtime.block_on(async { asynchronous.hold_policy("downloads", &key).await.is_ok() }));
+
+    let wrong = sync.check_policy("downloads", &key).expect_err("it limits no rate");
+    assert_eq!(wrong.kind(), ErrorKind::Configuration);
+    assert_eq!(wrong.to_string(), "policy \"downloads\" is hold 1/30s: expected a rate");
+    let wrong = sync.hold_policy("api", &key).expect_err("it limits a rate");
+    assert_eq!(wrong.to_string(), "policy \"api\" is token 1/1h: expected a concurrency limit, as in hold 10/30s");
+}
+
 /// An exact one first, then that of the longest beginning.
 #[test]
 fn an_override_is_for_a_key_or_for_a_prefix() {
@@ -201,6 +223,11 @@ fn an_invalid_file_says_what_is_wrong() {
         ("[a]\nquota = 5", "policy \"a\": unknown field \"quota\": expected limit or overrides"),
         ("[a]\noverrides = {}", "policy \"a\": the field limit is missing"),
         ("[a]\nlimit = '1/1s'\noverrides = 5", "policy \"a\": overrides must be a table of limits"),
+        (
+            "[a]\nlimit = '1/1s'\n[a.overrides]\nx = 'hold 1/1s'",
+            "policy \"a\": override \"x\": hold 1/1s cannot replace token 1/1s",
+        ),
+        ("a = 'hold 1/1s capacity 2'", "policy \"a\": invalid limit \"hold 1/1s capacity 2\": "),
         ("[a]\nlimit = '1/1s'\n[a.overrides]\nx = 'y'", "policy \"a\": override \"x\": invalid limit \"y\": "),
     ] {
         let file = File::new(text);

@@ -16,8 +16,7 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn with_each(server: &Server, try_it: impl Fn(&Subject, usize)) {
-    let mut subjects = Setup::default().on_server(server.port());
-    subjects.extend(Setup::default().in_memory());
+    let subjects = Setup::default().everywhere(server);
     subjects.iter().enumerate().for_each(|(index, subject)| try_it(subject, index));
 }
 

@@ -16,9 +16,7 @@ const HOUR: Duration = Duration::from_secs(60 * 60);
 fn with_each(try_it: impl Fn(&Subject, usize)) {
     let (server, cluster) = (Server::start(), Cluster::start(3));
     let setup = Setup { keyspace: "{together}", ..Setup::default() };
-    let mut subjects = setup.on_server(server.port());
-    subjects.extend(setup.on_cluster(&cluster.urls()));
-    subjects.extend(setup.in_memory());
+    let subjects = setup.everywhere_and_on(&server, &cluster);
     subjects.iter().enumerate().for_each(|(index, subject)| try_it(subject, index));
 }
 

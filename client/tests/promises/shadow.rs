@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use metrics::with_local_recorder;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use premier_client::{Algorithm, Backend, DecidedBy, Limit, Throttler, key};
+use premier_client::{Algorithm, Backend, DecidedBy, Hold, Limit, Throttler, key};
 use premier_test_server::Server;
 
 use crate::stores::{Setup, Subject, limits};
@@ -72,6 +72,33 @@ fn a_call_that_is_limited_in_shadow_has_nothing_to_refund() {
         let some = subject.check_at_most(&key!("some", index), Limit::fixed_window(0, HOUR), 5).expect("it is decided");
         assert_eq!((some.is_admitted(), some.granted()), (true, Some(5)), "{subject}");
         assert_eq!(subject.give_back(some).expect("it answers"), 0, "{subject}");
+    }
+}
+
+/// Nor does one wait for a place.
+#[test]
+fn a_permit_that_is_given_in_shadow_holds_nothing() {
+    let server = Server::start();
+    for (index, subject) in subjects(&server, "held").iter().enumerate() {
+        let (key, jobs) = (key!("jobs", index), Limit::concurrency(1, HOUR));
+        let used = || subject.inspect(&key, Hold).expect("it answers").map_or(0, |usage| usage.used());
+        let start = Instant::now();
+        let first = subject.hold(&key, jobs).expect("it is decided");
+        let mut permits = vec![subject.hold(&key, jobs).expect("it is decided")];
+        permits.push(subject.hold_within(&key, jobs, HOUR).expect("it is decided"));
+        let rate = [(key!("rate", index), Limit::fixed_window(5, HOUR).into())];
+        let (permit, receipt) = subject.hold_all(&key, jobs, &rate).expect("it is decided");
+        assert_eq!(receipt.decision().decided_by(), DecidedBy::Shadow, "{subject}");
+        assert_eq!(subject.give_back(receipt).expect("it answers"), 0, "{subject}");
+        permits.push(permit);
+        assert!(start.elapsed() < HOUR / 60, "{subject}");
+        assert_eq!((first.decision().decided_by(), used()), (DecidedBy::Store, 1), "{subject}");
+        for permit in permits {
+            assert_eq!(permit.decision().decided_by(), DecidedBy::Shadow, "{subject}");
+            assert!(permit.renew().is_ok() && !permit.is_lost(), "{subject}");
+            assert_eq!((permit.release().ok(), used()), (Some(0), 1), "{subject}");
+        }
+        assert_eq!(first.release().ok(), Some(1), "{subject}");
     }
 }
 

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use premier_client::{
     AnyAlgorithm, AnyLimit, AsyncBackend, AsyncPermit, AsyncThrottler, Backend, Builder, Charge, Concurrency,
-    DecidedBy, Decision, Error, JointDecision, Key, Keyspace, Limit, OnError, Permit, Receipt, Share, Throttler, Usage,
+    DecidedBy, Decision, Error, JointDecision, Key, Keyspace, Lease, Limit, OnError, Permit, Receipt, ScriptClock,
+    Share, Throttler, Usage,
 };
+use premier_test_server::{Cluster, Server};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use redis::cluster::ClusterClientBuilder;
 use redis::{AsyncConnectionConfig, Client};
@@ -27,6 +29,8 @@ pub(crate) struct Setup {
     pub(crate) on_error: OnError,
     pub(crate) confirmed_by: Option<(u32, Duration)>,
     pub(crate) is_shadow: bool,
+    pub(crate) lease: Option<Lease>,
+    pub(crate) remembered_for: Option<Duration>,
 }
 
 impl Default for Setup {
@@ -38,6 +42,8 @@ impl Default for Setup {
             on_error: OnError::Fail,
             confirmed_by: None,
             is_shadow: false,
+            lease: None,
+            remembered_for: None,
         }
     }
 }
@@ -50,7 +56,31 @@ impl Setup {
             Some((replicas, timeout)) => builder.confirmed_by(replicas, timeout),
             None => builder,
         };
+        let builder = match self.lease {
+            Some(lease) => builder.leases(lease),
+            None => builder,
+        };
+        let builder = match self.remembered_for {
+            Some(at_most) => builder.remember_denials(at_most),
+            None => builder,
+        };
         if self.is_shadow { builder.shadow() } else { builder }
+    }
+
+    /// Makes a throttler of each kind on a server, by commands and by scripts, and in memory.
+    pub(crate) fn everywhere(self, server: &Server) -> Vec<Subject> {
+        let mut subjects = self.on_server(server.port());
+        subjects.extend(self.scripted(server.port()));
+        subjects.extend(self.in_memory());
+        subjects
+    }
+
+    /// Makes those of [`everywhere`](Self::everywhere), and of each kind on a cluster.
+    pub(crate) fn everywhere_and_on(self, server: &Server, cluster: &Cluster) -> Vec<Subject> {
+        let mut subjects = self.everywhere(server);
+        subjects.extend(self.on_cluster(&cluster.urls()));
+        subjects.extend(self.scripted_on_cluster(&cluster.urls()));
+        subjects
     }
 
     /// Makes a throttler of each kind on a server.
@@ -73,6 +103,45 @@ impl Setup {
                 name: "a server, async, by a given manager",
                 throttler: Either::Async(self.of(AsyncThrottler::builder(manager)).build(), runtime),
             },
+        ]
+    }
+
+    /// Makes a throttler of each kind by scripts on a server.
+    pub(crate) fn scripted_at(self, url: &str) -> Vec<Subject> {
+        let by_caller = AsyncBackend::redis(url).expect("a valid address").by_script(ScriptClock::Caller);
+        vec![
+            self.sync("a script, sync", Backend::scripted(url).expect("a valid address")),
+            self.asynchronous("a script, async", AsyncBackend::scripted(url).expect("a valid address")),
+            self.asynchronous("a script, async, by the caller's clock", by_caller),
+        ]
+    }
+
+    /// Makes a throttler of each kind by scripts on a server.
+    pub(crate) fn scripted(self, port: u16) -> Vec<Subject> {
+        self.scripted_at(&format!("redis://127.0.0.1:{port}"))
+    }
+
+    /// Makes a throttler of each kind by scripts on a cluster.
+    pub(crate) fn scripted_on_cluster(self, urls: &[String]) -> Vec<Subject> {
+        let addresses = || urls.iter().map(String::as_str);
+        let clock = ScriptClock::Server;
+        let sync = Backend::cluster(addresses()).expect("valid addresses").by_script(clock);
+        let asynchronous = AsyncBackend::cluster(addresses()).expect("valid addresses").by_script(clock);
+        vec![
+            self.sync("a script on a cluster, sync", sync),
+            self.asynchronous("a script on a cluster, async", asynchronous),
+        ]
+    }
+
+    /// Makes a throttler of each kind by scripts on the master that sentinels know by this name.
+    pub(crate) fn scripted_on_master(self, sentinels: &[String], master: &str) -> Vec<Subject> {
+        let addresses = || sentinels.iter().map(String::as_str);
+        let clock = ScriptClock::Server;
+        let sync = Backend::sentinel(addresses(), master).expect("valid addresses").by_script(clock);
+        let asynchronous = AsyncBackend::sentinel(addresses(), master).expect("valid addresses").by_script(clock);
+        vec![
+            self.sync("a script on a master, sync", sync),
+            self.asynchronous("a script on a master, async", asynchronous),
         ]
     }
 
@@ -244,6 +313,14 @@ impl Subject {
         }
     }
 
+    pub(crate) fn check_all_across(&self, limits: &[(Key<'_>, AnyLimit)]) -> Result<JointDecision, Error> {
+        match &self.throttler {
+            Either::Sync(throttler) => throttler.check_all_across(limits),
+            Either::Async(throttler, runtime) => runtime.block_on(throttler.check_all_across(limits)),
+        }
+        .map(|receipt| JointDecision::clone(&receipt))
+    }
+
     pub(crate) fn acquire(
         &self,
         key: &Key<'_>,
@@ -255,6 +332,15 @@ impl Subject {
             Either::Async(throttler, runtime) => {
                 runtime.block_on(throttler.acquire(key, limit, at_most)).map(|admission| *admission)
             }
+        }
+    }
+
+    /// Drops the throttler on its runtime, which then does in the background what is left to do.
+    pub(crate) fn end(self) {
+        if let Either::Async(throttler, runtime) = self.throttler {
+            runtime.block_on(async { drop(throttler) });
+            // The runtime must still exist when the task runs.
+            std::mem::forget(runtime);
         }
     }
 
@@ -304,6 +390,24 @@ impl Subject {
         }
     }
 
+    pub(crate) fn check_and_hold(
+        &self,
+        concurrency: &[(Key<'_>, Concurrency)],
+        limits: &[(Key<'_>, AnyLimit)],
+    ) -> Result<(Vec<Held>, Receipt<JointDecision>), Error> {
+        match &self.throttler {
+            Either::Sync(throttler) => {
+                let (permits, receipt) = throttler.check_and_hold(concurrency, limits)?;
+                Ok((permits.into_iter().map(Held::Sync).collect(), receipt))
+            }
+            Either::Async(throttler, runtime) => {
+                let (permits, receipt) = runtime.block_on(throttler.check_and_hold(concurrency, limits))?;
+                let permits = permits.into_iter().map(|permit| Held::Async(permit, Arc::clone(runtime)));
+                Ok((permits.collect(), receipt))
+            }
+        }
+    }
+
     fn held(&self, permit: Result<AsyncPermit, Error>) -> Result<Held, Error> {
         let Either::Async(_, runtime) = &self.throttler else { unreachable!("the permit is async") };
         permit.map(|permit| Held::Async(permit, Arc::clone(runtime)))
@@ -313,6 +417,13 @@ impl Subject {
         match &self.throttler {
             Either::Sync(throttler) => throttler.peek_hold(key, concurrency),
             Either::Async(throttler, runtime) => runtime.block_on(throttler.peek_hold(key, concurrency)),
+        }
+    }
+
+    pub(crate) fn give_back_leases(&self) -> Result<(), Error> {
+        match &self.throttler {
+            Either::Sync(throttler) => throttler.give_back_leases(),
+            Either::Async(throttler, runtime) => runtime.block_on(throttler.give_back_leases()),
         }
     }
 

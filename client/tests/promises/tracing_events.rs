@@ -5,7 +5,11 @@ use std::fmt::Debug;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use premier_client::{AnyLimit, Backend, Fixed, Key, Limit, OnError, Throttler, key};
+use metrics::with_local_recorder;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use premier_client::{
+    AnyLimit, AsyncBackend, AsyncThrottler, Backend, Fixed, Hold, Key, Limit, OnError, Throttler, key,
+};
 use premier_test_server::{Server, patience};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -102,6 +106,22 @@ fn a_limited_call_is_one_event() {
     }
 }
 
+#[test]
+fn a_backend_that_prefers_the_module_logs_what_it_found() {
+    for (server, found) in [
+        (Server::start(), "limits are kept by the module"),
+        (
+            Server::builder().without_module().start(),
+            "the server has not loaded the module: limits are kept by scripts",
+        ),
+    ] {
+        let url = format!("redis://127.0.0.1:{}", server.port());
+        let events = seen(|| drop(Backend::prefer_module(&*url).expect("the server answers")));
+        let [event] = &events[..] else { panic!("{found}: {events:?}") };
+        assert_eq!((event.level.as_str(), event.message()), ("INFO", found));
+    }
+}
+
 /// It costs more than the limit.
 #[test]
 fn a_call_that_is_never_admitted_has_no_retry_after() {
@@ -127,6 +147,48 @@ fn a_limited_joint_call_is_one_event() {
         assert_eq!(event.field("limit"), Some("hour"), "{subject}");
         assert_eq!(event.field("key"), Some("premier:hour:fixed:ada"), "{subject}");
     }
+}
+
+/// However often it asks again.
+#[test]
+fn a_call_without_a_place_is_one_event() {
+    for subject in Setup::default().in_memory() {
+        let jobs = Limit::concurrency(1, HOUR);
+        let events = seen(|| {
+            let permit = subject.hold(&key!("jobs", "ada"), jobs).expect("there is a place");
+            subject.hold_within(&key!("jobs", "ada"), jobs, Duration::from_millis(60)).expect_err("there is none");
+            drop(permit);
+        });
+        let [event] = &events[..] else { panic!("{subject}: {events:?}") };
+        for (name, value) in [("limit", "jobs"), ("algorithm", "hold"), ("key", "premier:jobs:hold:ada")] {
+            assert_eq!(event.field(name), Some(value), "{subject}, {name}");
+        }
+    }
+}
+
+/// Somebody has reset the key, so others have its place. The metrics count it, too.
+#[test]
+fn a_lost_permit_is_an_event() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime can be made");
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let events = seen(|| {
+        with_local_recorder(&recorder, || {
+            runtime.block_on(async {
+                let throttler = AsyncThrottler::builder(AsyncBackend::memory()).build();
+                let (key, jobs) = (key!("jobs", "ada"), Limit::concurrency(1, Duration::from_millis(300)));
+                let lost = throttler.hold(&key, jobs).await.expect("there is a place");
+                throttler.reset(&key, Hold).await.expect("memory answers");
+                let other = throttler.hold(&key, jobs).await.expect("there is a place");
+                lost.lost().await;
+                tokio::task::yield_now().await;
+                drop((lost, other));
+            });
+        });
+    });
+    let [event] = &events[..] else { panic!("{events:?}") };
+    assert_eq!((event.level.as_str(), event.message()), (Level::WARN.as_str(), "a permit is lost"));
+    assert_eq!(event.field("key"), Some("premier:jobs:hold:ada"));
+    assert!(recorder.handle().render().contains("premier_permits_lost_total 1"));
 }
 
 #[test]

@@ -1,12 +1,14 @@
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
+use premier_client::AsyncPermit;
 
 pin_project! {
-    /// The body of a response: that of the service as it is, or one of the layer.
+    /// The body of a response: that of the service as it is, or one of the layer. The service's
+    /// body keeps the places of its request until it ends or is dropped.
     #[derive(Debug)]
     pub struct ThrottleBody<B> {
         #[pin]
@@ -21,6 +23,7 @@ pin_project! {
         OfService {
             #[pin]
             body: B,
+            permits: Vec<AsyncPermit>,
         },
         OfLayer {
             // What is left of it.
@@ -30,8 +33,8 @@ pin_project! {
 }
 
 impl<B> ThrottleBody<B> {
-    pub(crate) const fn of_service(body: B) -> Self {
-        Self { content: Content::OfService { body } }
+    pub(crate) const fn of_service(body: B, permits: Vec<AsyncPermit>) -> Self {
+        Self { content: Content::OfService { body, permits } }
     }
 
     pub(crate) fn of_layer(bytes: Bytes) -> Self {
@@ -52,21 +55,27 @@ impl<B: Body<Data = Bytes>> Body for ThrottleBody<B> {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         match self.project().content.project() {
-            Projected::OfService { body } => body.poll_frame(context),
+            Projected::OfService { mut body, permits } => {
+                let frame = ready!(body.as_mut().poll_frame(context));
+                if !matches!(frame, Some(Ok(_))) || body.is_end_stream() {
+                    permits.clear();
+                }
+                Poll::Ready(frame)
+            }
             Projected::OfLayer { bytes } => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
         }
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
-            Content::OfService { body } => body.is_end_stream(),
+            Content::OfService { body, .. } => body.is_end_stream(),
             Content::OfLayer { bytes } => bytes.is_none(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
-            Content::OfService { body } => body.size_hint(),
+            Content::OfService { body, .. } => body.size_hint(),
             Content::OfLayer { bytes } => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
         }
     }

@@ -1,15 +1,19 @@
 //! Asking the throttler about a request.
 
-use std::slice;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use std::{mem, slice};
 
 use http::{Extensions, HeaderMap, StatusCode};
-use premier_client::{AsyncThrottler, Charge, Decision, Error, RetryAfter};
-use tokio::time::Instant;
+use premier_client::{AnyLimit, AsyncPermit, AsyncThrottler, Charge, Concurrency, Decision, Error, Key, RetryAfter};
+use tokio::time::{Instant, sleep};
 
-use crate::layer::Shared;
-use crate::{Policy, PolicyDecision, RateLimits};
+use crate::heed::Heeded;
+use crate::layer::{Policies, Shared};
+use crate::policy::LimitedPolicy;
+use crate::{PolicyDecision, PolicyLimit, RateLimits};
 
 /// The decision on a request.
 pub(crate) enum Verdict {
@@ -21,7 +25,10 @@ pub(crate) enum Verdict {
 /// An admitted request.
 pub(crate) struct Admitted {
     pub(crate) limits: RateLimits,
-    pub(crate) charged: Charged,
+    /// `None` if nothing can become of it.
+    pub(crate) charged: Option<Box<Charged>>,
+    /// How long it has still to wait for its turn.
+    pub(crate) wait: Duration,
 }
 
 /// What an admitted request was charged.
@@ -30,7 +37,10 @@ pub(crate) struct Charged {
     charge: Option<Charge>,
     /// What policies in shadow have charged.
     shadows: Vec<Charge>,
+    /// The places of the request, those in shadow too.
+    permits: Vec<AsyncPermit>,
     stage: Stage,
+    heeded: Option<Heeded>,
 }
 
 /// How far an admitted request has come. If it is dropped there, the client has hung up.
@@ -42,31 +52,104 @@ enum Stage {
     Answered,
 }
 
+/// What decides a request.
+pub(crate) type Deciding = Pin<Box<dyn Future<Output = Verdict> + Send>>;
+
+/// Decides a request.
+///
+/// # Errors
+/// If it has to wait for the store, or for its turn. Returns what it waits for.
+pub(crate) fn decide(shared: &Arc<Shared>, policies: Policies) -> Result<Verdict, Deciding> {
+    if !shared.throttler.is_in_memory() || !shared.wait_up_to.is_zero() || shared.heeding.is_some() {
+        return Err(Box::pin(ask_and_wait(Arc::clone(shared), policies)));
+    }
+    match pin!(ask(shared, &policies, Duration::ZERO)).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Verdict::Admitted(admitted)) if !admitted.wait.is_zero() => {
+            Err(Box::pin(async { Verdict::Admitted(take_turn(admitted).await) }))
+        }
+        Poll::Ready(verdict) => Ok(verdict),
+        Poll::Pending => unreachable!("memory decides at once"),
+    }
+}
+
 /// Asks about a request, and waits for its turn.
-pub(crate) async fn decide(shared: Arc<Shared>, mut policies: Vec<Policy>) -> Verdict {
-    let shadows: Vec<_> = policies.extract_if(.., |policy| policy.is_shadow()).collect();
-    let asked = match ask(&shared, &policies).await {
-        Ok(asked) => asked,
+async fn ask_and_wait(shared: Arc<Shared>, policies: Policies) -> Verdict {
+    let start = (!shared.wait_up_to.is_zero()).then(Instant::now);
+    let wait_up_to = shared.wait_up_to;
+    let left = || start.map_or(Duration::ZERO, |start| wait_up_to.saturating_sub(start.elapsed()));
+    let heeded = shared.heeding.as_ref().map(|heeding| heeding.of(&policies));
+    if let Some(heeded) = &heeded
+        && let Err(after) = heeded.wait(left).await
+    {
+        return Verdict::Limited(RateLimits::heeded(after));
+    }
+    let admitted = match ask(&shared, &policies, left()).await {
+        Verdict::Admitted(admitted) => admitted,
+        other => return other,
+    };
+    let mut admitted = take_turn(admitted).await;
+    // What the service has asked for while this request waited.
+    if let Some(heeded) = &heeded
+        && let Err(after) = heeded.wait(left).await
+    {
+        return Verdict::Limited(RateLimits::heeded(after));
+    }
+    if let Some(charged) = &mut admitted.charged {
+        charged.heeded = heeded;
+    }
+    Verdict::Admitted(admitted)
+}
+
+/// Waits for the turn of an admitted request.
+async fn take_turn(mut admitted: Admitted) -> Admitted {
+    let wait = mem::take(&mut admitted.wait);
+    if !wait.is_zero() {
+        sleep(wait).await;
+    }
+    admitted
+}
+
+/// Asks about a request, until it is admitted or this time has passed.
+async fn ask(shared: &Arc<Shared>, policies: &Policies, at_most: Duration) -> Verdict {
+    match try_to_ask(shared, policies, at_most).await {
+        Ok(verdict) => verdict,
         Err(error) => {
             shared.report(&error);
-            return Verdict::Undecided(error);
+            Verdict::Undecided(error)
         }
-    };
-    let Asked { each, wait, charge } = asked;
-    let is_charged = wait.is_some();
-    let mut decided = Vec::with_capacity(policies.len() + shadows.len());
-    decided.extend(policies.into_iter().zip(each.as_slice()).map(|(policy, each)| policy.decided(*each, is_charged)));
-    let Some(wait) = wait else { return Verdict::Limited(RateLimits::new(decided)) };
-
-    let mut charged = Charged { shared, charge, shadows: Vec::new(), stage: Stage::Waiting };
-    if !wait.is_zero() {
-        tokio::time::sleep(wait).await;
     }
-    for shadow in shadows {
+}
+
+async fn try_to_ask(shared: &Arc<Shared>, policies: &Policies, at_most: Duration) -> Result<Verdict, Error> {
+    let Policies { enforced, in_shadow } = policies;
+    if let [policy] = &enforced[..]
+        && let PolicyLimit::Rate(limit) = policy.limit()
+        && in_shadow.is_empty()
+        && at_most.is_zero()
+    {
+        return ask_for_one(shared, policy, limit).await;
+    }
+    let Asked { each, wait, charge, permits } = self::charge(&shared.throttler, enforced, at_most).await?;
+    let is_charged = wait.is_some();
+    let decided = enforced.iter().zip(each.as_slice()).map(|(policy, each)| policy.decided(*each, is_charged));
+    let Some(wait) = wait else { return Ok(Verdict::Limited(RateLimits::new(decided))) };
+    let mut charged = Charged::new(shared, charge, permits);
+    let mut decided: Vec<_> = decided.collect();
+    for shadow in in_shadow {
         decided.extend(charged.ask_shadow(shadow).await);
     }
-    charged.stage = Stage::Working;
-    Verdict::Admitted(Admitted { limits: RateLimits::new(decided), charged })
+    Ok(Verdict::Admitted(Admitted { limits: RateLimits::new(decided), charged: Some(charged), wait }))
+}
+
+/// Asks about a request with a single rate, as most are, at once. It is [`charge`] without what
+/// others need.
+async fn ask_for_one(shared: &Arc<Shared>, policy: &LimitedPolicy, limit: AnyLimit) -> Result<Verdict, Error> {
+    let receipt = shared.throttler.check(&policy.key(), limit).await?;
+    let limits = RateLimits::new([policy.decided(*receipt, receipt.is_admitted())]);
+    let Some(wait) = receipt.wait() else { return Ok(Verdict::Limited(limits)) };
+    let is_kept = shared.may_refund() || !wait.is_zero();
+    let charged = is_kept.then(|| Charged::new(shared, Some(receipt.into()), Vec::new()));
+    Ok(Verdict::Admitted(Admitted { limits, charged, wait }))
 }
 
 /// What the store has answered.
@@ -75,9 +158,10 @@ struct Asked {
     /// How long an admitted request waits before it goes ahead. `None` if it is limited.
     wait: Option<Duration>,
     charge: Option<Charge>,
+    permits: Vec<AsyncPermit>,
 }
 
-/// What each policy decides alone.
+/// What each policy decides alone, in their order.
 enum Each {
     One(Decision),
     Several(Vec<Decision>),
@@ -92,46 +176,123 @@ impl Each {
     }
 }
 
-/// Charges all policies in one call, or none.
-async fn ask(shared: &Shared, policies: &[Policy]) -> Result<Asked, Error> {
-    let at_most = shared.wait_up_to;
-    match policies {
-        [] => Ok(Asked { each: Each::Several(Vec::new()), wait: Some(Duration::ZERO), charge: None }),
-        [policy] if at_most.is_zero() => {
-            let receipt = shared.throttler.check(&policy.key(), policy.limit()).await?;
-            Ok(Asked::one(*receipt, receipt.wait(), Some(receipt.into())))
-        }
-        [policy] => match shared.throttler.acquire(&policy.key(), policy.limit(), at_most).await {
-            Ok(admission) => Ok(Asked::one(*admission, Some(Duration::ZERO), Some(admission.into()))),
-            Err(error) => match error.decision() {
-                Some(limited) => Ok(Asked::one(limited, None, None)),
-                None => Err(error),
-            },
-        },
-        policies => ask_all_until(&shared.throttler, policies, at_most).await,
+impl Asked {
+    fn one(decision: Decision, wait: Option<Duration>, charge: Option<Charge>) -> Self {
+        Self { each: Each::One(decision), wait, charge, permits: Vec::new() }
     }
 }
 
-/// Asks again until the request is admitted, as long as that comes in time.
-async fn ask_all_until(throttler: &AsyncThrottler, policies: &[Policy], at_most: Duration) -> Result<Asked, Error> {
-    let limits: Vec<_> = policies.iter().map(|policy| (policy.key(), policy.limit())).collect();
+/// Charges all policies in one call, or none. A limited request waits for at most this time.
+async fn charge(throttler: &AsyncThrottler, policies: &[LimitedPolicy], at_most: Duration) -> Result<Asked, Error> {
+    let [policy] = policies else { return charge_all(throttler, policies, at_most).await };
+    let answer = match policy.limit() {
+        PolicyLimit::Rate(limit) if at_most.is_zero() => {
+            let receipt = throttler.check(&policy.key(), limit).await?;
+            return Ok(Asked::one(*receipt, receipt.wait(), Some(receipt.into())));
+        }
+        PolicyLimit::Rate(limit) => {
+            let admission = throttler.acquire(&policy.key(), limit, at_most).await;
+            admission.map(|admission| Asked::one(*admission, Some(Duration::ZERO), Some(admission.into())))
+        }
+        PolicyLimit::Concurrency(_) if at_most.is_zero() => return charge_all(throttler, policies, at_most).await,
+        PolicyLimit::Concurrency(concurrency) => {
+            let permit = throttler.hold_within(&policy.key(), concurrency, at_most).await;
+            permit.map(|permit| {
+                let asked = Asked::one(permit.decision(), Some(Duration::ZERO), None);
+                Asked { permits: vec![permit], ..asked }
+            })
+        }
+    };
+    answer.or_else(|error| match error.decision() {
+        Some(limited) => Ok(Asked::one(limited, None, None)),
+        None => Err(error),
+    })
+}
+
+/// Asks again until the request is admitted, as long as that may happen in time.
+async fn charge_all(throttler: &AsyncThrottler, policies: &[LimitedPolicy], at_most: Duration) -> Result<Asked, Error> {
+    const SHORTEST_PAUSE: Duration = Duration::from_millis(25);
+    const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+    if policies.is_empty() {
+        return Ok(Asked {
+            each: Each::Several(Vec::new()),
+            wait: Some(Duration::ZERO),
+            charge: None,
+            permits: Vec::new(),
+        });
+    }
+    let limits = Limits::of(policies);
     let start = Instant::now();
+    let mut pause = SHORTEST_PAUSE;
     loop {
-        let receipt = throttler.check_all(&limits).await?;
-        let decision = receipt.decision();
-        match decision.retry_after() {
-            Some(RetryAfter::After(after)) if start.elapsed() + after <= at_most => tokio::time::sleep(after).await,
+        let (permits, receipt) = match &limits.concurrency[..] {
+            [] => (Vec::new(), throttler.check_all(&limits.rates).await?),
+            concurrency => throttler.check_and_hold(concurrency, &limits.rates).await?,
+        };
+        let left = at_most.saturating_sub(start.elapsed());
+        match limits.until_next(receipt.each(), pause, left) {
+            Some(wait) if !receipt.is_admitted() => {
+                sleep(wait).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
             _ => {
-                let each = Each::Several(receipt.each().to_vec());
-                return Ok(Asked { each, wait: decision.wait(), charge: Some(receipt.into()) });
+                let each = Each::Several(limits.in_order(receipt.each()));
+                return Ok(Asked { each, wait: receipt.decision().wait(), charge: Some(receipt.into()), permits });
             }
         }
     }
 }
 
-impl Asked {
-    fn one(decision: Decision, wait: Option<Duration>, charge: Option<Charge>) -> Self {
-        Self { each: Each::One(decision), wait, charge }
+/// The limits of several policies, as the store takes them.
+struct Limits<'a> {
+    policies: &'a [LimitedPolicy],
+    /// Decided first.
+    concurrency: Vec<(Key<'a>, Concurrency)>,
+    rates: Vec<(Key<'a>, AnyLimit)>,
+}
+
+impl<'a> Limits<'a> {
+    fn of(policies: &'a [LimitedPolicy]) -> Self {
+        let mut limits = Self { policies, concurrency: Vec::new(), rates: Vec::with_capacity(policies.len()) };
+        for policy in policies {
+            match policy.limit() {
+                PolicyLimit::Rate(limit) => limits.rates.push((policy.key(), limit)),
+                PolicyLimit::Concurrency(concurrency) => limits.concurrency.push((policy.key(), concurrency)),
+            }
+        }
+        limits
+    }
+
+    /// Puts decisions into the order of the policies.
+    fn in_order(&self, each: &[Decision]) -> Vec<Decision> {
+        let (places, rates) = each.split_at(self.concurrency.len());
+        let (mut places, mut rates) = (places.iter(), rates.iter());
+        let decided = |policy: &LimitedPolicy| match policy.limit() {
+            PolicyLimit::Rate(_) => rates.next(),
+            PolicyLimit::Concurrency(_) => places.next(),
+        };
+        self.policies.iter().filter_map(decided).copied().collect()
+    }
+
+    /// Returns how long a limited request waits before it asks again; `None` if the time that is
+    /// left is too short. A place may be given back at any time, so a request asks for one again
+    /// after `pause`.
+    fn until_next(&self, each: &[Decision], pause: Duration, left: Duration) -> Option<Duration> {
+        let (places, rates) = each.split_at(self.concurrency.len());
+        let mut wait = Duration::ZERO;
+        for retry_after in rates.iter().filter_map(Decision::retry_after) {
+            match retry_after {
+                RetryAfter::After(after) if after <= left => wait = wait.max(after),
+                _ => return None,
+            }
+        }
+        for retry_after in places.iter().filter_map(Decision::retry_after) {
+            match retry_after {
+                RetryAfter::After(after) if !left.is_zero() => wait = wait.max(after.min(pause).min(left)),
+                _ => return None,
+            }
+        }
+        Some(wait)
     }
 }
 
@@ -164,38 +325,43 @@ impl<'a> Reply<'a> {
 }
 
 impl Charged {
-    /// Charges nothing.
-    pub(crate) fn nothing(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared), charge: None, shadows: Vec::new(), stage: Stage::Answered }
+    fn new(shared: &Arc<Shared>, charge: Option<Charge>, permits: Vec<AsyncPermit>) -> Box<Self> {
+        let shared = Arc::clone(shared);
+        Box::new(Self { shared, charge, shadows: Vec::new(), permits, stage: Stage::Waiting, heeded: None })
     }
 
     /// Charges a policy that never limits.
-    async fn ask_shadow(&mut self, policy: Policy) -> Option<PolicyDecision> {
-        let shared = &self.shared;
-        match shared.throttler.check(&policy.key(), policy.limit()).await {
-            Ok(receipt) => {
-                let decided = policy.decided(*receipt, receipt.is_admitted());
-                self.shadows.push(receipt.into());
-                if let Some(on_shadow) = &shared.on_shadow
-                    && decided.is_violated()
-                {
-                    on_shadow(&decided);
-                }
-                Some(decided)
-            }
-            Err(error) => {
-                shared.report(&error);
-                None
-            }
+    async fn ask_shadow(&mut self, policy: &LimitedPolicy) -> Option<PolicyDecision> {
+        let asked = charge(&self.shared.throttler, slice::from_ref(policy), Duration::ZERO).await;
+        let Asked { each, charge, permits, .. } = asked.inspect_err(|error| self.shared.report(error)).ok()?;
+        self.shadows.extend(charge);
+        self.permits.extend(permits);
+        let [decision] = *each.as_slice() else { unreachable!("one policy has one decision") };
+        let decided = policy.decided(decision, decision.is_admitted());
+        if let Some(on_shadow) = &self.shared.on_shadow
+            && decided.is_violated()
+        {
+            on_shadow(&decided);
         }
+        Some(decided)
     }
 
-    /// Keeps what was charged, or gives it back, depending on the response.
-    pub(crate) fn settle(mut self, reply: Reply<'_>) {
+    /// Notes that the service works on the request now.
+    pub(crate) fn begin(&mut self) {
+        self.stage = Stage::Working;
+    }
+
+    /// Keeps what was charged, or gives it back, depending on the response. Returns the places of
+    /// the request, which its body keeps.
+    pub(crate) fn settle(&mut self, reply: Reply<'_>) -> Vec<AsyncPermit> {
         self.stage = Stage::Answered;
+        if let Some(heeded) = &self.heeded {
+            heeded.learn(reply);
+        }
         if self.shared.refund_when.as_ref().is_some_and(|is_refunded| is_refunded(&reply)) {
             self.give_back();
         }
+        mem::take(&mut self.permits)
     }
 
     fn give_back(&mut self) {

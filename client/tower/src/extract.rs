@@ -12,7 +12,7 @@ impl<S: Sync> FromRequestParts<S> for RateLimits {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Infallible> {
-        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self::new(Vec::new())))
+        Ok(parts.extensions.get::<Self>().cloned().unwrap_or_else(|| Self::new([])))
     }
 }
 

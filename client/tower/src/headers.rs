@@ -10,20 +10,23 @@
 use std::fmt::{self, Write as _};
 use std::time::Duration;
 
+use arrayvec::ArrayString;
 use http::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use premier_client::RetryAfter;
+use premier_client::{AnyLimit, RetryAfter};
 
-use crate::{PolicyDecision, RateLimits};
+use crate::{PolicyDecision, PolicyLimit, RateLimits};
 
 /// Which headers show a client its limits, on admitted and limited responses. `Retry-After` is not
 /// one of them: each limited response has it, if waiting is of any use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Headers {
-    /// `RateLimit-Policy` and `RateLimit` of draft 11, with all policies.
+    /// `RateLimit-Policy` and `RateLimit` of draft 11, with all policies. Those of concurrency have
+    /// the unit `concurrent-requests`, and no times.
     #[default]
     Draft11,
-    /// `RateLimit-Policy` and `RateLimit` of draft 7, with the policy that limits most.
+    /// `RateLimit-Policy` and `RateLimit` of draft 7, with the policy that limits most. This and
+    /// the older forms cannot show concurrency limits.
     Draft7,
     /// `RateLimit-Policy`, `RateLimit-Limit`, `RateLimit-Remaining` and `RateLimit-Reset` of draft
     /// 6, with the policy that limits most.
@@ -35,42 +38,50 @@ pub enum Headers {
     None,
 }
 
-const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+pub(crate) const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
+pub(crate) const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+const DRAFT_6: [HeaderName; 3] = [
+    HeaderName::from_static("ratelimit-limit"),
+    HeaderName::from_static("ratelimit-remaining"),
+    HeaderName::from_static("ratelimit-reset"),
+];
+const X_RATE_LIMIT: [HeaderName; 3] = [
+    HeaderName::from_static("x-ratelimit-limit"),
+    HeaderName::from_static("x-ratelimit-remaining"),
+    HeaderName::from_static("x-ratelimit-reset"),
+];
 
 impl Headers {
     /// Adds the headers of a layer's decisions. `all` has those of outer and inner layers, too: the
     /// older forms have room for one policy of all. Draft 11 is a list, so each layer adds its own.
     pub(crate) fn add(self, limits: &RateLimits, all: &RateLimits, headers: &mut HeaderMap) {
-        if limits.enforced().next().is_none() {
+        if self == Self::None || limits.enforced().next().is_none() {
             return;
         }
-        let Some(binding) = all.binding() else { return };
+        if self == Self::Draft11 {
+            let at_most = longest_time(headers);
+            // Appended, as a service may have limits of its own.
+            headers.append(RATE_LIMIT_POLICY, policies(limits));
+            headers.append(RATE_LIMIT, value(|out| list(limits, out, |policy, out| write_state(policy, at_most, out))));
+            return;
+        }
+        let Some((binding, limit)) = all.binding_rate() else { return };
         match self {
-            Self::Draft11 => {
-                let at_most = longest_time(headers);
-                let mut text = String::with_capacity(64);
-                list(limits, &mut text, write_policy);
-                append(headers, RATE_LIMIT_POLICY, &text);
-                text.clear();
-                list(limits, &mut text, |policy, out| write_state(policy, at_most, out));
-                append(headers, RATE_LIMIT, &text);
-            }
             Self::Draft7 => {
-                let [limit, remaining, reset] = numbers(binding);
-                insert(headers, RATE_LIMIT_POLICY, &old_policy(binding));
-                insert(headers, RATE_LIMIT, &format!("limit={limit}, remaining={remaining}, reset={reset}"));
+                let [quota, remaining, reset] = numbers(binding);
+                headers.insert(RATE_LIMIT_POLICY, old_policy(limit));
+                let state = value(|out| write!(out, "limit={quota}, remaining={remaining}, reset={reset}"));
+                headers.insert(RATE_LIMIT, state);
             }
             Self::Draft6 => {
-                insert(headers, RATE_LIMIT_POLICY, &old_policy(binding));
-                let names = ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"];
-                insert_numbers(headers, names, binding);
+                headers.insert(RATE_LIMIT_POLICY, old_policy(limit));
+                insert_numbers(headers, DRAFT_6, binding);
             }
             Self::XRateLimit => {
-                let names = ["x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset"];
-                insert_numbers(headers, names, binding);
+                insert_numbers(headers, X_RATE_LIMIT, binding);
             }
-            Self::None => {}
+            Self::Draft11 | Self::None => {}
         }
     }
 }
@@ -90,58 +101,79 @@ fn longest_time(headers: &HeaderMap) -> Option<u64> {
     Some(retry_after.to_str().ok().and_then(|seconds| seconds.parse().ok()).unwrap_or(0))
 }
 
-fn insert_numbers(headers: &mut HeaderMap, names: [&'static str; 3], policy: &PolicyDecision) {
+fn insert_numbers(headers: &mut HeaderMap, names: [HeaderName; 3], policy: &PolicyDecision) {
     for (name, number) in names.into_iter().zip(numbers(policy)) {
-        headers.insert(HeaderName::from_static(name), number.into());
+        headers.insert(name, value(|out| out.write_str(itoa::Buffer::new().format(number))));
     }
 }
 
-fn insert(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
+/// Makes a header of a text, without an allocation of its own for most.
+fn value(write: impl Fn(&mut dyn fmt::Write) -> fmt::Result) -> HeaderValue {
+    let mut short = ArrayString::<96>::new();
+    let mut long = String::new();
+    let text = if write(&mut short).is_ok() {
+        &*short
+    } else {
+        write(&mut long).expect("a string has room");
+        &long
+    };
+    HeaderValue::from_str(text).expect("names are quoted, and all else is ASCII")
+}
+
+/// Returns what is said of all policies.
+fn policies(limits: &RateLimits) -> HeaderValue {
+    let said = |policy: &'_ PolicyDecision| policy.shown(|name, limit| value(|out| write_policy(name, limit, out)));
+    let mut enforced = limits.enforced();
+    match (enforced.next(), enforced.next()) {
+        (Some(one), None) => said(one),
+        _ => value(|out| list(limits, out, |policy, out| out.write_str(said(policy).to_str().unwrap_or_default()))),
     }
 }
 
-/// Appended, as a service may have limits of its own.
-fn append(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.append(name, value);
-    }
-}
-
-fn list(limits: &RateLimits, list: &mut String, mut write: impl FnMut(&PolicyDecision, &mut String)) {
-    for policy in limits.enforced() {
-        if !list.is_empty() {
-            list.push_str(", ");
+fn list(
+    limits: &RateLimits,
+    out: &mut dyn fmt::Write,
+    write: impl Fn(&PolicyDecision, &mut dyn fmt::Write) -> fmt::Result,
+) -> fmt::Result {
+    for (index, policy) in limits.enforced().enumerate() {
+        if index > 0 {
+            out.write_str(", ")?;
         }
-        write(policy, list);
+        write(policy, out)?;
     }
+    Ok(())
 }
 
-fn write_policy(policy: &PolicyDecision, out: &mut String) {
-    push_quoted(out, policy.name());
-    push_parameter(out, ";q=", policy.limit().terms().quota());
-    push_parameter(out, ";w=", window(policy));
+fn write_policy(name: &str, limit: PolicyLimit, out: &mut dyn fmt::Write) -> fmt::Result {
+    write_quoted(name, out)?;
+    write_parameter(";q=", limit.quota(), out)?;
+    match limit {
+        PolicyLimit::Rate(limit) => write_parameter(";w=", window(limit), out),
+        PolicyLimit::Concurrency(_) => out.write_str(";qu=\"concurrent-requests\""),
+    }
 }
 
 /// Writes what is available, and for how long. A client must not come back before that, so no time
 /// is longer than `at_most`.
-fn write_state(policy: &PolicyDecision, at_most: Option<u64>, out: &mut String) {
+fn write_state(policy: &PolicyDecision, at_most: Option<u64>, out: &mut dyn fmt::Write) -> fmt::Result {
     let [_, remaining, reset] = numbers(policy);
-    push_quoted(out, policy.name());
-    push_parameter(out, ";r=", remaining);
-    if at_most.is_none_or(|at_most| reset <= at_most) {
-        push_parameter(out, ";t=", reset);
+    write_quoted(policy.name(), out)?;
+    write_parameter(";r=", remaining, out)?;
+    // Nobody knows when a place is given back.
+    let is_known = matches!(policy.limit(), PolicyLimit::Rate(_));
+    if is_known && at_most.is_none_or(|at_most| reset <= at_most) {
+        write_parameter(";t=", reset, out)?;
     }
+    Ok(())
 }
 
-fn old_policy(policy: &PolicyDecision) -> String {
-    format!("{};w={}", policy.limit().terms().quota(), window(policy))
+fn old_policy(limit: AnyLimit) -> HeaderValue {
+    value(|out| write!(out, "{};w={}", limit.terms().quota(), window(limit)))
 }
 
 /// Returns the duration of the limit in whole seconds, at least one.
-fn window(policy: &PolicyDecision) -> u64 {
-    seconds(policy.limit().terms().duration()).max(1)
+fn window(limit: AnyLimit) -> u64 {
+    seconds(limit.terms().duration()).max(1)
 }
 
 /// Returns the limit, what remains, and the seconds until a limited client may come back, or until
@@ -160,20 +192,20 @@ fn seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
 }
 
-fn push_quoted(out: &mut String, text: &str) {
+fn write_quoted(text: &str, out: &mut dyn fmt::Write) -> fmt::Result {
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~' if byte != b'"' && byte != b'\\')) {
-        out.push('"');
-        out.push_str(text);
-        out.push('"');
+        out.write_str("\"")?;
+        out.write_str(text)?;
+        out.write_str("\"")
     } else {
-        let _infallible = write!(out, "{}", Quoted(text));
+        write!(out, "{}", Quoted(text))
     }
 }
 
 /// By itoa, as `fmt` would take half of the time of a header.
-fn push_parameter(out: &mut String, name: &str, value: u64) {
-    out.push_str(name);
-    out.push_str(itoa::Buffer::new().format(value));
+fn write_parameter(name: &str, value: u64, out: &mut dyn fmt::Write) -> fmt::Result {
+    out.write_str(name)?;
+    out.write_str(itoa::Buffer::new().format(value))
 }
 
 /// A string of Structured Fields, which is one of JSON as well: it carries ASCII only, so anything

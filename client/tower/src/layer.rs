@@ -5,9 +5,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Response;
 use premier_client::{AsyncThrottler, Error};
+use smallvec::SmallVec;
 use tower_layer::Layer;
 
 use crate::headers::Headers;
+use crate::heed::Heeding;
+use crate::policy::LimitedPolicy;
 use crate::{Head, Policy, PolicyDecision, RateLimits, Refusal, Reply, Rules, ThrottleService, response};
 
 /// Limits the requests of a service by rules.
@@ -36,14 +39,36 @@ pub struct ThrottleLayer {
 pub(crate) struct Shared {
     pub(crate) throttler: AsyncThrottler,
     rules: Vec<Arc<dyn Rules>>,
+    is_shadow: bool,
     pub(crate) headers: Headers,
     pub(crate) wait_up_to: Duration,
+    pub(crate) heeding: Option<Arc<Heeding>>,
     answers: Answers,
     on_limited: Option<OnLimited>,
     pub(crate) on_shadow: Option<OnShadow>,
     on_error: Option<OnError>,
     pub(crate) refund_when: Option<RefundWhen>,
     pub(crate) refund_unanswered: bool,
+}
+
+/// The policies of a request, of which most have one.
+#[derive(Default)]
+pub(crate) struct Policies {
+    pub(crate) enforced: SmallVec<[LimitedPolicy; 1]>,
+    pub(crate) in_shadow: Vec<LimitedPolicy>,
+}
+
+impl Policies {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.enforced.is_empty() && self.in_shadow.is_empty()
+    }
+}
+
+/// Why the store is not asked about a request.
+pub(crate) enum Unasked {
+    Refused(Refusal),
+    /// A policy has no limit.
+    Unknown(Error),
 }
 
 type OnShadow = Arc<dyn Fn(&PolicyDecision) + Send + Sync>;
@@ -67,8 +92,10 @@ impl ThrottleLayer {
         let shared = Shared {
             throttler,
             rules: Vec::new(),
+            is_shadow: false,
             headers: Headers::default(),
             wait_up_to: Duration::ZERO,
+            heeding: None,
             answers: Answers::default(),
             on_limited: None,
             on_shadow: None,
@@ -95,7 +122,9 @@ impl ThrottleLayer {
     ///
     /// A request that would have to wait longer is answered as soon as that is known. Requests with
     /// one policy, those in shadow aside, [queue up](AsyncThrottler::acquire): they are admitted in
-    /// the order in which they came. Requests with several policies ask again, each by itself.
+    /// the order in which they came. Requests with several policies ask again, each by itself and
+    /// in no order. For a place of a concurrency limit they ask again after 25 ms, and then after
+    /// longer pauses of up to 200 ms.
     ///
     /// Without this, requests that a leaky bucket has admitted still wait for their turn, for the
     /// [maximum wait](premier_client::Limit::max_wait) of their limit at most.
@@ -104,11 +133,53 @@ impl ThrottleLayer {
         self.with(|shared| shared.wait_up_to = time)
     }
 
+    /// Backs off as responses ask, when the layer is around an HTTP client.
+    ///
+    /// After a response with 429 or 503 and `Retry-After`, or one whose `RateLimit` shows that a
+    /// policy has no units left, further requests are held back for as long as the response asks,
+    /// but no longer than `at_most`. With the feature `tonic`, so they are after `RetryInfo` with
+    /// `RESOURCE_EXHAUSTED` or `UNAVAILABLE`. This applies to requests with the same policies and
+    /// keys: with a rule by host, to the same host; without rules, to all requests. They wait if
+    /// [`wait_up_to`] is long enough, and are otherwise answered with 429.
+    ///
+    /// Each process backs off by itself, by the responses that it has received.
+    ///
+    /// [`wait_up_to`]: Self::wait_up_to
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use premier_client::{AsyncBackend, AsyncThrottler, Limit};
+    /// use premier_tower::{Head, Headers, Rule, ThrottleLayer};
+    ///
+    /// let throttler = AsyncThrottler::builder(AsyncBackend::memory()).build();
+    /// let by_host = |head: &Head<'_>| head.uri().host().map(str::to_owned);
+    /// let layer = ThrottleLayer::new(throttler)
+    ///     .rule(Rule::new("partner", Limit::token_bucket(10, Duration::from_secs(1))).by(by_host))
+    ///     .wait_up_to(Duration::from_secs(5))
+    ///     .heed_responses(Duration::from_secs(60))
+    ///     // Responses keep the headers of the partner.
+    ///     .headers(Headers::None);
+    /// # let _ = layer;
+    /// ```
+    #[must_use]
+    pub fn heed_responses(self, at_most: Duration) -> Self {
+        self.with(|shared| shared.heeding = Some(Arc::new(Heeding::new(at_most))))
+    }
+
     /// Answers limited requests. The [headers](Self::headers) are added to the response, and
     /// `Retry-After` unless it has one.
     #[must_use]
     pub fn on_limited(self, answer: impl Fn(&RateLimits) -> Response<Bytes> + Send + Sync + 'static) -> Self {
         self.with(|shared| shared.on_limited = Some(Arc::new(answer)))
+    }
+
+    /// Puts all rules in [shadow](crate::Rule::shadow): the layer limits nothing, and reports what
+    /// it would limit. Each policy is then charged by itself, so a request is charged to one policy
+    /// even if another would have limited it.
+    #[must_use]
+    pub fn shadow(self) -> Self {
+        self.with(|shared| shared.is_shadow = true)
     }
 
     /// Reports each violation of a policy in [shadow](crate::Rule::shadow).
@@ -160,6 +231,11 @@ impl ThrottleLayer {
         self.with(|shared| shared.answers = Answers::Grpc)
     }
 
+    #[cfg(feature = "reqwest")]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     fn with(self, change: impl FnOnce(&mut Shared)) -> Self {
         // A clone of the layer keeps its own settings.
         let mut shared = Arc::try_unwrap(self.shared).unwrap_or_else(|shared| (*shared).clone());
@@ -178,13 +254,31 @@ impl<S> Layer<S> for ThrottleLayer {
 
 impl Shared {
     /// Returns the policies of a request.
-    pub(crate) fn policies(&self, head: &Head<'_>) -> Result<Vec<Policy>, Refusal> {
-        let mut policies = Vec::new();
+    pub(crate) fn policies(&self, head: &Head<'_>) -> Result<Policies, Unasked> {
+        let (mut policies, mut unknown) = (Policies::default(), None);
+        let mut add = |policy: Policy| {
+            let is_shadow = self.is_shadow || policy.is_shadow();
+            let policy = if is_shadow { policy.shadow() } else { policy };
+            match policy.limited(&self.throttler) {
+                Ok(policy) if is_shadow => policies.in_shadow.push(policy),
+                Ok(policy) => policies.enforced.push(policy),
+                Err(error) => {
+                    self.report(&error);
+                    if !is_shadow {
+                        unknown = Some(error);
+                    }
+                }
+            }
+        };
         for rule in &self.rules {
-            let added = rule.policies(head)?;
-            if policies.is_empty() { policies = added } else { policies.extend(added) }
+            rule.choose(head, &mut add).map_err(Unasked::Refused)?;
         }
-        Ok(policies)
+        unknown.map_or(Ok(policies), |error| Err(Unasked::Unknown(error)))
+    }
+
+    /// Returns whether what an admitted request was charged may be given back.
+    pub(crate) fn may_refund(&self) -> bool {
+        self.refund_when.is_some() || self.refund_unanswered || self.heeding.is_some()
     }
 
     pub(crate) fn report(&self, error: &Error) {
@@ -193,8 +287,9 @@ impl Shared {
         }
     }
 
-    /// Answers a limited request. `all` includes the decisions of outer layers.
-    pub(crate) fn limited(&self, limits: &RateLimits, all: RateLimits) -> Response<Bytes> {
+    /// Answers a limited request. `outer` are the decisions of outer layers.
+    pub(crate) fn limited(&self, limits: &RateLimits, outer: Option<&RateLimits>) -> Response<Bytes> {
+        let all = outer.map_or_else(|| limits.clone(), |outer| limits.after(outer));
         let mut response = match (&self.on_limited, self.answers) {
             (Some(answer), _) => answer(limits),
             (None, Answers::Http) => response::limited(limits),
@@ -215,12 +310,13 @@ impl Shared {
         }
     }
 
-    /// Answers a request that a rule refuses.
-    pub(crate) fn refused(&self, refusal: &Refusal) -> Response<Bytes> {
-        match self.answers {
-            Answers::Http => response::refused(refusal),
+    /// Answers a request for which the store is not asked.
+    pub(crate) fn unasked(&self, why: &Unasked) -> Response<Bytes> {
+        match (why, self.answers) {
+            (Unasked::Unknown(error), _) => self.undecided(error),
+            (Unasked::Refused(refusal), Answers::Http) => response::refused(refusal),
             #[cfg(feature = "tonic")]
-            Answers::Grpc => crate::grpc::refused(refusal),
+            (Unasked::Refused(refusal), Answers::Grpc) => crate::grpc::refused(refusal),
         }
     }
 }
@@ -231,8 +327,10 @@ impl Clone for Shared {
         Self {
             throttler: throttler.clone(),
             rules: rules.clone(),
+            is_shadow: self.is_shadow,
             headers: *headers,
             wait_up_to: *wait_up_to,
+            heeding: self.heeding.clone(),
             answers: *answers,
             on_limited: on_limited.clone(),
             on_shadow: on_shadow.clone(),

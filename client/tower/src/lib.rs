@@ -26,17 +26,24 @@
 //!    ([`Rules`]).
 //! 2. All policies are charged in one call, all or none.
 //! 3. An admitted request goes to the service. Its extensions have the decisions: [`RateLimits`].
-//!    The response has the [headers](Headers) that show the client its limits.
+//!    The response has the [headers](Headers) that show the client its limits. If requests in
+//!    flight are limited ([`Rule::new`]), the request keeps its place until its response has been
+//!    sent.
 //! 4. A limited request is answered with 429, `Retry-After`, and a problem in JSON that names the
 //!    violated policies; or by [`ThrottleLayer::on_limited`].
 //! 5. If the store does not answer, the throttler's [`OnError`](premier_client::OnError) decides.
 //!    With `OnError::Fail`, the answer is 503.
+//!
+//! Around an HTTP client, the same layer paces outgoing requests, and backs off as responses ask:
+//! [`ThrottleLayer::heed_responses`].
 //!
 //! # Features
 //!
 //! | feature | adds |
 //! | --- | --- |
 //! | `axum` | the peer's address by `ConnectInfo`, routes by `MatchedPath`, [`RateLimits`] as an extractor |
+//! | `policies` | `Rule::policy`: limits by name, from a file that is read again when it changes |
+//! | `reqwest` | [`ThrottleLayer`] as a middleware of `reqwest_middleware` |
 //! | `tonic` | `ThrottleLayer::grpc`: `RESOURCE_EXHAUSTED` with `RetryInfo` |
 
 #![forbid(unsafe_code)]
@@ -51,9 +58,13 @@ mod forwarded;
 mod grpc;
 mod head;
 mod headers;
+mod heed;
 mod layer;
 mod limits;
+#[cfg(feature = "reqwest")]
+mod middleware;
 mod policy;
+mod received;
 mod response;
 mod rule;
 mod service;
@@ -66,5 +77,7 @@ pub use headers::Headers;
 pub use layer::ThrottleLayer;
 pub use limits::RateLimits;
 pub use policy::{Policy, PolicyDecision};
+#[doc(no_inline)]
+pub use premier_client::PolicyLimit;
 pub use rule::{Missing, Refusal, Rule, Rules};
 pub use service::{ResponseFuture, ThrottleService};

@@ -1,11 +1,13 @@
 use std::sync::Arc;
+use std::time::Duration;
 
-use premier_client::{Decision, RetryAfter};
+use premier_client::{AnyLimit, Decision, RetryAfter};
 
-use crate::PolicyDecision;
+use crate::{PolicyDecision, PolicyLimit};
 
-/// The decisions on a request, in its extensions and in those of the response. With the feature
-/// `axum`, it is an extractor. If several layers decide a request, it has the decisions of all.
+/// The decisions on a request. The extensions of the request have them, and so have those of the
+/// response if the request is limited. With the feature `axum`, this is an extractor. If several
+/// layers decide a request, it has the decisions of all.
 ///
 /// ```
 /// use http::Request;
@@ -20,28 +22,44 @@ use crate::PolicyDecision;
 /// # handle(&Request::new(()));
 /// ```
 #[derive(Debug, Clone)]
-pub struct RateLimits(Arc<[PolicyDecision]>);
+pub struct RateLimits {
+    policies: Arc<[PolicyDecision]>,
+    /// For how long the called service has asked to wait, if that limits the request.
+    heeded: Option<Duration>,
+}
 
 impl RateLimits {
-    pub(crate) fn new(policies: Vec<PolicyDecision>) -> Self {
-        Self(policies.into())
+    /// With one allocation for the usual single policy.
+    pub(crate) fn new(policies: impl IntoIterator<Item = PolicyDecision, IntoIter: ExactSizeIterator>) -> Self {
+        let mut policies = policies.into_iter();
+        let policies: Arc<[PolicyDecision]> = match (policies.len(), policies.next()) {
+            (1, Some(one)) => Arc::new([one]),
+            (_, first) => first.into_iter().chain(policies).collect(),
+        };
+        Self { policies, heeded: None }
+    }
+
+    /// Limits a request for this time, as the called service has asked.
+    pub(crate) fn heeded(after: Duration) -> Self {
+        Self { heeded: Some(after), ..Self::new([]) }
     }
 
     /// Adds those of the layers outside of this one, as the first ones.
-    pub(crate) fn after(&self, outer: Option<&Self>) -> Self {
-        outer.map_or_else(|| self.clone(), |outer| Self(outer.0.iter().chain(self.0.iter()).cloned().collect()))
+    pub(crate) fn after(&self, outer: &Self) -> Self {
+        let policies = outer.policies.iter().chain(self.policies.iter()).cloned().collect();
+        Self { policies, heeded: self.heeded }
     }
 
     /// Returns the policies that were asked, each with its decision: those of outer layers first,
     /// and of each layer those in shadow last.
     #[must_use]
     pub fn policies(&self) -> &[PolicyDecision] {
-        &self.0
+        &self.policies
     }
 
     /// Returns the policies that limit requests: those that are not in shadow.
     pub(crate) fn enforced(&self) -> impl Iterator<Item = &PolicyDecision> + Clone {
-        self.0.iter().filter(|policy| !policy.is_shadow())
+        self.policies.iter().filter(|policy| !policy.is_shadow())
     }
 
     /// Returns the names of the policies that limit the request.
@@ -53,16 +71,36 @@ impl RateLimits {
     /// retry-after, otherwise the one that leaves the least.
     #[must_use]
     pub fn binding(&self) -> Option<&PolicyDecision> {
-        let violated = self.enforced().filter(|policy| policy.is_violated());
-        let longest = violated.max_by_key(|policy| wait(&policy.decision()));
-        longest.or_else(|| self.enforced().min_by_key(|policy| policy.remaining()))
+        binding(self.enforced(), |policy| policy)
     }
 
-    /// Returns the longest retry-after of all that are violated.
+    /// Returns the rate limit that limits most.
+    pub(crate) fn binding_rate(&self) -> Option<(&PolicyDecision, AnyLimit)> {
+        let rates = self.enforced().filter_map(|policy| match policy.limit() {
+            PolicyLimit::Rate(limit) => Some((policy, limit)),
+            PolicyLimit::Concurrency(_) => None,
+        });
+        binding(rates, |(policy, _)| policy)
+    }
+
+    /// Returns the longest retry-after of all violated policies, or the time for which the called
+    /// service has asked to wait: see
+    /// [`ThrottleLayer::heed_responses`](crate::ThrottleLayer::heed_responses).
+    ///
+    /// For a concurrency limit it is an upper bound: the time until enough leases have ended.
     #[must_use]
     pub fn retry_after(&self) -> Option<RetryAfter> {
-        self.binding().and_then(|policy| policy.decision().retry_after())
+        let heeded = self.heeded.map(RetryAfter::After);
+        heeded.or_else(|| self.binding().and_then(|policy| policy.decision().retry_after()))
     }
+}
+
+/// Returns what limits most: of policies that are violated the one with the longest retry-after,
+/// otherwise the one that leaves the least.
+fn binding<T>(all: impl Iterator<Item = T> + Clone, policy: impl Fn(&T) -> &PolicyDecision) -> Option<T> {
+    let violated = all.clone().filter(|one| policy(one).is_violated());
+    let longest = violated.max_by_key(|one| wait(&policy(one).decision()));
+    longest.or_else(|| all.min_by_key(|one| policy(one).remaining()))
 }
 
 /// Returns how long a limited request has to wait; never is longer than any time.

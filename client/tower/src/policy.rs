@@ -1,7 +1,10 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
-use premier_client::{AnyLimit, Decision, InvalidArgument, Key};
+use http::HeaderValue;
+use premier_client::{AsyncThrottler, Decision, Error, InvalidArgument, Key, Limit, PolicyLimit};
 
 /// A named limit that a request is charged.
 ///
@@ -9,17 +12,53 @@ use premier_client::{AnyLimit, Decision, InvalidArgument, Key};
 /// headers. Requests with the same name and the same [parts](Self::by) are counted together.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    name: Cow<'static, str>,
-    limit: AnyLimit,
+    limit: Given,
+    /// In place of the cost of the limit.
+    cost: Option<u64>,
     /// The custom part of the key: all parts, as [`Key::custom_parts`] joins them.
     parts: Option<String>,
     is_shadow: bool,
 }
 
+/// How the limit of a policy is given.
+#[derive(Debug, Clone)]
+enum Given {
+    Limit(Arc<Named>),
+    /// By this name, in the policies of the throttler.
+    #[cfg(feature = "policies")]
+    Name(Cow<'static, str>),
+}
+
+/// A limit with its name, which all requests of a rule share.
+#[derive(Debug)]
+struct Named {
+    name: Cow<'static, str>,
+    limit: PolicyLimit,
+    /// What a header says of it.
+    shown: OnceLock<HeaderValue>,
+}
+
+impl Named {
+    fn new(name: Cow<'static, str>, limit: PolicyLimit) -> Arc<Self> {
+        Arc::new(Self { name, limit, shown: OnceLock::new() })
+    }
+}
+
 impl Policy {
     /// Makes a policy of this name that counts all requests together.
-    pub fn new(name: impl Into<Cow<'static, str>>, limit: impl Into<AnyLimit>) -> Self {
-        Self { name: name.into(), limit: limit.into(), parts: None, is_shadow: false }
+    pub fn new(name: impl Into<Cow<'static, str>>, limit: impl Into<PolicyLimit>) -> Self {
+        Self::of(Given::Limit(Named::new(name.into(), limit.into())))
+    }
+
+    /// Makes a policy whose limit has this name in the file of the throttler's
+    /// [`Policies`](premier_client::Policies): see [`Rule::policy`](crate::Rule::policy).
+    #[cfg(feature = "policies")]
+    pub fn named(name: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(Given::Name(name.into()))
+    }
+
+    fn of(limit: Given) -> Self {
+        Self { limit, cost: None, parts: None, is_shadow: false }
     }
 
     /// Counts requests with this part apart from others: a user, an address. It may be called
@@ -27,6 +66,12 @@ impl Policy {
     #[must_use]
     pub fn by(mut self, part: impl fmt::Display) -> Self {
         let _infallible = write!(Escaped(self.next_part()), "{part}");
+        self
+    }
+
+    /// [`by`](Self::by) for a text.
+    pub(crate) fn by_text(mut self, part: &str) -> Self {
+        let _infallible = Escaped(self.next_part()).write_str(part);
         self
     }
 
@@ -54,7 +99,9 @@ impl Policy {
     /// # Errors
     /// If the cost is out of bounds.
     pub fn try_cost(self, cost: u64) -> Result<Self, InvalidArgument> {
-        Ok(Self { limit: self.limit.try_cost(cost)?, ..self })
+        // The bounds are those of any limit.
+        Limit::token_bucket(1, Duration::from_secs(1)).try_cost(cost)?;
+        Ok(Self { cost: Some(cost), ..self })
     }
 
     /// Charges the request, but never limits it: see [`Rule::shadow`](crate::Rule::shadow).
@@ -67,20 +114,71 @@ impl Policy {
         self.is_shadow
     }
 
-    pub(crate) fn limit(&self) -> AnyLimit {
-        self.limit
+    /// Finds the limit.
+    #[cfg_attr(
+        not(feature = "policies"),
+        expect(
+            unused_variables,
+            clippy::infallible_destructuring_match,
+            clippy::unnecessary_wraps,
+            reason = "all limits are given"
+        )
+    )]
+    pub(crate) fn limited(self, throttler: &AsyncThrottler) -> Result<LimitedPolicy, Error> {
+        let Self { limit, cost, parts, is_shadow } = self;
+        let named = match limit {
+            Given::Limit(named) => named,
+            #[cfg(feature = "policies")]
+            Given::Name(name) => {
+                let limit = throttler.policy_limit(&name, &key(&name, parts.as_deref()))?;
+                Named::new(name, limit)
+            }
+        };
+        Ok(LimitedPolicy { named, cost, parts, is_shadow })
+    }
+}
+
+/// A policy whose limit is known.
+pub(crate) struct LimitedPolicy {
+    named: Arc<Named>,
+    cost: Option<u64>,
+    parts: Option<String>,
+    is_shadow: bool,
+}
+
+impl LimitedPolicy {
+    pub(crate) fn key(&self) -> Key<'_> {
+        key(&self.named.name, self.parts.as_deref())
     }
 
-    pub(crate) fn key(&self) -> Key<'_> {
-        let key = Key::named(&self.name);
-        match &self.parts {
-            Some(parts) => key.custom(parts),
-            None => key,
+    pub(crate) fn limit(&self) -> PolicyLimit {
+        costing(self.named.limit, self.cost)
+    }
+
+    pub(crate) fn decided(&self, decision: Decision, is_charged: bool) -> PolicyDecision {
+        let Self { ref named, cost, is_shadow, .. } = *self;
+        PolicyDecision { named: Arc::clone(named), cost, is_shadow, decision, is_charged }
+    }
+
+    /// Writes what tells its key apart from those of other policies.
+    pub(crate) fn write_key(&self, out: &mut String) {
+        for part in [&*self.named.name, self.parts.as_deref().unwrap_or_default()] {
+            let _infallible = write!(out, "{}:{part}", part.len());
         }
     }
+}
 
-    pub(crate) fn decided(self, decision: Decision, is_charged: bool) -> PolicyDecision {
-        PolicyDecision { name: self.name, limit: self.limit, is_shadow: self.is_shadow, decision, is_charged }
+/// Sets a cost that is in bounds, if there is one.
+fn costing(limit: PolicyLimit, cost: Option<u64>) -> PolicyLimit {
+    cost.map_or(limit, |cost| limit.try_cost(cost).expect("the cost is in bounds"))
+}
+
+/// Returns the key of a policy, whose parts are joined.
+fn key<'a>(name: &'a str, parts: Option<&'a str>) -> Key<'a> {
+    let key = Key::named(name);
+    match parts {
+        Some(parts) => key.custom_text(parts),
+        None => key,
     }
 }
 
@@ -89,7 +187,7 @@ struct Escaped<'a>(&'a mut String);
 
 impl fmt::Write for Escaped<'_> {
     fn write_str(&mut self, part: &str) -> fmt::Result {
-        if !part.contains([':', '\\']) {
+        if !part.bytes().any(|byte| matches!(byte, b':' | b'\\')) {
             self.0.push_str(part);
             return Ok(());
         }
@@ -110,8 +208,8 @@ impl fmt::Write for Escaped<'_> {
 /// The decision of a policy on a request.
 #[derive(Debug, Clone)]
 pub struct PolicyDecision {
-    name: Cow<'static, str>,
-    limit: AnyLimit,
+    named: Arc<Named>,
+    cost: Option<u64>,
     is_shadow: bool,
     decision: Decision,
     is_charged: bool,
@@ -121,13 +219,18 @@ impl PolicyDecision {
     /// Returns the name of the policy.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        &self.named.name
     }
 
     /// Returns the limit of the policy.
     #[must_use]
-    pub const fn limit(&self) -> AnyLimit {
-        self.limit
+    pub fn limit(&self) -> PolicyLimit {
+        costing(self.named.limit, self.cost)
+    }
+
+    /// Returns what a header says of the limit, which is written once. It does not have the cost.
+    pub(crate) fn shown(&self, write: impl FnOnce(&str, PolicyLimit) -> HeaderValue) -> HeaderValue {
+        self.named.shown.get_or_init(|| write(self.name(), self.named.limit)).clone()
     }
 
     /// Returns what the policy alone decides.
@@ -138,9 +241,9 @@ impl PolicyDecision {
     /// Returns the units that are left now: after the request, or as before if it was limited by
     /// another policy.
     #[must_use]
-    pub const fn remaining(&self) -> u64 {
+    pub fn remaining(&self) -> u64 {
         let uncharged = self.decision.is_admitted() && !self.is_charged;
-        self.decision.remaining() + if uncharged { self.limit.terms().cost() } else { 0 }
+        self.decision.remaining() + if uncharged { self.limit().cost() } else { 0 }
     }
 
     /// Returns whether the policy never limits a request.

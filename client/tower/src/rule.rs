@@ -2,10 +2,8 @@ use std::borrow::Cow;
 use std::fmt::{self, Display};
 use std::sync::Arc;
 
+use crate::{Client, ClientAddress, Head, Policy, PolicyLimit};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
-use premier_client::AnyLimit;
-
-use crate::{Client, ClientAddress, Head, Policy};
 
 /// What limits a request: a [`Rule`], or a closure over the head of the request that returns any
 /// number of policies.
@@ -23,34 +21,13 @@ use crate::{Client, ClientAddress, Head, Policy};
 /// });
 /// # let _ = layer;
 /// ```
-///
-/// A closure may also look up its limit by name, in a file that is read again when it changes, by
-/// the feature `policies` of premier-client. A name that is missing there must not go unnoticed:
-///
-/// ```
-/// use http::StatusCode;
-/// use premier_client::{Policies, key};
-/// use premier_tower::{Head, Policy, Refusal, Rules};
-///
-/// /// Limits each user by the policy `api`.
-/// struct ByUser(Policies);
-///
-/// impl Rules for ByUser {
-///     fn policies(&self, head: &Head<'_>) -> Result<Vec<Policy>, Refusal> {
-///         let user = head.extensions().get::<String>().map_or("", String::as_str);
-///         let limit = self.0.limit("api", &key!("api", user));
-///         let limit = limit.map_err(|error| Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
-///         Ok(vec![Policy::new("api", limit).by(user)])
-///     }
-/// }
-/// ```
 pub trait Rules: Send + Sync + 'static {
-    /// Returns the policies of a request. It is asked once for each request, in the task that
-    /// serves it, so it should return soon.
+    /// Adds the policies of a request. It is asked once for each request, in the task that serves
+    /// it, so it should return soon.
     ///
     /// # Errors
     /// If the request is refused, whatever its limits are.
-    fn policies(&self, head: &Head<'_>) -> Result<Vec<Policy>, Refusal>;
+    fn choose(&self, head: &Head<'_>, add: &mut dyn FnMut(Policy)) -> Result<(), Refusal>;
 }
 
 impl<F, P> Rules for F
@@ -58,8 +35,9 @@ where
     F: Fn(&Head<'_>) -> P + Send + Sync + 'static,
     P: IntoIterator<Item = Policy>,
 {
-    fn policies(&self, head: &Head<'_>) -> Result<Vec<Policy>, Refusal> {
-        Ok(self(head).into_iter().collect())
+    fn choose(&self, head: &Head<'_>, add: &mut dyn FnMut(Policy)) -> Result<(), Refusal> {
+        self(head).into_iter().for_each(add);
+        Ok(())
     }
 }
 
@@ -140,8 +118,61 @@ enum Part {
 
 impl Rule {
     /// Makes a rule that counts all requests together.
-    pub fn new(name: impl Into<Cow<'static, str>>, limit: impl Into<AnyLimit>) -> Self {
-        Self { policy: Policy::new(name, limit), parts: Vec::new(), missing: Missing::default(), cost: None }
+    ///
+    /// The limit is one of a rate, or of requests in flight. For the latter, a request takes a
+    /// place when it is admitted, and gives it back when the body of the response has been sent or
+    /// dropped, when the service returns an error or panics, or when the client hangs up. The
+    /// place's lease is renewed in the background until then. If the store does not answer for a
+    /// whole lease, others may take the place while the response goes on.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use premier_client::Limit;
+    /// use premier_tower::{ClientAddress, Rule};
+    ///
+    /// let downloads = Limit::concurrency(4, Duration::from_secs(30));
+    /// let rule = Rule::new("downloads", downloads).by_client(ClientAddress::peer());
+    /// # let _ = rule;
+    /// ```
+    pub fn new(name: impl Into<Cow<'static, str>>, limit: impl Into<PolicyLimit>) -> Self {
+        Self::of(Policy::new(name, limit))
+    }
+
+    /// Makes a rule whose limit has this name in the file of the throttler's
+    /// [`Policies`](premier_client::Policies). An override applies to requests whose parts, joined
+    /// as in keys, match it. A change of the file applies to later requests.
+    ///
+    /// ```
+    /// use premier_client::{AsyncBackend, AsyncThrottler, Policies};
+    /// use premier_tower::{Rule, ThrottleLayer};
+    ///
+    /// # let file = std::env::temp_dir().join(format!("premier-tower-doc-{}.toml", std::process::id()));
+    /// # std::fs::write(&file, "[user]\nlimit = \"100/1m\"\noverrides = { ada = \"1000/1m\" }\n")?;
+    /// // [user]
+    /// // limit = "100/1m"
+    /// // overrides = { ada = "1000/1m" }
+    /// let policies = Policies::from_file(&file)?;
+    /// let throttler = AsyncThrottler::builder(AsyncBackend::memory()).policies(policies).build();
+    /// let layer = ThrottleLayer::new(throttler)
+    ///     .rule(Rule::policy("user").by_header(http::HeaderName::from_static("x-user")));
+    /// # let _ = layer;
+    /// # std::fs::remove_file(&file)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// A policy like `"hold 4/30s"` limits how many requests are under way, as for
+    /// [`new`](Self::new).
+    ///
+    /// If the throttler has no policies, or none of this name, requests are answered with 500, and
+    /// [`on_error`](crate::ThrottleLayer::on_error) gets the error.
+    #[cfg(feature = "policies")]
+    pub fn policy(name: impl Into<Cow<'static, str>>) -> Self {
+        Self::of(Policy::named(name))
+    }
+
+    fn of(policy: Policy) -> Self {
+        Self { policy, parts: Vec::new(), missing: Missing::default(), cost: None }
     }
 
     /// Counts by the address of the client.
@@ -152,6 +183,9 @@ impl Rule {
 
     /// Counts by the value of a header. A request that has the header several times is refused with
     /// 400: the service might believe another one than this rule.
+    ///
+    /// The key in the store has the whole value. Count by something else where it is long or
+    /// secret: [`by_extension`](Self::by_extension), or [`by`](Self::by) a hash of it.
     #[must_use]
     pub fn by_header(self, name: HeaderName) -> Self {
         self.by_part(Part::Header(name))
@@ -202,7 +236,8 @@ impl Rule {
     ///
     /// A limited call changes nothing in the store, so a shadow limits exactly what the limit
     /// would. It is asked alone, after all others have admitted the request: it never hides another
-    /// limit. The metrics and events of premier-client show it as any limit: as `limited`.
+    /// limit. A request beyond a concurrency limit in shadow takes no place. The metrics and events
+    /// of premier-client show it as any limit: as `limited`.
     #[must_use]
     pub fn shadow(self) -> Self {
         Self { policy: self.policy.shadow(), ..self }
@@ -215,23 +250,24 @@ impl Rule {
 }
 
 impl Rules for Rule {
-    fn policies(&self, head: &Head<'_>) -> Result<Vec<Policy>, Refusal> {
+    fn choose(&self, head: &Head<'_>, add: &mut dyn FnMut(Policy)) -> Result<(), Refusal> {
         const MAX_COST: u64 = 1_000_000_000_000;
         let mut policy = self.policy.clone();
         for part in &self.parts {
             policy = match (part.find(head), self.missing) {
-                (Ok(found), _) => policy.by(found),
+                (Ok(found), _) => found.added_to(policy),
                 (Err(Lack::Ambiguous(refusal)), _) | (Err(Lack::Missing(refusal)), Missing::Refuse) => {
                     return Err(refusal);
                 }
-                (Err(Lack::Missing(_)), Missing::Admit) => return Ok(Vec::new()),
+                (Err(Lack::Missing(_)), Missing::Admit) => return Ok(()),
                 (Err(Lack::Missing(_)), Missing::Share) => policy.by_none(),
             };
         }
         if let Some(cost) = &self.cost {
             policy = policy.try_cost(cost(head).clamp(1, MAX_COST)).expect("the cost is in bounds");
         }
-        Ok(vec![policy])
+        add(policy);
+        Ok(())
     }
 }
 
@@ -271,13 +307,13 @@ impl Part {
     }
 }
 
-impl Display for Found<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Found<'_> {
+    fn added_to(self, policy: Policy) -> Policy {
         match self {
-            Self::Client(client) => client.fmt(f),
-            Self::Header(value) => value.as_bytes().escape_ascii().fmt(f),
-            Self::Route(method, path) => write!(f, "{method} {path}"),
-            Self::Value(value) => value.fmt(f),
+            Self::Client(client) => policy.by_text(&client.text()),
+            Self::Header(value) => policy.by(value.as_bytes().escape_ascii()),
+            Self::Route(method, path) => policy.by(format_args!("{method} {path}")),
+            Self::Value(value) => policy.by_text(&value),
         }
     }
 }

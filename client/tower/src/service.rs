@@ -10,7 +10,7 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::decide::{Admitted, Charged, Reply, Verdict, decide};
+use crate::decide::{Admitted, Charged, Deciding, Reply, Verdict, decide};
 use crate::layer::Shared;
 use crate::{Head, RateLimits, ThrottleBody};
 
@@ -44,21 +44,11 @@ where
 
     fn call(&mut self, request: Request<Q>) -> ResponseFuture<S, Q> {
         // The clone is not ready yet, so it stays here, and the one that is answers the request.
-        let clone = self.inner.clone();
-        let mut inner = mem::replace(&mut self.inner, clone);
-        let state = match self.shared.policies(&Head::of(&request)) {
-            Err(refusal) => State::Refused { response: Some(self.shared.refused(&refusal)) },
-            Ok(policies) if policies.is_empty() => State::Answering {
-                answer: inner.call(request),
-                limits: None,
-                charged: Some(Charged::nothing(&self.shared)),
-            },
-            Ok(policies) => State::Deciding {
-                verdict: Box::pin(decide(Arc::clone(&self.shared), policies)),
-                waiting: Some((inner, request)),
-            },
+        let take = |inner: &mut S| {
+            let clone = inner.clone();
+            mem::replace(inner, clone)
         };
-        ResponseFuture { shared: Arc::clone(&self.shared), state }
+        ResponseFuture::new(&self.shared, &mut self.inner, take, request)
     }
 }
 
@@ -74,8 +64,43 @@ pin_project! {
     }
 }
 
-/// What decides, and what becomes of it.
-type Deciding = Pin<Box<dyn Future<Output = Verdict> + Send>>;
+impl<S, Q> ResponseFuture<S, Q>
+where
+    S: Service<Request<Q>>,
+{
+    /// Decides a request, and sends it to a service that is ready. Takes the service for a request
+    /// that waits, and for one that the service will not see, as it may have reserved something for
+    /// it.
+    pub(crate) fn new(
+        shared: &Arc<Shared>,
+        inner: &mut S,
+        take: impl FnOnce(&mut S) -> S,
+        request: Request<Q>,
+    ) -> Self {
+        let state = match shared.policies(&Head::of(&request)) {
+            Err(why) => {
+                drop(take(inner));
+                State::Refused { response: Some(shared.unasked(&why)) }
+            }
+            Ok(policies) if policies.is_empty() && shared.heeding.is_none() => {
+                State::Answering { answer: inner.call(request), limits: None, charged: None }
+            }
+            Ok(policies) => match decide(shared, policies) {
+                Ok(verdict @ Verdict::Admitted(_)) => State::decided(shared, verdict, inner, request),
+                Ok(verdict) => State::decided(shared, verdict, &mut take(inner), request),
+                Err(verdict) => State::Deciding { verdict, waiting: Some((take(inner), request)) },
+            },
+        };
+        Self { shared: Arc::clone(shared), state }
+    }
+}
+
+/// The decisions that a response shows.
+struct Shown {
+    limits: RateLimits,
+    /// With those of outer layers, if there are any.
+    all: Option<RateLimits>,
+}
 
 pin_project! {
     #[project = StateProjected]
@@ -88,10 +113,35 @@ pin_project! {
         Answering {
             #[pin]
             answer: F,
-            // Those of this layer, and with them those of outer layers.
-            limits: Option<(RateLimits, RateLimits)>,
-            charged: Option<Charged>,
+            limits: Option<Shown>,
+            charged: Option<Box<Charged>>,
         },
+    }
+}
+
+impl<S, Q> State<S, Q, S::Future>
+where
+    S: Service<Request<Q>>,
+{
+    /// Goes on with a request that is decided.
+    fn decided(shared: &Shared, verdict: Verdict, inner: &mut S, mut request: Request<Q>) -> Self {
+        match verdict {
+            Verdict::Admitted(Admitted { limits, mut charged, .. }) => {
+                if let Some(charged) = &mut charged {
+                    charged.begin();
+                }
+                let extensions = request.extensions_mut();
+                let all = extensions.insert(limits.clone()).map(|outer| limits.after(&outer));
+                if let Some(all) = &all {
+                    extensions.insert(all.clone());
+                }
+                Self::Answering { answer: inner.call(request), limits: Some(Shown { limits, all }), charged }
+            }
+            Verdict::Limited(limits) => {
+                Self::Refused { response: Some(shared.limited(&limits, request.extensions().get())) }
+            }
+            Verdict::Undecided(error) => Self::Refused { response: Some(shared.undecided(&error)) },
+        }
     }
 }
 
@@ -109,40 +159,38 @@ where
                     let response = response.take().expect("a future is not polled after it is ready");
                     return Poll::Ready(Ok(response.map(ThrottleBody::of_layer)));
                 }
-                StateProjected::Deciding { verdict, waiting } => match ready!(verdict.as_mut().poll(context)) {
-                    Verdict::Admitted(Admitted { limits, charged }) => {
-                        let (mut inner, mut request) = waiting.take().expect("it is decided only once");
-                        let all = limits.after(request.extensions().get());
-                        request.extensions_mut().insert(all.clone());
-                        State::Answering {
-                            answer: inner.call(request),
-                            limits: Some((limits, all)),
-                            charged: Some(charged),
-                        }
-                    }
-                    Verdict::Limited(limits) => {
-                        let (_, request) = waiting.take().expect("it is decided only once");
-                        let all = limits.after(request.extensions().get());
-                        State::Refused { response: Some(this.shared.limited(&limits, all)) }
-                    }
-                    Verdict::Undecided(error) => State::Refused { response: Some(this.shared.undecided(&error)) },
-                },
+                StateProjected::Deciding { verdict, waiting } => {
+                    let verdict = ready!(verdict.as_mut().poll(context));
+                    let (mut inner, request) = waiting.take().expect("it is decided only once");
+                    State::decided(this.shared, verdict, &mut inner, request)
+                }
                 StateProjected::Answering { answer, limits, charged } => {
-                    let mut response = ready!(answer.poll(context))?;
-                    if let Some(charged) = charged.take() {
+                    let mut response = match ready!(answer.poll(context)) {
+                        Ok(response) => response,
+                        Err(error) => {
+                            // Dropping it gives back what the request has, as there is no body to
+                            // keep it.
+                            *charged = None;
+                            return Poll::Ready(Err(error));
+                        }
+                    };
+                    let permits = charged.take().map_or_else(Vec::new, |mut charged| {
                         charged.settle(Reply {
                             status: response.status(),
                             headers: response.headers(),
                             extensions: response.extensions(),
-                        });
-                    }
-                    if let Some((limits, all)) = limits.take() {
+                        })
+                    });
+                    if let Some(Shown { limits, all }) = limits.take() {
                         // Inner layers have added theirs.
-                        let all = response.extensions_mut().remove().unwrap_or(all);
-                        this.shared.headers.add(&limits, &all, response.headers_mut());
-                        response.extensions_mut().insert(all);
+                        let all = response.extensions_mut().remove().or(all);
+                        this.shared.headers.add(&limits, all.as_ref().unwrap_or(&limits), response.headers_mut());
+                        // Not without need, as it takes as long as a decision in memory.
+                        if let Some(all) = all {
+                            response.extensions_mut().insert(all);
+                        }
                     }
-                    return Poll::Ready(Ok(response.map(ThrottleBody::of_service)));
+                    return Poll::Ready(Ok(response.map(|body| ThrottleBody::of_service(body, permits))));
                 }
             };
             this.state.set(next);

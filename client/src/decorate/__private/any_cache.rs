@@ -15,6 +15,13 @@ pub trait AnyCache {
         self.itself()
     }
 
+    fn of_function_made_sync(&self) -> &Self::Itself
+    where
+        Self: CacheOfFunctionMadeSync,
+    {
+        self.itself()
+    }
+
     fn of_async_function(&self) -> &Self::Itself
     where
         Self: AsyncCache,
@@ -31,6 +38,15 @@ pub trait SyncCache {
     fn itself(&self) -> &Self::Itself;
 }
 
+#[diagnostic::on_unimplemented(
+    message = "an attribute above, like `#[tokio::main]`, has made this function sync: move it below this one"
+)]
+pub trait CacheOfFunctionMadeSync {
+    type Itself;
+
+    fn itself(&self) -> &Self::Itself;
+}
+
 #[diagnostic::on_unimplemented(message = "an async function needs an `AsyncMemoryCache` or an `AsyncRedisCache`")]
 pub trait AsyncCache {
     type Itself;
@@ -41,8 +57,6 @@ pub trait AsyncCache {
 macro_rules! caches {
     ($trait:ident: $($cache:ident)+) => {
         $(
-            impl AnyCache for $cache {}
-
             impl $trait for $cache {
                 type Itself = Self;
 
@@ -55,5 +69,13 @@ macro_rules! caches {
 }
 
 caches!(SyncCache: MemoryCache RedisCache);
+caches!(CacheOfFunctionMadeSync: MemoryCache RedisCache);
 #[cfg(feature = "tokio")]
 caches!(AsyncCache: AsyncMemoryCache AsyncRedisCache);
+
+impl AnyCache for MemoryCache {}
+impl AnyCache for RedisCache {}
+#[cfg(feature = "tokio")]
+impl AnyCache for AsyncMemoryCache {}
+#[cfg(feature = "tokio")]
+impl AnyCache for AsyncRedisCache {}

@@ -4,6 +4,7 @@
 mod any_cache;
 #[cfg(feature = "cache")]
 mod cache;
+mod future;
 mod key;
 mod retry;
 mod throttle;
@@ -11,15 +12,16 @@ mod throttle;
 mod timeout;
 
 #[cfg(feature = "cache")]
-pub use any_cache::{AnyCache, AsyncCache, SyncCache};
+pub use any_cache::{AnyCache, AsyncCache, CacheOfFunctionMadeSync, SyncCache};
 #[cfg(feature = "cache")]
 pub use cache::{OfResult, OfValue};
+pub use future::{NoFuture, NoFutureInResult, OfFuture, OfFutureInResult, OfOther};
 pub use key::key_of;
 pub use premier_macros::layer;
 pub use retry::{Fallible, InAsRef, InChain, InSyncAsRef, Nowhere, Raised, Retries, Within, delays, holds};
 #[cfg(feature = "tokio")]
 pub use throttle::OfAsyncFunction;
-pub use throttle::{AnyThrottler, NotAdmitted, OfSyncFunction, OrError, OrPanic};
+pub use throttle::{AnyThrottler, NotAdmitted, OfFunctionMadeSync, OfSyncFunction, OrError, OrPanic};
 #[cfg(feature = "tokio")]
 pub use timeout::{TimedOut, timeout};
 

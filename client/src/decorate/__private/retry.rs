@@ -2,6 +2,7 @@
 #![expect(missing_docs, reason = "called by what the attributes write")]
 
 use std::error::Error as StdError;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{Error, ErrorKind, RetryAfter};
@@ -16,17 +17,16 @@ pub mod delays {
 
     /// Doubles each delay, up to the maximum.
     pub fn expo(delay: Duration, max: Duration) -> impl Iterator<Item = Duration> {
-        let max = max.max(delay);
-        iter::successors(Some(delay), move |delay| Some(delay.saturating_mul(2).min(max)))
+        iter::successors(Some(delay.min(max)), move |delay| Some(delay.saturating_mul(2).min(max)))
     }
 
-    pub fn fixed(delay: Duration, _: Duration) -> impl Iterator<Item = Duration> {
-        iter::repeat(delay)
+    pub fn fixed(delay: Duration, max: Duration) -> impl Iterator<Item = Duration> {
+        iter::repeat(delay.min(max))
     }
 
     /// Adds the first delay to each, up to the maximum.
     pub fn linear(delay: Duration, max: Duration) -> impl Iterator<Item = Duration> {
-        computed(move |failed| delay.saturating_mul(failed), max.max(delay))
+        computed(move |failed| delay.saturating_mul(failed), max)
     }
 
     pub fn computed(strategy: impl Fn(u32) -> Duration, max: Duration) -> impl Iterator<Item = Duration> {
@@ -119,13 +119,21 @@ impl Raised {
 
     fn first_in(mut cause: Option<&(dyn StdError + 'static)>) -> Option<Self> {
         while let Some(error) = cause {
-            match error.downcast_ref() {
+            match unboxed(error) {
                 Some(error) => return Some(Self::by(error)),
                 None => cause = error.source(),
             }
         }
         None
     }
+}
+
+/// Returns an error of this crate. A box of one is an error as well, whose source is that of the
+/// error in it.
+fn unboxed<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a Error> {
+    let boxed = || error.downcast_ref::<Box<Error>>().map(Box::as_ref);
+    let shared = || error.downcast_ref::<Arc<Error>>().map(Arc::as_ref);
+    error.downcast_ref().or_else(boxed).or_else(shared)
 }
 
 /// What a function returns that may fail.

@@ -17,6 +17,13 @@ pub trait AnyThrottler {
         self.throttler()
     }
 
+    fn of_function_made_sync(&self) -> &Throttler
+    where
+        Self: OfFunctionMadeSync,
+    {
+        self.throttler()
+    }
+
     #[cfg(feature = "tokio")]
     fn of_async_function(&self) -> &AsyncThrottler
     where
@@ -40,6 +47,13 @@ impl OfSyncFunction for Throttler {
         self
     }
 }
+
+#[diagnostic::on_unimplemented(
+    message = "an attribute above, like `#[tokio::main]`, has made this function sync: move it below this one"
+)]
+pub trait OfFunctionMadeSync: OfSyncFunction {}
+
+impl OfFunctionMadeSync for Throttler {}
 
 #[cfg(feature = "tokio")]
 #[diagnostic::on_unimplemented(message = "an async function needs an `AsyncThrottler`, this is a `Throttler`")]

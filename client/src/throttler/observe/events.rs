@@ -2,8 +2,8 @@
 
 use tracing::{debug, info, warn};
 
-use super::name_of;
-use crate::{AnyLimit, Decision, Error, Key, RetryAfter};
+use super::{Asked, name_of};
+use crate::{Decision, Error, RetryAfter};
 
 const TARGET: &str = "premier_client";
 
@@ -25,18 +25,24 @@ impl Events {
     }
 
     /// Reports a limited call. Nothing is computed for it unless a subscriber wants the event.
-    pub(super) fn decided(&self, named: &Key<'_>, key: &str, limit: &AnyLimit, is_shadow: bool, decision: &Decision) {
+    pub(super) fn decided(&self, asked: Asked<'_>, is_shadow: bool, decision: &Decision) {
         let Some(retry_after) = decision.retry_after() else { return };
+        let Asked { named, key, algorithm, .. } = asked;
         debug!(
             target: TARGET,
             limit = &*named.limit_name(),
-            algorithm = limit.algorithm().name(),
+            algorithm = algorithm.name(),
             retry_after_ms = millis(retry_after),
             decided_by = name_of(decision.decided_by()),
             key = self.has_keys.then_some(key),
             "{}",
             if is_shadow { "a call is limited in shadow" } else { "a call is limited" }
         );
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(super) fn permit_lost(&self, key: &str) {
+        warn!(target: TARGET, key = self.has_keys.then_some(key), "a permit is lost");
     }
 }
 

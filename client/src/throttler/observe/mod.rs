@@ -7,9 +7,11 @@ mod numbers;
 
 use std::time::Instant;
 
+use premier_algorithms::Demand;
+
 #[cfg(any(feature = "metrics", feature = "tracing"))]
 use crate::DecidedBy;
-use crate::{AnyLimit, Decision, Error, JointDecision, Key};
+use crate::{AnyAlgorithm, AnyLimit, Concurrency, Decision, Error, JointDecision, Key};
 
 /// Reports the decisions of a throttler. Does nothing without the features `tracing` and `metrics`.
 #[derive(Debug, Clone, Default)]
@@ -18,6 +20,27 @@ pub(super) struct Observer {
     events: events::Events,
     #[cfg(feature = "metrics")]
     numbers: numbers::Numbers,
+}
+
+/// A limit by which a call is decided.
+#[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(feature = "tracing"), expect(dead_code, reason = "only events have all of it"))]
+pub(super) struct Asked<'a> {
+    named: &'a Key<'a>,
+    /// The key in the store.
+    pub(super) key: &'a str,
+    algorithm: AnyAlgorithm,
+    pub(super) demand: Demand,
+}
+
+impl<'a> Asked<'a> {
+    pub(super) fn rate(named: &'a Key<'a>, key: &'a str, limit: &AnyLimit) -> Self {
+        Self { named, key, algorithm: limit.algorithm().into(), demand: limit.terms().demand }
+    }
+
+    pub(super) fn hold(named: &'a Key<'a>, key: &'a str, concurrency: &Concurrency) -> Self {
+        Self { named, key, algorithm: AnyAlgorithm::Hold, demand: concurrency.demand() }
+    }
 }
 
 /// When the store was asked, if that is to be reported.
@@ -33,7 +56,12 @@ impl Stopwatch {
 
 #[cfg_attr(
     not(all(feature = "metrics", feature = "tracing")),
-    allow(unused_variables, clippy::unused_self, reason = "only these features report anything")
+    allow(
+        unused_variables,
+        clippy::needless_pass_by_value,
+        clippy::unused_self,
+        reason = "only these features report anything"
+    )
 )]
 impl Observer {
     #[cfg(feature = "tracing")]
@@ -41,39 +69,40 @@ impl Observer {
         self.events.trace_keys(are_traced);
     }
 
-    /// Reports the answer to a call. `key` is the key in the store.
-    pub(super) fn decided(
-        &self,
-        named: &Key<'_>,
-        key: &str,
-        limit: &AnyLimit,
-        is_shadow: bool,
-        answer: Result<&Decision, &Error>,
-    ) {
+    /// Reports the answer to a call.
+    pub(super) fn decided(&self, asked: Asked<'_>, is_shadow: bool, answer: Result<&Decision, &Error>) {
         #[cfg(feature = "tracing")]
         if let Ok(decision) = answer {
-            self.events.decided(named, key, limit, is_shadow, decision);
+            self.events.decided(asked, is_shadow, decision);
         }
         #[cfg(feature = "metrics")]
-        self.numbers.decided(named, is_shadow, answer);
+        self.numbers.decided(asked.named, is_shadow, answer);
     }
 
-    /// Reports the answer to a call with several limits, which are both named and as in the store.
-    pub(super) fn decided_together(
+    /// Reports the answer to a call with several limits.
+    pub(super) fn decided_together<'a>(
         &self,
-        named: &[(Key<'_>, AnyLimit)],
-        stored: &[(String, AnyLimit)],
+        asked: impl Iterator<Item = Asked<'a>> + Clone,
         is_shadow: bool,
         answer: Result<&JointDecision, &Error>,
     ) {
         #[cfg(feature = "tracing")]
-        if let Ok(joint) = answer {
-            let binding = joint.binding();
-            let (key, limit) = &stored[binding];
-            self.events.decided(&named[binding].0, key, limit, is_shadow, &joint.decision());
+        if let Ok(joint) = answer
+            && let Some(binding) = asked.clone().nth(joint.binding())
+        {
+            self.events.decided(binding, is_shadow, &joint.decision());
         }
         #[cfg(feature = "metrics")]
-        self.numbers.decided_together(named, is_shadow, answer);
+        self.numbers.decided_together(asked.map(|asked| asked.named), is_shadow, answer);
+    }
+
+    /// Reports that the lease of a permit has ended, or was given to others.
+    #[cfg(feature = "tokio")]
+    pub(super) fn permit_lost(&self, key: &str) {
+        #[cfg(feature = "tracing")]
+        self.events.permit_lost(key);
+        #[cfg(feature = "metrics")]
+        self.numbers.permit_lost();
     }
 
     /// Reports how long the store took to answer, or to let the deadline pass.
@@ -92,6 +121,8 @@ const fn name_of(decided_by: DecidedBy) -> &'static str {
         DecidedBy::Store => "store",
         #[cfg(feature = "memory")]
         DecidedBy::Local { .. } => "local",
+        DecidedBy::Lease => "lease",
+        DecidedBy::Remembered => "remembered",
         DecidedBy::OnError => "on_error",
         DecidedBy::Shadow => "shadow",
     }

@@ -6,10 +6,11 @@ use std::time::Duration;
 use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
 
 use super::name_of;
-use crate::{AnyLimit, Decision, Error, JointDecision, Key};
+use crate::{Decision, Error, JointDecision, Key};
 
 const DECISIONS: &str = "premier_decisions_total";
 const NEAR_LIMIT: &str = "premier_near_limit_total";
+const PERMITS_LOST: &str = "premier_permits_lost_total";
 const STORE_SECONDS: &str = "premier_store_duration_seconds";
 
 /// Counts what a throttler decides. The recorder is the one that is installed when a call is
@@ -36,19 +37,25 @@ impl Numbers {
 
     /// Counts each limit of an admitted call, and those that limit a limited one: the others have
     /// neither limited nor admitted it.
-    pub(super) fn decided_together(
+    pub(super) fn decided_together<'a>(
         &self,
-        named: &[(Key<'_>, AnyLimit)],
+        mut named: impl Iterator<Item = &'a Key<'a>>,
         is_shadow: bool,
         answer: Result<&JointDecision, &Error>,
     ) {
         self.describe();
-        let Ok(joint) = answer else { return named.iter().for_each(|(named, _)| count_error(named)) };
-        for ((named, _), alone) in named.iter().zip(joint.each()) {
+        let Ok(joint) = answer else { return named.for_each(count_error) };
+        for (named, alone) in named.by_ref().zip(joint.each()) {
             if alone.is_admitted() == joint.is_admitted() {
                 count(named, is_shadow, alone);
             }
         }
+    }
+
+    #[cfg(feature = "tokio")]
+    pub(super) fn permit_lost(&self) {
+        self.describe();
+        counter!(PERMITS_LOST).increment(1);
     }
 
     pub(super) fn asked(&self, time: Duration) {
@@ -61,6 +68,7 @@ impl Numbers {
         self.described.call_once(|| {
             describe_counter!(DECISIONS, "Calls by limit, answer (admitted, limited, shadow, error), and who decided.");
             describe_counter!(NEAR_LIMIT, "Admitted calls that left less than 20% of the limit.");
+            describe_counter!(PERMITS_LOST, "Permits whose leases have ended before they were released.");
             describe_histogram!(STORE_SECONDS, Unit::Seconds, "The time that the store took to answer a command.");
         });
     }

@@ -4,14 +4,15 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use premier_client::{AsyncBackend, AsyncThrottler, OnError, Share};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use premier_client::AsyncBackend;
 use premier_test_server::Server;
 
-use crate::{fetch, start};
+use crate::{fetch, start, throttler};
 
 async fn on(backend: AsyncBackend) -> SocketAddr {
-    let throttler = AsyncThrottler::builder(backend).on_error(OnError::Local { share: Share::WHOLE }).build();
-    start(0, throttler).await.expect("there is a port")
+    let metrics = PrometheusBuilder::new().build_recorder().handle();
+    start(0, throttler(backend).expect("valid policies"), metrics).await.expect("there is a port")
 }
 
 async fn status(address: SocketAddr, path: &str, user: &str) -> u16 {
@@ -29,12 +30,17 @@ async fn users_are_limited_and_failures_cost_nothing() {
         let response = fetch(address, "/hello", "ada").await.expect("the service answers");
         assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
         assert!(response.ends_with(&format!("hello, you have {left} more\n")), "{response}");
-        assert!(response.contains("\r\nratelimit-policy: \"user\";q=3;w=60, \"address\";q=600;w=60, \"all\";"));
+        let policies = r#""user";q=3;w=60, "address";q=600;w=60, "open";q=10;qu="concurrent-requests", "all";"#;
+        assert!(response.contains(&format!("\r\nratelimit-policy: {policies}")), "{response}");
     }
     let response = fetch(address, "/hello", "ada").await.expect("the service answers");
     assert!(response.starts_with("HTTP/1.1 429 Too Many Requests\r\n"), "{response}");
     assert!(response.contains("\r\nretry-after: ") && response.ends_with("\"violated-policies\":[\"user\"]}"));
     assert_eq!(status(address, "/hello", "bob").await, 200);
+    for _ in 0..5 {
+        assert_eq!(status(address, "/hello", "partner-a").await, 200, "an override");
+    }
+    assert_eq!(status(address, "/metrics", "ada").await, 200);
 }
 
 /// Instances of a service share limits. When the server is killed under load, no request fails, and

@@ -137,18 +137,27 @@ fn a_quote_that_is_never_closed_hides_no_proxy() {
     }
 }
 
-/// Only as many as are trusted are read: reading all takes a hundred times as long.
+/// Only as many as are trusted are read: reading all takes thousands of times as long.
 #[test]
 fn ten_thousand_forged_names_cost_nothing() {
-    let mut request = request_from("10.0.0.1:1");
-    let forged = "10.0.0.1, ".repeat(10_000) + "203.0.113.1";
-    request.headers_mut().insert(X_FORWARDED_FOR, HeaderValue::from_str(&forged).expect("a valid value"));
+    let forwarded_by = |proxies: usize| {
+        let mut request = request_from("10.0.0.1:1");
+        let names = "10.0.0.1, ".repeat(proxies) + "203.0.113.1";
+        request.headers_mut().insert(X_FORWARDED_FOR, HeaderValue::from_str(&names).expect("a valid value"));
+        request
+    };
+    let [honest, forged] = [1, 10_000].map(forwarded_by);
     for address in [ClientAddress::peer().trusted_proxies(1), networks(&["10.0.0.0/8"])] {
-        let start = std::time::Instant::now();
-        for _ in 0..1_000 {
-            assert_eq!(address.of(&Head::of(&request)).expect("a client").to_string(), "203.0.113.1");
-        }
-        assert!(start.elapsed() < std::time::Duration::from_millis(500), "{:?}", start.elapsed());
+        let fastest = |request: &_| {
+            let times = (0..100).map(|_| {
+                let start = std::time::Instant::now();
+                assert_eq!(address.of(&Head::of(request)).expect("a client").to_string(), "203.0.113.1");
+                start.elapsed()
+            });
+            times.min()
+        };
+        let [honest, forged] = [fastest(&honest), fastest(&forged)];
+        assert!(forged < honest.map(|time| time * 20), "{forged:?}, not {honest:?}");
     }
 }
 

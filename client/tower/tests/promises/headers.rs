@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Response;
 use premier_client::{AnyLimit, Limit};
-use premier_tower::{Headers, Rule};
+use premier_tower::{Head, Headers, Policy, Rule};
 use proptest::prelude::*;
 
 use crate::tools::{HOUR, TWO, layer, request, send};
@@ -32,6 +32,22 @@ async fn draft_11_shows_all_policies() {
     // The day ends after the client may come back, so its end is left out.
     let limited = headers(&send(&layer, request()).await, &names);
     assert_eq!(limited, [policies, Some("\"burst\";r=0;t=3600, \"day\";r=7".into()), Some("3600".into())]);
+}
+
+#[tokio::test]
+async fn headers_of_many_policies_are_complete() {
+    let names: Vec<_> = (0..16).map(|number| format!("policy \"{number}\" {}", "x".repeat(number * 9))).collect();
+    let policies = names.iter().map(|name| Policy::new(name.clone(), TWO)).collect::<Vec<_>>();
+    let layer = layer().rule(move |_: &Head<'_>| policies.clone());
+    for left in [1, 0] {
+        let response = send(&layer, request()).await;
+        let list = |state: &str| {
+            let quoted = names.iter().map(|name| format!("\"{}\";{state}", name.replace('"', "\\\"")));
+            quoted.collect::<Vec<_>>().join(", ")
+        };
+        assert_eq!(header(&response, "ratelimit-policy"), Some(&*list("q=2;w=3600")));
+        assert_eq!(header(&response, "ratelimit"), Some(&*list(&format!("r={left};t=3600"))));
+    }
 }
 
 #[tokio::test]

@@ -3,10 +3,12 @@
 mod addresses;
 mod answers;
 mod axum_server;
+mod concurrency;
 mod grpc;
 mod headers;
 mod layers;
 mod outcomes;
+mod outgoing;
 mod rules;
 mod services;
 mod tools;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
 use premier_client::{AsyncThrottler, Limit};
-use premier_tower::{Head, Rule, ThrottleLayer};
+use premier_tower::{Head, Policy, Rule, ThrottleLayer};
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt as _, service_fn};
 
@@ -175,6 +175,23 @@ async fn a_shadow_limits_nothing_and_hides_nothing() {
     assert_eq!(statuses(&layer, (0..3).map(|_| request())).await, [200, 200, 429]);
     // The last request was limited, so it was not asked.
     assert_eq!(violations.load(Ordering::Relaxed), 1);
+}
+
+/// Each rule reports what it would limit, whatever the others decide.
+#[tokio::test]
+async fn a_layer_in_shadow_limits_nothing() {
+    let violations = Arc::new(Mutex::new(Vec::new()));
+    let reported = Arc::clone(&violations);
+    let layer = layer()
+        .rule(Rule::new("one", Limit::fixed_window(1, HOUR)))
+        .rule(|_: &Head<'_>| [Policy::new("two", TWO)])
+        .on_shadow(move |policy| reported.lock().expect("no panic").push(policy.name().to_owned()))
+        .shadow();
+    for _ in 0..4 {
+        let response = send(&layer, request()).await;
+        assert_eq!((response.status().as_u16(), response.headers().len()), (200, 0));
+    }
+    assert_eq!(*violations.lock().expect("no panic"), ["one", "one", "two", "one", "two"]);
 }
 
 /// Clients see only what limits them.

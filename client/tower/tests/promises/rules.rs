@@ -4,10 +4,11 @@ use http::header::{AUTHORIZATION, HeaderValue};
 use http::{Method, StatusCode};
 use metrics::set_default_local_recorder;
 use metrics_exporter_prometheus::PrometheusBuilder;
-use premier_client::{Algorithm, AnyLimit, Key, Limit, Policies, key};
+use premier_client::{Algorithm, AnyLimit, AsyncBackend, AsyncThrottler, Key, Limit, Policies};
 use premier_tower::{Head, Missing, Policy, Refusal, Rule, Rules, ThrottleLayer};
+use tower::{Layer, ServiceExt as _};
 
-use crate::tools::{HOUR, TWO, layer, request, send, statuses, throttler};
+use crate::tools::{HOUR, TWO, answering, layer, request, send, statuses, throttler};
 
 #[derive(Debug, Clone)]
 struct User(u32);
@@ -132,7 +133,7 @@ async fn all_policies_are_charged_or_none() {
 async fn a_rule_may_refuse_a_request() {
     struct Authenticated;
     impl Rules for Authenticated {
-        fn policies(&self, _: &Head<'_>) -> Result<Vec<Policy>, Refusal> {
+        fn choose(&self, _: &Head<'_>, _: &mut dyn FnMut(Policy)) -> Result<(), Refusal> {
             Err(Refusal::new(StatusCode::UNAUTHORIZED, "say \"who\" you are:\n\\ü"))
         }
     }
@@ -217,19 +218,72 @@ async fn a_request_with_too_many_policies_is_a_500() {
     assert_eq!(send(&many(17), request()).await.status(), 500);
 }
 
-/// A change of the file counts at a later request.
+/// A change of the file applies to later requests, and what was used before still counts.
 #[tokio::test]
-async fn a_closure_finds_limits_by_name() {
+async fn a_rule_finds_its_limit_by_name() {
     let file = std::env::temp_dir().join(format!("premier-tower-{}.toml", std::process::id()));
-    std::fs::write(&file, "api = 'fixed 1/1h'").expect("it can be written");
+    let write = |limit: &str| {
+        let text = format!("[user]\nlimit = '{limit}'\noverrides = {{ '7' = 'fixed 3/1h', '9*' = 'fixed 0/1h' }}");
+        std::fs::write(&file, text).expect("it can be written");
+    };
+    write("fixed 1/1h");
     let policies = Policies::from_file(&file).expect("valid policies");
-    let limit = move || policies.limit("api", &key!("api")).expect("there is such a policy");
-    let layer = layer().rule(move |_: &Head<'_>| Some(Policy::new("api", limit())));
-    assert_eq!(statuses(&layer, (0..2).map(|_| request())).await, [200, 429]);
-    std::fs::write(&file, "api = 'fixed 2/1h'").expect("it can be written");
+    let throttler = AsyncThrottler::builder(AsyncBackend::memory()).policies(policies).build();
+    let layer = ThrottleLayer::new(throttler).rule(Rule::policy("user").by_extension(|user: &User| user.0));
+    assert_eq!(
+        statuses(&layer, [1, 1, 2, 7, 7, 7, 7, 99].map(request_of)).await,
+        [200, 429, 200, 200, 200, 200, 429, 429]
+    );
+    let response = send(&layer, request_of(3)).await;
+    assert_eq!(response.headers()["ratelimit-policy"], "\"user\";q=1;w=3600");
+    write("fixed 2/1h");
     tokio::time::sleep(std::time::Duration::from_millis(1_100)).await;
-    assert_eq!(statuses(&layer, (0..2).map(|_| request())).await, [200, 429]);
+    assert_eq!(statuses(&layer, [1, 1].map(request_of)).await, [200, 429]);
     std::fs::remove_file(file).expect("it is there");
+}
+
+/// Its place is kept as long as the body lives, as that of a limit that is given.
+#[tokio::test]
+async fn a_rule_by_name_may_limit_requests_under_way() {
+    let file = std::env::temp_dir().join(format!("premier-tower-hold-{}.toml", std::process::id()));
+    std::fs::write(&file, "downloads = 'hold 2/30s'").expect("it can be written");
+    let policies = Policies::from_file(&file).expect("valid policies");
+    std::fs::remove_file(file).expect("it is there");
+    let throttler = AsyncThrottler::builder(AsyncBackend::memory()).policies(policies).build();
+    let layer = ThrottleLayer::new(throttler).rule(Rule::policy("downloads").by_extension(|user: &User| user.0));
+    let open = |user| layer.layer(answering(StatusCode::OK)).oneshot(request_of(user));
+    let (one, two) = (open(1).await.expect("no error"), open(1).await.expect("no error"));
+    assert_eq!(one.headers()["ratelimit-policy"], "\"downloads\";q=2;qu=\"concurrent-requests\"");
+    assert_eq!((two.status().as_u16(), open(1).await.expect("no error").status().as_u16()), (200, 429));
+    assert_eq!(open(2).await.expect("no error").status(), 200);
+    drop(one);
+    assert_eq!(open(1).await.expect("no error").status(), 200);
+}
+
+/// The one of the throttler, and by a cost of its own.
+#[tokio::test]
+async fn a_policy_that_is_not_there_is_a_500() {
+    let file = std::env::temp_dir().join(format!("premier-tower-missing-{}.toml", std::process::id()));
+    std::fs::write(&file, "api = 'fixed 4/1h'").expect("it can be written");
+    let policies = Policies::from_file(&file).expect("valid policies");
+    std::fs::remove_file(file).expect("it is there");
+    let (sender, errors) = std::sync::mpsc::channel();
+    let layer = |throttler, name| {
+        let sender = sender.clone();
+        ThrottleLayer::new(throttler)
+            .rule(Rule::policy(name).cost(|_| 3))
+            .on_error(move |error| sender.send(error.to_string()).expect("the test listens"))
+    };
+    assert_eq!(send(&layer(throttler(), "api"), request()).await.status(), 500);
+    assert!(errors.try_recv().expect("an error").contains("policies"));
+    let with = || AsyncThrottler::builder(AsyncBackend::memory()).policies(policies.clone()).build();
+    assert_eq!(send(&layer(with(), "typo"), request()).await.status(), 500);
+    assert!(errors.try_recv().expect("an error").contains("typo"));
+    let response = send(&layer(with(), "api"), request()).await;
+    assert_eq!(
+        (response.status().as_u16(), response.headers()["ratelimit"].to_str().ok()),
+        (200, Some("\"api\";r=1;t=3600"))
+    );
 }
 
 #[tokio::test]

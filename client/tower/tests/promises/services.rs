@@ -6,16 +6,19 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Body, Frame};
 use http_body_util::{BodyExt as _, Full};
-use premier_tower::{RateLimits, Rule};
+use premier_client::Limit;
+use premier_tower::{Head, Policy, RateLimits, Refusal, Rule, Rules};
+use tower::limit::ConcurrencyLimit;
 use tower::{Layer, Service, ServiceExt as _, service_fn};
 
-use crate::tools::{TWO, answering, layer, request};
+use crate::tools::{HOUR, TWO, answering, layer, request};
 
 /// A service that may only be called after it was ready.
 #[derive(Default)]
@@ -41,19 +44,56 @@ impl Service<Request<Full<Bytes>>> for Strict {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _: Request<Full<Bytes>>) -> Self::Future {
+    fn call(&mut self, request: Request<Full<Bytes>>) -> Self::Future {
         assert!(self.is_ready, "it was called without being ready");
         self.is_ready = false;
-        ready(Ok(Response::new(Full::from("hello"))))
+        let mut response = Response::new(Full::from("hello"));
+        // For the test to see.
+        *response.extensions_mut() = request.into_parts().0.extensions;
+        ready(Ok(response))
     }
 }
 
+/// Whether the request is decided at once or later.
 #[tokio::test]
 async fn the_service_that_was_ready_is_called() {
-    let mut service = layer().rule(Rule::new("two", TWO)).layer(Strict::default());
-    for status in [200, 200, 429] {
-        let response = service.ready().await.expect("it never fails").call(request()).await.expect("it never fails");
-        assert_eq!(response.status(), status);
+    let at_once = layer().rule(Rule::new("two", TWO));
+    let later = layer().rule(Rule::new("two", TWO)).wait_up_to(Duration::from_millis(1));
+    let leaky = Limit::leaky_bucket(100, Duration::from_secs(1)).capacity(2);
+    let in_turn = layer().rule(Rule::new("turns", leaky)).rule(Rule::new("two", TWO));
+    for (layer, clones) in [(at_once, 1), (later, 3), (in_turn, 2)] {
+        let inner = Strict::default();
+        let cloned = Arc::clone(&inner.clones);
+        let mut service = layer.layer(inner);
+        for status in [200, 200, 429] {
+            let service = service.ready().await.expect("it never fails");
+            assert_eq!(service.call(request()).await.expect("it never fails").status(), status);
+        }
+        assert_eq!(cloned.load(Ordering::Relaxed), clones, "it is cloned for no request that it answers at once");
+    }
+}
+
+/// A service may keep a place for the request that it was ready for.
+#[tokio::test]
+async fn a_limited_request_takes_nothing_from_the_service() {
+    let inner = ConcurrencyLimit::new(answering(StatusCode::OK), 1);
+    let refusing = |_: &Head<'_>| [Policy::new("none", Limit::fixed_window(0, HOUR))];
+    for layer in [layer().rule(refusing), layer().rule(refusing).wait_up_to(HOUR), layer().rule(Refusing)] {
+        let mut limited = layer.layer(inner.clone());
+        let response = limited.ready().await.expect("it never fails").call(request()).await.expect("it never fails");
+        assert_ne!(response.status(), 200);
+        let answer = tokio::time::timeout(Duration::from_secs(5), inner.clone().oneshot(request())).await;
+        let answer = answer.expect("there is a place");
+        assert_eq!(answer.expect("it never fails").status(), 200);
+        drop(limited);
+    }
+}
+
+struct Refusing;
+
+impl Rules for Refusing {
+    fn choose(&self, _: &Head<'_>, _: &mut dyn FnMut(Policy)) -> Result<(), Refusal> {
+        Err(Refusal::new(StatusCode::FORBIDDEN, "nobody"))
     }
 }
 

@@ -1,0 +1,34 @@
+-- A decision is the code of one of the algorithms. What there is room for is in a file of its own,
+-- which sets `remaining` to the units that fit now, and at_most.lua comes next. The code reads
+--
+--     key        the key
+--     quota      the units that are admitted per duration
+--     duration   that duration
+--     cost       the units that the call takes
+--     keep       the units that must remain
+--     mode       'EXACTLY', 'ATMOST' (as many units as fit, `cost` at most) or 'FORCE' (whatever is
+--                left)
+--     sixth, seventh  what else a limit of the algorithm has
+--
+-- and changes nothing. It sets
+--
+--     limited    0 if the call is admitted, 1 if it is limited
+--     limit      the units that a fresh key admits at once
+--     remaining  the units that could still be admitted after this call
+--     wait       admitted: the time until the call may go ahead; limited: that until it would be
+--                admitted, or -1 if it never will be
+--     reset      the time until the key is fully reset
+--     granted    the units that the call is charged
+--     state      what to store at the key until then; nil to leave it as it is
+--
+-- or returns an error. It is code and not a function where only one key is called: a script makes
+-- its functions anew at each call, and each outer name that a function uses costs as much as a
+-- dozen lines. So numbers that several algorithms share are written where they are needed: at most
+-- 10^12 units are owed, and 2 * 10^12 used.
+--
+-- All numbers are integers, and all times are in microseconds. Lua counts in doubles, which are
+-- exact up to 2^53. Units are at most 2 * 10^12 < 2^41, durations at most 3650 days < 2^49, moments
+-- before 2^52 (the year 2112). So a sum of a few of them is exact. Of integers whose sum is at most
+-- 2^53, `a % b` and `(a - a % b) / b` are exact, too: the quotient that `%` rounds down is either
+-- an integer, or less than the next one by at least 1 / b, which is more than rounding can add.
+
