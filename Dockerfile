@@ -11,8 +11,10 @@ COPY . .
 RUN cargo build --release --locked
 
 FROM ${SERVER_IMAGE}
-COPY --from=build /premier/target/release/libpremier.so /usr/local/lib/
+COPY --from=build /premier/target/release/libpremier.so /usr/lib/redis/modules/
 COPY redis.conf /usr/local/etc/redis/redis.conf
+# In the file and not on the command line: CONFIG REWRITE would add a second one to the file, and a
+# server that has to load a module twice does not start.
+RUN echo "loadmodule /usr/lib/redis/modules/libpremier.so" >>/usr/local/etc/redis/redis.conf
 # The server listens on all addresses of the container; the published ports decide who reaches it.
-CMD ["redis-server", "/usr/local/etc/redis/redis.conf", "--loadmodule", "/usr/local/lib/libpremier.so", \
-     "--bind", "*", "--protected-mode", "no", "--dir", "/data"]
+CMD ["redis-server", "/usr/local/etc/redis/redis.conf", "--bind", "*", "--protected-mode", "no", "--dir", "/data"]

@@ -9,7 +9,7 @@ MSRV := $(shell sed -n 's/^rust-version *= *"\(.*\)"/\1/p' Cargo.toml)
 # One set of features for all tests, so that they share what is compiled.
 TEST_FEATURES := --workspace --features $(shell scripts/features)
 
-.PHONY: help setup build run test test-libraries test-matrix test-containers images test-images test-dockerfile packages lint msrv fuzz bench instructions performance pictures valgrind soak chaos dist clean
+.PHONY: help setup build run test test-libraries test-clients test-matrix test-containers images test-images test-dockerfile packages lint msrv fuzz bench instructions performance pictures valgrind soak chaos leases scale dist dist-all test-dist test-watching clean
 
 help: ## print this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -38,7 +38,10 @@ test-libraries: setup ## run the tests of the algorithms, the client and the tes
 	cargo test $(TEST_FEATURES) --exclude premier -- --test-threads 6
 	cargo test -p premier-client --no-default-features --features memory --test without_tls
 
-test-matrix: setup ## run the tests of the module on Redis 7.0, 8.0 and 8.2, Valkey 8.1 and 9.1
+test-clients: setup ## run the programs of docs/clients.md with Redis clients of six languages; CLIENTS="redis-py go-redis" for some
+	cargo test $(TEST_FEATURES) --test clients -- $(CLIENTS)
+
+test-matrix: setup ## run the tests of the module on Redis 7.0, 8.0, 8.2 and 8.6 and Valkey 8.1 and 9.1
 	scripts/test-matrix
 
 test-containers: test-images test-dockerfile ## run a selection of the module's tests in containers, and the Dockerfile with compose.yaml
@@ -60,14 +63,16 @@ lint: setup ## check formatting and line width, run clippy and rustdoc; warnings
 	cargo fmt --manifest-path fuzz/Cargo.toml --check
 	cargo fmt --manifest-path tests/consumer/Cargo.toml --check
 	scripts/check-width
+	scripts/shown-programs --check
 	@# These crates have `test = false`, so that nothing is compiled for tests that they don't have.
 	! grep -rn 'cfg(test)' client/src client/blocking client/tower/src src docs/pictures tests/server/src
 	cargo clippy --quiet --workspace --all-targets --all-features -- -D warnings
-	for feature in "" tokio memory macros cache cluster tls serde jiff tracing metrics policies "cache macros"; do \
-	    cargo rustc --quiet --profile check -p premier-client --lib --no-default-features --features "$$feature" -- -D warnings || exit 1; \
+	cargo clippy --quiet --workspace --all-targets -- -D warnings
+	for feature in "" tokio memory macros cache cluster tls serde jiff script tracing metrics policies "cache macros"; do \
+	    cargo clippy --quiet -p premier-client --lib --no-default-features --features "$$feature" -- -D warnings || exit 1; \
 	done
-	for feature in "" axum tonic; do \
-	    cargo rustc --quiet --profile check -p premier-tower --lib --no-default-features --features "$$feature" -- -D warnings || exit 1; \
+	for feature in "" axum policies reqwest tonic; do \
+	    cargo clippy --quiet -p premier-tower --lib --no-default-features --features "$$feature" -- -D warnings || exit 1; \
 	done
 	@# With examples, as the features of dependencies are then the same as above.
 	RUSTDOCFLAGS="-D warnings" cargo doc --quiet --workspace --no-deps --all-features --lib --examples
@@ -77,17 +82,17 @@ msrv: setup ## check that the module and the client build with the oldest suppor
 	    cargo +$(MSRV) check --quiet -p premier -p premier-client -p premier-tower --all-features --target-dir $(TARGET)/msrv; \
 	else echo "make msrv: skipped, as Rust $(MSRV) cannot be installed here"; fi
 
-fuzz: ## search for bytes that break arguments, states or proxies' headers, a minute each; SECONDS=600 for longer
+fuzz: ## search for bytes that break arguments, states or headers, a minute each; SECONDS=600 for longer
 	@scripts/setup g++
 	@cargo fuzz --version >/dev/null 2>&1 || cargo install cargo-fuzz --version 0.13.2 --locked
 	@# Without a sanitizer: it needs a nightly compiler and would find nothing, as no unsafe code runs.
-	@for target in arguments forwarded state; do \
+	@for target in arguments forwarded received state; do \
 	    mkdir -p fuzz/corpus/$$target; \
 	    cargo fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
 	        -max_total_time=$(SECONDS) -print_final_stats=1 || exit 1; \
 	done
 
-bench: setup ## time decisions and commands (criterion), beside INCR, Lua and redis-cell
+bench: setup ## time decisions and commands (criterion), compared with INCR, Lua and redis-cell
 	REDIS_CELL_SO="$(REDIS_CELL_SO)" cargo bench -p premier-benches -p premier-client --all-features \
 	    --bench algorithms --bench commands --bench layer --bench memory
 
@@ -111,11 +116,26 @@ valgrind: ## run the tests of the module with servers under valgrind; TESTS=pers
 soak: setup ## make ten million calls over a million expiring keys, and check that no memory is lost
 	cargo test --release --test soak
 
-chaos: setup ## let eight processes that are killed now and then share 50 places for a minute, and count those in use
+chaos: setup ## let eight processes share 50 places for a minute while they are killed at random, and count the places in use
 	cargo test $(TEST_FEATURES) --test chaos
+
+leases: setup ## let eight processes lease the units of a key while they are killed at random, and check that never too many are admitted; CALLS=… for fewer than 10^8
+	$(if $(CALLS),PREMIER_CALLS=$(CALLS)) cargo test --profile bench -p premier-client --test leases
+
+scale: setup ## measure what leases and remembered denials save, compared with governor
+	cargo bench -p premier-client --bench scale
 
 dist: build ## build what a release ships for this system and architecture, in target/dist
 	scripts/dist
+
+dist-all: setup ## build all that a release ships, for every system and architecture, with a bill of materials
+	scripts/dist --sbom --all
+
+test-dist: dist ## install, upgrade and remove what `make dist` built, on fresh Debian systems in containers
+	scripts/test-dist
+
+test-watching: build ## try the metrics, alerts and dashboard of contrib/ with Debian's Prometheus and redis_exporter
+	scripts/test-watching
 
 clean: ## remove everything that was built, and the data of `make run`
 	cargo clean
