@@ -89,6 +89,14 @@ impl Arguments {
         Some(self.given.swap_remove(index).value)
     }
 
+    /// Takes a value of a type that has no literals.
+    pub(crate) fn take_object(&mut self, name: &str, expected: &str) -> Result<Option<Expr>> {
+        match self.take(name) {
+            Some(literal @ Expr::Lit(_)) => Err(Error::new_spanned(literal, format!("`{name}` must be {expected}"))),
+            value => Ok(value),
+        }
+    }
+
     /// Takes the keyspace, and checks it here, as the client's own check would be reported at the
     /// whole attribute.
     pub(crate) fn take_keyspace(&mut self) -> Result<Option<Expr>> {

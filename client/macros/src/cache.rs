@@ -29,7 +29,8 @@ impl Cache {
             name,
             ttl,
             key: Key::new(arguments.take("key"), arguments.take_keyspace()?)?,
-            store: arguments.take("cache"),
+            store: arguments
+                .take_object("cache", "a `MemoryCache` or a `RedisCache`, or for an async function an async one")?,
         })
     }
 

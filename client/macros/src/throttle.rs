@@ -74,11 +74,12 @@ impl Throttle {
             if algorithm == Some(&CONCURRENCY) { (COMMON_OF_PERMITS, "permit") } else { (COMMON, "decision") };
         let mut arguments = Arguments::parse(input, &[of_limit, common].concat())?;
         let policy = Policy::new(&mut arguments)?;
-        let selection = match (algorithm, arguments.take("algorithm")) {
-            (Some(algorithm), _) => Selection::Attribute(algorithm),
-            (None, Some(expression)) => Selection::Expression(expression),
-            (None, None) => Selection::Configured,
-        };
+        let selection =
+            match (algorithm, arguments.take_object("algorithm", "an `Algorithm`, like Algorithm::TokenBucket")?) {
+                (Some(algorithm), _) => Selection::Attribute(algorithm),
+                (None, Some(expression)) => Selection::Expression(expression),
+                (None, None) => Selection::Configured,
+            };
         let limit = match policy {
             Some(policy) => Asked::Policy(Box::new(policy)),
             None => Asked::new(algorithm, &mut arguments)?,
@@ -88,7 +89,8 @@ impl Throttle {
             selection,
             limit,
             key: Key::new(arguments.take("key"), arguments.take_keyspace()?)?,
-            throttler: arguments.take("throttler"),
+            throttler: arguments
+                .take_object("throttler", "a `Throttler`, or for an async function an `AsyncThrottler`")?,
             on_limit: arguments.take("on_limit").map_or(Ok(OnLimit::Error), OnLimit::new)?,
             decision: arguments.take(answer).map(|value| variable(value, answer)).transpose()?,
         })
