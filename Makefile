@@ -79,7 +79,7 @@ lint: setup ## check formatting and line width, run clippy and rustdoc; warnings
 
 msrv: setup ## check that the module and the client build with the oldest supported Rust
 	@if rustup toolchain install $(MSRV) --profile minimal; then \
-	    cargo +$(MSRV) check --quiet -p premier -p premier-client -p premier-tower --all-features --target-dir $(TARGET)/msrv; \
+	    nice cargo +$(MSRV) check --quiet -p premier -p premier-client -p premier-tower --all-features --target-dir $(TARGET)/msrv; \
 	else echo "make msrv: skipped, as Rust $(MSRV) cannot be installed here"; fi
 
 fuzz: ## search for bytes that break arguments, states or headers, a minute each; SECONDS=600 for longer
