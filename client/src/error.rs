@@ -647,7 +647,7 @@ impl fmt::Display for Reason {
             Reason::OtherPolicy { name, is, expected } => write!(f, "policy {name:?} is {is}: expected {expected}"),
             #[cfg(feature = "policies")]
             Reason::NoPolicies => {
-                f.write_str("the throttler has no policies: give it some by `Builder::policies`")
+                f.write_str("the throttler has no policies: set them with `Builder::policies`")
             }
             #[cfg(feature = "macros")]
             Reason::ConfiguredAlready => f.write_str(

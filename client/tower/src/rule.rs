@@ -296,7 +296,7 @@ impl Part {
                 match (values.next(), values.next()) {
                     (Some(value), None) => Ok(Found::Header(value)),
                     (None, _) => Err(Lack::Missing(refusal("missing"))),
-                    (Some(_), Some(_)) => Err(Lack::Ambiguous(refusal("there several times"))),
+                    (Some(_), Some(_)) => Err(Lack::Ambiguous(refusal("given more than once"))),
                 }
             }
             Self::Route => Ok(Found::Route(head.method(), path(head))),
