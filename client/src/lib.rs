@@ -33,10 +33,11 @@
 //!
 //! | algorithm | admits | choose it for |
 //! | --- | --- | --- |
-//! | [`Limit::fixed_window`] | a quota per window, which the first call opens | daily quotas, the least memory |
+//! | [`Limit::fixed_window`] | a quota per window, which the first call opens | quotas that people understand: 100 a day |
 //! | [`Limit::sliding_window`] | a quota in *any* span of the duration | logins, and wherever a burst across the edge of two windows hurts |
 //! | [`Limit::token_bucket`] | bursts up to the capacity, and a steady rate after that | APIs |
 //! | [`Limit::leaky_bucket`] | a queue: each admitted call waits for its turn | an even pace towards someone else |
+//! | [`Limit::concurrency`] | a quota at the same time: see [Hold](#hold) | long calls |
 //!
 //! Limits are constants or values. A constant out of bounds does not compile; a value out of bounds
 //! is an error.

@@ -258,8 +258,8 @@ impl<B> Builder<B> {
     /// # Never too much
     ///
     /// A unit is charged before it is used, so all processes together never use more units than the
-    /// limit admits, whatever fails. As a unit may be used for up to [`held_for`](Lease::held_for)
-    /// after it was charged, the store is asked for a little less:
+    /// limit admits, even if processes die or replies are lost. As a unit may be used for up to
+    /// [`held_for`](Lease::held_for) after it was charged, the store is asked for a little less:
     ///
     /// - A sliding window admits its quota in its duration plus `held_for`.
     /// - The capacity of a token bucket is smaller by what refills in `held_for`, and so is
