@@ -12,7 +12,7 @@
 //! | `PREMIER.REFUND key n` | returns units |
 //! | `PREMIER.ALL key algorithm quota duration [options] [AND key …]…` | charges several limits, or none of them |
 //! | `PREMIER.INSPECT key` | returns what is known of a key without its limit |
-//! | `PREMIER.TOP [count \| RESET]` | lists the keys that were limited most in the last minutes |
+//! | `PREMIER.TOP [count \| RESET]` | lists the keys that were limited most often in recent minutes |
 //! | `CL.THROTTLE key max_burst count period [quantity]` | replies as redis-cell does; with `cell-compat yes` only |
 //! | `PREM key effect [key effect]…` | internal: applies the effect of an admitted call on replicas and from the AOF |
 //!

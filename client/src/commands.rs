@@ -74,7 +74,7 @@ macro_rules! traits {
         /// `PREMIER.*` and `CL.THROTTLE` on any async connection of redis-rs, to a server or to a
         /// cluster.
         ///
-        /// They are as safe as those of [`PremierCommands`].
+        /// These calls are as safe as those of [`PremierCommands`].
         #[cfg(feature = "tokio")]
         pub trait AsyncPremierCommands: aio::ConnectionLike + Send + Sized {
             $(

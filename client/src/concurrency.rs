@@ -13,8 +13,8 @@ use crate::{Algorithm, InvalidArgument, InvalidLimit, Limit, Token};
 /// [`Limit::concurrency`], and held by [`Throttler::hold`](crate::Throttler::hold).
 ///
 /// The lease is how long a holder keeps its units after it has died: a holder that lives renews its
-/// lease, and gives its units back. A short lease frees the place of a dead holder soon, and costs
-/// a command per third of its time and holder. It must be much longer than the store may be away:
+/// lease, and gives its units back. A short lease frees the place of a dead holder soon, but each
+/// holder sends a command in every third of it. It must be much longer than the store may be away:
 /// 10 to 60 seconds are usual.
 ///
 /// The bounds are those of the server: a quota of 0 (which blocks every call) to 10¹² units, a
@@ -37,7 +37,8 @@ pub struct Concurrency {
     pub(crate) keep: Keep,
 }
 
-/// The algorithm of concurrency limits, where a key is named: `{keyspace}:jobs:hold:{custom}`.
+/// The algorithm of concurrency limits, as the names of keys contain it:
+/// `{keyspace}:jobs:hold:{custom}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Hold;
 

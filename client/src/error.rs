@@ -619,7 +619,7 @@ impl fmt::Display for Reason {
                 "this tokio runtime cannot reach a server or a cluster: build it with `enable_all`",
             ),
             Reason::ForeignReceipt => {
-                f.write_str("the receipt is of another throttler: refund it where the call was charged")
+                f.write_str("the receipt belongs to another throttler: refund it where the call was charged")
             }
             Reason::OtherKindOfStore { is_cluster: true, .. } => f.write_str(
                 "the server is a node of a cluster: use `Backend::cluster` or `AsyncBackend::cluster`, of the feature \
@@ -647,7 +647,7 @@ impl fmt::Display for Reason {
             Reason::OtherPolicy { name, is, expected } => write!(f, "policy {name:?} is {is}: expected {expected}"),
             #[cfg(feature = "policies")]
             Reason::NoPolicies => {
-                f.write_str("the throttler has no policies: give it some by `Builder::policies`")
+                f.write_str("the throttler has no policies: set them with `Builder::policies`")
             }
             #[cfg(feature = "macros")]
             Reason::ConfiguredAlready => f.write_str(
@@ -677,7 +677,9 @@ impl fmt::Display for Reason {
 fn write_exceeded(f: &mut fmt::Formatter<'_>, key: &str, decision: &Decision) -> fmt::Result {
     write!(f, "the quota of {key} is exceeded")?;
     match decision.retry_after() {
-        Some(RetryAfter::Never) => write!(f, ": the call costs more than the limit of {}", decision.limit()),
+        Some(RetryAfter::Never) => {
+            write!(f, ": the cost and reserve of the call exceed the limit of {}", decision.limit())
+        }
         Some(RetryAfter::After(after)) => write!(f, ": retry after {after:?}"),
         None => Ok(()),
     }

@@ -15,9 +15,9 @@ use crate::{AnyAlgorithm, Error};
 /// | an attribute, [`Key::new`] | `{keyspace}:{module}:{function}:{algorithm}`, and `:{custom}` if there is a custom part |
 /// | [`Key::exact("user:42")`](Key::exact) | `user:42` |
 ///
-/// For a cache, `cache` replaces the algorithm. A name is best not that of a crate: in the root of
-/// the crate `shop`, a function that is called like an algorithm, as `token`, has the keys of
-/// `key!("shop", "token")`.
+/// For a cache, `cache` replaces the algorithm. Do not give a key the name of a crate: in the root
+/// of the crate `shop`, a function with the name of an algorithm, such as `token`, has the same
+/// keys as `key!("shop", "token")`.
 ///
 /// ```
 /// use premier_client::{Algorithm, Key, Keyspace, key};
@@ -108,8 +108,8 @@ impl<'a> Key<'a> {
         Self::of(Name::Function { module, function, place: None })
     }
 
-    /// Makes a key that is exactly this in the store, without the keyspace of the throttler and
-    /// without the algorithm, to share it with programs in other languages for example.
+    /// Makes a key that is exactly this text in the store, without the keyspace of the throttler
+    /// and without the algorithm: to share it with programs in other languages, for example.
     ///
     /// Limits of different algorithms cannot share an exact key: while one uses it, the others are
     /// [`Refused`](crate::ErrorKind::Refused). The key is [cleared](crate::Throttler::clear) with a
@@ -160,8 +160,8 @@ impl<'a> Key<'a> {
         }
     }
 
-    /// Counts apart the calls with this custom part: the id of a user, an address. It is the end of
-    /// the key, as it is.
+    /// Counts apart the calls with this custom part, such as the id of a user or an address. The
+    /// part ends the key, unescaped.
     #[must_use]
     pub fn custom(self, custom: impl fmt::Display) -> Self {
         let mut made = KeyText::default();

@@ -1,7 +1,7 @@
 //! Rate limiting with premier: fixed and sliding windows, token and leaky buckets, and concurrency
 //! limits, from sync and async code.
 //!
-//! Limits are kept in Redis or Valkey with the premier module, in a cluster of such servers, in the
+//! Limits are kept in Redis or Valkey with the premier module, in a cluster of such servers, on the
 //! master that Sentinel names, or in the memory of this process, where the same algorithms run.
 //!
 //! ```
@@ -33,10 +33,11 @@
 //!
 //! | algorithm | admits | choose it for |
 //! | --- | --- | --- |
-//! | [`Limit::fixed_window`] | a quota per window, which the first call opens | daily quotas, the least memory |
+//! | [`Limit::fixed_window`] | a quota per window, which the first call opens | quotas that people understand: 100 a day |
 //! | [`Limit::sliding_window`] | a quota in *any* span of the duration | logins, and wherever a burst across the edge of two windows hurts |
 //! | [`Limit::token_bucket`] | bursts up to the capacity, and a steady rate after that | APIs |
 //! | [`Limit::leaky_bucket`] | a queue: each admitted call waits for its turn | an even pace towards someone else |
+//! | [`Limit::concurrency`] | a quota at the same time: see [Hold](#hold) | long calls |
 //!
 //! Limits are constants or values. A constant out of bounds does not compile; a value out of bounds
 //! is an error.
@@ -107,7 +108,7 @@
 //! # Wait
 //!
 //! [`acquire`](Throttler::acquire) waits until the call is admitted and it is its turn, for a
-//! maximum time. As soon as it is known that this is not enough, it returns an error that says when
+//! maximum time. As soon as it is clear that this is not enough, it returns an error that says when
 //! to come back, and charges nothing.
 //!
 //! ```
@@ -192,8 +193,8 @@
 //!
 //! # Where no module can be loaded
 //!
-//! With the feature `script`, `Backend::scripted` keeps the same limits by Lua scripts. The answers
-//! are the same, but an admitted call takes the server eight to ten times the instructions.
+//! With the feature `script`, `Backend::scripted` keeps the same limits with Lua scripts. The
+//! answers are the same, but an admitted call takes the server eight to ten times the instructions.
 //! `by_script` does so for clusters, sentinels and pools, and `Backend::prefer_module` uses the
 //! module where it is loaded.
 //!
@@ -251,7 +252,7 @@
 //! With the feature `tracing`, there is an event for each limited call (`DEBUG`) with the fields
 //! `limit`, `algorithm`, `retry_after_ms` (absent if it is [never](RetryAfter::Never)),
 //! `decided_by` and `key`, for each permit of async code that is lost (`WARN`, with the `key`), and
-//! for each outage when it begins (`WARN`, with the `error`) and when it ends (`INFO`). The target
+//! for each outage, when it begins (`WARN`, with the `error`) and when it ends (`INFO`). The target
 //! is `premier_client`. `Builder::trace_keys` leaves out the key.
 //!
 //! The `limit` is the name of the key (`api` for `key!("api", user)`), for a decorated function
@@ -259,7 +260,7 @@
 //! [`Throttler::hold_within`]) is reported once, when it is admitted or gives up. Of a call with
 //! several limits, all are counted if it is admitted, and those that limit it if it is not; the
 //! event is that of the [binding](JointDecision::binding) limit. [`peek`](Throttler::peek),
-//! renewals of permits, and the bare commands, are not reported.
+//! renewals of permits and the bare commands are not reported.
 //!
 //! # Change limits while it runs
 //!
@@ -280,7 +281,7 @@
 //! | `tls` | no | addresses like `rediss://…`, by rustls; implies `tokio` |
 //! | `tracing` | no | events for limited calls and outages, for subscribers of the crate `tracing` |
 //! | `metrics` | no | decisions and the store's latency, for recorders of the crate `metrics` |
-//! | `script` | no | `Backend::scripted`: the same limits by Lua scripts, where no module can be loaded |
+//! | `script` | no | `Backend::scripted`: the same limits with Lua scripts, where no module can be loaded |
 //! | `policies` | no | `Policies`: limits by name, from a file in TOML |
 
 #![forbid(unsafe_code)]

@@ -218,7 +218,7 @@ impl<A: Limiter> Limit<A> {
     ///
     /// Usage may then exceed the limit, up to 2 · 10¹² units, and later calls are limited until it
     /// has drained. A forced call is limited only by a quota of 0. Methods that wait for a turn
-    /// wait for that of a forced call however long it takes.
+    /// wait however long it takes for the turn of a forced call.
     ///
     /// ```
     /// use std::time::Duration;

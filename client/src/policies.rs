@@ -29,9 +29,9 @@ const INTERVAL: u64 = 1_000;
 /// ```
 ///
 /// An override is for keys with this custom part, or with `*` at its end for all whose custom part
-/// begins with the text before; an exact one goes first, then the longest. Several custom parts are
-/// written as they are in the [store](Key): `acme:ada` is `key!("api", "acme", "ada")`, and
-/// `'a\:b'` is `key!("api", "a:b")`. An override of a [`Key::exact`] has the whole key.
+/// begins with the text before; an exact one takes precedence, then the longest. Several custom
+/// parts are written as they are in the [store](Key): `acme:ada` is `key!("api", "acme", "ada")`,
+/// and `'a\:b'` is `key!("api", "a:b")`. For a [`Key::exact`], an override names the whole key.
 ///
 /// ```
 /// use premier_client::{Backend, Policies, Throttler, key};
@@ -50,10 +50,10 @@ const INTERVAL: u64 = 1_000;
 /// layer find its limit by [`limit`](Self::limit).
 ///
 /// The file is read again, at most every second, by a call that uses a policy. A change counts from
-/// then on: the store keeps what was used, not the limit. Another algorithm begins anew, as it is a
-/// part of the key. If the file cannot be read, or is invalid, the last valid one stays in use:
-/// [`last_error`](Self::last_error) returns the reason. Replace a file by renaming another one, as
-/// half a file may be valid.
+/// then on: the store keeps what was used, not the limit. With another algorithm a limit begins
+/// anew, because the algorithm is a part of the key. If the file cannot be read, or is invalid, the
+/// last valid one stays in use: [`last_error`](Self::last_error) returns the reason. Replace a file
+/// by renaming another one, as half a file may be valid.
 #[derive(Clone)]
 pub struct Policies(Arc<Inner>);
 
@@ -100,8 +100,8 @@ impl Policies {
         })))
     }
 
-    /// Calls this when the file has become invalid, or cannot be read, with the reason. It runs in
-    /// the call that noticed it, so it should return soon. All clones share it.
+    /// Calls this listener with the reason when the file has become invalid or cannot be read. It
+    /// runs in the call that noticed it, so it should return soon. All clones share it.
     #[must_use]
     pub fn on_invalid(self, listener: impl Fn(&Error) + Send + Sync + 'static) -> Self {
         *self.0.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(listener));

@@ -18,7 +18,7 @@ use crate::{AnyAlgorithm, AnyLimit, Concurrency, InvalidArgument, InvalidLimit, 
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PolicyLimit {
-    /// Limits how many calls come in a time.
+    /// Limits how many calls are admitted per duration.
     Rate(AnyLimit),
     /// Limits how many calls are under way. As text, it begins with `hold`.
     Concurrency(Concurrency),

@@ -26,7 +26,7 @@ impl Share {
     /// Makes the share of one in this many processes.
     ///
     /// # Panics
-    /// If there are none.
+    /// If `processes` is 0.
     #[must_use]
     #[track_caller]
     pub const fn one_in(processes: u32) -> Self {
@@ -36,7 +36,7 @@ impl Share {
     /// [`Share::one_in`] for a number that may be 0.
     ///
     /// # Errors
-    /// If there are none.
+    /// If `processes` is 0.
     pub const fn try_one_in(processes: u32) -> Result<Self, InvalidArgument> {
         match NonZeroU32::new(processes) {
             Some(processes) => Ok(Self(processes)),

@@ -35,7 +35,8 @@ pub enum Outcome<Change> {
 pub enum Retry {
     /// The call is admitted after this time.
     After(Span),
-    /// The call is never admitted: it costs more than the limit.
+    /// The call is never admitted: its cost, plus the reserve that it keeps, is more than the
+    /// limit.
     Never,
 }
 

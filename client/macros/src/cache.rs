@@ -24,7 +24,7 @@ impl Cache {
     pub(crate) fn parse(name: Ident, input: ParseStream) -> Result<Self> {
         let mut arguments = Arguments::parse(input, &["ttl", "key", "keyspace", "cache"])?;
         let ttl = Duration::new(arguments.require("ttl", "a duration, like (ttl = \"30s\")")?)?;
-        ttl.check_is_some("a `ttl` must be longer than zero, for which nothing would be remembered")?;
+        ttl.check_is_some("a `ttl` must be longer than zero: otherwise nothing would be remembered")?;
         Ok(Self {
             name,
             ttl,

@@ -51,10 +51,10 @@ macro_rules! limit_arguments {
             "| `cost` | units that a call takes, 1 to 10^12 | 1 |\n",
             "| `keep` | units that must remain after a call, 0 to 10^12 | 0 |\n",
             $($after_cost, "\n",)?
-            "| `key` | a closure over the arguments: calls for which it returns the same share the limit | all calls share it |\n",
+            "| `key` | a closure over the arguments: calls for which it returns the same value share the limit | all calls share it |\n",
             "| `keyspace` | a string, the first part of the key | that of the throttler |\n",
             "| `throttler` | a `Throttler`, for an async function an `AsyncThrottler` | the configured one |\n",
-            "| `on_limit` | what a call does that is not admitted: `error`, `wait(\"10s\")` or any expression | `error` |\n",
+            "| `on_limit` | what a call that is not admitted does: `error`, `wait(\"10s\")` or any expression | `error` |\n",
             "| `decision` | a name by which the body of an admitted call sees its `Decision` | none |\n",
             "| `crate` | the path of `premier_client`, if another crate exports it | found in Cargo.toml |\n",
             "\n",
@@ -64,7 +64,7 @@ macro_rules! limit_arguments {
             key_closure!(),
             "The keyspace, module, function and algorithm are part of every key, so two functions never share a limit. The \
              function includes the type of a method, with its type parameters.\n",
-            "\n# What a call does that is not admitted\n\n",
+            "\n# What a call that is not admitted does\n\n",
             "- `error`: it returns the error, converted by `From`. The function must return a `Result`.\n",
             "- `wait(\"10s\")`: it waits until it is admitted, 10 s at most. Then it returns the error, or panics with it if the \
              function returns no `Result`.\n",
@@ -267,10 +267,10 @@ attributes! {
     /// | `lease` | how long a process that has died keeps its units, 1 ms to 3650 days | required |
     /// | `cost` | units that a call holds, 1 to 10^12 | 1 |
     /// | `keep` | units that must remain for more important calls, 0 to 10^12 | 0 |
-    /// | `key` | a closure over the arguments: calls for which it returns the same share the limit | all calls share it |
+    /// | `key` | a closure over the arguments: calls for which it returns the same value share the limit | all calls share it |
     /// | `keyspace` | a string, the first part of the key | that of the throttler |
     /// | `throttler` | a `Throttler`, for an async function an `AsyncThrottler` | the configured one |
-    /// | `on_limit` | what a call does that finds no place: `error`, `wait("10s")` or any expression | `error` |
+    /// | `on_limit` | what a call that finds no place does: `error`, `wait("10s")` or any expression | `error` |
     /// | `permit` | a name by which the body sees its permit | none |
     /// | `crate` | the path of `premier_client`, if another crate exports it | found in Cargo.toml |
     ///
@@ -278,7 +278,7 @@ attributes! {
     /// `Duration`. Literals are checked at compile time, other expressions at each call.
     #[doc = key_closure!()]
     ///
-    /// # What a call does that finds no place
+    /// # What a call that finds no place does
     ///
     /// As for the other limits: `error` returns the error, converted by `From`; `wait("10s")`
     /// waits that long at most, behind the calls that came before; any other expression is what the
@@ -374,7 +374,7 @@ attributes! {
     /// | argument | meaning | default |
     /// | --- | --- | --- |
     /// | `ttl` | how long a result is remembered: a string with a unit (`500ms`, `1m30s`, `2w`) or an expression of type `Duration` | required |
-    /// | `key` | a closure over the arguments: calls for which it returns the same share a result | all arguments, by `Display` |
+    /// | `key` | a closure over the arguments: calls for which it returns the same value share a result | all arguments, by `Display` |
     /// | `keyspace` | a string, the first part of the key | that of the cache |
     /// | `cache` | a `MemoryCache` or `RedisCache`, for an async function an `AsyncMemoryCache` or `AsyncRedisCache` | 10,000 results in memory |
     /// | `crate` | the path of `premier_client`, if another crate exports it | found in Cargo.toml |
@@ -382,7 +382,7 @@ attributes! {
     /// Results must be `Clone` in memory, and `Serialize` and `DeserializeOwned` in Redis. Of a
     /// function that returns a `Result`, the `Ok` values are remembered.
     ///
-    /// Redis gives back what serde was told: a field with `#[serde(skip)]` comes back as its
+    /// Redis gives back what serde has serialized: a field with `#[serde(skip)]` comes back as its
     /// default. A result that reads back as another one, as variants of untagged enums may, is not
     /// remembered there.
     ///
@@ -400,7 +400,7 @@ attributes! {
     cache
 }
 
-/// Stands for another attribute until all attributes of the function are known.
+/// Takes the place of another attribute until all attributes of the function are known.
 #[doc(hidden)]
 #[proc_macro_attribute]
 pub fn layer(layer: TokenStream, function: TokenStream) -> TokenStream {

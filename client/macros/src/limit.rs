@@ -28,7 +28,7 @@ impl Limit {
         let (quota, window) = (arguments.require("quota", EXAMPLE)?, Window::new(arguments, EXAMPLE)?);
         let zone = arguments.take("zone");
         if let Some(zone) = zone.as_ref().filter(|_| !window.is_aligned()) {
-            return Err(Error::new_spanned(zone, "`zone` is given only with `aligned`"));
+            return Err(Error::new_spanned(zone, "`zone` may be given only with `aligned`"));
         }
         let limit = Self {
             quota,

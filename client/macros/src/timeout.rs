@@ -26,7 +26,7 @@ impl Parse for Timeout {
             return Err(unexpected());
         }
         let after = Duration::new(parse_value(input)?)?;
-        after.check_is_some("a timeout must be longer than zero, after which each call would time out")?;
+        after.check_is_some("a timeout must be longer than zero: otherwise each call would time out")?;
         input.parse::<Option<Token![,]>>()?;
         if input.is_empty() { Ok(Self { after }) } else { Err(unexpected()) }
     }

@@ -36,7 +36,7 @@ impl Window {
             (Some(_), Some(Period::Months(months))) => Ok(Self::Months(months.get())),
             (Some(_), _) => Ok(Self::Aligned(Duration::new(duration)?)),
             (None, Some(Period::Months(_))) => {
-                Err(Error::new_spanned(literal, "a duration in months is for `fixed_window` with `aligned` only"))
+                Err(Error::new_spanned(literal, "a duration may be in months only for `fixed_window` with `aligned`"))
             }
             (None, _) => Ok(Self::FromFirstCall(Duration::new(duration)?)),
         }

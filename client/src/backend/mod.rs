@@ -90,8 +90,8 @@ impl AsyncBackend {
         Ok(Self(AsyncKind::Server(AsyncServer::new(address)?, Language::Module)))
     }
 
-    /// Keeps limits in the master of this name, which Redis or Valkey sentinels at these addresses
-    /// know. All servers have loaded the module.
+    /// Keeps limits on the master of this name, which Redis or Valkey sentinels at these addresses
+    /// know. All servers must have loaded the module.
     ///
     /// The sentinels are asked for each new connection, one after the other, until one names a
     /// server that is a master. After a failover, connections are made anew. As ever, no call is
@@ -101,8 +101,8 @@ impl AsyncBackend {
     /// both.
     ///
     /// `master` is a name, or an address with the name as its host, which says how to log in to the
-    /// servers, by which user, password, database and encryption. The addresses of the sentinels
-    /// say so for them.
+    /// servers: by which user, password, database and encryption. The addresses of the sentinels
+    /// say how to log in to the sentinels.
     ///
     /// ```
     /// use premier_client::AsyncBackend;

@@ -34,7 +34,7 @@ use crate::{Error, Key, Keyspace};
 /// one. A stored value that cannot be read, as another version of the program or another program
 /// has written it, is computed again.
 ///
-/// What serde is not told cannot be stored: a field with `#[serde(skip)]` comes back as its
+/// What serde does not serialize cannot be stored: a field with `#[serde(skip)]` comes back as its
 /// default, and variants of an untagged enum that are serialized alike come back as the first of
 /// them. Do not cache such values here, or only if that is right.
 ///

@@ -37,7 +37,8 @@ pub(crate) enum Outcome {
 pub enum RetryAfter {
     /// The call would be admitted after this time.
     After(Duration),
-    /// The call is never admitted: it costs more than the limit.
+    /// The call is never admitted: its cost, plus the reserve that it keeps, is more than the
+    /// limit.
     Never,
 }
 
@@ -142,7 +143,7 @@ impl Decision {
         self.reset_after
     }
 
-    /// Returns the units that a call was charged which asked for as many as fit
+    /// Returns the units charged to a call that asked for as many as fit
     /// ([`check_at_most`](crate::Throttler::check_at_most)): 0 if it is limited. `None` for any
     /// other call.
     #[must_use]
@@ -150,8 +151,9 @@ impl Decision {
         self.granted
     }
 
-    /// Returns who decided the call: [`DecidedBy::Store`] unless the store does not answer, or the
-    /// call is limited only in [shadow](crate::Builder::shadow).
+    /// Returns who decided the call: [`DecidedBy::Store`], unless leased units or a remembered
+    /// denial decided it, the store does not answer, or the call is limited only in
+    /// [shadow](crate::Builder::shadow).
     #[must_use]
     pub const fn decided_by(&self) -> DecidedBy {
         self.decided_by

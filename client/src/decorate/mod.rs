@@ -22,9 +22,9 @@
 //! `BoxFuture`, `LocalBoxFuture` or `impl Future`. Each future that such a function returns, also
 //! by `return`, must be made by an `async` block there, whose body gets the layers; the compiler
 //! refuses any other. It also refuses another name of such a type, like `Self::Future` or an alias
-//! of your own, as attributes cannot see what it stands for: write the type itself. A future is not
-//! seen within another type, like `Option<BoxFuture>`, nor as an `impl Trait` of your own trait:
-//! the layers are then around the call that makes it.
+//! of your own, as attributes cannot see what it means: write the type itself. A future is not seen
+//! within another type, like `Option<BoxFuture>`, nor as an `impl Trait` of your own trait: the
+//! layers are then around the call that makes it.
 //!
 //! Before such a function returns its future, it may call only macros of the standard library,
 //! `tracing` and `log`, because another one could return a future of its own. Attributes know them
@@ -46,9 +46,11 @@
 //! | argument | | default |
 //! | --- | --- | --- |
 //! | `quota` | units admitted per duration | |
-//! | `duration` | | |
+//! | `duration` | the time in which the quota is admitted | |
+//! | `aligned`, `zone` | for `fixed_window`: windows follow the calendar, on the clock of the zone | the first call opens a window; UTC |
 //! | `capacity` | units that a bucket holds | the quota |
 //! | `cost` | units that a call takes | 1 |
+//! | `keep` | units that must remain for more important calls | 0 |
 //! | `max_wait` | how long a call waits for its turn in a bucket | see [`Limit::max_wait`](crate::Limit::max_wait) |
 //! | `algorithm` | for `throttle`: an [`Algorithm`](crate::Algorithm) | the one that is [configured](configure) |
 //! | `policy` | for `throttle`, with the feature `policies`: the name of a limit in the throttler's policies, in place of quota, duration and algorithm | |
@@ -213,15 +215,15 @@
 //! - The function of a method includes the type, as [`type_name`](std::any::type_name) writes it,
 //!   with its type parameters: `Shop<u8>::open`. So does that of a default method of a trait. Each
 //!   of these types has its own limit.
-//! - The type parameters of a function itself are no part of its key: it has one limit.
+//! - The type parameters of a function itself are not part of its key: it has one limit.
 //! - A function in a block, like one within another function, adds its line and column, as there
 //!   may be another of the same name in another block. Its key changes when it is moved.
 //!
-//! A function that cannot be told from one in a block adds its line and column too:
+//! A function that cannot be distinguished from one in a block adds its line and column too:
 //!
 //! - A private associated function whose signature has neither `self` nor `Self`, unless the type
 //!   has type parameters: Rust gives `fn open()` in `impl Shop` the path of a `fn open()` in a `fn
-//!   Shop()`. `pub(crate)` or `where Self: Sized` tells them apart.
+//!   Shop()`. `pub(crate)` or `where Self: Sized` distinguishes them.
 //! - A method of a trait, for a type in a module within that of the trait, if the impl is in the
 //!   module of the trait, or the method is the trait's default. Write the impl in the module of the
 //!   type.
@@ -244,8 +246,8 @@
 //! Several limits of one algorithm on a function must have different keyspaces, unless one has a
 //! `key` and the other has none. So must several caches, unless each has its own `cache`.
 //!
-//! Types and traits of the same full name cannot be told apart: two closures of one function, and
-//! types in two blocks of a function. Give what depends on them a `key`.
+//! Types and traits of the same full name cannot be distinguished: two closures of one function,
+//! and types in two blocks of a function. Give what depends on them a `key`.
 
 #[doc(hidden)]
 pub mod __private;

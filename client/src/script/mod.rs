@@ -1,4 +1,4 @@
-//! Limits by Lua scripts, for servers that cannot load the module.
+//! Limits with Lua scripts, for servers that cannot load the module.
 //!
 //! A script decides as the module's command does, and its reply has the same fields. Its text is
 //! made of the files beside this one: a clock, what all scripts share, the algorithms that it
@@ -25,8 +25,8 @@ pub enum ScriptClock {
     ///
     /// A key follows the caller whose clock is furthest ahead. In any span, callers are admitted at
     /// most what the limit admits in a span that is longer by the difference of their clocks, and a
-    /// lease may end earlier by it. A caller whose clock is behind may have to wait longer than its
-    /// decision says, by the difference.
+    /// lease may end earlier by the same difference. A caller whose clock is behind may have to
+    /// wait longer than its decision says, by the difference.
     Caller,
 }
 

@@ -94,7 +94,7 @@ impl<B> Builder<B> {
         }
     }
 
-    /// Sets the keyspace of its keys; `premier` by default.
+    /// Sets the keyspace of the throttler's keys; `premier` by default.
     pub fn keyspace(self, keyspace: Keyspace) -> Self {
         Self { keyspace, ..self }
     }
@@ -113,7 +113,8 @@ impl<B> Builder<B> {
 
     /// Waits, after a call was admitted, until this many replicas have received what it was
     /// charged, but no longer than this timeout.
-    /// [`Decision::confirmed_by`](crate::Decision::confirmed_by) is the number that had.
+    /// [`Decision::confirmed_by`](crate::Decision::confirmed_by) is the number of replicas that
+    /// have received it by then.
     ///
     /// Replicas receive what was charged a moment after the reply, so a failover may forget the
     /// calls of that moment, and admit as many again. A replica that has confirmed a call knows it,
@@ -137,9 +138,9 @@ impl<B> Builder<B> {
     /// ```
     ///
     /// A call that too few replicas confirm is not an error: it was charged, and whether it goes
-    /// ahead is the caller's choice. So is one whose confirmation is lost, or to which the server
-    /// refuses the command WAIT: none has confirmed it. Limited calls wait for no replica, as
-    /// they change nothing.
+    /// ahead is the caller's choice. The same holds for a call whose confirmation is lost, or for
+    /// which the server refuses the command WAIT: it counts as confirmed by none. Limited calls
+    /// wait for no replica, as they change nothing.
     ///
     /// A user of the server needs the right to `+wait`.
     ///
@@ -150,11 +151,12 @@ impl<B> Builder<B> {
     /// ([`max_connections`](crate::Backend::max_connections)). While replicas do not answer, each
     /// admitted call takes this timeout and its connection with it, so it should be short.
     ///
-    /// Of given connections, those of a pool confirm calls, and a `MultiplexedConnection`, on which
-    /// all others wait, if their own timeouts are longer than this one. A `ConnectionManager` and a
-    /// `ClusterConnection` connect anew on their own, and cannot say who has confirmed what: their
-    /// calls are errors ([`Configuration`](crate::ErrorKind::Configuration)). A backend in memory,
-    /// and what [`OnError`] decides, has no replicas, and ignores this.
+    /// Of connections that you supply, those of a pool can confirm calls, and so can a
+    /// `MultiplexedConnection`, on which all other calls wait meanwhile. Their own timeouts must be
+    /// longer than this one. A `ConnectionManager` and a `ClusterConnection` connect anew on their
+    /// own, and cannot say who has confirmed what: their calls are errors
+    /// ([`Configuration`](crate::ErrorKind::Configuration)). A backend in memory, and what
+    /// [`OnError`] decides, has no replicas, and ignores this.
     pub fn confirmed_by(self, replicas: u32, timeout: Duration) -> Self {
         Self { confirmation: Some(Confirmation::by(replicas, timeout)), ..self }
     }
@@ -164,8 +166,8 @@ impl<B> Builder<B> {
         Self { on_error, ..self }
     }
 
-    /// Calls this when the store stops answering, with the reason, and when it answers again. Most
-    /// outages are noticed only by a call that fails.
+    /// Calls this listener when the store stops answering, with the reason, and when it answers
+    /// again. Most outages are noticed only by a call that fails.
     ///
     /// It runs in the call that noticed the change, so it should return soon.
     ///
@@ -185,8 +187,8 @@ impl<B> Builder<B> {
         Self { listener: Listener::new(listener), ..self }
     }
 
-    /// Sets whether the events of a limited call have its key as a field; by default they have. A
-    /// key may contain what should not be logged, like the address of a user.
+    /// Sets whether the events of a limited call have its key as a field; they do by default. A key
+    /// may contain what should not be logged, like the address of a user.
     ///
     /// ```
     /// use premier_client::{Backend, Throttler};
@@ -200,10 +202,10 @@ impl<B> Builder<B> {
         self
     }
 
-    /// Charges calls as ever, but admits all that are decided, at once, to try limits on real
+    /// Charges calls as usual, but admits at once every call that is decided, to try limits on real
     /// traffic. A call that is limited only in shadow is decided by
-    /// [`DecidedBy::Shadow`](crate::DecidedBy), and is shown by
-    /// [metrics and events](crate#see-it-from-outside).
+    /// [`DecidedBy::Shadow`](crate::DecidedBy), and is shown by [metrics and
+    /// events](crate#see-it-from-outside).
     ///
     /// A limited call changes nothing in the store, so a shadow sees what the limits would do if
     /// limited calls did not come back. [`acquire`](Throttler::acquire) and
@@ -256,8 +258,8 @@ impl<B> Builder<B> {
     /// # Never too much
     ///
     /// A unit is charged before it is used, so all processes together never use more units than the
-    /// limit admits, whatever fails. As a unit may be used for up to [`held_for`](Lease::held_for)
-    /// after it was charged, the store is asked for a little less:
+    /// limit admits, even if processes die or replies are lost. As a unit may be used for up to
+    /// [`held_for`](Lease::held_for) after it was charged, the store is asked for a little less:
     ///
     /// - A sliding window admits its quota in its duration plus `held_for`.
     /// - The capacity of a token bucket is smaller by what refills in `held_for`, and so is
@@ -267,10 +269,10 @@ impl<B> Builder<B> {
     ///   calls with them are errors ([`Configuration`](crate::ErrorKind::Configuration)).
     ///
     /// The limit travels with the call, so all throttlers that charge a key must hold units for the
-    /// same time, and by limits that are all leased or all too small for that (less than 32 units).
-    /// Otherwise the store may forget units of a sliding window while others hold them. If the
-    /// duration of a fixed window changes, units that are leased at that moment may be used in the
-    /// window that this opens.
+    /// same time. Their limits must all be leased, or all be too small for that (less than 32
+    /// units). Otherwise the store may forget units of a sliding window while others hold them. If
+    /// the duration of a fixed window changes, units that are leased at that moment may be used in
+    /// the window that this opens.
     ///
     /// A call gets all its units from leases, or all from the store. So a call of many units may be
     /// limited even if both have enough together.
@@ -287,10 +289,9 @@ impl<B> Builder<B> {
     /// Unused units are given back when a lease ends, when it was idle for half of `held_for`, when
     /// the last clone of the throttler is dropped, and by
     /// [`give_back_leases`](Throttler::give_back_leases), which a process calls before it ends. A
-    /// token bucket gets back only what has
-    /// surely not drained since. A sliding window gets nothing back, as a refund would take its
-    /// newest units, which may be those of others: what is unused counts as used. So do the units
-    /// of a process that dies.
+    /// token bucket gets back only what has certainly not drained since. A sliding window gets
+    /// nothing back, as a refund would take its newest units, which may be those of others: what is
+    /// unused counts as used. So do the units of a process that dies.
     ///
     /// Calls with several limits ([`check_all`](Throttler::check_all)) always ask the store. A
     /// [forced](crate::Limit::forced) call asks it when too few units are leased. A refund puts

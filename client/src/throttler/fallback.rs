@@ -43,9 +43,9 @@ pub enum OnError {
     /// rate divided by n. A share with no room for the cost of a call gets that room and a longer
     /// duration instead: a tenth of 3 per minute is 1 per 200 s.
     ///
-    /// One lost connection is enough to begin: all calls are then decided locally for one
-    /// [deadline](crate::Builder::deadline), 500 ms by default, and at the first time that memory
-    /// is empty.
+    /// One lost connection is enough: all calls are then decided locally for one
+    /// [deadline](crate::Builder::deadline), 500 ms by default. That memory is empty when the first
+    /// outage begins.
     #[cfg(feature = "memory")]
     Local {
         /// The share of each limit.

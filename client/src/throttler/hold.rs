@@ -64,8 +64,8 @@ impl AsyncThrottler {
     ///
     /// # Errors
     /// If the call is limited ([`QuotaExceeded`](crate::ErrorKind::QuotaExceeded)): then its
-    /// [`retry_after`](Decision::retry_after) is when enough leases will have ended, and units that
-    /// are released come sooner. If the store does not decide, as for [`check`](Self::check).
+    /// [`retry_after`](Decision::retry_after) is the time until enough leases have ended, and units
+    /// may be released sooner. If the store does not decide, as for [`check`](Self::check).
     pub async fn hold(&self, key: &Key<'_>, concurrency: Concurrency) -> Result<AsyncPermit, Error> {
         self.hold_by(key, concurrency, Holder::new()).await
     }
@@ -192,9 +192,9 @@ impl AsyncThrottler {
     /// # }
     /// ```
     ///
-    /// It does not wait for a turn in a leaky bucket, or for borrowed tokens: that is the
-    /// [`wait`](Decision::wait) of the receipt's decision. In a cluster all keys must be in one
-    /// slot, as for [`check_all`](Self::check_all), hence the braces.
+    /// It does not wait for a turn in a leaky bucket, or for borrowed tokens: the
+    /// [`wait`](Decision::wait) of the receipt's decision says how long to wait. In a cluster all
+    /// keys must be in one slot, as for [`check_all`](Self::check_all), hence the braces.
     ///
     /// # Errors
     /// If one of the limits does not admit the call

@@ -294,7 +294,7 @@ impl AsyncThrottler {
         self.give_back(charge.into(), None).await
     }
 
-    /// [`refund`](Self::refund) for a call that needed some of its units: gives back 1 to 10¹²
+    /// [`refund`](Self::refund) for a call that needed only some of its units: gives back 1 to 10¹²
     /// units, at most those that it was charged. Of a call with several limits it gives back that
     /// many to each.
     ///
@@ -305,8 +305,8 @@ impl AsyncThrottler {
     }
 
     /// Gives back 1 to 10¹² units of a key, at most those that are used now, for calls whose
-    /// [`Receipt`] is not at hand: those of another process. Returns their number. Of units of a
-    /// bucket that have drained, it knows no more than [`refund`](Self::refund).
+    /// [`Receipt`] is not at hand: those of another process. Returns the number of units given
+    /// back. As with [`refund`](Self::refund), units of a bucket that have drained may count twice.
     ///
     /// Only the algorithm of the limit matters, which is a part of the key's name. Always gives
     /// back to the store, never to the memory of [`OnError::Local`](crate::OnError).
@@ -434,7 +434,7 @@ impl AsyncThrottler {
     }
 
     /// Deletes a key that this algorithm uses, as if it had never been used. Returns whether there
-    /// was one. Whatever a [`Key::exact`] names is deleted.
+    /// was one. A [`Key::exact`] is deleted whatever it holds.
     ///
     /// # Errors
     /// If the store does not answer, whatever [`OnError`] says.
@@ -508,8 +508,8 @@ impl AsyncThrottler {
         Ok(self.settings.algorithm.limit(quota, duration)?)
     }
 
-    /// Returns why the store did not answer when it last did not: the reason of an outage that
-    /// [`OnError`] hides. It is kept when the store answers again.
+    /// Returns why the store did not answer the last time that it failed to: the reason of an
+    /// outage that [`OnError`] hides. The error is kept when the store answers again.
     #[must_use]
     pub fn last_error(&self) -> Option<Error> {
         self.settings.fallback.last_error()
@@ -522,7 +522,7 @@ impl AsyncThrottler {
         self.backend.is_memory()
     }
 
-    /// Returns the keyspace of its keys.
+    /// Returns the keyspace of the throttler's keys.
     #[must_use]
     pub fn keyspace(&self) -> &Keyspace {
         &self.settings.keyspace

@@ -45,9 +45,9 @@ use crate::{Concurrency, DecidedBy, Decision, Error};
 /// on trying.
 ///
 /// The lease counts from before the call that began it, so it ends here no later than in the store.
-/// Yet it is no lock for data that must never be written twice: a process that is stopped does not
-/// notice that its lease has ended before it goes on, and one on a machine that was suspended may
-/// not notice at all.
+/// Yet it is not a lock for data that must never be written twice: a process that is stopped does
+/// not notice that its lease has ended before it goes on, and one on a machine that was suspended
+/// may not notice at all.
 #[must_use = "a permit that is dropped is released"]
 pub struct Permit {
     place: Place,
@@ -69,9 +69,9 @@ pub struct Permit {
 /// free at once.
 ///
 /// The lease counts from before the call that began it, so it ends here no later than in the store.
-/// Yet it is no lock for data that must never be written twice: a process that is stopped does not
-/// notice that its lease has ended before it goes on, and one on a machine that was suspended may
-/// not notice at all.
+/// Yet it is not a lock for data that must never be written twice: a process that is stopped does
+/// not notice that its lease has ended before it goes on, and one on a machine that was suspended
+/// may not notice at all.
 #[cfg(feature = "tokio")]
 #[must_use = "a permit that is dropped is released"]
 pub struct AsyncPermit {
@@ -348,13 +348,13 @@ impl AsyncPermit {
         self.decision
     }
 
-    /// Returns the id by which it holds its units.
+    /// Returns the id under which the permit holds its units.
     #[must_use]
     pub fn id(&self) -> &[u8] {
         self.place.holder.id()
     }
 
-    /// Returns its key as it is in the store.
+    /// Returns the permit's key as it is in the store.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.place.key

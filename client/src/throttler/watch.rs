@@ -11,11 +11,11 @@ use crate::Error;
 pub enum StoreChange {
     /// The store, or a node of a cluster, did not answer a call, for this reason.
     Down(Error),
-    /// The store answers again, with all nodes that did not.
+    /// The store answers again, including all nodes that did not.
     Up,
 }
 
-/// Who is told of changes.
+/// The listener for changes, if there is one.
 #[derive(Clone, Default)]
 pub(super) struct Listener(Option<Arc<dyn Fn(StoreChange) + Send + Sync>>);
 

@@ -74,7 +74,7 @@ fn acquire_does_not_wait_for_what_is_never_admitted() {
     let limit = Limit::token_bucket(1, Duration::from_millis(1)).cost(2);
     with_each(|subject, index| {
         let error = subject.acquire(&key!("too expensive", index), limit, LONG).expect_err("it costs too much");
-        assert!(error.to_string().ends_with("the call costs more than the limit of 1"), "{error}");
+        assert!(error.to_string().ends_with("the cost and reserve of the call exceed the limit of 1"), "{error}");
     });
 }
 

@@ -276,5 +276,5 @@ fn an_unknown_policy_is_an_error_of_configuration() {
     let without = Throttler::builder(Backend::memory()).build();
     let error = without.check_policy("api", &key!("api")).expect_err("there are no policies");
     assert_eq!(error.kind(), ErrorKind::Configuration);
-    assert_eq!(error.to_string(), "the throttler has no policies: give it some by `Builder::policies`");
+    assert_eq!(error.to_string(), "the throttler has no policies: set them with `Builder::policies`");
 }

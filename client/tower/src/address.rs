@@ -76,8 +76,8 @@ impl ClientAddress {
         Self { trusted: Trusted::Count(0), header: ForwardedBy::XForwardedFor, ipv6_prefix: 64 }
     }
 
-    /// Trusts this many proxies, counted from the server: the peer is the first. The client is whom
-    /// the last of them names.
+    /// Trusts this many proxies, counted from the server: the peer is the first. The client is the
+    /// one that the last of them names.
     ///
     /// A request that came through fewer proxies has no address.
     #[must_use]

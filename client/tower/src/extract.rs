@@ -7,7 +7,7 @@ use http::request::Parts;
 
 use crate::RateLimits;
 
-/// Without any policy if no layer has decided the request.
+/// Extracts the decisions on a request; they are empty if no layer has decided it.
 impl<S: Sync> FromRequestParts<S> for RateLimits {
     type Rejection = Infallible;
 

@@ -34,7 +34,7 @@ pub enum Headers {
     /// `X-RateLimit-Limit`, `X-RateLimit-Remaining` and `X-RateLimit-Reset`, in seconds, with the
     /// policy that limits most.
     XRateLimit,
-    /// None.
+    /// No headers but `Retry-After`.
     None,
 }
 

@@ -137,10 +137,10 @@ impl ThrottleLayer {
     ///
     /// After a response with 429 or 503 and `Retry-After`, or one whose `RateLimit` shows that a
     /// policy has no units left, further requests are held back for as long as the response asks,
-    /// but no longer than `at_most`. With the feature `tonic`, so they are after `RetryInfo` with
-    /// `RESOURCE_EXHAUSTED` or `UNAVAILABLE`. This applies to requests with the same policies and
-    /// keys: with a rule by host, to the same host; without rules, to all requests. They wait if
-    /// [`wait_up_to`] is long enough, and are otherwise answered with 429.
+    /// but no longer than `at_most`. With the feature `tonic`, the same holds after `RetryInfo`
+    /// with `RESOURCE_EXHAUSTED` or `UNAVAILABLE`. This applies to requests with the same policies
+    /// and keys: with a rule by host, to the same host; without rules, to all requests. They wait
+    /// if [`wait_up_to`] is long enough, and are otherwise answered with 429.
     ///
     /// Each process backs off by itself, by the responses that it has received.
     ///
@@ -188,16 +188,16 @@ impl ThrottleLayer {
         self.with(|shared| shared.on_shadow = Some(Arc::new(report)))
     }
 
-    /// Reports why a request could not be decided. It is answered with 503 if the store does not
-    /// answer, and with 500 if it is used wrongly: [`OnError`](premier_client::OnError) of the
-    /// throttler decides instead while the store does not answer.
+    /// Reports why a request could not be decided. The request is answered with 503 if the store
+    /// does not answer and the throttler's [`OnError`](premier_client::OnError) does not decide
+    /// instead, and with 500 after any other error.
     #[must_use]
     pub fn on_error(self, report: impl Fn(&Error) + Send + Sync + 'static) -> Self {
         self.with(|shared| shared.on_error = Some(Arc::new(report)))
     }
 
-    /// Gives back what a request was charged, if its response is like this: failed uploads may cost
-    /// nothing.
+    /// Gives back what a request was charged, if the closure returns `true` for its response: a
+    /// failed upload, for example, then costs nothing.
     ///
     /// The response does not wait for that. Nothing is given back twice, nor after the store's
     /// reply was lost.
@@ -214,11 +214,11 @@ impl ThrottleLayer {
         self.with(|shared| shared.refund_when = Some(Arc::new(is_refunded)))
     }
 
-    /// Gives back what a request was charged that gets no response: the client hangs up while the
-    /// service works, or the service returns an error.
+    /// Gives back what a request was charged if it gets no response, because the client hangs up
+    /// while the service works, or the service returns an error.
     ///
-    /// If the client hangs up before that, while the request waits for its turn, that costs nothing
-    /// in any case.
+    /// If the client hangs up earlier, while the request waits for its turn, the request costs
+    /// nothing in any case.
     #[must_use]
     pub fn refund_unanswered(self) -> Self {
         self.with(|shared| shared.refund_unanswered = true)

@@ -15,7 +15,7 @@
 //! # #[cfg(feature = "axum")]
 //! let app: axum::Router = axum::Router::new().route("/", axum::routing::get(|| async { "hello" })).layer(layer);
 //! # #[cfg(feature = "axum")]
-//! // The peer's address is known only to servers that are told to keep it.
+//! // Only servers that are set up to keep the peer's address know it.
 //! let service = app.into_make_service_with_connect_info::<std::net::SocketAddr>();
 //! ```
 //!

@@ -67,7 +67,7 @@ impl Refusal {
     }
 }
 
-/// What becomes of a request that lacks what a rule counts by: a header, an extension, an address.
+/// What happens to a request that lacks what a rule counts by: a header, an extension, an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Missing {
     /// The request is refused: with 400 if a header is missing, and with 500 if the server has not
@@ -203,9 +203,9 @@ impl Rule {
     }
 
     /// Counts by method and path. With the feature `axum` the path is that of the route, like
-    /// `/users/{id}`, where the layer is added to a route: otherwise a client makes as many keys as
-    /// it can make paths. So it does where no route matches: `Router::route_layer` leaves those
-    /// requests out.
+    /// `/users/{id}`, where the layer is added to a route. Otherwise, and where no route matches,
+    /// the path is that of the request, so a client can make as many keys as paths.
+    /// `Router::route_layer` leaves out requests that no route matches.
     #[must_use]
     pub fn by_route(self) -> Self {
         self.by_part(Part::Route)
@@ -217,7 +217,7 @@ impl Rule {
         self.by_part(Part::Value("what the request is counted by", Arc::new(part)))
     }
 
-    /// Sets what becomes of a request that lacks what this rule counts by; it is refused by
+    /// Sets what happens to a request that lacks what this rule counts by; it is refused by
     /// default.
     #[must_use]
     pub fn missing(self, missing: Missing) -> Self {
@@ -234,10 +234,10 @@ impl Rule {
     /// limited is in [`RateLimits`](crate::RateLimits), and is reported to
     /// [`on_shadow`](crate::ThrottleLayer::on_shadow).
     ///
-    /// A limited call changes nothing in the store, so a shadow limits exactly what the limit
-    /// would. It is asked alone, after all others have admitted the request: it never hides another
-    /// limit. A request beyond a concurrency limit in shadow takes no place. The metrics and events
-    /// of premier-client show it as any limit: as `limited`.
+    /// A limited call changes nothing in the store, so a rule in shadow reports exactly what its
+    /// limit would limit. It is asked alone, after all others have admitted the request, so it
+    /// never hides another limit. A request beyond a concurrency limit in shadow takes no place.
+    /// The metrics and events of premier-client show such a request as `limited`, as for any limit.
     #[must_use]
     pub fn shadow(self) -> Self {
         Self { policy: self.policy.shadow(), ..self }
@@ -296,7 +296,7 @@ impl Part {
                 match (values.next(), values.next()) {
                     (Some(value), None) => Ok(Found::Header(value)),
                     (None, _) => Err(Lack::Missing(refusal("missing"))),
-                    (Some(_), Some(_)) => Err(Lack::Ambiguous(refusal("there several times"))),
+                    (Some(_), Some(_)) => Err(Lack::Ambiguous(refusal("given more than once"))),
                 }
             }
             Self::Route => Ok(Found::Route(head.method(), path(head))),

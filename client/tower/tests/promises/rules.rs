@@ -189,7 +189,7 @@ async fn a_header_that_is_there_twice_is_refused() {
         }
         let response = send(&layer, twice).await;
         assert_eq!(response.status(), 400);
-        assert!(String::from_utf8_lossy(response.body()).contains("the header authorization is there several times"));
+        assert!(String::from_utf8_lossy(response.body()).contains("the header authorization is given more than once"));
     }
 }
 
