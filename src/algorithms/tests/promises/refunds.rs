@@ -28,15 +28,15 @@ const LAST_MOMENT: u64 = (1 << 54) - 1;
 
 /// How a server stores the moment at which a key expires.
 #[derive(Debug, Clone, Copy)]
-struct Expiry {
+pub(crate) struct Expiry {
     /// The unit of time to which the expiry is rounded up.
     grain: u64,
     /// How late the expiry may be for each time that it was rounded.
-    late: u64,
+    pub(crate) late: u64,
 }
 
-const OF_A_WINDOW: Expiry = Expiry { grain: 1, late: 0 };
-const OF_A_BUCKET: Expiry = Expiry { grain: 1, late: 1 };
+pub(crate) const OF_A_WINDOW: Expiry = Expiry { grain: 1, late: 0 };
+pub(crate) const OF_A_BUCKET: Expiry = Expiry { grain: 1, late: 1 };
 const IN_MILLIS: Expiry = Expiry { grain: 1_000, late: 1_000 };
 
 /// Returns the time until the key is fully reset.
@@ -108,7 +108,7 @@ fn answers_as<M: Model, A: Subject>(
 
 /// Returns how far a refund may be rounded: a bucket's level at its last call is rounded up to a
 /// 2¹⁶th of a unit, and so is what drains of it.
-fn rounding(expiry: Expiry) -> Exact {
+pub(crate) fn rounding(expiry: Expiry) -> Exact {
     Exact::new((2 * u64::from(expiry.late > 0)).into(), (1 << 16).into())
 }
 
