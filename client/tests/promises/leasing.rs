@@ -305,6 +305,44 @@ fn leases_can_be_given_back_before_a_process_ends() {
     }
 }
 
+/// As many are charged as are used, although leases end and units are refunded.
+#[test]
+fn threads_use_each_leased_unit_once() {
+    const THREADS: u64 = 8;
+    const CALLS: u64 = 5_000;
+    // Less than what the calls want.
+    const QUOTA: u64 = 50_000;
+    const HELD_FOR: Duration = Duration::from_millis(30);
+    let server = Server::start();
+    let setup = Setup { lease: Some(Lease::of(1_000).held_for(HELD_FOR)), ..leasing() };
+    for (index, subject) in setup.on_server(server.port()).iter().enumerate() {
+        let (used, leased) = (AtomicU64::new(0), AtomicU64::new(0));
+        let call = |call: u64| {
+            if call % 1_000 == 999 {
+                // A lease may end in between.
+                thread::sleep(HELD_FOR);
+            }
+            let cost = 1 + call % 3;
+            let receipt = subject.charge(&key!("leased", index), Limit::fixed_window(QUOTA, HOUR).cost(cost));
+            let receipt = receipt.expect("the store answers");
+            leased.fetch_add(u64::from(receipt.decided_by() == DecidedBy::Lease), Ordering::Relaxed);
+            if receipt.is_admitted() {
+                let is_refunded = call.is_multiple_of(8);
+                let refunded = if is_refunded { subject.give_back(receipt).expect("the store answers") } else { 0 };
+                used.fetch_add(cost - refunded, Ordering::Relaxed);
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 0..THREADS {
+                scope.spawn(|| (0..CALLS).for_each(call));
+            }
+        });
+        subject.give_back_leases().expect("the store answers");
+        assert_eq!(used.into_inner() + left(&server, index, QUOTA), QUOTA, "{subject}");
+        assert!(leased.into_inner() > CALLS, "{subject} leases nothing");
+    }
+}
+
 /// No lease that was asked for before the reset is used after it.
 #[test]
 fn a_key_that_was_reset_admits_its_quota_once() {

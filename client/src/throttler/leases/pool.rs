@@ -1,5 +1,6 @@
 //! The leased units of one key and limit: a state machine that takes the time as an argument.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use premier_algorithms::{Span, Timestamp};
@@ -26,9 +27,10 @@ pub(super) struct Pool {
     size: u64,
     /// The units that calls have wanted since `wanted_since`. That is when a lease could be asked
     /// for again, as limited calls before it come back less often.
-    wanted: u64,
+    wanted: AtomicU64,
     wanted_since: Timestamp,
-    last_wanted: Timestamp,
+    /// In microseconds.
+    last_wanted: AtomicU64,
     /// When the next lease may be asked for.
     next_at: Timestamp,
     /// Whether the keeper will look whether leases have ended.
@@ -40,7 +42,7 @@ pub(super) struct Pool {
 struct Grant {
     number: u64,
     /// The units that are left.
-    units: u64,
+    units: AtomicU64,
     /// When it was asked for, which is before it was charged.
     sent: Timestamp,
     usable_until: Timestamp,
@@ -66,9 +68,9 @@ impl Pool {
             at_most: asked.at_most,
             grants: Vec::new(),
             size: 1,
-            wanted: 0,
+            wanted: AtomicU64::new(0),
             wanted_since: now,
-            last_wanted: now,
+            last_wanted: AtomicU64::new(now.as_micros()),
             next_at: now,
             is_visited: false,
         }
@@ -90,23 +92,18 @@ impl Pool {
 
     /// Takes units for a call, and returns the decision and the number of the lease to which a
     /// refund goes. `None` if there are too few units, so that the store has to be asked.
-    #[inline]
     pub(super) fn take(&mut self, now: Timestamp, units: u64) -> Option<(Decision, u64)> {
-        if now.since(self.last_wanted) >= self.half_a_lease() {
+        if self.is_idle(now) {
             // A new spell of calls.
-            (self.wanted, self.wanted_since, self.size) = (0, now.max(self.next_at), 1);
+            (self.wanted, self.wanted_since, self.size) = (0.into(), now.max(self.next_at), 1);
         }
-        self.last_wanted = now;
-        // No lease serves a call that costs more than one may have.
-        if now >= self.wanted_since && units <= self.at_most {
-            self.wanted = self.wanted.saturating_add(units);
-        }
+        self.want(now, units);
         let decision = self.peek(now, units)?;
         let mut lease = None;
         let mut missing = units;
-        for grant in self.grants.iter_mut().filter(|grant| now < grant.usable_until && grant.units > 0) {
-            let part = missing.min(grant.units);
-            grant.units -= part;
+        for grant in self.usable(now).filter(|grant| grant.units() > 0) {
+            let part = missing.min(grant.units());
+            grant.units.fetch_sub(part, Relaxed);
             missing -= part;
             // If they come from several leases, a refund goes to the first.
             lease = lease.or(Some(grant.number));
@@ -117,10 +114,43 @@ impl Pool {
         Some((decision, lease?))
     }
 
-    /// Returns what [`take`](Self::take) would answer.
+    /// [`take`](Self::take) for many threads at a time. Returns `None`, and has taken nothing, if
+    /// `take` has to decide: the oldest lease with units has too few, the next lease is due, or a
+    /// new spell of calls begins.
+    ///
+    /// Each unit is taken once: one atomic operation takes all units of a call from one lease, and
+    /// only if it still has them. What is read before that may be out of date when they are taken:
+    /// then the next lease is asked for by the next call, and `remaining` is that of a moment ago.
     #[inline]
-    pub(super) fn peek(&self, now: Timestamp, units: u64) -> Option<Decision> {
+    pub(super) fn take_concurrently(&self, now: Timestamp, units: u64) -> Option<(Decision, u64)> {
         let left = self.left(now).checked_sub(units)?;
+        if self.is_idle(now) || self.is_due(now, left, units) {
+            return None;
+        }
+        let grant = self.usable(now).find(|grant| grant.units() > 0)?;
+        grant.units.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(units)).ok()?;
+        self.want(now, units);
+        Some((self.decision(now, left)?, grant.number))
+    }
+
+    /// Notes a call of this many units.
+    #[inline]
+    fn want(&self, now: Timestamp, units: u64) {
+        self.last_wanted.store(now.as_micros(), Relaxed);
+        // No lease serves a call that costs more than one may have.
+        if now >= self.wanted_since && units <= self.at_most {
+            self.wanted.fetch_add(units, Relaxed);
+        }
+    }
+
+    /// Returns what [`take`](Self::take) would answer.
+    pub(super) fn peek(&self, now: Timestamp, units: u64) -> Option<Decision> {
+        self.decision(now, self.left(now).checked_sub(units)?)
+    }
+
+    /// Returns the decision after which this many units are left.
+    #[inline]
+    fn decision(&self, now: Timestamp, left: u64) -> Option<Decision> {
         let newest = self.grants.last()?;
         let answer = newest.decision;
         let age = Duration::from_micros(now.since(newest.sent).as_micros());
@@ -139,7 +169,8 @@ impl Pool {
     pub(super) fn put_back(&mut self, now: Timestamp, number: u64, units: u64) -> bool {
         let lease = self.grants.iter_mut().find(|grant| grant.number == number && now < grant.usable_until);
         lease.is_some_and(|grant| {
-            grant.units = grant.units.saturating_add(units);
+            let left = grant.units.get_mut();
+            *left = left.saturating_add(units);
             true
         })
     }
@@ -148,25 +179,29 @@ impl Pool {
     /// will want in half the time for which a lease is usable. `None` if it is too early to ask.
     #[inline]
     pub(super) fn next_lease(&mut self, now: Timestamp, units: u64) -> Option<u64> {
-        if now < self.next_at {
-            return None;
-        }
         let left = self.left(now);
-        if left > self.size / 2 && left >= units {
+        if !self.is_due(now, left, units) {
             return None;
         }
+        let wanted = *self.wanted.get_mut();
         let passed = now.since(self.wanted_since).as_micros().max(1);
-        let expected = u128::from(self.wanted) * u128::from(self.half_a_lease().as_micros()) / u128::from(passed);
+        let expected = u128::from(wanted) * u128::from(self.half_a_lease().as_micros()) / u128::from(passed);
         let expected = u64::try_from(expected).unwrap_or(u64::MAX);
         let two_calls = units.saturating_mul(FEWEST);
         let size = expected.min(self.size.saturating_mul(2).max(two_calls)).min(self.at_most);
-        if self.wanted < two_calls || size < FEWEST || left.saturating_add(size) < units {
+        if wanted < two_calls || size < FEWEST || left.saturating_add(size) < units {
             return None;
         }
         self.size = size;
         // While this lease is being asked for.
         self.next_at = now.plus(self.lease.usable_for());
         Some(size)
+    }
+
+    /// Returns whether to ask for a lease after a call of this many units that leaves `left`.
+    #[inline]
+    fn is_due(&self, now: Timestamp, left: u64, units: u64) -> bool {
+        now >= self.next_at && (left <= self.size / 2 || left < units)
     }
 
     /// Learns the answer to a request for a lease, which was sent at `sent`.
@@ -182,13 +217,13 @@ impl Pool {
         };
         if units > 0 {
             if self.grants.len() >= MANY {
-                self.grants.retain(|grant| grant.units > 0);
+                self.grants.retain(|grant| grant.units() > 0);
             }
             let usable_until = self.lease.usable_until(&self.limit, sent, &decision);
-            self.grants.push(Grant { number, units, sent, usable_until, decision });
+            self.grants.push(Grant { number, units: units.into(), sent, usable_until, decision });
         }
         // The next one is as large as what is wanted from then on.
-        (self.wanted, self.wanted_since) = (0, self.next_at);
+        (self.wanted, self.wanted_since) = (0.into(), self.next_at);
     }
 
     /// Notes that the store has not answered, or was not asked.
@@ -199,8 +234,8 @@ impl Pool {
     /// Forgets the leases that have ended, and all of them if no call has come recently. Returns
     /// how many of their units may be given back by a refund that arrives within `delay`.
     pub(super) fn let_go(&mut self, now: Timestamp, delay: Span) -> u64 {
-        let is_idle = now.since(self.last_wanted) >= self.half_a_lease();
-        self.forget(now, delay, |grant| is_idle || grant.units == 0 || now >= grant.usable_until)
+        let is_idle = self.is_idle(now);
+        self.forget(now, delay, |grant| is_idle || grant.units() == 0 || now >= grant.usable_until)
     }
 
     /// Forgets all leases, and returns how many units may be given back.
@@ -212,8 +247,8 @@ impl Pool {
         let mut returnable = 0_u64;
         self.grants.retain(|grant| {
             if is_over(grant) {
-                let Grant { units, sent, decision, .. } = grant;
-                returnable += Lease::returnable(&self.limit, *units, *sent, decision, now, delay);
+                let Grant { sent, decision, .. } = grant;
+                returnable += Lease::returnable(&self.limit, grant.units(), *sent, decision, now, delay);
             }
             !is_over(grant)
         });
@@ -222,7 +257,7 @@ impl Pool {
 
     /// Returns whether there is nothing to remember.
     pub(super) fn is_over(&self, now: Timestamp) -> bool {
-        self.grants.is_empty() && now.since(self.last_wanted) >= self.half_a_lease()
+        self.grants.is_empty() && self.is_idle(now)
     }
 
     /// Returns when the keeper should look for ended leases, unless it is going to anyway.
@@ -245,10 +280,16 @@ impl Pool {
         self.grants.iter().any(|grant| now >= grant.usable_until)
     }
 
+    /// Returns whether no call has come recently.
+    #[inline]
+    fn is_idle(&self, now: Timestamp) -> bool {
+        now.since(Timestamp::from_micros(self.last_wanted.load(Relaxed))) >= self.half_a_lease()
+    }
+
     /// Returns the units that may be used.
     #[inline]
     fn left(&self, now: Timestamp) -> u64 {
-        self.usable(now).map(|grant| grant.units).sum()
+        self.usable(now).map(Grant::units).sum()
     }
 
     fn usable(&self, now: Timestamp) -> impl Iterator<Item = &Grant> {
@@ -262,6 +303,13 @@ impl Pool {
 
     fn half_a_lease(&self) -> Span {
         Span::from_micros(self.lease.usable_for().as_micros() / 2)
+    }
+}
+
+impl Grant {
+    #[inline]
+    fn units(&self) -> u64 {
+        self.units.load(Relaxed)
     }
 }
 

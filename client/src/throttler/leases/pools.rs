@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use foldhash::fast::RandomState;
 use premier_algorithms::{Clock, Demand, Timestamp};
@@ -16,9 +16,10 @@ use crate::{AnyLimit, Decision, Error, Lease};
 #[derive(Debug)]
 pub(super) struct Pools {
     lease: Lease,
-    /// Whether a keeper looks for leases that have ended. Otherwise the next call does.
+    /// Whether a keeper looks for leases that have ended. Otherwise the store is in memory: the
+    /// next call looks for them, and the clock is that of the memory, which may step back.
     has_keeper: bool,
-    shards: [Mutex<Shard>; SHARDS],
+    shards: [RwLock<Shard>; SHARDS],
     hasher: RandomState,
     /// The number of the next pool or lease.
     next_number: AtomicU64,
@@ -74,7 +75,7 @@ impl Pools {
         Self {
             lease,
             has_keeper,
-            shards: std::array::from_fn(|_| Mutex::default()),
+            shards: std::array::from_fn(|_| RwLock::default()),
             hasher: RandomState::default(),
             next_number: AtomicU64::new(0),
         }
@@ -82,18 +83,34 @@ impl Pools {
 
     /// Decides a call by leased units, if there are enough, and returns what the keeper has to do.
     /// `asked` returns how the limit is leased.
+    ///
+    /// While there are units and no lease is due, threads share the lock, so none waits for one
+    /// that was preempted. No unit is used twice or too late: [`Pool::take_concurrently`] takes
+    /// each unit once, and whatever adds leases or gives back units takes the lock alone. So no
+    /// unit is given back between the reading of the clock, by which its lease has not ended, and
+    /// the taking.
     #[inline]
     pub(super) fn take(
         &self,
         key: &str,
         limit: &AnyLimit,
-        reading: impl FnOnce() -> Timestamp,
+        mut reading: impl FnMut() -> Timestamp,
         asked: impl FnOnce() -> Result<StoreLimit, Error>,
     ) -> Result<Answer, Error> {
-        let mut shard = self.shard_of(key);
-        // Read under the lock, so that units are used within their time.
+        let shard = self.shard_of(key);
+        let demand = limit.terms().demand;
+        // The clock is read under the lock, so that units are used within their time.
+        if self.has_keeper {
+            let shard = shared(shard);
+            let now = reading();
+            let taken = shard.pool(key, limit).and_then(|pool| pool.take_concurrently(now, demand.cost().get()));
+            if let Some((decision, lease)) = taken {
+                return Ok(Answer { taken: Some((granting(decision, demand), lease)), errand: None });
+            }
+        }
+        let mut shard = alone(shard);
         let now = shard.clock.read(reading()).at();
-        let Some(pool) = shard.pool(key, limit) else {
+        let Some(pool) = shard.pool_mut(key, limit) else {
             let asked = asked()?;
             if asked.is_leased() {
                 let pool = Pool::new(self.number(), self.lease, *limit, &asked, now);
@@ -101,7 +118,6 @@ impl Pools {
             }
             return Ok(Answer { taken: None, errand: None });
         };
-        let demand = limit.terms().demand;
         let taken = pool.take(now, demand.cost().get());
         let next_lease = pool.next_lease(now, demand.cost().get());
         let has_ended = !self.has_keeper && next_lease.is_none() && pool.has_ended_leases(now);
@@ -116,7 +132,7 @@ impl Pools {
 
     /// Returns how a call would be decided by leased units, if there are enough.
     pub(super) fn peek(&self, key: &str, limit: &AnyLimit, reading: impl FnOnce() -> Timestamp) -> Option<Decision> {
-        let mut shard = self.shard_of(key);
+        let mut shard = alone(self.shard_of(key));
         let now = shard.clock.read(reading()).at();
         let decision = shard.pool(key, limit)?.peek(now, limit.cost())?;
         Some(granting(decision, limit.terms().demand))
@@ -124,7 +140,7 @@ impl Pools {
 
     /// Puts units back into their lease. Returns `false` if it has ended.
     pub(super) fn put_back(&self, key: &str, number: u64, units: u64, reading: impl FnOnce() -> Timestamp) -> bool {
-        let mut shard = self.shard_of(key);
+        let mut shard = alone(self.shard_of(key));
         let now = shard.clock.read(reading()).at();
         shard.keys.get_mut(key).is_some_and(|pools| pools.iter_mut().any(|pool| pool.put_back(now, number, units)))
     }
@@ -136,9 +152,9 @@ impl Pools {
         reading: impl FnOnce() -> Timestamp,
         call: impl FnOnce(Timestamp, &mut Pool) -> T,
     ) -> Option<T> {
-        let mut shard = self.shard_of(&place.key);
+        let mut shard = alone(self.shard_of(&place.key));
         let now = shard.clock.read(reading()).at();
-        let pool = shard.pool(&place.key, &place.limit).filter(|pool| pool.number() == place.pool);
+        let pool = shard.pool_mut(&place.key, &place.limit).filter(|pool| pool.number() == place.pool);
         pool.map(|pool| call(now, pool))
     }
 
@@ -150,13 +166,13 @@ impl Pools {
     /// Forgets the units of a key whose charges are deleted, including those of a lease that is
     /// being asked for.
     pub(super) fn reset(&self, key: &str) {
-        self.shard_of(key).keys.remove(key);
+        alone(self.shard_of(key)).keys.remove(key);
     }
 
     /// Forgets the units of all keys that begin like this.
     pub(super) fn clear(&self, prefix: &str) {
         for shard in &self.shards {
-            lock(shard).keys.retain(|key, _| !key.starts_with(prefix));
+            alone(shard).keys.retain(|key, _| !key.starts_with(prefix));
         }
     }
 
@@ -164,7 +180,7 @@ impl Pools {
     pub(super) fn drain(&self) -> Vec<(Arc<str>, Pool, Clock)> {
         let mut drained = Vec::new();
         for shard in &self.shards {
-            let mut shard = lock(shard);
+            let mut shard = alone(shard);
             let clock = shard.clock;
             for (key, pools) in shard.keys.drain() {
                 let leased = pools.into_iter().filter(Pool::has_leases);
@@ -174,15 +190,20 @@ impl Pools {
         drained
     }
 
-    fn shard_of(&self, key: &str) -> MutexGuard<'_, Shard> {
+    fn shard_of(&self, key: &str) -> &RwLock<Shard> {
         // The lowest bits choose a place in the shard's own table.
         let hash = self.hasher.hash_one(key) >> 32;
-        lock(&self.shards[usize::try_from(hash % SHARDS as u64).expect("it is less than their number")])
+        &self.shards[usize::try_from(hash % SHARDS as u64).expect("it is less than their number")]
     }
 }
 
 impl Shard {
-    fn pool(&mut self, key: &str, limit: &AnyLimit) -> Option<&mut Pool> {
+    #[inline]
+    fn pool(&self, key: &str, limit: &AnyLimit) -> Option<&Pool> {
+        self.keys.get(key)?.iter().find(|pool| pool.is_for(limit))
+    }
+
+    fn pool_mut(&mut self, key: &str, limit: &AnyLimit) -> Option<&mut Pool> {
         self.keys.get_mut(key)?.iter_mut().find(|pool| pool.is_for(limit))
     }
 
@@ -211,7 +232,13 @@ fn granting(decision: Decision, demand: Demand) -> Decision {
     decision.granting(demand, demand.cost().get())
 }
 
-/// Locks a shard. A panic cannot leave it half changed, as nothing panics between two changes.
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
+/// Locks a shard for this thread and others that only take units.
+fn shared(shard: &RwLock<Shard>) -> RwLockReadGuard<'_, Shard> {
+    shard.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Locks a shard for this thread alone. A panic cannot leave it half changed, as nothing panics
+/// between two changes.
+fn alone(shard: &RwLock<Shard>) -> RwLockWriteGuard<'_, Shard> {
+    shard.write().unwrap_or_else(PoisonError::into_inner)
 }
