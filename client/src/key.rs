@@ -163,10 +163,11 @@ impl<'a> Key<'a> {
     /// Counts apart the calls with this custom part: the id of a user, an address. It is the end of
     /// the key, as it is.
     #[must_use]
+    #[inline]
     pub fn custom(self, custom: impl fmt::Display) -> Self {
-        let mut made = KeyText::default();
-        let _infallible = write!(made, "{custom}");
-        Self { custom: Some(Custom::Made(made)), ..self }
+        self.custom_written(|text| {
+            let _infallible = write!(text, "{custom}");
+        })
     }
 
     /// [`custom`](Self::custom) for a text, which is borrowed or moved instead of copied.
@@ -194,7 +195,17 @@ impl<'a> Key<'a> {
     #[must_use]
     #[inline]
     pub fn custom_parts(self, parts: &[&dyn fmt::Display]) -> Self {
-        Self { custom: Some(Custom::Made(KeyText::of_parts(parts))), ..self }
+        self.custom_written(|text| text.push_parts(parts))
+    }
+
+    /// Writes the custom part where it stays: a copy made at once would wait for the writes.
+    #[inline]
+    fn custom_written(self, write: impl FnOnce(&mut KeyText)) -> Self {
+        let mut key = Self { custom: Some(Custom::Made(KeyText::default())), ..self };
+        if let Some(Custom::Made(text)) = &mut key.custom {
+            write(text);
+        }
+        key
     }
 }
 
@@ -282,16 +293,24 @@ impl Keyspace {
     }
 
     /// Returns a key as it is in the store, without an allocation if it is short.
+    #[inline]
     pub(crate) fn stored(&self, key: &Key<'_>, algorithm: impl Into<AnyAlgorithm>) -> KeyText {
         self.name(key, algorithm.into().name())
     }
 
     /// Returns a key as it is in the store, with this kind in place of the algorithm.
+    #[inline]
     pub(crate) fn name(&self, key: &Key<'_>, kind: &str) -> KeyText {
+        let mut stored = KeyText::default();
+        self.write_name(key, kind, &mut stored);
+        stored
+    }
+
+    /// Writes a [`name`](Self::name) where it stays.
+    pub(crate) fn write_name(&self, key: &Key<'_>, kind: &str, stored: &mut KeyText) {
         let Key { keyspace, name, custom } = key;
         let custom = custom.as_deref();
         let keyspace = if let Name::Exact(_) = name { *keyspace } else { Some(keyspace.unwrap_or(self)) };
-        let mut stored = KeyText::default();
         if let Some(Self(keyspace)) = keyspace {
             stored.push_str(keyspace);
             stored.push_str(":");
@@ -322,7 +341,6 @@ impl Keyspace {
             stored.push_str(":");
             stored.push_str(custom);
         }
-        stored
     }
 
     /// Returns what all its keys begin with.
@@ -391,16 +409,14 @@ impl KeyText {
         }
     }
 
-    /// Joins parts by colons, each of them escaped.
-    fn of_parts(parts: &[&dyn fmt::Display]) -> Self {
-        let mut joined = Self::default();
+    /// Adds parts joined by colons, each of them escaped.
+    fn push_parts(&mut self, parts: &[&dyn fmt::Display]) {
         for (index, part) in parts.iter().enumerate() {
             if index > 0 {
-                joined.push_str(":");
+                self.push_str(":");
             }
-            let _infallible = write!(Escaped(&mut joined), "{part}");
+            let _infallible = write!(Escaped(self), "{part}");
         }
-        joined
     }
 
     /// Adds the name of a function. Rust writes `<impl Rates for Bank>::rate` if the impl is in a
@@ -434,16 +450,24 @@ impl KeyText {
     }
 
     /// Adds a part with a backslash before each colon and backslash.
+    #[inline]
     fn push_escaped(&mut self, part: &str) {
-        let mut rest = part;
         // Both are single bytes, which are found faster than characters.
-        while let Some(at) = rest.bytes().position(|byte| matches!(byte, b':' | b'\\')) {
-            self.push_str(&rest[..at]);
-            self.push_str("\\");
-            self.push_str(&rest[at..=at]);
-            rest = &rest[at + 1..];
+        if part.bytes().any(|byte| matches!(byte, b':' | b'\\')) {
+            self.push_escaping(part);
+        } else {
+            self.push_str(part);
         }
-        self.push_str(rest);
+    }
+
+    #[cold]
+    fn push_escaping(&mut self, part: &str) {
+        for character in part.chars() {
+            if matches!(character, ':' | '\\') {
+                self.push_str("\\");
+            }
+            self.push_str(character.encode_utf8(&mut [0; 4]));
+        }
     }
 }
 
@@ -484,6 +508,7 @@ impl AsRef<str> for KeyText {
 }
 
 impl Default for KeyText {
+    #[inline]
     fn default() -> Self {
         Self::Short(ArrayString::new())
     }
