@@ -87,8 +87,10 @@ macro_rules! key {
         $crate::Key::named($name)
     };
     ($name:expr, $($part:expr),+ $(,)?) => {{
-        // A statement, so that no reference lives on: futures that hold one would not be `Send`.
-        let key = $crate::Key::named($name).custom_parts(&[$(&$part),+]);
+        use $crate::__part::{Number as _, Other as _};
+        let mut key = $crate::Key::named($name);
+        // Statements, so that no reference lives on: futures that hold one would not be `Send`.
+        $((&$crate::__part::Part(&$part)).add_to(&mut key);)+
         key
     }};
 }
@@ -180,6 +182,20 @@ impl<'a> Key<'a> {
         Self { custom: Some(custom), ..self }
     }
 
+    /// Begins another custom part of [`key!`](crate::key), behind a colon if it is not the first.
+    #[inline]
+    fn next_part(&mut self) -> &mut KeyText {
+        if let Some(Custom::Made(text)) = &mut self.custom {
+            text.push_str(":");
+        } else {
+            self.custom = Some(Custom::Made(KeyText::default()));
+        }
+        match &mut self.custom {
+            Some(Custom::Made(text)) => text,
+            _ => unreachable!("it is made"),
+        }
+    }
+
     /// Counts apart the calls with all of these custom parts.
     ///
     /// They are joined by colons. Colons and backslashes in a part are escaped by a backslash, so
@@ -237,6 +253,48 @@ impl Eq for Custom<'_> {}
 impl Hash for Custom<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (**self).hash(state);
+    }
+}
+
+/// How [`key!`](crate::key) adds its parts. The compiler finds `add_to` of a [`Number`] before that
+/// of any [`Other`] part, for which it has to take another reference.
+#[doc(hidden)]
+pub mod __part {
+    use std::fmt::{Display, Write as _};
+
+    use super::{Escaped, Key};
+
+    /// A part of a key.
+    #[derive(Debug)]
+    pub struct Part<'a, T: ?Sized>(pub &'a T);
+
+    /// A whole number, written by itoa, as `fmt` would take most of the time of a key.
+    pub trait Number {
+        fn add_to(&self, key: &mut Key<'_>);
+    }
+
+    macro_rules! numbers {
+        ($($number:ty)+) => {
+            $(impl Number for Part<'_, $number> {
+                #[inline]
+                fn add_to(&self, key: &mut Key<'_>) {
+                    key.next_part().push_str(itoa::Buffer::new().format(*self.0));
+                }
+            })+
+        };
+    }
+
+    numbers! { u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize }
+
+    /// Whatever can be displayed.
+    pub trait Other {
+        fn add_to(&self, key: &mut Key<'_>);
+    }
+
+    impl<T: Display + ?Sized> Other for &Part<'_, T> {
+        fn add_to(&self, key: &mut Key<'_>) {
+            let _infallible = write!(Escaped(key.next_part()), "{}", self.0);
+        }
     }
 }
 

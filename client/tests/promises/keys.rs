@@ -4,6 +4,24 @@ use std::fmt::{self, Display};
 
 use premier_client::{Key, key};
 
+macro_rules! assert_written_as_displayed {
+    ($($number:ty)+) => {
+        $(for number in [<$number>::MIN, 0, 7, <$number>::MAX] {
+            let displayed = number.to_string();
+            assert_eq!(key!("f", number), Key::named("f").custom(&displayed));
+            assert_eq!(key!("f", "a:b", number, number), Key::named("f").custom_parts(&[&"a:b", &displayed, &displayed]));
+        })+
+    };
+}
+
+#[test]
+fn a_number_in_a_key_is_written_as_it_is_displayed() {
+    assert_written_as_displayed! { u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize }
+    assert_eq!(key!("f", -1), Key::named("f").custom("-1"));
+    assert_eq!(key!("f", &42), Key::named("f").custom("42"));
+}
+
+/// Also a type with the name of one that the macro uses, and a method with the name of its own.
 #[test]
 fn a_part_of_a_key_has_any_type_that_is_displayed() {
     struct Part(u64);
