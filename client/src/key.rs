@@ -87,8 +87,10 @@ macro_rules! key {
         $crate::Key::named($name)
     };
     ($name:expr, $($part:expr),+ $(,)?) => {{
-        // A statement, so that no reference lives on: futures that hold one would not be `Send`.
-        let key = $crate::Key::named($name).custom_parts(&[$(&$part),+]);
+        use $crate::__part::{Number as _, Other as _};
+        let mut key = $crate::Key::named($name);
+        // Statements, so that no reference lives on: futures that hold one would not be `Send`.
+        $((&$crate::__part::Part(&$part)).add_to(&mut key);)+
         key
     }};
 }
@@ -163,10 +165,11 @@ impl<'a> Key<'a> {
     /// Counts apart the calls with this custom part, such as the id of a user or an address. The
     /// part ends the key, unescaped.
     #[must_use]
+    #[inline]
     pub fn custom(self, custom: impl fmt::Display) -> Self {
-        let mut made = KeyText::default();
-        let _infallible = write!(made, "{custom}");
-        Self { custom: Some(Custom::Made(made)), ..self }
+        self.custom_written(|text| {
+            let _infallible = write!(text, "{custom}");
+        })
     }
 
     /// [`custom`](Self::custom) for a text, which is borrowed or moved instead of copied.
@@ -177,6 +180,20 @@ impl<'a> Key<'a> {
             Cow::Owned(custom) => Custom::Made(KeyText::Long(custom)),
         };
         Self { custom: Some(custom), ..self }
+    }
+
+    /// Begins another custom part of [`key!`](crate::key), behind a colon if it is not the first.
+    #[inline]
+    fn next_part(&mut self) -> &mut KeyText {
+        if let Some(Custom::Made(text)) = &mut self.custom {
+            text.push_str(":");
+        } else {
+            self.custom = Some(Custom::Made(KeyText::default()));
+        }
+        match &mut self.custom {
+            Some(Custom::Made(text)) => text,
+            _ => unreachable!("it is made"),
+        }
     }
 
     /// Counts apart the calls with all of these custom parts.
@@ -194,7 +211,17 @@ impl<'a> Key<'a> {
     #[must_use]
     #[inline]
     pub fn custom_parts(self, parts: &[&dyn fmt::Display]) -> Self {
-        Self { custom: Some(Custom::Made(KeyText::of_parts(parts))), ..self }
+        self.custom_written(|text| text.push_parts(parts))
+    }
+
+    /// Writes the custom part where it stays: a copy made at once would wait for the writes.
+    #[inline]
+    fn custom_written(self, write: impl FnOnce(&mut KeyText)) -> Self {
+        let mut key = Self { custom: Some(Custom::Made(KeyText::default())), ..self };
+        if let Some(Custom::Made(text)) = &mut key.custom {
+            write(text);
+        }
+        key
     }
 }
 
@@ -226,6 +253,48 @@ impl Eq for Custom<'_> {}
 impl Hash for Custom<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         (**self).hash(state);
+    }
+}
+
+/// How [`key!`](crate::key) adds its parts. The compiler finds `add_to` of a [`Number`] before that
+/// of any [`Other`] part, for which it has to take another reference.
+#[doc(hidden)]
+pub mod __part {
+    use std::fmt::{Display, Write as _};
+
+    use super::{Escaped, Key};
+
+    /// A part of a key.
+    #[derive(Debug)]
+    pub struct Part<'a, T: ?Sized>(pub &'a T);
+
+    /// A whole number, written by itoa, as `fmt` would take most of the time of a key.
+    pub trait Number {
+        fn add_to(&self, key: &mut Key<'_>);
+    }
+
+    macro_rules! numbers {
+        ($($number:ty)+) => {
+            $(impl Number for Part<'_, $number> {
+                #[inline]
+                fn add_to(&self, key: &mut Key<'_>) {
+                    key.next_part().push_str(itoa::Buffer::new().format(*self.0));
+                }
+            })+
+        };
+    }
+
+    numbers! { u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize }
+
+    /// Whatever can be displayed.
+    pub trait Other {
+        fn add_to(&self, key: &mut Key<'_>);
+    }
+
+    impl<T: Display + ?Sized> Other for &Part<'_, T> {
+        fn add_to(&self, key: &mut Key<'_>) {
+            let _infallible = write!(Escaped(key.next_part()), "{}", self.0);
+        }
     }
 }
 
@@ -282,16 +351,24 @@ impl Keyspace {
     }
 
     /// Returns a key as it is in the store, without an allocation if it is short.
+    #[inline]
     pub(crate) fn stored(&self, key: &Key<'_>, algorithm: impl Into<AnyAlgorithm>) -> KeyText {
         self.name(key, algorithm.into().name())
     }
 
     /// Returns a key as it is in the store, with this kind in place of the algorithm.
+    #[inline]
     pub(crate) fn name(&self, key: &Key<'_>, kind: &str) -> KeyText {
+        let mut stored = KeyText::default();
+        self.write_name(key, kind, &mut stored);
+        stored
+    }
+
+    /// Writes a [`name`](Self::name) where it stays.
+    pub(crate) fn write_name(&self, key: &Key<'_>, kind: &str, stored: &mut KeyText) {
         let Key { keyspace, name, custom } = key;
         let custom = custom.as_deref();
         let keyspace = if let Name::Exact(_) = name { *keyspace } else { Some(keyspace.unwrap_or(self)) };
-        let mut stored = KeyText::default();
         if let Some(Self(keyspace)) = keyspace {
             stored.push_str(keyspace);
             stored.push_str(":");
@@ -322,7 +399,6 @@ impl Keyspace {
             stored.push_str(":");
             stored.push_str(custom);
         }
-        stored
     }
 
     /// Returns what all its keys begin with.
@@ -391,16 +467,14 @@ impl KeyText {
         }
     }
 
-    /// Joins parts by colons, each of them escaped.
-    fn of_parts(parts: &[&dyn fmt::Display]) -> Self {
-        let mut joined = Self::default();
+    /// Adds parts joined by colons, each of them escaped.
+    fn push_parts(&mut self, parts: &[&dyn fmt::Display]) {
         for (index, part) in parts.iter().enumerate() {
             if index > 0 {
-                joined.push_str(":");
+                self.push_str(":");
             }
-            let _infallible = write!(Escaped(&mut joined), "{part}");
+            let _infallible = write!(Escaped(self), "{part}");
         }
-        joined
     }
 
     /// Adds the name of a function. Rust writes `<impl Rates for Bank>::rate` if the impl is in a
@@ -434,16 +508,24 @@ impl KeyText {
     }
 
     /// Adds a part with a backslash before each colon and backslash.
+    #[inline]
     fn push_escaped(&mut self, part: &str) {
-        let mut rest = part;
         // Both are single bytes, which are found faster than characters.
-        while let Some(at) = rest.bytes().position(|byte| matches!(byte, b':' | b'\\')) {
-            self.push_str(&rest[..at]);
-            self.push_str("\\");
-            self.push_str(&rest[at..=at]);
-            rest = &rest[at + 1..];
+        if part.bytes().any(|byte| matches!(byte, b':' | b'\\')) {
+            self.push_escaping(part);
+        } else {
+            self.push_str(part);
         }
-        self.push_str(rest);
+    }
+
+    #[cold]
+    fn push_escaping(&mut self, part: &str) {
+        for character in part.chars() {
+            if matches!(character, ':' | '\\') {
+                self.push_str("\\");
+            }
+            self.push_str(character.encode_utf8(&mut [0; 4]));
+        }
     }
 }
 
@@ -484,6 +566,7 @@ impl AsRef<str> for KeyText {
 }
 
 impl Default for KeyText {
+    #[inline]
     fn default() -> Self {
         Self::Short(ArrayString::new())
     }

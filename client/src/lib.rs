@@ -348,7 +348,7 @@ pub use decision::{CellDecision, DecidedBy, Decision, JointDecision, RetryAfter}
 #[cfg(feature = "macros")]
 pub use decorate::configure;
 pub use error::{Error, ErrorKind, InvalidArgument};
-pub use key::{Key, Keyspace};
+pub use key::{__part, Key, Keyspace};
 pub use lease::Lease;
 pub use limit::{Limit, Terms};
 pub use limiters::{Algorithm, AnyLimit, Fixed, Leaky, Limiter, Sliding, Token};

@@ -136,7 +136,9 @@ impl AsyncThrottler {
     /// error.
     pub async fn check(&self, key: &Key<'_>, limit: impl Into<AnyLimit>) -> Result<Receipt, Error> {
         let (named, limit) = (key, limit.into());
-        let key = self.settings.keyspace.stored(key, limit.algorithm());
+        // Written where it stays: a copy made at once would wait for the writes.
+        let mut key = KeyText::default();
+        self.settings.keyspace.write_name(named, limit.algorithm().name(), &mut key);
         let decided = self.decide(&key, &limit).await;
         self.conclude(named, key, &limit, decided)
     }

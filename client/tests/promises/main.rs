@@ -16,6 +16,7 @@ mod errors;
 mod forcing;
 mod given;
 mod holding;
+mod keys;
 mod leasing;
 mod limits;
 mod lost_replies;
