@@ -256,8 +256,8 @@ impl Hash for Custom<'_> {
     }
 }
 
-/// How [`key!`](crate::key) adds its parts. The compiler finds `add_to` of a [`Number`] before that
-/// of any [`Other`] part, for which it has to take another reference.
+/// How [`key!`](crate::key) adds its parts. The compiler finds `add_to` of a `Number` before that
+/// of any `Other` part, for which it has to take another reference.
 #[doc(hidden)]
 pub mod __part {
     use std::fmt::{Display, Write as _};
