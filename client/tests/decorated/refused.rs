@@ -48,7 +48,8 @@ error: an async function needs an `AsyncMemoryCache` or an `AsyncRedisCache`
 fn f(store: &AsyncRedisCache) -> u8 { 1 }
 error: a sync function needs a `MemoryCache` or a `RedisCache`
 
-#[throttle(quota = 3, duration = "5s", algorithm = «"fixed"»)]
+const NAME: &str = "fixed";
+#[throttle(quota = 3, duration = "5s", algorithm = «NAME»)]
 fn f() -> Result<(), Error> { Ok(()) }
 error: no method named `limit` found for reference `&'static str` in the current scope
 
