@@ -1,7 +1,7 @@
 //! What calls of a throttler were charged.
 
 use std::ops::Deref;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use premier_algorithms::Units;
 
@@ -84,8 +84,10 @@ pub(crate) struct Entry {
     pub(crate) ledger: Ledger,
     /// The number of the lease by which the store was charged ahead.
     pub(crate) lease: Option<u64>,
-    /// When all of them have expired; `None` if that is beyond the end of time.
-    expires_at: Option<Instant>,
+    /// When the call came.
+    at: Instant,
+    /// How long after that all of them have expired.
+    reset_after: Duration,
 }
 
 impl Charge {
@@ -97,7 +99,7 @@ impl Charge {
             Entries::Several(several) => (None, several),
         };
         let now = Instant::now();
-        one.into_iter().chain(several).filter(move |entry| entry.expires_at.is_none_or(|expires_at| now < expires_at))
+        one.into_iter().chain(several).filter(move |entry| now.saturating_duration_since(entry.at) < entry.reset_after)
     }
 }
 
@@ -113,8 +115,7 @@ impl Entry {
         };
         let units = decision.granted().unwrap_or(limit.cost());
         let units = Units::new(units).expect("an admitted call is charged at least a unit, and its cost at most");
-        let expires_at = at.checked_add(decision.reset_after());
-        Some(Self { key, units, ledger, lease, expires_at })
+        Some(Self { key, units, ledger, lease, at, reset_after: decision.reset_after() })
     }
 }
 
