@@ -154,13 +154,6 @@ impl Clock {
         }
     }
 
-    /// [`read`](Self::read) for a clock that never steps back, whose readings may arrive out of
-    /// order: one that others have overtaken counts as the latest.
-    #[inline]
-    pub fn read_steady(&mut self, reading: Timestamp) -> Now {
-        self.read(reading.max(self.latest))
-    }
-
     /// Returns by how much the clock that is read may have stepped back since this clock made a
     /// timestamp, at most. What expires at a fixed reading, set at the time of that timestamp,
     /// lives longer than it should by up to that much.
@@ -201,6 +194,40 @@ impl Clock {
 }
 
 impl Default for Clock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// A [`Clock`] for readings that never step back, but may arrive out of order: one that others have
+/// overtaken counts as the latest. All timestamps are its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SteadyClock {
+    latest: Timestamp,
+}
+
+impl SteadyClock {
+    /// Returns a clock that has not been read yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { latest: Timestamp::from_micros(0) }
+    }
+
+    /// Reads the clock: turns a reading into the time of a decision.
+    #[inline]
+    pub fn read(&mut self, reading: Timestamp) -> Now {
+        self.latest = self.latest.max(reading);
+        Now {
+            at: self.latest,
+            ahead: Span::ZERO,
+            steady_since: Timestamp::from_micros(0),
+            least_lead: Span::ZERO,
+            stepped_back_at: Timestamp::from_micros(0),
+        }
+    }
+}
+
+impl Default for SteadyClock {
     fn default() -> Self {
         Self::new()
     }

@@ -69,7 +69,7 @@ pub use arguments::{
 };
 pub use bucket::BucketState;
 pub use calendar::{Calendar, Period};
-pub use clock::{Clock, Now};
+pub use clock::{Clock, Now, SteadyClock};
 pub use decision::{Decision, Outcome, Retry};
 pub use demand::{Demand, Grant};
 pub use fixed::{Fixed, FixedState};

@@ -1,6 +1,7 @@
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use premier_algorithms::{Span, Timestamp};
+use premier_algorithms::{Now, Span, Timestamp};
 
 /// The clock of a memory.
 pub(super) enum Clock {
@@ -11,7 +12,11 @@ pub(super) enum Clock {
         /// The start on the wall clock.
         started: Timestamp,
     },
-    Given(Box<dyn Fn() -> Duration + Send + Sync>),
+    Given {
+        read: Box<dyn Fn() -> Duration + Send + Sync>,
+        /// Goes on where the clock steps back.
+        steady: Mutex<premier_algorithms::Clock>,
+    },
 }
 
 impl Clock {
@@ -20,12 +25,19 @@ impl Clock {
         Self::Monotonic { start: Instant::now(), started: Timestamp::from_micros(micros(since_epoch)) }
     }
 
-    /// Reads the clock for a call that came at this moment.
+    pub(super) fn given(read: impl Fn() -> Duration + Send + Sync + 'static) -> Self {
+        Self::Given { read: Box::new(read), steady: Mutex::default() }
+    }
+
+    /// Reads the clock for a call that came at this moment, and whose shards are locked.
     #[inline]
     pub(super) fn reading(&self, came_at: Instant) -> Reading {
         match self {
             Self::Monotonic { .. } => Reading::Steady(self.at(came_at)),
-            Self::Given(_) => Reading::Given(self.at(came_at)),
+            Self::Given { steady, .. } => {
+                let mut steady = steady.lock().unwrap_or_else(PoisonError::into_inner);
+                Reading::Given(steady.read(self.at(came_at)))
+            }
         }
     }
 
@@ -36,20 +48,20 @@ impl Clock {
             Self::Monotonic { start, started } => {
                 started.plus(Span::from_micros(micros(moment.saturating_duration_since(*start))))
             }
-            Self::Given(clock) => Timestamp::from_micros(micros(clock())),
+            Self::Given { read, .. } => Timestamp::from_micros(micros(read())),
         }
     }
 }
 
 fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+    time.as_secs().saturating_mul(1_000_000).saturating_add(time.subsec_micros().into())
 }
 
 /// A reading of the clock of a memory.
 #[derive(Clone, Copy)]
 pub(super) enum Reading {
-    /// Of a clock that never steps back, taken before the shard was locked.
+    /// Of a clock that never steps back, taken before the shards were locked.
     Steady(Timestamp),
-    /// Taken while the shard was locked, as the clock may step back.
-    Given(Timestamp),
+    /// Of a clock that may step back, taken while the shards were locked.
+    Given(Now),
 }

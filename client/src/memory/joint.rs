@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use premier_algorithms::{HolderId, Joint, Outcome};
 
+use super::Memory;
 use super::clock::Reading;
 use super::shard::Shard;
-use super::{Memory, lock};
 use crate::{AnyLimit, Concurrency, Decision, Error, JointDecision};
 
 /// A limit, and where its key is.
@@ -51,7 +51,7 @@ impl<'a> Locked<'a> {
     fn new(memory: &'a Memory, limits: &[Placed<'_>]) -> Self {
         let shards: BTreeSet<_> = limits.iter().map(|limit| limit.shard).collect();
         // In ascending order, so that no two calls wait for each other.
-        Self(shards.into_iter().map(|shard| (shard, lock(&memory.shards[shard]))).collect())
+        Self(shards.into_iter().map(|shard| (shard, memory.shards[shard].lock())).collect())
     }
 
     fn shard_of(&mut self, limit: &Placed<'_>) -> &mut Shard {

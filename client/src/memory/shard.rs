@@ -1,7 +1,7 @@
 use std::convert::Infallible;
 
 use premier_algorithms::{
-    Clock, Full, Grant, Hold, HoldChange, HoldLimit, HolderId, Holds, Now, Outcome, State as _, Units,
+    Full, Grant, Hold, HoldChange, HoldLimit, HolderId, Holds, Now, Outcome, State as _, SteadyClock, Units,
 };
 
 use super::clock::Reading;
@@ -17,12 +17,10 @@ macro_rules! shard {
         name: $name:ident,
         $($rest:tt)*
     })+) => {
-        /// A part of the keys, by the hash of their names. Aligned so that no two shards share a
-        /// cache line.
+        /// A part of the keys, by the hash of their names.
         #[derive(Default)]
-        #[repr(align(128))]
         pub(super) struct Shard {
-            clock: Clock,
+            clock: SteadyClock,
             $($name: Table<premier_algorithms::$limiter>,)+
             hold: Table<Hold>,
         }
@@ -109,8 +107,8 @@ impl Shard {
     fn time(&mut self, reading: Reading) -> Now {
         match reading {
             // Another call may have come later and locked the shard before.
-            Reading::Steady(reading) => self.clock.read_steady(reading),
-            Reading::Given(reading) => self.clock.read(reading),
+            Reading::Steady(reading) => self.clock.read(reading),
+            Reading::Given(now) => now,
         }
     }
 
