@@ -63,6 +63,7 @@ mod layer;
 mod limits;
 #[cfg(feature = "reqwest")]
 mod middleware;
+mod parts;
 mod policy;
 mod received;
 mod response;

@@ -6,6 +6,9 @@ use std::time::Duration;
 use http::HeaderValue;
 use premier_client::{AsyncThrottler, Decision, Error, InvalidArgument, Key, Limit, PolicyLimit};
 
+use crate::Client;
+use crate::parts::Parts;
+
 /// A named limit that a request is charged.
 ///
 /// The name is the name of the key in the store, and the name of the policy in the response's
@@ -15,8 +18,8 @@ pub struct Policy {
     limit: Given,
     /// In place of the cost of the limit.
     cost: Option<u64>,
-    /// The custom part of the key: all parts, as [`Key::custom_parts`] joins them.
-    parts: Option<String>,
+    /// The custom part of the key.
+    parts: Option<Parts>,
     is_shadow: bool,
 }
 
@@ -65,33 +68,44 @@ impl Policy {
     /// several times.
     #[must_use]
     pub fn by(mut self, part: impl fmt::Display) -> Self {
-        let _infallible = write!(Escaped(self.next_part()), "{part}");
+        self.add_part(part);
         self
     }
 
-    /// [`by`](Self::by) for a text.
-    pub(crate) fn by_text(mut self, part: &str) -> Self {
-        let _infallible = Escaped(self.next_part()).write_str(part);
-        self
+    /// [`by`](Self::by) in place.
+    pub(crate) fn add_part(&mut self, part: impl fmt::Display) {
+        let _infallible = write!(self.next_part().escaped(), "{part}");
+    }
+
+    /// [`add_part`](Self::add_part) for a text.
+    pub(crate) fn add_text(&mut self, part: &str) {
+        self.next_part().push_escaped(part);
+    }
+
+    /// [`add_part`](Self::add_part) for a client.
+    #[inline]
+    pub(crate) fn add_client(&mut self, client: &Client) {
+        let text = client.text();
+        if client.is_ipv4() {
+            // There is nothing to escape.
+            self.next_part().push_str(&text);
+        } else {
+            self.add_text(&text);
+        }
     }
 
     /// Counts requests without a part together, apart from those with any. No part is written like
     /// this: in those, a backslash is followed by a colon or another one.
-    pub(crate) fn by_none(mut self) -> Self {
+    pub(crate) fn add_none(&mut self) {
         self.next_part().push_str(r"\-");
-        self
     }
 
     /// Begins another part.
-    fn next_part(&mut self) -> &mut String {
-        const USUAL_LEN: usize = 24;
-        match &mut self.parts {
-            Some(parts) => {
-                parts.push(':');
-                parts
-            }
-            none => none.insert(String::with_capacity(USUAL_LEN)),
+    fn next_part(&mut self) -> &mut Parts {
+        if let Some(parts) = &mut self.parts {
+            parts.push_str(":");
         }
+        self.parts.get_or_insert_default()
     }
 
     /// Sets the units that the request takes, 1 to 10¹².
@@ -142,7 +156,7 @@ impl Policy {
 pub(crate) struct LimitedPolicy {
     named: Arc<Named>,
     cost: Option<u64>,
-    parts: Option<String>,
+    parts: Option<Parts>,
     is_shadow: bool,
 }
 
@@ -179,29 +193,6 @@ fn key<'a>(name: &'a str, parts: Option<&'a str>) -> Key<'a> {
     match parts {
         Some(parts) => key.custom_text(parts),
         None => key,
-    }
-}
-
-/// Writes a part of a key as [`Key::custom_parts`] does.
-struct Escaped<'a>(&'a mut String);
-
-impl fmt::Write for Escaped<'_> {
-    fn write_str(&mut self, part: &str) -> fmt::Result {
-        if !part.bytes().any(|byte| matches!(byte, b':' | b'\\')) {
-            self.0.push_str(part);
-            return Ok(());
-        }
-        for piece in part.split_inclusive([':', '\\']) {
-            match piece.strip_suffix([':', '\\']) {
-                Some(before) => {
-                    self.0.push_str(before);
-                    self.0.push('\\');
-                    self.0.push_str(&piece[before.len()..]);
-                }
-                None => self.0.push_str(piece),
-            }
-        }
-        Ok(())
     }
 }
 

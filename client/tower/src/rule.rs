@@ -2,8 +2,8 @@ use std::borrow::Cow;
 use std::fmt::{self, Display};
 use std::sync::Arc;
 
-use crate::{Client, ClientAddress, Head, Policy, PolicyLimit};
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use crate::{ClientAddress, Head, Policy, PolicyLimit};
+use http::{HeaderName, StatusCode};
 
 /// What limits a request: a [`Rule`], or a closure over the head of the request that returns any
 /// number of policies.
@@ -254,14 +254,14 @@ impl Rules for Rule {
         const MAX_COST: u64 = 1_000_000_000_000;
         let mut policy = self.policy.clone();
         for part in &self.parts {
-            policy = match (part.find(head), self.missing) {
-                (Ok(found), _) => found.added_to(policy),
+            match (part.add_to(&mut policy, head), self.missing) {
+                (Ok(()), _) => {}
                 (Err(Lack::Ambiguous(refusal)), _) | (Err(Lack::Missing(refusal)), Missing::Refuse) => {
                     return Err(refusal);
                 }
                 (Err(Lack::Missing(_)), Missing::Admit) => return Ok(()),
-                (Err(Lack::Missing(_)), Missing::Share) => policy.by_none(),
-            };
+                (Err(Lack::Missing(_)), Missing::Share) => policy.add_none(),
+            }
         }
         if let Some(cost) = &self.cost {
             policy = policy.try_cost(cost(head).clamp(1, MAX_COST)).expect("the cost is in bounds");
@@ -269,14 +269,6 @@ impl Rules for Rule {
         add(policy);
         Ok(())
     }
-}
-
-/// What a part is in a request.
-enum Found<'a> {
-    Client(Client),
-    Header(&'a HeaderValue),
-    Route(&'a Method, &'a str),
-    Value(String),
 }
 
 /// Why a request has no part.
@@ -287,34 +279,26 @@ enum Lack {
 }
 
 impl Part {
-    fn find<'a>(&self, head: &Head<'a>) -> Result<Found<'a>, Lack> {
+    /// Finds the part in a request, and adds it to the policy.
+    fn add_to(&self, policy: &mut Policy, head: &Head<'_>) -> Result<(), Lack> {
         match self {
-            Self::Client(address) => address.of(head).map(Found::Client).map_err(Lack::Missing),
+            Self::Client(address) => policy.add_client(&address.of(head).map_err(Lack::Missing)?),
             Self::Header(name) => {
                 let mut values = head.headers().get_all(name).iter();
                 let refusal = |why| Refusal::new(StatusCode::BAD_REQUEST, format!("the header {name} is {why}"));
                 match (values.next(), values.next()) {
-                    (Some(value), None) => Ok(Found::Header(value)),
-                    (None, _) => Err(Lack::Missing(refusal("missing"))),
-                    (Some(_), Some(_)) => Err(Lack::Ambiguous(refusal("given more than once"))),
+                    (Some(value), None) => policy.add_part(value.as_bytes().escape_ascii()),
+                    (None, _) => return Err(Lack::Missing(refusal("missing"))),
+                    (Some(_), Some(_)) => return Err(Lack::Ambiguous(refusal("given more than once"))),
                 }
             }
-            Self::Route => Ok(Found::Route(head.method(), path(head))),
-            Self::Value(name, find) => find(head).map(Found::Value).ok_or_else(|| {
-                Lack::Missing(Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the request lacks {name}")))
-            }),
+            Self::Route => policy.add_part(format_args!("{} {}", head.method(), path(head))),
+            Self::Value(name, find) => {
+                let missing = || Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the request lacks {name}"));
+                policy.add_text(&find(head).ok_or_else(|| Lack::Missing(missing()))?);
+            }
         }
-    }
-}
-
-impl Found<'_> {
-    fn added_to(self, policy: Policy) -> Policy {
-        match self {
-            Self::Client(client) => policy.by_text(&client.text()),
-            Self::Header(value) => policy.by(value.as_bytes().escape_ascii()),
-            Self::Route(method, path) => policy.by(format_args!("{method} {path}")),
-            Self::Value(value) => policy.by_text(&value),
-        }
+        Ok(())
     }
 }
 

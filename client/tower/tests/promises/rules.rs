@@ -193,12 +193,16 @@ async fn a_header_that_is_there_twice_is_refused() {
     }
 }
 
-/// So other programs name them by `key!`.
+/// So other programs name them by `key!`. Short parts are kept in place, others are not.
 #[tokio::test]
 async fn keys_are_those_of_the_client() {
-    for parts in [&["a"][..], &["a:b", "c"], &["a", "b:c"], &["", "\\", ":"], &["2001:db8::/64", "é"]] {
+    let given = [&["a"][..], &["a:b", "c"], &["a", "b:c"], &["", "\\", ":"], &["2001:db8::/64", "é"]];
+    let given = given.map(|parts| parts.iter().map(ToString::to_string).collect());
+    let of_any_length = (0..50).map(|length| vec!["a".repeat(length), "b:".to_owned()]);
+    for parts in of_any_length.chain(given) {
         let throttler = throttler();
-        let policies = move |_: &Head<'_>| Some(parts.iter().fold(Policy::new("x:y", TWO), Policy::by));
+        let of_request = parts.clone();
+        let policies = move |_: &Head<'_>| Some(of_request.iter().fold(Policy::new("x:y", TWO), Policy::by));
         assert_eq!(send(&ThrottleLayer::new(throttler.clone()).rule(policies), request()).await.status(), 200);
         let parts: Vec<&dyn std::fmt::Display> = parts.iter().map(|part| part as _).collect();
         let key = Key::named("x:y").custom_parts(&parts);
