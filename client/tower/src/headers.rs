@@ -63,7 +63,7 @@ impl Headers {
             let at_most = longest_time(headers);
             // Appended, as a service may have limits of its own.
             headers.append(RATE_LIMIT_POLICY, policies(limits));
-            headers.append(RATE_LIMIT, value(|out| list(limits, out, |policy, out| write_state(policy, at_most, out))));
+            headers.append(RATE_LIMIT, list(limits, |policy, out| write_state(policy, at_most, out)));
             return;
         }
         let Some((binding, limit)) = all.binding_rate() else { return };
@@ -120,32 +120,32 @@ fn value(write: impl Fn(&mut dyn fmt::Write) -> fmt::Result) -> HeaderValue {
     HeaderValue::from_str(text).expect("names are quoted, and all else is ASCII")
 }
 
-/// Returns what is said of all policies.
-fn policies(limits: &RateLimits) -> HeaderValue {
-    let said = |policy: &'_ PolicyDecision| policy.shown(|name, limit| value(|out| write_policy(name, limit, out)));
-    let mut enforced = limits.enforced();
-    match (enforced.next(), enforced.next()) {
-        (Some(one), None) => said(one),
-        _ => value(|out| list(limits, out, |policy, out| out.write_str(said(policy).to_str().unwrap_or_default()))),
+/// An item of `RateLimit-Policy`.
+#[derive(Debug)]
+pub(crate) struct PolicyItem {
+    /// With its quotes, as items of `RateLimit` begin with it, too.
+    name: String,
+    item: HeaderValue,
+}
+
+impl PolicyItem {
+    pub(crate) fn new(name: &str, limit: PolicyLimit) -> Self {
+        let name = quoted(name);
+        let item = value(|out| write_policy(&name, limit, out));
+        Self { name, item }
     }
 }
 
-fn list(
-    limits: &RateLimits,
-    out: &mut dyn fmt::Write,
-    write: impl Fn(&PolicyDecision, &mut dyn fmt::Write) -> fmt::Result,
-) -> fmt::Result {
-    for (index, policy) in limits.enforced().enumerate() {
-        if index > 0 {
-            out.write_str(", ")?;
-        }
-        write(policy, out)?;
+fn quoted(text: &str) -> String {
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~' if byte != b'"' && byte != b'\\')) {
+        ["\"", text, "\""].concat()
+    } else {
+        Quoted(text).to_string()
     }
-    Ok(())
 }
 
 fn write_policy(name: &str, limit: PolicyLimit, out: &mut dyn fmt::Write) -> fmt::Result {
-    write_quoted(name, out)?;
+    out.write_str(name)?;
     write_parameter(";q=", limit.quota(), out)?;
     match limit {
         PolicyLimit::Rate(limit) => write_parameter(";w=", window(limit), out),
@@ -153,15 +153,35 @@ fn write_policy(name: &str, limit: PolicyLimit, out: &mut dyn fmt::Write) -> fmt
     }
 }
 
+/// Returns what is said of all policies.
+fn policies(limits: &RateLimits) -> HeaderValue {
+    let mut enforced = limits.enforced();
+    match (enforced.next(), enforced.next()) {
+        (Some(one), None) => one.item().item.clone(),
+        _ => list(limits, |policy, out| out.write_str(policy.item().item.to_str().unwrap_or_default())),
+    }
+}
+
+fn list(limits: &RateLimits, write: impl Fn(&PolicyDecision, &mut dyn fmt::Write) -> fmt::Result) -> HeaderValue {
+    value(|out| {
+        for (index, policy) in limits.enforced().enumerate() {
+            if index > 0 {
+                out.write_str(", ")?;
+            }
+            write(policy, out)?;
+        }
+        Ok(())
+    })
+}
+
 /// Writes what is available, and for how long. A client must not come back before that, so no time
 /// is longer than `at_most`.
 fn write_state(policy: &PolicyDecision, at_most: Option<u64>, out: &mut dyn fmt::Write) -> fmt::Result {
     let [_, remaining, reset] = numbers(policy);
-    write_quoted(policy.name(), out)?;
+    out.write_str(&policy.item().name)?;
     write_parameter(";r=", remaining, out)?;
     // Nobody knows when a place is given back.
-    let is_known = matches!(policy.limit(), PolicyLimit::Rate(_));
-    if is_known && at_most.is_none_or(|at_most| reset <= at_most) {
+    if policy.is_rate() && at_most.is_none_or(|at_most| reset <= at_most) {
         write_parameter(";t=", reset, out)?;
     }
     Ok(())
@@ -190,16 +210,6 @@ fn numbers(policy: &PolicyDecision) -> [u64; 3] {
 /// Returns a time in whole seconds, rounded up.
 fn seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0)
-}
-
-fn write_quoted(text: &str, out: &mut dyn fmt::Write) -> fmt::Result {
-    if text.bytes().all(|byte| matches!(byte, b' '..=b'~' if byte != b'"' && byte != b'\\')) {
-        out.write_str("\"")?;
-        out.write_str(text)?;
-        out.write_str("\"")
-    } else {
-        write!(out, "{}", Quoted(text))
-    }
 }
 
 /// By itoa, as `fmt` would take half of the time of a header.

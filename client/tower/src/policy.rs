@@ -3,10 +3,10 @@ use std::fmt::{self, Write as _};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use http::HeaderValue;
 use premier_client::{AsyncThrottler, Decision, Error, InvalidArgument, Key, Limit, PolicyLimit};
 
 use crate::Client;
+use crate::headers::PolicyItem;
 use crate::parts::Parts;
 
 /// A named limit that a request is charged.
@@ -37,13 +37,13 @@ enum Given {
 struct Named {
     name: Cow<'static, str>,
     limit: PolicyLimit,
-    /// What a header says of it.
-    shown: OnceLock<HeaderValue>,
+    /// What headers say of it, which is written once.
+    item: OnceLock<PolicyItem>,
 }
 
 impl Named {
     fn new(name: Cow<'static, str>, limit: PolicyLimit) -> Arc<Self> {
-        Arc::new(Self { name, limit, shown: OnceLock::new() })
+        Arc::new(Self { name, limit, item: OnceLock::new() })
     }
 }
 
@@ -219,9 +219,14 @@ impl PolicyDecision {
         costing(self.named.limit, self.cost)
     }
 
-    /// Returns what a header says of the limit, which is written once. It does not have the cost.
-    pub(crate) fn shown(&self, write: impl FnOnce(&str, PolicyLimit) -> HeaderValue) -> HeaderValue {
-        self.named.shown.get_or_init(|| write(self.name(), self.named.limit)).clone()
+    /// Returns what headers say of the limit. It does not have the cost.
+    pub(crate) fn item(&self) -> &PolicyItem {
+        self.named.item.get_or_init(|| PolicyItem::new(self.name(), self.named.limit))
+    }
+
+    /// Returns whether the limit is one of a rate.
+    pub(crate) fn is_rate(&self) -> bool {
+        matches!(self.named.limit, PolicyLimit::Rate(_))
     }
 
     /// Returns what the policy alone decides.
