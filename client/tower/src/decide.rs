@@ -7,28 +7,59 @@ use std::time::Duration;
 use std::{mem, slice};
 
 use http::{Extensions, HeaderMap, StatusCode};
-use premier_client::{AnyLimit, AsyncPermit, AsyncThrottler, Charge, Concurrency, Decision, Error, Key, RetryAfter};
+use premier_client::{
+    AnyLimit, AsyncPermit, AsyncThrottler, Charge, Concurrency, Decision, Error, Key, Receipt, RetryAfter,
+};
 use tokio::time::{Instant, sleep};
 
 use crate::heed::Heeded;
 use crate::layer::{Policies, Shared};
 use crate::policy::LimitedPolicy;
-use crate::{PolicyDecision, PolicyLimit, RateLimits};
+use crate::{Head, PolicyDecision, PolicyLimit, RateLimits, Refusal};
 
 /// The decision on a request.
 pub(crate) enum Verdict {
     Admitted(Admitted),
+    Rejected(Rejected),
+}
+
+/// Why the service does not see a request.
+pub(crate) enum Rejected {
+    /// It is refused before it is limited.
+    Refused(Refusal),
     Limited(RateLimits),
     Undecided(Error),
 }
 
+/// What decides a request that waits for the store, or for its turn.
+pub(crate) type Deciding = Pin<Box<dyn Future<Output = Verdict> + Send>>;
+
 /// An admitted request.
+#[derive(Default)]
 pub(crate) struct Admitted {
-    pub(crate) limits: RateLimits,
+    /// `None` if it has no policies.
+    pub(crate) limits: Option<RateLimits>,
     /// `None` if nothing can become of it.
     pub(crate) charged: Option<Box<Charged>>,
-    /// How long it has still to wait for its turn.
-    pub(crate) wait: Duration,
+}
+
+impl Verdict {
+    fn limited(limits: RateLimits) -> Self {
+        Self::Rejected(Rejected::Limited(limits))
+    }
+}
+
+impl Admitted {
+    /// Waits for this time, until it is the turn of the request.
+    fn after(self, wait: Duration) -> Result<Verdict, Deciding> {
+        if wait.is_zero() {
+            return Ok(Verdict::Admitted(self));
+        }
+        Err(Box::pin(async move {
+            sleep(wait).await;
+            Verdict::Admitted(self)
+        }))
+    }
 }
 
 /// What an admitted request was charged.
@@ -52,22 +83,34 @@ enum Stage {
     Answered,
 }
 
-/// What decides a request.
-pub(crate) type Deciding = Pin<Box<dyn Future<Output = Verdict> + Send>>;
-
 /// Decides a request.
 ///
 /// # Errors
 /// If it has to wait for the store, or for its turn. Returns what it waits for.
-pub(crate) fn decide(shared: &Arc<Shared>, policies: Policies) -> Result<Verdict, Deciding> {
+pub(crate) fn decide(shared: &Arc<Shared>, head: &Head<'_>) -> Result<Verdict, Deciding> {
+    let mut policies = Policies::default();
+    if let Err(rejected) = shared.choose(head, &mut policies) {
+        return Ok(Verdict::Rejected(rejected));
+    }
+    if policies.is_empty() && shared.heeding.is_none() {
+        return Ok(Verdict::Admitted(Admitted::default()));
+    }
     if !shared.throttler.is_in_memory() || !shared.wait_up_to.is_zero() || shared.heeding.is_some() {
         return Err(Box::pin(ask_and_wait(Arc::clone(shared), policies)));
     }
-    match pin!(ask(shared, &policies, Duration::ZERO)).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(Verdict::Admitted(admitted)) if !admitted.wait.is_zero() => {
-            Err(Box::pin(async { Verdict::Admitted(take_turn(admitted).await) }))
-        }
-        Poll::Ready(verdict) => Ok(verdict),
+    let mut context = Context::from_waker(Waker::noop());
+    if let Some((policy, limit)) = policies.single_rate() {
+        // As `ask` does, whose future is large.
+        let receipt = at_once(pin!(shared.throttler.check(&policy.key(), limit)).poll(&mut context));
+        return conclude(shared, policy, receipt);
+    }
+    at_once(pin!(ask(shared, &policies, Duration::ZERO)).poll(&mut context))
+}
+
+/// Returns what memory answers, for which nobody has to wait.
+fn at_once<T>(answer: Poll<T>) -> T {
+    match answer {
+        Poll::Ready(answer) => answer,
         Poll::Pending => unreachable!("memory decides at once"),
     }
 }
@@ -81,18 +124,18 @@ async fn ask_and_wait(shared: Arc<Shared>, policies: Policies) -> Verdict {
     if let Some(heeded) = &heeded
         && let Err(after) = heeded.wait(left).await
     {
-        return Verdict::Limited(RateLimits::heeded(after));
+        return Verdict::limited(RateLimits::heeded(after));
     }
-    let admitted = match ask(&shared, &policies, left()).await {
-        Verdict::Admitted(admitted) => admitted,
-        other => return other,
+    let verdict = match ask(&shared, &policies, left()).await {
+        Ok(verdict) => verdict,
+        Err(turn) => turn.await,
     };
-    let mut admitted = take_turn(admitted).await;
+    let Verdict::Admitted(mut admitted) = verdict else { return verdict };
     // What the service has asked for while this request waited.
     if let Some(heeded) = &heeded
         && let Err(after) = heeded.wait(left).await
     {
-        return Verdict::Limited(RateLimits::heeded(after));
+        return Verdict::limited(RateLimits::heeded(after));
     }
     if let Some(charged) = &mut admitted.charged {
         charged.heeded = heeded;
@@ -100,56 +143,61 @@ async fn ask_and_wait(shared: Arc<Shared>, policies: Policies) -> Verdict {
     Verdict::Admitted(admitted)
 }
 
-/// Waits for the turn of an admitted request.
-async fn take_turn(mut admitted: Admitted) -> Admitted {
-    let wait = mem::take(&mut admitted.wait);
-    if !wait.is_zero() {
-        sleep(wait).await;
-    }
-    admitted
-}
-
 /// Asks about a request, until it is admitted or this time has passed.
-async fn ask(shared: &Arc<Shared>, policies: &Policies, at_most: Duration) -> Verdict {
-    match try_to_ask(shared, policies, at_most).await {
-        Ok(verdict) => verdict,
-        Err(error) => {
-            shared.report(&error);
-            Verdict::Undecided(error)
+///
+/// # Errors
+/// If it is admitted and has to wait for its turn.
+async fn ask(shared: &Arc<Shared>, policies: &Policies, at_most: Duration) -> Result<Verdict, Deciding> {
+    match policies.single_rate() {
+        Some((policy, limit)) if at_most.is_zero() => {
+            conclude(shared, policy, shared.throttler.check(&policy.key(), limit).await)
         }
+        _ => ask_for_all(shared, policies, at_most).await,
     }
 }
 
-async fn try_to_ask(shared: &Arc<Shared>, policies: &Policies, at_most: Duration) -> Result<Verdict, Error> {
+fn undecided(shared: &Shared, error: Error) -> Verdict {
+    shared.report(&error);
+    Verdict::Rejected(Rejected::Undecided(error))
+}
+
+/// Decides a request with a single rate, as most are. This is [`ask_for_all`] without what others
+/// need.
+fn conclude(
+    shared: &Arc<Shared>,
+    policy: &LimitedPolicy,
+    receipt: Result<Receipt, Error>,
+) -> Result<Verdict, Deciding> {
+    let receipt = match receipt {
+        Ok(receipt) => receipt,
+        Err(error) => return Ok(undecided(shared, error)),
+    };
+    let limits = RateLimits::of_one(policy.decided(*receipt, receipt.is_admitted()));
+    let Some(wait) = receipt.wait() else { return Ok(Verdict::limited(limits)) };
+    let charged = if shared.may_refund() || !wait.is_zero() {
+        Some(Charged::new(shared, Some(receipt.into()), Vec::new()))
+    } else {
+        None
+    };
+    Admitted { limits: Some(limits), charged }.after(wait)
+}
+
+async fn ask_for_all(shared: &Arc<Shared>, policies: &Policies, at_most: Duration) -> Result<Verdict, Deciding> {
     let Policies { enforced, in_shadow } = policies;
-    if let [policy] = &enforced[..]
-        && let PolicyLimit::Rate(limit) = policy.limit()
-        && in_shadow.is_empty()
-        && at_most.is_zero()
-    {
-        return ask_for_one(shared, policy, limit).await;
-    }
-    let Asked { each, wait, charge, permits } = self::charge(&shared.throttler, enforced, at_most).await?;
+    let Asked { each, wait, charge, permits } = match self::charge(&shared.throttler, enforced, at_most).await {
+        Ok(asked) => asked,
+        Err(error) => return Ok(undecided(shared, error)),
+    };
     let is_charged = wait.is_some();
     let decided = enforced.iter().zip(each.as_slice()).map(|(policy, each)| policy.decided(*each, is_charged));
-    let Some(wait) = wait else { return Ok(Verdict::Limited(RateLimits::new(decided))) };
+    let Some(wait) = wait else { return Ok(Verdict::limited(RateLimits::new(decided))) };
     let mut charged = Charged::new(shared, charge, permits);
     let mut decided: Vec<_> = decided.collect();
     for shadow in in_shadow {
         decided.extend(charged.ask_shadow(shadow).await);
     }
-    Ok(Verdict::Admitted(Admitted { limits: RateLimits::new(decided), charged: Some(charged), wait }))
-}
-
-/// Asks about a request with a single rate, as most are, at once. It is [`charge`] without what
-/// others need.
-async fn ask_for_one(shared: &Arc<Shared>, policy: &LimitedPolicy, limit: AnyLimit) -> Result<Verdict, Error> {
-    let receipt = shared.throttler.check(&policy.key(), limit).await?;
-    let limits = RateLimits::new([policy.decided(*receipt, receipt.is_admitted())]);
-    let Some(wait) = receipt.wait() else { return Ok(Verdict::Limited(limits)) };
-    let is_kept = shared.may_refund() || !wait.is_zero();
-    let charged = is_kept.then(|| Charged::new(shared, Some(receipt.into()), Vec::new()));
-    Ok(Verdict::Admitted(Admitted { limits, charged, wait }))
+    let limits = Some(RateLimits::new(decided));
+    Admitted { limits, charged: Some(charged) }.after(wait)
 }
 
 /// What the store has answered.

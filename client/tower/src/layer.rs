@@ -3,15 +3,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Response;
-use premier_client::{AsyncThrottler, Error};
+use http::{Extensions, Response};
+use premier_client::{AnyLimit, AsyncThrottler, Error};
 use smallvec::SmallVec;
 use tower_layer::Layer;
 
+use crate::decide::Rejected;
 use crate::headers::Headers;
 use crate::heed::Heeding;
 use crate::policy::LimitedPolicy;
-use crate::{Head, Policy, PolicyDecision, RateLimits, Refusal, Reply, Rules, ThrottleService, response};
+use crate::{Head, Policy, PolicyDecision, RateLimits, Reply, Rules, ThrottleService, response};
 
 /// Limits the requests of a service by rules.
 ///
@@ -62,13 +63,14 @@ impl Policies {
     pub(crate) fn is_empty(&self) -> bool {
         self.enforced.is_empty() && self.in_shadow.is_empty()
     }
-}
 
-/// Why the store is not asked about a request.
-pub(crate) enum Unasked {
-    Refused(Refusal),
-    /// A policy has no limit.
-    Unknown(Error),
+    /// Returns the only policy, if its limit is one of a rate.
+    pub(crate) fn single_rate(&self) -> Option<(&LimitedPolicy, AnyLimit)> {
+        match &self.enforced[..] {
+            [policy] if self.in_shadow.is_empty() => policy.rate().map(|limit| (policy, limit)),
+            _ => None,
+        }
+    }
 }
 
 type OnShadow = Arc<dyn Fn(&PolicyDecision) + Send + Sync>;
@@ -253,9 +255,12 @@ impl<S> Layer<S> for ThrottleLayer {
 }
 
 impl Shared {
-    /// Returns the policies of a request.
-    pub(crate) fn policies(&self, head: &Head<'_>) -> Result<Policies, Unasked> {
-        let (mut policies, mut unknown) = (Policies::default(), None);
+    /// Adds the policies of a request.
+    ///
+    /// # Errors
+    /// If the request is refused, or a policy has no limit.
+    pub(crate) fn choose(&self, head: &Head<'_>, policies: &mut Policies) -> Result<(), Rejected> {
+        let mut unknown = None;
         let mut add = |policy: Policy| {
             let is_shadow = self.is_shadow || policy.is_shadow();
             let policy = if is_shadow { policy.shadow() } else { policy };
@@ -271,9 +276,9 @@ impl Shared {
             }
         };
         for rule in &self.rules {
-            rule.choose(head, &mut add).map_err(Unasked::Refused)?;
+            rule.choose(head, &mut add).map_err(Rejected::Refused)?;
         }
-        unknown.map_or(Ok(policies), |error| Err(Unasked::Unknown(error)))
+        unknown.map_or(Ok(()), |error| Err(Rejected::Undecided(error)))
     }
 
     /// Returns whether what an admitted request was charged may be given back.
@@ -287,8 +292,21 @@ impl Shared {
         }
     }
 
+    /// Answers a request that the service does not see, which has these extensions.
+    pub(crate) fn answer(&self, rejected: &Rejected, extensions: &Extensions) -> Response<Bytes> {
+        match (rejected, self.answers) {
+            (Rejected::Limited(limits), _) => self.answer_limited(limits, extensions.get()),
+            (Rejected::Refused(refusal), Answers::Http) => response::refused(refusal),
+            (Rejected::Undecided(error), Answers::Http) => response::undecided(error),
+            #[cfg(feature = "tonic")]
+            (Rejected::Refused(refusal), Answers::Grpc) => crate::grpc::refused(refusal),
+            #[cfg(feature = "tonic")]
+            (Rejected::Undecided(error), Answers::Grpc) => crate::grpc::undecided(error),
+        }
+    }
+
     /// Answers a limited request. `outer` are the decisions of outer layers.
-    pub(crate) fn limited(&self, limits: &RateLimits, outer: Option<&RateLimits>) -> Response<Bytes> {
+    fn answer_limited(&self, limits: &RateLimits, outer: Option<&RateLimits>) -> Response<Bytes> {
         let all = outer.map_or_else(|| limits.clone(), |outer| limits.after(outer));
         let mut response = match (&self.on_limited, self.answers) {
             (Some(answer), _) => answer(limits),
@@ -299,25 +317,6 @@ impl Shared {
         response::show_limited(limits, &all, self.headers, &mut response);
         response.extensions_mut().insert(all);
         response
-    }
-
-    /// Answers a request that could not be decided.
-    pub(crate) fn undecided(&self, error: &Error) -> Response<Bytes> {
-        match self.answers {
-            Answers::Http => response::undecided(error),
-            #[cfg(feature = "tonic")]
-            Answers::Grpc => crate::grpc::undecided(error),
-        }
-    }
-
-    /// Answers a request for which the store is not asked.
-    pub(crate) fn unasked(&self, why: &Unasked) -> Response<Bytes> {
-        match (why, self.answers) {
-            (Unasked::Unknown(error), _) => self.undecided(error),
-            (Unasked::Refused(refusal), Answers::Http) => response::refused(refusal),
-            #[cfg(feature = "tonic")]
-            (Unasked::Refused(refusal), Answers::Grpc) => crate::grpc::refused(refusal),
-        }
     }
 }
 

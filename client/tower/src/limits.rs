@@ -1,3 +1,4 @@
+use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,44 +23,60 @@ use crate::{PolicyDecision, PolicyLimit};
 /// # handle(&Request::new(()));
 /// ```
 #[derive(Debug, Clone)]
-pub struct RateLimits {
-    policies: Arc<[PolicyDecision]>,
-    /// For how long the called service has asked to wait, if that limits the request.
-    heeded: Option<Duration>,
+pub struct RateLimits(Decided);
+
+#[derive(Debug, Clone)]
+enum Decided {
+    /// By a single policy, as most requests are.
+    ByOne(PolicyDecision),
+    BySeveral {
+        policies: Arc<[PolicyDecision]>,
+        /// For how long the called service has asked to wait, if that limits the request.
+        heeded: Option<Duration>,
+    },
 }
 
 impl RateLimits {
-    /// With one allocation for the usual single policy.
-    pub(crate) fn new(policies: impl IntoIterator<Item = PolicyDecision, IntoIter: ExactSizeIterator>) -> Self {
-        let mut policies = policies.into_iter();
-        let policies: Arc<[PolicyDecision]> = match (policies.len(), policies.next()) {
-            (1, Some(one)) => Arc::new([one]),
-            (_, first) => first.into_iter().chain(policies).collect(),
-        };
-        Self { policies, heeded: None }
+    pub(crate) fn new(policies: impl IntoIterator<Item = PolicyDecision>) -> Self {
+        Self(Decided::BySeveral { policies: policies.into_iter().collect(), heeded: None })
+    }
+
+    pub(crate) const fn of_one(policy: PolicyDecision) -> Self {
+        Self(Decided::ByOne(policy))
     }
 
     /// Limits a request for this time, as the called service has asked.
     pub(crate) fn heeded(after: Duration) -> Self {
-        Self { heeded: Some(after), ..Self::new([]) }
+        Self(Decided::BySeveral { policies: Arc::new([]), heeded: Some(after) })
     }
 
     /// Adds those of the layers outside of this one, as the first ones.
     pub(crate) fn after(&self, outer: &Self) -> Self {
-        let policies = outer.policies.iter().chain(self.policies.iter()).cloned().collect();
-        Self { policies, heeded: self.heeded }
+        let policies = outer.policies().iter().chain(self.policies()).cloned().collect();
+        Self(Decided::BySeveral { policies, heeded: self.pause() })
     }
 
     /// Returns the policies that were asked, each with its decision: those of outer layers first,
     /// and of each layer those in shadow last.
     #[must_use]
     pub fn policies(&self) -> &[PolicyDecision] {
-        &self.policies
+        match &self.0 {
+            Decided::ByOne(policy) => slice::from_ref(policy),
+            Decided::BySeveral { policies, .. } => policies,
+        }
+    }
+
+    /// Returns for how long the called service has asked to wait.
+    const fn pause(&self) -> Option<Duration> {
+        match self.0 {
+            Decided::ByOne(_) => None,
+            Decided::BySeveral { heeded, .. } => heeded,
+        }
     }
 
     /// Returns the policies that limit requests: those that are not in shadow.
     pub(crate) fn enforced(&self) -> impl Iterator<Item = &PolicyDecision> + Clone {
-        self.policies.iter().filter(|policy| !policy.is_shadow())
+        self.policies().iter().filter(|policy| !policy.is_shadow())
     }
 
     /// Returns the names of the policies that limit the request.
@@ -90,7 +107,7 @@ impl RateLimits {
     /// For a concurrency limit it is an upper bound: the time until enough leases have ended.
     #[must_use]
     pub fn retry_after(&self) -> Option<RetryAfter> {
-        let heeded = self.heeded.map(RetryAfter::After);
+        let heeded = self.pause().map(RetryAfter::After);
         heeded.or_else(|| self.binding().and_then(|policy| policy.decision().retry_after()))
     }
 }

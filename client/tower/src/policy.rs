@@ -1,9 +1,10 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
+use std::num::NonZeroU64;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use premier_client::{AsyncThrottler, Decision, Error, InvalidArgument, Key, Limit, PolicyLimit};
+use premier_client::{AnyLimit, AsyncThrottler, Decision, Error, InvalidArgument, Key, Limit, PolicyLimit};
 
 use crate::Client;
 use crate::headers::PolicyItem;
@@ -17,7 +18,7 @@ use crate::parts::Parts;
 pub struct Policy {
     limit: Given,
     /// In place of the cost of the limit.
-    cost: Option<u64>,
+    cost: Option<NonZeroU64>,
     /// The custom part of the key.
     parts: Option<Parts>,
     is_shadow: bool,
@@ -115,7 +116,7 @@ impl Policy {
     pub fn try_cost(self, cost: u64) -> Result<Self, InvalidArgument> {
         // The bounds are those of any limit.
         Limit::token_bucket(1, Duration::from_secs(1)).try_cost(cost)?;
-        Ok(Self { cost: Some(cost), ..self })
+        Ok(Self { cost: NonZeroU64::new(cost), ..self })
     }
 
     /// Charges the request, but never limits it: see [`Rule::shadow`](crate::Rule::shadow).
@@ -155,7 +156,7 @@ impl Policy {
 /// A policy whose limit is known.
 pub(crate) struct LimitedPolicy {
     named: Arc<Named>,
-    cost: Option<u64>,
+    cost: Option<NonZeroU64>,
     parts: Option<Parts>,
     is_shadow: bool,
 }
@@ -167,6 +168,15 @@ impl LimitedPolicy {
 
     pub(crate) fn limit(&self) -> PolicyLimit {
         costing(self.named.limit, self.cost)
+    }
+
+    /// Returns the limit if it is one of a rate.
+    pub(crate) fn rate(&self) -> Option<AnyLimit> {
+        match (&self.named.limit, self.cost) {
+            (PolicyLimit::Rate(limit), None) => Some(*limit),
+            (PolicyLimit::Rate(limit), Some(cost)) => Some(limit.try_cost(cost.get()).expect(COST_IS_VALID)),
+            (PolicyLimit::Concurrency(_), _) => None,
+        }
     }
 
     pub(crate) fn decided(&self, decision: Decision, is_charged: bool) -> PolicyDecision {
@@ -183,9 +193,11 @@ impl LimitedPolicy {
 }
 
 /// Sets a cost that is in bounds, if there is one.
-fn costing(limit: PolicyLimit, cost: Option<u64>) -> PolicyLimit {
-    cost.map_or(limit, |cost| limit.try_cost(cost).expect("the cost is in bounds"))
+fn costing(limit: PolicyLimit, cost: Option<NonZeroU64>) -> PolicyLimit {
+    cost.map_or(limit, |cost| limit.try_cost(cost.get()).expect(COST_IS_VALID))
 }
+
+const COST_IS_VALID: &str = "the cost is in bounds";
 
 /// Returns the key of a policy, whose parts are joined.
 fn key<'a>(name: &'a str, parts: Option<&'a str>) -> Key<'a> {
@@ -200,7 +212,7 @@ fn key<'a>(name: &'a str, parts: Option<&'a str>) -> Key<'a> {
 #[derive(Debug, Clone)]
 pub struct PolicyDecision {
     named: Arc<Named>,
-    cost: Option<u64>,
+    cost: Option<NonZeroU64>,
     is_shadow: bool,
     decision: Decision,
     is_charged: bool,

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Extensions, Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use crate::decide::{Admitted, Charged, Deciding, Reply, Verdict, decide};
+use crate::decide::{Admitted, Charged, Deciding, Rejected, Reply, Verdict, decide};
 use crate::layer::Shared;
-use crate::{Head, RateLimits, ThrottleBody};
+use crate::{Head, Headers, RateLimits, ThrottleBody};
 
 /// A service whose requests are limited: see [`ThrottleLayer`](crate::ThrottleLayer).
 ///
@@ -58,7 +58,6 @@ pin_project! {
     where
         S: Service<Request<Q>>,
     {
-        shared: Arc<Shared>,
         #[pin]
         state: State<S, Q, S::Future>,
     }
@@ -75,46 +74,111 @@ where
         shared: &Arc<Shared>,
         inner: &mut S,
         take: impl FnOnce(&mut S) -> S,
-        request: Request<Q>,
+        mut request: Request<Q>,
     ) -> Self {
-        let state = match shared.policies(&Head::of(&request)) {
-            Err(why) => {
+        match decide(shared, &Head::of(&request)) {
+            Ok(Verdict::Admitted(admitted)) => {
+                let due = Due::of(admitted, shared.headers, request.extensions_mut());
+                Self { state: State::Answering { answer: inner.call(request), due } }
+            }
+            Ok(Verdict::Rejected(rejected)) => {
                 drop(take(inner));
-                State::Refused { response: Some(shared.unasked(&why)) }
+                Self { state: State::rejected(shared, &rejected, request.extensions()) }
             }
-            Ok(policies) if policies.is_empty() && shared.heeding.is_none() => {
-                State::Answering { answer: inner.call(request), limits: None, charged: None }
+            Err(verdict) => {
+                let waiting = Some(Box::new((take(inner), request)));
+                Self { state: State::Deciding { shared: Arc::clone(shared), verdict, waiting } }
             }
-            Ok(policies) => match decide(shared, policies) {
-                Ok(verdict @ Verdict::Admitted(_)) => State::decided(shared, verdict, inner, request),
-                Ok(verdict) => State::decided(shared, verdict, &mut take(inner), request),
-                Err(verdict) => State::Deciding { verdict, waiting: Some((take(inner), request)) },
-            },
+        }
+    }
+}
+
+/// What is due when the service has answered.
+struct Due {
+    shown: Option<Shown>,
+    charged: Option<Box<Charged>>,
+}
+
+impl Due {
+    /// Adds its decisions to an admitted request, which goes to the service now.
+    fn of(admitted: Admitted, headers: Headers, extensions: &mut Extensions) -> Self {
+        let Admitted { limits, mut charged } = admitted;
+        if let Some(charged) = &mut charged {
+            charged.begin();
+        }
+        let shown = match limits {
+            Some(limits) => Shown::add(limits, headers, extensions),
+            None => None,
         };
-        Self { shared: Arc::clone(shared), state }
+        Self { shown, charged }
+    }
+
+    fn settle<B>(&mut self, mut response: Response<B>) -> Response<ThrottleBody<B>> {
+        let permits = self.charged.take().map_or_else(Vec::new, |mut charged| {
+            charged.settle(Reply {
+                status: response.status(),
+                headers: response.headers(),
+                extensions: response.extensions(),
+            })
+        });
+        if let Some(shown) = &mut self.shown {
+            shown.show(&mut response);
+        }
+        response.map(|body| ThrottleBody::of_service(body, permits))
     }
 }
 
 /// The decisions that a response shows.
 struct Shown {
+    headers: Headers,
     limits: RateLimits,
     /// With those of outer layers, if there are any.
-    all: Option<RateLimits>,
+    all: Option<Box<RateLimits>>,
+}
+
+impl Shown {
+    /// Adds decisions to the extensions of a request. Returns what its response shows of them.
+    fn add(limits: RateLimits, headers: Headers, extensions: &mut Extensions) -> Option<Self> {
+        if let Some(outer) = extensions.get_mut::<RateLimits>() {
+            let all = limits.after(outer);
+            *outer = all.clone();
+            return Some(Self { headers, limits, all: Some(Box::new(all)) });
+        }
+        if headers == Headers::None {
+            extensions.insert(limits);
+            return None;
+        }
+        extensions.insert(limits.clone());
+        Some(Self { headers, limits, all: None })
+    }
+
+    /// Adds the headers to a response.
+    fn show<B>(&mut self, response: &mut Response<B>) {
+        let Self { headers, limits, all } = self;
+        // Inner layers have added theirs.
+        let all = response.extensions_mut().remove().or_else(|| all.take().map(|all| *all));
+        headers.add(limits, all.as_ref().unwrap_or(limits), response.headers_mut());
+        // Not without need, as it takes as long as a decision in memory.
+        if let Some(all) = all {
+            response.extensions_mut().insert(all);
+        }
+    }
 }
 
 pin_project! {
+    // What is rare is boxed, as the future is moved.
     #[project = StateProjected]
     enum State<S, Q, F> {
-        Refused { response: Option<Response<Bytes>> },
+        Rejected { response: Option<Box<Response<Bytes>>> },
         Deciding {
+            shared: Arc<Shared>,
             verdict: Deciding,
-            waiting: Option<(S, Request<Q>)>,
+            waiting: Option<Box<(S, Request<Q>)>>,
         },
         Answering {
             #[pin]
             answer: F,
-            limits: Option<Shown>,
-            charged: Option<Box<Charged>>,
+            due: Due,
         },
     }
 }
@@ -123,25 +187,8 @@ impl<S, Q> State<S, Q, S::Future>
 where
     S: Service<Request<Q>>,
 {
-    /// Goes on with a request that is decided.
-    fn decided(shared: &Shared, verdict: Verdict, inner: &mut S, mut request: Request<Q>) -> Self {
-        match verdict {
-            Verdict::Admitted(Admitted { limits, mut charged, .. }) => {
-                if let Some(charged) = &mut charged {
-                    charged.begin();
-                }
-                let extensions = request.extensions_mut();
-                let all = extensions.insert(limits.clone()).map(|outer| limits.after(&outer));
-                if let Some(all) = &all {
-                    extensions.insert(all.clone());
-                }
-                Self::Answering { answer: inner.call(request), limits: Some(Shown { limits, all }), charged }
-            }
-            Verdict::Limited(limits) => {
-                Self::Refused { response: Some(shared.limited(&limits, request.extensions().get())) }
-            }
-            Verdict::Undecided(error) => Self::Refused { response: Some(shared.undecided(&error)) },
-        }
+    fn rejected(shared: &Shared, rejected: &Rejected, extensions: &Extensions) -> Self {
+        Self::Rejected { response: Some(Box::new(shared.answer(rejected, extensions))) }
     }
 }
 
@@ -155,42 +202,29 @@ where
         let mut this = self.project();
         loop {
             let next = match this.state.as_mut().project() {
-                StateProjected::Refused { response } => {
+                StateProjected::Rejected { response } => {
                     let response = response.take().expect("a future is not polled after it is ready");
-                    return Poll::Ready(Ok(response.map(ThrottleBody::of_layer)));
+                    return Poll::Ready(Ok((*response).map(ThrottleBody::of_layer)));
                 }
-                StateProjected::Deciding { verdict, waiting } => {
+                StateProjected::Deciding { shared, verdict, waiting } => {
                     let verdict = ready!(verdict.as_mut().poll(context));
-                    let (mut inner, request) = waiting.take().expect("it is decided only once");
-                    State::decided(this.shared, verdict, &mut inner, request)
-                }
-                StateProjected::Answering { answer, limits, charged } => {
-                    let mut response = match ready!(answer.poll(context)) {
-                        Ok(response) => response,
-                        Err(error) => {
-                            // Dropping it gives back what the request has, as there is no body to
-                            // keep it.
-                            *charged = None;
-                            return Poll::Ready(Err(error));
+                    let (mut inner, mut request) = *waiting.take().expect("it is decided only once");
+                    match verdict {
+                        Verdict::Admitted(admitted) => {
+                            let due = Due::of(admitted, shared.headers, request.extensions_mut());
+                            State::Answering { answer: inner.call(request), due }
                         }
-                    };
-                    let permits = charged.take().map_or_else(Vec::new, |mut charged| {
-                        charged.settle(Reply {
-                            status: response.status(),
-                            headers: response.headers(),
-                            extensions: response.extensions(),
-                        })
-                    });
-                    if let Some(Shown { limits, all }) = limits.take() {
-                        // Inner layers have added theirs.
-                        let all = response.extensions_mut().remove().or(all);
-                        this.shared.headers.add(&limits, all.as_ref().unwrap_or(&limits), response.headers_mut());
-                        // Not without need, as it takes as long as a decision in memory.
-                        if let Some(all) = all {
-                            response.extensions_mut().insert(all);
-                        }
+                        Verdict::Rejected(rejected) => State::rejected(shared, &rejected, request.extensions()),
                     }
-                    return Poll::Ready(Ok(response.map(|body| ThrottleBody::of_service(body, permits))));
+                }
+                StateProjected::Answering { answer, due } => {
+                    let answer = ready!(answer.poll(context));
+                    if answer.is_err() {
+                        // Dropping it gives back what the request has, as there is no body to keep
+                        // it.
+                        due.charged = None;
+                    }
+                    return Poll::Ready(answer.map(|response| due.settle(response)));
                 }
             };
             this.state.set(next);
