@@ -4,8 +4,10 @@ use std::fmt::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use arrayvec::ArrayString;
+#[cfg(feature = "axum")]
+use axum::extract::connect_info::{ConnectInfo, MockConnectInfo};
 use http::StatusCode;
-use ipnet::{IpNet, Ipv6Net};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use crate::forwarded;
 use crate::{Head, Refusal};
@@ -79,17 +81,20 @@ impl ClientAddress {
     /// Trusts this many proxies, counted from the server: the peer is the first. The client is the
     /// one that the last of them names.
     ///
-    /// A request that came through fewer proxies has no address.
+    /// A request that has fewer names than proxies is refused. Nothing tells a request that has
+    /// bypassed a proxy from one that has not: see to it that clients cannot reach the server
+    /// otherwise, or they choose their address by sending the header themselves.
     #[must_use]
     pub fn trusted_proxies(self, proxies: usize) -> Self {
         Self { trusted: Trusted::Count(proxies), ..self }
     }
 
     /// Trusts the proxies in these networks. The client is the last address that is in none of
-    /// them; the first, if all are, as for a request from within the networks.
+    /// them; the first, if all are, as for a request from within the networks. A network of
+    /// IPv4-mapped addresses, like `::ffff:10.0.0.0/104`, is one of IPv4 addresses.
     #[must_use]
     pub fn trusted_networks(self, networks: impl IntoIterator<Item = IpNet>) -> Self {
-        Self { trusted: Trusted::Networks(networks.into_iter().collect()), ..self }
+        Self { trusted: Trusted::Networks(networks.into_iter().map(canonical).collect()), ..self }
     }
 
     /// Sets the header that the trusted proxies append to: `X-Forwarded-For` by default.
@@ -159,13 +164,23 @@ impl ClientAddress {
     }
 }
 
+/// Returns a network of IPv4-mapped addresses as one of IPv4 addresses, as which they are compared.
+fn canonical(network: IpNet) -> IpNet {
+    const MAPPED_BITS: u8 = 96;
+    let IpNet::V6(mapped) = network else { return network };
+    let ipv4 = mapped.addr().to_ipv4_mapped().zip(mapped.prefix_len().checked_sub(MAPPED_BITS));
+    ipv4.and_then(|(address, bits)| Ipv4Net::new(address, bits).ok()).map_or(network, IpNet::V4)
+}
+
 /// Returns the peer of a request.
 fn peer(head: &Head<'_>) -> Option<IpAddr> {
     let extensions = head.extensions();
     let given = extensions.get::<PeerAddress>().map(|peer| &peer.0);
     #[cfg(feature = "axum")]
-    let given =
-        given.or_else(|| extensions.get::<axum::extract::ConnectInfo<SocketAddr>>().map(|connection| &connection.0));
+    let given = given.or_else(|| extensions.get::<ConnectInfo<SocketAddr>>().map(|connection| &connection.0));
+    // In tests of a service without a server.
+    #[cfg(feature = "axum")]
+    let given = given.or_else(|| extensions.get::<MockConnectInfo<SocketAddr>>().map(|mock| &mock.0));
     // A socket for both versions shows IPv4 addresses as IPv6 ones.
     given.map(|peer| peer.ip().to_canonical())
 }

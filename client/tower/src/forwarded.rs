@@ -86,6 +86,18 @@ fn address(text: &[u8]) -> Option<IpAddr> {
     let text = str::from_utf8(text.trim_ascii()).ok()?;
     let address = text.parse::<IpAddr>().ok();
     let address = address.or_else(|| text.parse::<SocketAddr>().map(|address| address.ip()).ok());
-    let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok();
-    address.or_else(|| bracketed().map(IpAddr::V6)).map(|address| address.to_canonical())
+    let bracketed = |text: &str| text.strip_prefix('[')?.strip_suffix(']')?.parse::<Ipv6Addr>().ok();
+    let address = address.or_else(|| bracketed(text).map(IpAddr::V6));
+    let address = address.or_else(|| {
+        let address = before_obfuscated_port(text)?;
+        address.parse().ok().map(IpAddr::V4).or_else(|| bracketed(address).map(IpAddr::V6))
+    });
+    address.map(|address| address.to_canonical())
+}
+
+/// Returns what is before a port like `_p1`, by which RFC 7239 lets a proxy hide the real one.
+fn before_obfuscated_port(text: &str) -> Option<&str> {
+    let (address, port) = text.split_once(":_")?;
+    let is_of_port = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    (!port.is_empty() && port.bytes().all(is_of_port)).then_some(address)
 }

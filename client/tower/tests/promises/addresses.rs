@@ -64,6 +64,13 @@ fn trusted_networks_are_passed_over_from_the_right() {
     assert_eq!(from("10.1.2.3:1", &["10.0.0.7, 10.0.0.9"]).as_deref(), Ok("10.0.0.7"));
     assert_eq!(from("10.1.2.3:1", &[]).as_deref(), Ok("10.1.2.3"));
     assert!(from("10.1.2.3:1", &["203.0.113.1, unknown"]).is_err());
+    // However the network and the peer are written.
+    for network in ["10.0.0.0/8", "::ffff:10.0.0.0/104"] {
+        for peer in ["10.1.2.3:1", "[::ffff:10.1.2.3]:1"] {
+            let client = by_x_forwarded_for(&networks(&[network]), peer, &["203.0.113.1"]);
+            assert_eq!(client.as_deref(), Ok("203.0.113.1"), "{network}, {peer}");
+        }
+    }
 }
 
 /// The other one is passed on by proxies that do not know it.
@@ -91,11 +98,26 @@ fn addresses_are_read_with_ports_and_brackets() {
         ("[2001:db8::1]:8080", "2001:db8::1"),
         ("::ffff:203.0.113.1", "203.0.113.1"),
         ("[::ffff:203.0.113.1]:80", "203.0.113.1"),
+        // RFC 7239 lets a proxy hide the port.
+        ("203.0.113.1:_p", "203.0.113.1"),
+        ("[2001:db8::1]:_a-b.C_9", "2001:db8::1"),
     ] {
         assert_eq!(by_x_forwarded_for(&one, "10.0.0.1:1", &[written]).as_deref(), Ok(read), "{written}");
     }
-    for nobody in ["", "unknown", "_hidden", "203.0.113", "203.0.113.1.5", "[2001:db8::1", "203.0.113.1:x", "a.example"]
-    {
+    for nobody in [
+        "",
+        "unknown",
+        "_hidden",
+        "203.0.113",
+        "203.0.113.1.5",
+        "[2001:db8::1",
+        "203.0.113.1:x",
+        "203.0.113.1:_",
+        "203.0.113.1:_a b",
+        "2001:db8::1:_p",
+        "_hidden:_p",
+        "a.example",
+    ] {
         assert!(by_x_forwarded_for(&one, "10.0.0.1:1", &[nobody]).is_err(), "{nobody}");
     }
 }

@@ -3,10 +3,14 @@
 use std::net::SocketAddr;
 
 use axum::Router;
+use axum::body::Body;
+use axum::extract::connect_info::MockConnectInfo;
 use axum::routing::get;
+use http::Request;
 use premier_tower::{ClientAddress, RateLimits, Rule, ThrottleLayer};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tower::ServiceExt as _;
 
 use crate::tools::{HOUR, TWO, layer};
 
@@ -53,6 +57,20 @@ async fn a_router_is_limited_by_the_address_of_its_clients() {
         assert!(limited.contains(&format!("{header}\r\n")), "{limited}");
     }
     assert!(limited.ends_with("\"violated-policies\":[\"address\"]}"), "{limited}");
+}
+
+/// In tests of a service, which have no connection.
+#[tokio::test]
+async fn a_mocked_peer_is_the_client() {
+    let limits = layer().rule(Rule::new("address", TWO).by_client(ClientAddress::peer()));
+    let router = Router::new().route("/", get(async || "hello")).layer(limits);
+    for (peer, statuses) in [([203, 0, 113, 1], [200, 200, 429]), ([203, 0, 113, 2], [200, 200, 429])] {
+        let router = router.clone().layer(MockConnectInfo(SocketAddr::from((peer, 1))));
+        for status in statuses {
+            let response = router.clone().oneshot(Request::new(Body::empty())).await.expect("it never fails");
+            assert_eq!(response.status(), status);
+        }
+    }
 }
 
 /// Not by the path that a client makes up.
