@@ -200,8 +200,10 @@ fn window(limit: AnyLimit) -> u64 {
 /// all is available again.
 fn numbers(policy: &PolicyDecision) -> [u64; 3] {
     let decision = policy.decision();
-    let reset = match decision.retry_after() {
-        Some(RetryAfter::After(time)) => time,
+    let reset = match (decision.retry_after(), policy.limit()) {
+        (Some(RetryAfter::After(time)), _) => time,
+        // Nothing changes for a whole window. 0 would invite the client to come back at once.
+        (Some(RetryAfter::Never), PolicyLimit::Rate(limit)) => limit.terms().duration(),
         _ => decision.reset_after(),
     };
     [decision.limit(), policy.remaining(), seconds(reset)]

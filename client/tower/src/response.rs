@@ -7,7 +7,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 use premier_client::{Error, ErrorKind};
 
-use crate::headers::{Headers, Quoted, add_retry_after};
+use crate::headers::{Headers, add_retry_after};
 use crate::{RateLimits, Refusal};
 
 /// The registry of IANA, as the draft of the rate limit headers asks it to be filled.
@@ -16,7 +16,7 @@ const PROBLEM_TYPES: &str = "https://iana.org/assignments/http-problem-types";
 /// Answers a limited request: 429, with a problem in JSON (RFC 9457) that names the violated
 /// policies.
 pub(crate) fn limited(limits: &RateLimits) -> Response<Bytes> {
-    let violated: Vec<_> = limits.violated().map(|name| Quoted(name).to_string()).collect();
+    let violated: Vec<_> = limits.violated().map(|name| Json(name).to_string()).collect();
     let members = format!("\"violated-policies\":[{}]", violated.join(","));
     let title = "Request cannot be satisfied as assigned quota has been exceeded";
     problem(StatusCode::TOO_MANY_REQUESTS, &format!("{PROBLEM_TYPES}#quota-exceeded"), title, &members)
@@ -70,7 +70,7 @@ impl fmt::Display for Json<'_> {
 }
 
 fn problem(status: StatusCode, kind: &str, title: &str, members: &str) -> Response<Bytes> {
-    let mut body = format!("{{\"type\":{},\"title\":{},\"status\":{}", Quoted(kind), Quoted(title), status.as_u16());
+    let mut body = format!("{{\"type\":{},\"title\":{},\"status\":{}", Json(kind), Json(title), status.as_u16());
     if !members.is_empty() {
         body.push(',');
         body.push_str(members);

@@ -24,6 +24,15 @@ async fn a_limited_request_gets_a_problem_that_names_the_policies() {
     assert_eq!(limits.violated().collect::<Vec<_>>(), ["a", "b"]);
 }
 
+/// JSON has them all, where a header has ASCII only.
+#[tokio::test]
+async fn a_problem_names_policies_as_they_are_named() {
+    let name = "\"über\" \\ 上\n";
+    let response = send(&layer().rule(Rule::new(name, Limit::fixed_window(0, HOUR))), request()).await;
+    let problem: serde_json::Value = serde_json::from_slice(response.body()).expect("JSON");
+    assert_eq!(problem["violated-policies"], serde_json::json!([name]));
+}
+
 #[tokio::test]
 async fn waiting_is_not_recommended_where_it_is_of_no_use() {
     let response = send(&layer().rule(Rule::new("blocked", Limit::fixed_window(0, HOUR))), request()).await;

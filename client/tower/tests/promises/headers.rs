@@ -75,6 +75,22 @@ async fn older_drafts_show_the_policy_that_limits_most() {
     }
 }
 
+/// A client that takes 0 for "now" would come back at once, for ever.
+#[tokio::test]
+async fn a_request_that_is_never_admitted_is_not_invited_back() {
+    for headers in [Headers::Draft11, Headers::Draft7, Headers::Draft6, Headers::XRateLimit] {
+        let layer = layer().headers(headers).rule(Rule::new("blocked", Limit::fixed_window(0, HOUR)));
+        let response = send(&layer, request()).await;
+        let (name, shown) = match headers {
+            Headers::Draft11 => ("ratelimit", "\"blocked\";r=0;t=3600"),
+            Headers::Draft7 => ("ratelimit", "limit=0, remaining=0, reset=3600"),
+            Headers::Draft6 => ("ratelimit-reset", "3600"),
+            _ => ("x-ratelimit-reset", "3600"),
+        };
+        assert_eq!((header(&response, name), header(&response, "retry-after")), (Some(shown), None));
+    }
+}
+
 /// But for `Retry-After`.
 #[tokio::test]
 async fn headers_can_be_left_out() {
