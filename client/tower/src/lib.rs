@@ -80,5 +80,5 @@ pub use limits::RateLimits;
 pub use policy::{Policy, PolicyDecision};
 #[doc(no_inline)]
 pub use premier_client::PolicyLimit;
-pub use rule::{Missing, Refusal, Rule, Rules};
+pub use rule::{IntoPolicies, Missing, Refusal, Rule, Rules};
 pub use service::{ResponseFuture, ThrottleService};

@@ -3,10 +3,10 @@ use std::fmt::{self, Display};
 use std::sync::Arc;
 
 use crate::{ClientAddress, Head, Policy, PolicyLimit};
-use http::{HeaderName, StatusCode};
+use http::{HeaderName, Method, StatusCode};
 
-/// What limits a request: a [`Rule`], or a closure over the head of the request that returns any
-/// number of policies.
+/// What limits a request: a [`Rule`], or a closure over the head of the request that returns
+/// [policies](IntoPolicies).
 ///
 /// ```
 /// use std::time::Duration;
@@ -33,11 +33,71 @@ pub trait Rules: Send + Sync + 'static {
 impl<F, P> Rules for F
 where
     F: Fn(&Head<'_>) -> P + Send + Sync + 'static,
-    P: IntoIterator<Item = Policy>,
+    P: IntoPolicies,
 {
     fn choose(&self, head: &Head<'_>, add: &mut dyn FnMut(Policy)) -> Result<(), Refusal> {
-        self(head).into_iter().for_each(add);
+        self(head).add_to(add)
+    }
+}
+
+/// What a closure returns as [`Rules`]: one policy, or none (`Option`), or several (`Vec` or an
+/// array), or a `Result` of these whose error refuses the request.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use http::StatusCode;
+/// use premier_client::{AsyncBackend, AsyncThrottler, Limit};
+/// use premier_tower::{Head, Policy, Refusal, ThrottleLayer};
+///
+/// let throttler = AsyncThrottler::builder(AsyncBackend::memory()).build();
+/// let layer = ThrottleLayer::new(throttler).rule(|head: &Head| {
+///     let tenant = head.headers().get("x-tenant").and_then(|tenant| tenant.to_str().ok());
+///     let tenant = tenant.ok_or_else(|| Refusal::new(StatusCode::UNAUTHORIZED, "the header x-tenant is missing"))?;
+///     Ok::<_, Refusal>(Policy::new("tenant", Limit::token_bucket(100, Duration::from_secs(1))).by(tenant))
+/// });
+/// # let _ = layer;
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "a closure that is a rule must return policies, not `{Self}`",
+    note = "return a `Policy`, an `Option`, a `Vec` or an array of policies, or a `Result` of these with a `Refusal`"
+)]
+pub trait IntoPolicies {
+    /// Adds the policies.
+    ///
+    /// # Errors
+    /// If the request is refused.
+    fn add_to(self, add: &mut dyn FnMut(Policy)) -> Result<(), Refusal>;
+}
+
+impl IntoPolicies for Policy {
+    fn add_to(self, add: &mut dyn FnMut(Policy)) -> Result<(), Refusal> {
+        add(self);
         Ok(())
+    }
+}
+
+impl<P: IntoPolicies> IntoPolicies for Option<P> {
+    fn add_to(self, add: &mut dyn FnMut(Policy)) -> Result<(), Refusal> {
+        self.map_or(Ok(()), |policies| policies.add_to(add))
+    }
+}
+
+impl<P: IntoPolicies> IntoPolicies for Vec<P> {
+    fn add_to(self, add: &mut dyn FnMut(Policy)) -> Result<(), Refusal> {
+        self.into_iter().try_for_each(|policies| policies.add_to(add))
+    }
+}
+
+impl<P: IntoPolicies, const N: usize> IntoPolicies for [P; N] {
+    fn add_to(self, add: &mut dyn FnMut(Policy)) -> Result<(), Refusal> {
+        self.into_iter().try_for_each(|policies| policies.add_to(add))
+    }
+}
+
+impl<P: IntoPolicies> IntoPolicies for Result<P, Refusal> {
+    fn add_to(self, add: &mut dyn FnMut(Policy)) -> Result<(), Refusal> {
+        self?.add_to(add)
     }
 }
 
@@ -140,8 +200,11 @@ impl Rule {
     }
 
     /// Makes a rule whose limit has this name in the file of the throttler's
-    /// [`Policies`](premier_client::Policies). An override applies to requests whose parts, joined
-    /// as in keys, match it. A change of the file applies to later requests.
+    /// [`Policies`](premier_client::Policies). A change of the file applies to later requests.
+    ///
+    /// An override applies to requests whose parts match it. They are written as in keys: joined by
+    /// colons, with a backslash before each colon and backslash of a part. So the override of an
+    /// IPv6 network is that of `'2001\:db8\:\:/64'`.
     ///
     /// ```
     /// use premier_client::{AsyncBackend, AsyncThrottler, Policies};
@@ -204,8 +267,12 @@ impl Rule {
 
     /// Counts by method and path. With the feature `axum` the path is that of the route, like
     /// `/users/{id}`, where the layer is added to a route. Otherwise, and where no route matches,
-    /// the path is that of the request, so a client can make as many keys as paths.
-    /// `Router::route_layer` leaves out requests that no route matches.
+    /// the path is that of the request, so a client can make as many keys as paths: add the layer
+    /// by `Router::route_layer`, which leaves out requests that no route matches.
+    ///
+    /// `HEAD` counts as `GET`, as the same handler answers both. Methods that are not in RFC 9110
+    /// or 5789 count as one method, written `*`, so that a client cannot make a key by making up a
+    /// method.
     #[must_use]
     pub fn by_route(self) -> Self {
         self.by_part(Part::Route)
@@ -238,6 +305,10 @@ impl Rule {
     /// limit would limit. It is asked alone, after all others have admitted the request, so it
     /// never hides another limit. A request beyond a concurrency limit in shadow takes no place.
     /// The metrics and events of premier-client show such a request as `limited`, as for any limit.
+    ///
+    /// Where [`missing`](Self::missing) would refuse a request, it goes ahead without being
+    /// counted. Each rule in shadow asks the store by itself, so each may delay a request by the
+    /// throttler's deadline while the store does not answer.
     #[must_use]
     pub fn shadow(self) -> Self {
         Self { policy: self.policy.shadow(), ..self }
@@ -254,13 +325,13 @@ impl Rules for Rule {
         const MAX_COST: u64 = 1_000_000_000_000;
         let mut policy = self.policy.clone();
         for part in &self.parts {
-            match (part.add_to(&mut policy, head), self.missing) {
-                (Ok(()), _) => {}
-                (Err(Lack::Ambiguous(refusal)), _) | (Err(Lack::Missing(refusal)), Missing::Refuse) => {
-                    return Err(refusal);
-                }
-                (Err(Lack::Missing(_)), Missing::Admit) => return Ok(()),
-                (Err(Lack::Missing(_)), Missing::Share) => policy.add_none(),
+            let Err(lack) = part.add_to(&mut policy, head) else { continue };
+            match (lack, self.missing) {
+                (Lack::Missing(_), Missing::Share) => policy.add_none(),
+                (Lack::Missing(_), Missing::Admit) => return Ok(()),
+                // A rule in shadow refuses nothing.
+                _ if policy.is_shadow() => return Ok(()),
+                (Lack::Missing(refusal) | Lack::Ambiguous(refusal), _) => return Err(refusal),
             }
         }
         if let Some(cost) = &self.cost {
@@ -292,13 +363,28 @@ impl Part {
                     (Some(_), Some(_)) => return Err(Lack::Ambiguous(refusal("given more than once"))),
                 }
             }
-            Self::Route => policy.add_part(format_args!("{} {}", head.method(), path(head))),
+            Self::Route => policy.add_part(format_args!("{} {}", method(head), path(head))),
             Self::Value(name, find) => {
                 let missing = || Refusal::new(StatusCode::INTERNAL_SERVER_ERROR, format!("the request lacks {name}"));
                 policy.add_text(&find(head).ok_or_else(|| Lack::Missing(missing()))?);
             }
         }
         Ok(())
+    }
+}
+
+fn method<'a>(head: &Head<'a>) -> &'a str {
+    match head.method() {
+        &Method::HEAD => Method::GET.as_str(),
+        method @ (&Method::GET
+        | &Method::POST
+        | &Method::PUT
+        | &Method::PATCH
+        | &Method::DELETE
+        | &Method::OPTIONS
+        | &Method::CONNECT
+        | &Method::TRACE) => method.as_str(),
+        _ => "*",
     }
 }
 

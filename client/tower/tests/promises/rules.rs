@@ -71,6 +71,10 @@ async fn a_rule_counts_by_method_and_path() {
         to(Method::GET, "/b"),
     ];
     assert_eq!(statuses(&layer, sent).await, [200, 200, 429, 200, 200]);
+    // The handler of GET answers HEAD, too.
+    assert_eq!(send(&layer, to(Method::HEAD, "/a")).await.status(), 429);
+    let made_up = ["POST1", "get", "X"].map(|name| to(Method::from_bytes(name.as_bytes()).expect("a token"), "/a"));
+    assert_eq!(statuses(&layer, made_up).await, [200, 200, 429], "a client makes keys by making up methods");
 }
 
 /// By all of its parts.
@@ -97,6 +101,23 @@ async fn a_request_costs_what_its_rule_says() {
     large.headers_mut().insert("x-cost", HeaderValue::from_static("many"));
     let response = send(&layer, large).await;
     assert_eq!((response.status().as_u16(), response.headers().get("retry-after")), (429, None));
+}
+
+#[tokio::test]
+async fn a_closure_returns_a_policy_or_refuses_the_request() {
+    let one = layer().rule(|_: &Head<'_>| Policy::new("one", TWO));
+    assert_eq!(statuses(&one, (0..3).map(|_| request())).await, [200, 200, 429]);
+    let by_key = layer().rule(|head: &Head<'_>| {
+        let key = head.headers().get("x-key").ok_or_else(|| Refusal::new(StatusCode::UNAUTHORIZED, "no key"))?;
+        Ok::<_, Refusal>(Some(Policy::new("key", TWO).by(key.as_bytes().escape_ascii())))
+    });
+    assert_eq!(send(&by_key, request()).await.status(), 401);
+    let with_key = || {
+        let mut request = request();
+        request.headers_mut().insert("x-key", HeaderValue::from_static("ada"));
+        request
+    };
+    assert_eq!(statuses(&by_key, (0..3).map(|_| with_key())).await, [200, 200, 429]);
 }
 
 #[tokio::test]
@@ -216,7 +237,9 @@ async fn keys_are_those_of_the_client() {
 async fn a_request_with_too_many_policies_is_a_500() {
     let many = |policies: usize| {
         let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p", "q"];
-        layer().rule(move |_: &Head<'_>| names.map(|name| Policy::new(name, TWO)).into_iter().take(policies))
+        layer().rule(move |_: &Head<'_>| {
+            names.map(|name| Policy::new(name, TWO)).into_iter().take(policies).collect::<Vec<_>>()
+        })
     };
     assert_eq!(send(&many(16), request()).await.status(), 200);
     assert_eq!(send(&many(17), request()).await.status(), 500);
