@@ -616,8 +616,11 @@ impl AnyLimit {
         self.terms().limit()
     }
 
-    /// Returns the same limit for a caller that waits for its turn this long at most.
-    pub(crate) fn waiting_at_most(self, time: Duration) -> Self {
+    /// Returns the same limit for a caller that waits for its turn this long at most: a bucket gets
+    /// this [maximum wait](Limit::max_wait), unless it has a shorter one. Windows have no turns,
+    /// and a [forced](Limit::forced) call does not wait for one.
+    #[must_use]
+    pub fn waiting_at_most(self, time: Duration) -> Self {
         let terms = self.terms();
         let is_shorter = terms.max_wait().is_some_and(|max_wait| max_wait <= time);
         // Nothing keeps a forced call from being admitted, so a maximum would only make it wait.

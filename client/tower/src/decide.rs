@@ -1,5 +1,6 @@
 //! Asking the throttler about a request.
 
+use std::borrow::Cow;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -92,10 +93,10 @@ pub(crate) fn decide(shared: &Arc<Shared>, head: &Head<'_>) -> Result<Verdict, D
     if let Err(rejected) = shared.choose(head, &mut policies) {
         return Ok(Verdict::Rejected(rejected));
     }
-    if policies.is_empty() && shared.heeding.is_none() {
+    if policies.is_empty() && shared.heeding().is_none() {
         return Ok(Verdict::Admitted(Admitted::default()));
     }
-    if !shared.throttler.is_in_memory() || !shared.wait_up_to.is_zero() || shared.heeding.is_some() {
+    if !shared.throttler.is_in_memory() || shared.wait_up_to.is_some() || shared.heeding().is_some() {
         return Err(Box::pin(ask_and_wait(Arc::clone(shared), policies)));
     }
     let mut context = Context::from_waker(Waker::noop());
@@ -104,7 +105,7 @@ pub(crate) fn decide(shared: &Arc<Shared>, head: &Head<'_>) -> Result<Verdict, D
         let receipt = at_once(pin!(shared.throttler.check(&policy.key(), limit)).poll(&mut context));
         return conclude(shared, policy, receipt);
     }
-    at_once(pin!(ask(shared, &policies, Duration::ZERO)).poll(&mut context))
+    at_once(pin!(ask(shared, &policies, None)).poll(&mut context))
 }
 
 /// Returns what memory answers, for which nobody has to wait.
@@ -117,12 +118,11 @@ fn at_once<T>(answer: Poll<T>) -> T {
 
 /// Asks about a request, and waits for its turn.
 async fn ask_and_wait(shared: Arc<Shared>, policies: Policies) -> Verdict {
-    let start = (!shared.wait_up_to.is_zero()).then(Instant::now);
-    let wait_up_to = shared.wait_up_to;
-    let left = || start.map_or(Duration::ZERO, |start| wait_up_to.saturating_sub(start.elapsed()));
-    let heeded = shared.heeding.as_ref().map(|heeding| heeding.of(&policies));
+    let start = shared.wait_up_to.map(|at_most| (Instant::now(), at_most));
+    let left = || start.map(|(start, at_most)| at_most.saturating_sub(start.elapsed()));
+    let heeded = shared.heeding().map(|heeding| heeding.of(&policies));
     if let Some(heeded) = &heeded
-        && let Err(after) = heeded.wait(left).await
+        && let Err(after) = heeded.wait(|| left().unwrap_or_default()).await
     {
         return Verdict::limited(RateLimits::heeded(after));
     }
@@ -133,7 +133,7 @@ async fn ask_and_wait(shared: Arc<Shared>, policies: Policies) -> Verdict {
     let Verdict::Admitted(mut admitted) = verdict else { return verdict };
     // What the service has asked for while this request waited.
     if let Some(heeded) = &heeded
-        && let Err(after) = heeded.wait(left).await
+        && let Err(after) = heeded.wait(|| left().unwrap_or_default()).await
     {
         return Verdict::limited(RateLimits::heeded(after));
     }
@@ -143,13 +143,13 @@ async fn ask_and_wait(shared: Arc<Shared>, policies: Policies) -> Verdict {
     Verdict::Admitted(admitted)
 }
 
-/// Asks about a request, until it is admitted or this time has passed.
+/// Asks about a request: once, or until it is admitted or this time has passed.
 ///
 /// # Errors
 /// If it is admitted and has to wait for its turn.
-async fn ask(shared: &Arc<Shared>, policies: &Policies, at_most: Duration) -> Result<Verdict, Deciding> {
+async fn ask(shared: &Arc<Shared>, policies: &Policies, at_most: Option<Duration>) -> Result<Verdict, Deciding> {
     match policies.single_rate() {
-        Some((policy, limit)) if at_most.is_zero() => {
+        Some((policy, limit)) if at_most.is_none() => {
             conclude(shared, policy, shared.throttler.check(&policy.key(), limit).await)
         }
         _ => ask_for_all(shared, policies, at_most).await,
@@ -182,7 +182,11 @@ fn conclude(
     Admitted { limits: Some(limits), charged }.after(wait)
 }
 
-async fn ask_for_all(shared: &Arc<Shared>, policies: &Policies, at_most: Duration) -> Result<Verdict, Deciding> {
+async fn ask_for_all(
+    shared: &Arc<Shared>,
+    policies: &Policies,
+    at_most: Option<Duration>,
+) -> Result<Verdict, Deciding> {
     let Policies { enforced, in_shadow } = policies;
     let Asked { each, wait, charge, permits } = match self::charge(&shared.throttler, enforced, at_most).await {
         Ok(asked) => asked,
@@ -230,20 +234,25 @@ impl Asked {
     }
 }
 
-/// Charges all policies in one call, or none. A limited request waits for at most this time.
-async fn charge(throttler: &AsyncThrottler, policies: &[LimitedPolicy], at_most: Duration) -> Result<Asked, Error> {
+/// Charges all policies in one call, or none. Asks again until the request is admitted, if it may
+/// wait for at most this time.
+async fn charge(
+    throttler: &AsyncThrottler,
+    policies: &[LimitedPolicy],
+    at_most: Option<Duration>,
+) -> Result<Asked, Error> {
     let [policy] = policies else { return charge_all(throttler, policies, at_most).await };
-    let answer = match policy.limit() {
-        PolicyLimit::Rate(limit) if at_most.is_zero() => {
+    let answer = match (policy.limit(), at_most) {
+        (PolicyLimit::Rate(limit), None) => {
             let receipt = throttler.check(&policy.key(), limit).await?;
             return Ok(Asked::one(*receipt, receipt.wait(), Some(receipt.into())));
         }
-        PolicyLimit::Rate(limit) => {
+        (PolicyLimit::Rate(limit), Some(at_most)) => {
             let admission = throttler.acquire(&policy.key(), limit, at_most).await;
             admission.map(|admission| Asked::one(*admission, Some(Duration::ZERO), Some(admission.into())))
         }
-        PolicyLimit::Concurrency(_) if at_most.is_zero() => return charge_all(throttler, policies, at_most).await,
-        PolicyLimit::Concurrency(concurrency) => {
+        (PolicyLimit::Concurrency(_), None) => return charge_all(throttler, policies, None).await,
+        (PolicyLimit::Concurrency(concurrency), Some(at_most)) => {
             let permit = throttler.hold_within(&policy.key(), concurrency, at_most).await;
             permit.map(|permit| {
                 let asked = Asked::one(permit.decision(), Some(Duration::ZERO), None);
@@ -257,8 +266,12 @@ async fn charge(throttler: &AsyncThrottler, policies: &[LimitedPolicy], at_most:
     })
 }
 
-/// Asks again until the request is admitted, as long as that may happen in time.
-async fn charge_all(throttler: &AsyncThrottler, policies: &[LimitedPolicy], at_most: Duration) -> Result<Asked, Error> {
+/// [`charge`] for any number of policies.
+async fn charge_all(
+    throttler: &AsyncThrottler,
+    policies: &[LimitedPolicy],
+    at_most: Option<Duration>,
+) -> Result<Asked, Error> {
     const SHORTEST_PAUSE: Duration = Duration::from_millis(25);
     const LONGEST_PAUSE: Duration = Duration::from_millis(200);
     if policies.is_empty() {
@@ -271,14 +284,15 @@ async fn charge_all(throttler: &AsyncThrottler, policies: &[LimitedPolicy], at_m
     }
     let limits = Limits::of(policies);
     let start = Instant::now();
+    let left = || at_most.map(|at_most| at_most.saturating_sub(start.elapsed()));
     let mut pause = SHORTEST_PAUSE;
     loop {
+        let rates = limits.rates_within(left());
         let (permits, receipt) = match &limits.concurrency[..] {
-            [] => (Vec::new(), throttler.check_all(&limits.rates).await?),
-            concurrency => throttler.check_and_hold(concurrency, &limits.rates).await?,
+            [] => (Vec::new(), throttler.check_all(&rates).await?),
+            concurrency => throttler.check_and_hold(concurrency, &rates).await?,
         };
-        let left = at_most.saturating_sub(start.elapsed());
-        match limits.until_next(receipt.each(), pause, left) {
+        match limits.until_next(receipt.each(), pause, left().unwrap_or_default()) {
             Some(wait) if !receipt.is_admitted() => {
                 sleep(wait).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
@@ -309,6 +323,13 @@ impl<'a> Limits<'a> {
             }
         }
         limits
+    }
+
+    /// Returns the rate limits for a request that may wait this long: no bucket gives it a turn
+    /// that comes later.
+    fn rates_within(&self, time: Option<Duration>) -> Cow<'_, [(Key<'a>, AnyLimit)]> {
+        let Some(time) = time else { return Cow::Borrowed(&self.rates) };
+        self.rates.iter().map(|(key, limit)| (key.clone(), limit.waiting_at_most(time))).collect()
     }
 
     /// Puts decisions into the order of the policies.
@@ -380,7 +401,7 @@ impl Charged {
 
     /// Charges a policy that never limits.
     async fn ask_shadow(&mut self, policy: &LimitedPolicy) -> Option<PolicyDecision> {
-        let asked = charge(&self.shared.throttler, slice::from_ref(policy), Duration::ZERO).await;
+        let asked = charge(&self.shared.throttler, slice::from_ref(policy), None).await;
         let Asked { each, charge, permits, .. } = asked.inspect_err(|error| self.shared.report(error)).ok()?;
         self.shadows.extend(charge);
         self.permits.extend(permits);

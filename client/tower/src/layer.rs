@@ -42,8 +42,8 @@ pub(crate) struct Shared {
     rules: Vec<Arc<dyn Rules>>,
     is_shadow: bool,
     pub(crate) headers: Headers,
-    pub(crate) wait_up_to: Duration,
-    pub(crate) heeding: Option<Arc<Heeding>>,
+    pub(crate) wait_up_to: Option<Duration>,
+    heeding: Option<Arc<Heeding>>,
     answers: Answers,
     on_limited: Option<OnLimited>,
     pub(crate) on_shadow: Option<OnShadow>,
@@ -96,7 +96,7 @@ impl ThrottleLayer {
             rules: Vec::new(),
             is_shadow: false,
             headers: Headers::default(),
-            wait_up_to: Duration::ZERO,
+            wait_up_to: None,
             heeding: None,
             answers: Answers::default(),
             on_limited: None,
@@ -122,17 +122,23 @@ impl ThrottleLayer {
 
     /// Waits for this time at most until a request is admitted, instead of answering it at once.
     ///
-    /// A request that would have to wait longer is answered as soon as that is known. Requests with
+    /// A request that would have to wait longer, for any of its policies, is answered as soon as
+    /// that is known. Requests with
     /// one policy, those in shadow aside, [queue up](AsyncThrottler::acquire): they are admitted in
     /// the order in which they came. Requests with several policies ask again, each by itself and
     /// in no order. For a place of a concurrency limit they ask again after 25 ms, and then after
     /// longer pauses of up to 200 ms.
     ///
+    /// A request that waits keeps the inner service that was ready for it, and so a place of a
+    /// `tower::limit::ConcurrencyLimit`, whether that is inside of this layer or around it. A
+    /// [concurrency limit](premier_client::Limit::concurrency) as a rule of this layer gives
+    /// requests a place only when they go ahead.
+    ///
     /// Without this, requests that a leaky bucket has admitted still wait for their turn, for the
     /// [maximum wait](premier_client::Limit::max_wait) of their limit at most.
     #[must_use]
     pub fn wait_up_to(self, time: Duration) -> Self {
-        self.with(|shared| shared.wait_up_to = time)
+        self.with(|shared| shared.wait_up_to = Some(time))
     }
 
     /// Backs off as responses ask, when the layer is around an HTTP client.
@@ -176,15 +182,17 @@ impl ThrottleLayer {
         self.with(|shared| shared.on_limited = Some(Arc::new(answer)))
     }
 
-    /// Puts all rules in [shadow](crate::Rule::shadow): the layer limits nothing, and reports what
-    /// it would limit. Each policy is then charged by itself, so a request is charged to one policy
-    /// even if another would have limited it.
+    /// Puts all rules in [shadow](crate::Rule::shadow): the layer limits, refuses and holds back
+    /// nothing, and reports what it would limit. Each policy is then charged by itself, so a
+    /// request is charged to one policy even if another would have limited it.
     #[must_use]
     pub fn shadow(self) -> Self {
         self.with(|shared| shared.is_shadow = true)
     }
 
-    /// Reports each violation of a policy in [shadow](crate::Rule::shadow).
+    /// Reports each violation of a policy in [shadow](crate::Rule::shadow). What a whole
+    /// [throttler](premier_client::Builder::shadow) in shadow would have limited is only in the
+    /// metrics and events of premier-client.
     #[must_use]
     pub fn on_shadow(self, report: impl Fn(&PolicyDecision) + Send + Sync + 'static) -> Self {
         self.with(|shared| shared.on_shadow = Some(Arc::new(report)))
@@ -220,7 +228,8 @@ impl ThrottleLayer {
     /// while the service works, or the service returns an error.
     ///
     /// If the client hangs up earlier, while the request waits for its turn, the request costs
-    /// nothing in any case.
+    /// nothing in any case. If it hangs up while the store is being asked, the request may have
+    /// been charged, and nobody knows: nothing is given back.
     #[must_use]
     pub fn refund_unanswered(self) -> Self {
         self.with(|shared| shared.refund_unanswered = true)
@@ -276,14 +285,22 @@ impl Shared {
             }
         };
         for rule in &self.rules {
-            rule.choose(head, &mut add).map_err(Rejected::Refused)?;
+            match rule.choose(head, &mut add) {
+                Err(refusal) if !self.is_shadow => return Err(Rejected::Refused(refusal)),
+                _ => {}
+            }
         }
         unknown.map_or(Ok(()), |error| Err(Rejected::Undecided(error)))
     }
 
     /// Returns whether what an admitted request was charged may be given back.
     pub(crate) fn may_refund(&self) -> bool {
-        self.refund_when.is_some() || self.refund_unanswered || self.heeding.is_some()
+        self.refund_when.is_some() || self.refund_unanswered || self.heeding().is_some()
+    }
+
+    /// Returns what responses have asked for, if that is heeded.
+    pub(crate) fn heeding(&self) -> Option<&Arc<Heeding>> {
+        self.heeding.as_ref().filter(|_| !self.is_shadow)
     }
 
     pub(crate) fn report(&self, error: &Error) {

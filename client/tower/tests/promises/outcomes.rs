@@ -9,12 +9,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response, StatusCode};
 use http_body_util::Full;
-use premier_client::{AsyncThrottler, Limit};
-use premier_tower::{Head, Policy, Rule, ThrottleLayer};
+use premier_client::{AsyncThrottler, Fixed, Limit};
+use premier_tower::{ClientAddress, Head, Policy, PolicyLimit, Refusal, Rule, ThrottleLayer};
 use tokio::time::Instant;
 use tower::{Layer, ServiceExt as _, service_fn};
 
 use crate::tools::{HOUR, TWO, answering, layer, request, send, statuses, throttler};
+
+const WIDE: Limit<Fixed> = Limit::fixed_window(1_000, HOUR);
 
 async fn answer_with(layer: &ThrottleLayer, status: StatusCode) -> u16 {
     let response = layer.layer(answering(status)).oneshot(request()).await.expect("the service never fails");
@@ -147,9 +149,10 @@ async fn waiting_requests_are_admitted_in_turn() {
 #[tokio::test(start_paused = true)]
 async fn a_client_that_hangs_up_while_it_waits_is_charged_nothing() {
     let pace = Limit::leaky_bucket(2, Duration::from_secs(20));
-    for (limit, wait) in [(pace, Duration::ZERO), (pace, Duration::from_secs(60))] {
+    for wait in [None, Some(Duration::from_secs(60))] {
         let throttler = throttler();
-        let layer = ThrottleLayer::new(throttler.clone()).rule(Rule::new("paced", limit)).wait_up_to(wait);
+        let layer = ThrottleLayer::new(throttler.clone()).rule(Rule::new("paced", pace));
+        let layer = if let Some(wait) = wait { layer.wait_up_to(wait) } else { layer };
         assert_eq!(send(&layer, request()).await.status(), 200);
         let waiting = tokio::time::timeout(Duration::from_secs(1), send(&layer, request()));
         assert!(waiting.await.is_err(), "its turn comes in 10 seconds");
@@ -158,6 +161,50 @@ async fn a_client_that_hangs_up_while_it_waits_is_charged_nothing() {
         let usage = throttler.inspect(&key, premier_client::Algorithm::LeakyBucket).await.expect("memory answers");
         assert_eq!(usage.map_or(0, |usage| usage.used()), 1);
     }
+}
+
+/// Whichever of its limits it would wait for.
+#[tokio::test(start_paused = true)]
+async fn no_request_waits_longer_than_it_may() {
+    let queue = Limit::leaky_bucket(5, Duration::from_secs(10));
+    let lending = Limit::token_bucket(1, Duration::from_secs(2)).max_wait(Duration::from_secs(3));
+    for turns in [PolicyLimit::from(queue), lending.into()] {
+        for wait in [Duration::ZERO, Duration::from_millis(300)] {
+            let alone = layer().rule(Rule::new("turns", turns)).wait_up_to(wait);
+            let beside_a_window =
+                layer().rule(Rule::new("turns", turns)).rule(Rule::new("wide", WIDE)).wait_up_to(wait);
+            let places = Limit::concurrency(9, HOUR);
+            let beside_places =
+                layer().rule(Rule::new("turns", turns)).rule(Rule::new("places", places)).wait_up_to(wait);
+            for layer in [alone, beside_a_window, beside_places] {
+                let start = Instant::now();
+                assert_eq!(statuses(&layer, [request(), request()]).await, [200, 429], "{turns:?}, {wait:?}");
+                assert!(start.elapsed() <= wait, "{turns:?}: {:?}", start.elapsed());
+            }
+        }
+        let patient = layer().rule(Rule::new("turns", turns)).rule(Rule::new("wide", WIDE)).wait_up_to(HOUR);
+        let start = Instant::now();
+        assert_eq!(statuses(&patient, [request(), request()]).await, [200, 200], "{turns:?}");
+        assert_eq!(start.elapsed().as_secs(), 2, "{turns:?}");
+    }
+}
+
+/// Not even those that a rule would refuse.
+#[tokio::test]
+async fn a_shadow_refuses_nothing() {
+    let by_header = |name| Rule::new(name, TWO).by_header(http::HeaderName::from_static("x-user"));
+    let by_client = Rule::new("client", TWO).by_client(ClientAddress::peer());
+    let rules = layer().rule(by_header("user").shadow()).rule(by_client.clone().shadow());
+    let refusing = |_: &Head<'_>| Err::<Policy, _>(Refusal::new(http::StatusCode::FORBIDDEN, "nobody"));
+    let layers = [rules, layer().rule(by_header("user")).rule(by_client).rule(refusing).shadow()];
+    for layer in layers {
+        let mut twice = request();
+        for user in ["ada", "bob"] {
+            twice.headers_mut().append("x-user", http::HeaderValue::from_static(user));
+        }
+        assert_eq!(statuses(&layer, [request(), twice]).await, [200, 200]);
+    }
+    assert_eq!(send(&layer().rule(by_header("user")), request()).await.status(), 400);
 }
 
 /// It is charged as ever, so it reports what it would limit.

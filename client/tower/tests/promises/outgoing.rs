@@ -136,6 +136,16 @@ async fn requests_are_limited_until_the_partner_takes_them() {
     assert_eq!((response.status().as_u16(), limits.policies()[0].remaining()), (200, 7), "nothing was charged");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_layer_in_shadow_holds_nothing_back() {
+    let partner = Partner::answering(429, &[("retry-after", "7")]);
+    let layer = heeding(MINUTE).rule(Rule::new("host", Limit::fixed_window(9, HOUR)).by(host)).shadow();
+    for requests in 1..=3 {
+        partner.send(&layer, "http://a/").await;
+        assert_eq!(partner.requests(), requests);
+    }
+}
+
 fn host(head: &Head<'_>) -> Option<String> {
     head.uri().host().map(str::to_owned)
 }
