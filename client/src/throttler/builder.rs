@@ -130,7 +130,7 @@ impl<B> Builder<B> {
     ///     .build();
     /// let limit = Limit::fixed_window(1, Duration::from_secs(24 * 60 * 60));
     /// let receipt = throttler.check(&key!("voucher", "ada"), limit)?;
-    /// if receipt.is_admitted() && receipt.confirmed_by() < Some(1) {
+    /// if receipt.confirmed_by() == Some(0) {
     ///     // It was charged, and a failover may forget it. Go ahead, or give it back:
     ///     throttler.refund(receipt)?;
     /// }
@@ -149,14 +149,16 @@ impl<B> Builder<B> {
     /// share one: each has a connection to itself, of at most 100 to each server. Sync calls need
     /// as many connections as calls wait at a time
     /// ([`max_connections`](crate::Backend::max_connections)). While replicas do not answer, each
-    /// admitted call takes this timeout and its connection with it, so it should be short.
+    /// admitted call takes this timeout and its connection with it, so it should be short. Servers
+    /// look for timeouts ten times a second, so it may take 0.1 s longer.
     ///
     /// Of connections that you supply, those of a pool can confirm calls, and so can a
     /// `MultiplexedConnection`, on which all other calls wait meanwhile. Their own timeouts must be
     /// longer than this one. A `ConnectionManager` and a `ClusterConnection` connect anew on their
     /// own, and cannot say who has confirmed what: their calls are errors
-    /// ([`Configuration`](crate::ErrorKind::Configuration)). A backend in memory, and what
-    /// [`OnError`] decides, has no replicas, and ignores this.
+    /// ([`Configuration`](crate::ErrorKind::Configuration)). A backend in memory has no replicas
+    /// and ignores this, and nobody confirms what [`OnError`] or a [lease](Self::leases) decides:
+    /// `confirmed_by` is then `None`.
     pub fn confirmed_by(self, replicas: u32, timeout: Duration) -> Self {
         Self { confirmation: Some(Confirmation::by(replicas, timeout)), ..self }
     }
@@ -291,7 +293,8 @@ impl<B> Builder<B> {
     /// [`give_back_leases`](Throttler::give_back_leases), which a process calls before it ends. A
     /// token bucket gets back only what has certainly not drained since. A sliding window gets
     /// nothing back, as a refund would take its newest units, which may be those of others: what is
-    /// unused counts as used. So do the units of a process that dies.
+    /// unused counts as used. So do the units of a process that dies. In memory there is no task:
+    /// the next call on a key gives back what was left of its leases.
     ///
     /// Calls with several limits ([`check_all`](Throttler::check_all)) always ask the store. A
     /// [forced](crate::Limit::forced) call asks it when too few units are leased. A refund puts

@@ -106,6 +106,10 @@ pub struct Throttler {
 /// A call that is dropped before it returns may have been charged, or not. A call that is dropped
 /// while it waits for its turn in a leaky bucket, or for borrowed tokens, gives its place back, by
 /// a task of its own: the store gets the units, but the turns of others do not change.
+///
+/// A clock of tokio that is paused for a test does not pause the limits, which follow the clock of
+/// their store. A memory with a clock of your own can be moved along with it:
+/// [`MemoryBackend::with_clock`](crate::MemoryBackend::with_clock).
 #[cfg(feature = "tokio")]
 #[derive(Debug, Clone)]
 pub struct AsyncThrottler {
@@ -229,7 +233,8 @@ impl AsyncThrottler {
     }
 
     /// Returns what [`check`](Self::check) would decide now, including what would
-    /// [remain](Decision::remaining) after the call. Charges nothing.
+    /// [remain](Decision::remaining) after the call. Charges nothing. It asks the store even where
+    /// a denial is [remembered](Builder::remember_denials).
     ///
     /// ```
     /// use std::time::Duration;
@@ -264,7 +269,9 @@ impl AsyncThrottler {
     /// given back, of all limits of the call.
     ///
     /// A call that was limited, or admitted by [`OnError::Admit`](crate::OnError), was charged
-    /// nothing, and units that have expired are not given back. A sliding window gives back its
+    /// nothing, and units that have expired are not given back. After the key was
+    /// [reset](Self::reset), by this program or another, a refund takes units of later calls, so do
+    /// not refund what was charged before. A sliding window gives back its
     /// newest units first. A bucket does not know whose units have drained: while others use it, a
     /// refund also gives back those of the call that have drained since, which then count twice.
     ///
