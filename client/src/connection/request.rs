@@ -3,7 +3,7 @@
 #[cfg(feature = "tokio")]
 use redis::RedisResult;
 #[cfg(feature = "tokio")]
-use redis::aio::ConnectionLike;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::{Cmd, FromRedisValue, Pipeline, Value};
 
 use crate::Error;
@@ -35,6 +35,16 @@ impl Request<'_> {
         match self {
             Self::One(command) => command.get_packed_command(),
             Self::Several(commands) => commands.get_packed_pipeline(),
+        }
+    }
+
+    /// Sends the request on a connection that calls share, and waits for the replies.
+    #[cfg(feature = "tokio")]
+    pub(super) async fn send_shared(self, connection: &mut MultiplexedConnection) -> RedisResult<Replies> {
+        match self {
+            // `req_packed_command` would allocate the future.
+            Self::One(command) => connection.send_packed_command(command).await.map(Replies::One),
+            Self::Several(_) => self.send(connection).await,
         }
     }
 

@@ -113,7 +113,7 @@ impl Own {
             }
             let _call = Call::new(&connected.calls.waiting);
             let mut connection = connected.connection.clone();
-            let answer = within(left, pin!(request.send(&mut connection))).await;
+            let answer = within(left, pin!(request.send_shared(&mut connection))).await;
             match answer {
                 Some(Ok(replies)) if !replies.are_read_only() => {
                     connected.calls.has_replied.store(true, Ordering::Relaxed);

@@ -32,7 +32,7 @@ use self::denials::Denials;
 #[cfg(feature = "tokio")]
 use self::leases::AsyncLeases;
 use self::leases::Leases;
-use self::observe::{Asked, Stopwatch};
+use self::observe::Asked;
 use self::queue::Turn;
 #[cfg(feature = "tokio")]
 use crate::AsyncBackend;
@@ -601,9 +601,10 @@ impl AsyncThrottler {
         budget: &Budget,
         confirmation: Option<&Confirmation>,
     ) -> (Node, Result<Q::Answer, Error>) {
-        let watch = Stopwatch::start(!self.backend.is_memory());
         let answer = self.backend.ask(query, budget, confirmation).await;
-        self.settings.observer.asked(&watch);
+        if !self.backend.is_memory() {
+            self.settings.observer.asked(budget.start);
+        }
         answer
     }
 
@@ -617,29 +618,19 @@ impl AsyncThrottler {
             }
             asked = Some(self.settings.asked(*limit)?.limit);
         }
-        let at = clock();
-        let decision = self.ask_unless_denied(key, asked.as_ref().unwrap_or(limit), at).await?;
-        Ok(Decided { decision, lease: None, at })
-    }
-
-    /// Decides a call by what is remembered, or by asking the store.
-    #[cfg(feature = "cache")]
-    #[inline]
-    async fn ask_unless_denied(&self, key: &str, limit: &AnyLimit, at: Instant) -> Result<Decision, Error> {
+        let (at, limit) = (clock(), asked.as_ref().unwrap_or(limit));
+        #[cfg(feature = "cache")]
         let denials = self.settings.denials.as_ref().map(|denials| (denials, self.now()));
-        if let Some(denied) = denials.and_then(|(denials, now)| denials.recall(key, limit, now)) {
-            return Ok(denied);
+        #[cfg(feature = "cache")]
+        if let Some(decision) = denials.and_then(|(denials, now)| denials.recall(key, limit, now)) {
+            return Ok(Decided { decision, lease: None, at });
         }
-        let answer = self.ask_at(at, &Check { key, limit }).await;
-        if let (Some((denials, sent)), Ok(decision)) = (denials, &answer) {
-            denials.learn(key, limit, *decision, sent, self.now());
+        let decision = self.ask_at(at, &Check { key, limit }).await?;
+        #[cfg(feature = "cache")]
+        if let Some((denials, sent)) = denials {
+            denials.learn(key, limit, decision, sent, self.now());
         }
-        answer
-    }
-
-    #[cfg(not(feature = "cache"))]
-    async fn ask_unless_denied(&self, key: &str, limit: &AnyLimit, at: Instant) -> Result<Decision, Error> {
-        self.ask_at(at, &Check { key, limit }).await
+        Ok(Decided { decision, lease: None, at })
     }
 
     /// Gives units back to the store.
@@ -672,11 +663,14 @@ impl AsyncThrottler {
             // It is never down.
             return request.ask_memory(memory, at);
         }
-        let Settings { fallback, deadline, confirmation, .. } = &*self.settings;
+        let Settings { fallback, deadline, confirmation, observer, .. } = &*self.settings;
         if let Some(answer) = fallback.answer_while_down(|| self.backend.node(request), request) {
             return answer;
         }
-        let (node, answer) = self.reach(request, &Budget::since(at, *deadline), confirmation.as_ref()).await;
+        let budget = Budget::since(at, *deadline);
+        // Not by `reach`: each function on the way adds to the future of every call.
+        let (node, answer) = self.backend.ask(request, &budget, confirmation.as_ref()).await;
+        observer.asked(budget.start);
         fallback.settle(&node, answer, request)
     }
 }

@@ -43,17 +43,6 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// When the store was asked, if that is to be reported.
-pub(super) struct Stopwatch(
-    #[cfg_attr(not(feature = "metrics"), expect(dead_code, reason = "it is always none"))] Option<Instant>,
-);
-
-impl Stopwatch {
-    pub(super) fn start(is_reported: bool) -> Self {
-        Self((cfg!(feature = "metrics") && is_reported).then(Instant::now))
-    }
-}
-
 #[cfg_attr(
     not(all(feature = "metrics", feature = "tracing")),
     allow(
@@ -105,12 +94,10 @@ impl Observer {
         self.numbers.permit_lost();
     }
 
-    /// Reports how long the store took to answer, or to let the deadline pass.
-    pub(super) fn asked(&self, watch: &Stopwatch) {
+    /// Reports how long the store took to answer, or to let the deadline pass, since this moment.
+    pub(super) fn asked(&self, start: Instant) {
         #[cfg(feature = "metrics")]
-        if let Some(start) = watch.0 {
-            self.numbers.asked(start.elapsed());
-        }
+        self.numbers.asked(start.elapsed());
     }
 }
 
