@@ -182,7 +182,19 @@ impl AsyncLeases {
     ///
     /// # Errors
     /// If the limit is never leased.
+    #[inline]
     pub(super) fn take(self: &Arc<Self>, key: &str, limit: &AnyLimit) -> Result<Option<Decided>, Error> {
+        let mut at = None;
+        let reading = || self.store.time_of(*at.insert(async_clock()));
+        match self.pools.take_concurrently(key, limit, reading).zip(at) {
+            Some(((decision, lease), at)) => Ok(Some(Decided { decision, lease: Some(lease), at })),
+            None => self.take_alone(key, limit),
+        }
+    }
+
+    /// [`take`](Self::take) where the keeper may have something to do.
+    #[inline(never)]
+    fn take_alone(self: &Arc<Self>, key: &str, limit: &AnyLimit) -> Result<Option<Decided>, Error> {
         let mut at = None;
         let reading = || self.store.time_of(*at.insert(async_clock()));
         let Answer { taken, errand } = self.pools.take(key, limit, reading, || self.store.settings.asked(*limit))?;

@@ -81,34 +81,41 @@ impl Pools {
         }
     }
 
+    /// Decides a call by leased units while there are units and no lease is due. Returns the
+    /// decision and the number of the lease; `None` if [`take`](Self::take) has to decide.
+    ///
+    /// Threads share the lock, so none waits for one that was preempted. No unit is used twice or
+    /// too late: [`Pool::take_concurrently`] takes each unit once, and whatever adds leases or
+    /// gives back units takes the lock alone. So no unit is given back between the reading of the
+    /// clock, by which its lease has not ended, and the taking.
+    #[inline]
+    pub(super) fn take_concurrently(
+        &self,
+        key: &str,
+        limit: &AnyLimit,
+        reading: impl FnOnce() -> Timestamp,
+    ) -> Option<(Decision, u64)> {
+        if !self.has_keeper {
+            return None;
+        }
+        let shard = shared(self.shard_of(key));
+        let demand = limit.terms().demand;
+        let (decision, lease) = shard.pool(key, limit)?.take_concurrently(reading(), demand.cost().get())?;
+        Some((granting(decision, demand), lease))
+    }
+
     /// Decides a call by leased units, if there are enough, and returns what the keeper has to do.
     /// `asked` returns how the limit is leased.
-    ///
-    /// While there are units and no lease is due, threads share the lock, so none waits for one
-    /// that was preempted. No unit is used twice or too late: [`Pool::take_concurrently`] takes
-    /// each unit once, and whatever adds leases or gives back units takes the lock alone. So no
-    /// unit is given back between the reading of the clock, by which its lease has not ended, and
-    /// the taking.
-    #[inline]
     pub(super) fn take(
         &self,
         key: &str,
         limit: &AnyLimit,
-        mut reading: impl FnMut() -> Timestamp,
+        reading: impl FnOnce() -> Timestamp,
         asked: impl FnOnce() -> Result<StoreLimit, Error>,
     ) -> Result<Answer, Error> {
-        let shard = self.shard_of(key);
         let demand = limit.terms().demand;
         // The clock is read under the lock, so that units are used within their time.
-        if self.has_keeper {
-            let shard = shared(shard);
-            let now = reading();
-            let taken = shard.pool(key, limit).and_then(|pool| pool.take_concurrently(now, demand.cost().get()));
-            if let Some((decision, lease)) = taken {
-                return Ok(Answer { taken: Some((granting(decision, demand), lease)), errand: None });
-            }
-        }
-        let mut shard = alone(shard);
+        let mut shard = alone(self.shard_of(key));
         let now = shard.clock.read(reading()).at();
         let Some(pool) = shard.pool_mut(key, limit) else {
             let asked = asked()?;
