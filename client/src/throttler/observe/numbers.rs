@@ -1,9 +1,13 @@
 //! Counters and histograms of `metrics`.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+use foldhash::fast::RandomState;
+use metrics::{Level, Metadata, Unit, counter, describe_counter, describe_histogram, with_recorder};
 
 use super::name_of;
 use crate::{Decision, Error, JointDecision, Key};
@@ -12,6 +16,9 @@ const DECISIONS: &str = "premier_decisions_total";
 const NEAR_LIMIT: &str = "premier_near_limit_total";
 const PERMITS_LOST: &str = "premier_permits_lost_total";
 const STORE_SECONDS: &str = "premier_store_duration_seconds";
+
+/// The same as that of the macros.
+static METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
 
 /// Counts what a throttler decides. The recorder is the one that is installed when a call is
 /// counted, so it may be installed after the throttler was made.
@@ -60,7 +67,8 @@ impl Numbers {
 
     pub(super) fn asked(&self, time: Duration) {
         self.describe();
-        histogram!(STORE_SECONDS).record(time);
+        static KEY: metrics::Key = metrics::Key::from_static_name(STORE_SECONDS);
+        with_recorder(|recorder| recorder.register_histogram(&KEY, &METADATA)).record(time);
     }
 
     /// Describes the metrics before the first of them is reported.
@@ -75,7 +83,7 @@ impl Numbers {
 }
 
 fn count(named: &Key<'_>, is_shadow: bool, decision: &Decision) {
-    let name = named.limit_name().into_owned();
+    let name = named.limit_name();
     let is_near = decision.remaining() < decision.limit().div_ceil(5);
     let answer = match (decision.is_admitted(), is_shadow) {
         (true, _) => "admitted",
@@ -83,13 +91,53 @@ fn count(named: &Key<'_>, is_shadow: bool, decision: &Decision) {
         (false, true) => "shadow",
     };
     if decision.is_admitted() && is_near {
-        counter!(NEAR_LIMIT, "limit" => name.clone()).increment(1);
+        counter!(NEAR_LIMIT, "limit" => name.to_string()).increment(1);
     }
-    counter!(DECISIONS, "limit" => name, "answer" => answer, "decided_by" => name_of(decision.decided_by()))
-        .increment(1);
+    count_decision(&name, answer, name_of(decision.decided_by()));
 }
 
 fn count_error(named: &Key<'_>) {
-    let name = named.limit_name().into_owned();
-    counter!(DECISIONS, "limit" => name, "answer" => "error", "decided_by" => "nobody").increment(1);
+    count_decision(&named.limit_name(), "error", "nobody");
+}
+
+fn count_decision(limit: &str, answer: &'static str, decided_by: &'static str) {
+    let key = KEYS.with_borrow_mut(|keys| keys.of(limit, answer, decided_by));
+    with_recorder(|recorder| recorder.register_counter(&key.key, &METADATA)).increment(1);
+}
+
+thread_local! {
+    /// The keys by which this thread counts decisions: making one takes two allocations.
+    static KEYS: RefCell<Keys> = RefCell::default();
+}
+
+#[derive(Default)]
+struct Keys(HashMap<Box<str>, Vec<Rc<DecisionsKey>>, RandomState>);
+
+struct DecisionsKey {
+    answer: &'static str,
+    decided_by: &'static str,
+    key: metrics::Key,
+}
+
+/// More names of limits than a program has, unless it makes them up.
+const MANY: usize = 1_000;
+
+impl Keys {
+    fn of(&mut self, limit: &str, answer: &'static str, decided_by: &'static str) -> Rc<DecisionsKey> {
+        let known = self
+            .0
+            .get(limit)
+            .and_then(|keys| keys.iter().find(|key| key.answer == answer && key.decided_by == decided_by));
+        if let Some(key) = known {
+            return Rc::clone(key);
+        }
+        if self.0.len() >= MANY {
+            self.0.clear();
+        }
+        let labels =
+            [("limit", limit.to_owned()), ("answer", answer.to_owned()), ("decided_by", decided_by.to_owned())];
+        let key = Rc::new(DecisionsKey { answer, decided_by, key: metrics::Key::from_parts(DECISIONS, &labels) });
+        self.0.entry(limit.into()).or_default().push(Rc::clone(&key));
+        key
+    }
 }
