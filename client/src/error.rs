@@ -252,10 +252,12 @@ impl Error {
         Reason::PermitLost { key }.into()
     }
 
+    #[cold]
     pub(crate) fn unavailable(source: impl Into<Source>) -> Self {
         Reason::Unavailable(named_once(source.into())).into()
     }
 
+    #[cold]
     pub(crate) fn no_reply(deadline: Duration) -> Self {
         Reason::NoReply { deadline }.into()
     }
@@ -295,6 +297,7 @@ impl Error {
     }
 
     #[cfg(feature = "tokio")]
+    #[cold]
     pub(crate) fn no_runtime() -> Self {
         Reason::NoRuntime.into()
     }
@@ -308,6 +311,7 @@ impl Error {
         Reason::ForeignReceipt.into()
     }
 
+    #[cold]
     pub(crate) fn reply_lost(error: RedisError) -> Self {
         Reason::ReplyLost(named_once(error.into())).into()
     }
@@ -317,6 +321,7 @@ impl Error {
     }
 
     /// Makes an error of a failure to connect.
+    #[cold]
     pub(crate) fn unconnected(error: RedisError) -> Self {
         match error.kind() {
             // Whatever answers there cannot be trusted, or does not speak TLS.
@@ -390,6 +395,7 @@ impl Error {
     }
 
     /// Makes an error of redis-rs's answer to a command.
+    #[cold]
     pub(crate) fn answered(error: RedisError) -> Self {
         use ServerErrorKind as Server;
         use redis::ErrorKind as Kind;

@@ -164,6 +164,7 @@ impl Own {
         attempt
     }
 
+    #[cold]
     fn discard(&self, old: &Attempt) {
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
         attempts.retain(|_, attempt| !Arc::ptr_eq(&attempt.0, &old.0));

@@ -134,6 +134,7 @@ impl Fallback {
         self.watch.last_error()
     }
 
+    #[cold]
     fn answer<R: Request>(&self, request: &R) -> Option<Result<R::Answer, Error>> {
         match &self.policy {
             Policy::Fail => None,
@@ -195,6 +196,7 @@ impl Outages {
     }
 
     /// Returns whether the node was up.
+    #[cold]
     fn mark_down(&self, node: &Node) -> bool {
         let mut down = self.down.write().unwrap_or_else(PoisonError::into_inner);
         self.is_any_down.store(true, Ordering::Relaxed);
