@@ -5,7 +5,7 @@ use std::future::poll_fn;
 #[cfg(feature = "tokio")]
 use std::panic;
 #[cfg(feature = "tokio")]
-use std::pin::pin;
+use std::pin::{Pin, pin};
 #[cfg(feature = "tokio")]
 use std::sync::{PoisonError, RwLock};
 #[cfg(feature = "tokio")]
@@ -84,10 +84,30 @@ fn tokio_sleep(time: Duration) -> Option<tokio::time::Sleep> {
 /// Returns what a future returns, or drops it after this time and returns `None`.
 #[cfg(feature = "tokio")]
 pub(crate) async fn within<T>(time: Duration, future: impl Future<Output = T>) -> Option<T> {
-    let (mut future, mut end) = (pin!(future), pin!(async_sleep(time)));
-    poll_fn(|context| match future.as_mut().poll(context) {
+    until(pin!(async_sleep(time)), pin!(future)).await
+}
+
+/// Returns what a future returns, or `None` if another future ends first.
+#[cfg(feature = "tokio")]
+pub(crate) fn until<T>(
+    mut end: Pin<&mut impl Future<Output = ()>>,
+    mut future: Pin<&mut impl Future<Output = T>>,
+) -> impl Future<Output = Option<T>> {
+    poll_fn(move |context| match future.as_mut().poll(context) {
         Poll::Ready(returned) => Poll::Ready(Some(returned)),
         Poll::Pending => end.as_mut().poll(context).map(|()| None),
     })
-    .await
+}
+
+/// Begins a wait on the timer of the caller's runtime, which [`has_timers`].
+#[cfg(feature = "tokio")]
+pub(crate) fn timer(time: Duration) -> impl Future<Output = ()> {
+    // Also for a caller that has used up its share of tokio's time.
+    tokio::task::unconstrained(tokio::time::sleep(time))
+}
+
+/// Returns whether the caller is in a tokio runtime that has timers.
+#[cfg(feature = "tokio")]
+pub(crate) fn has_timers() -> bool {
+    tokio_sleep(Duration::ZERO).is_some()
 }

@@ -25,7 +25,7 @@ use super::request::{Replies, Request};
 use super::sentinel::Target;
 use super::{Budget, CONNECT_TIMEOUT};
 use crate::Error;
-use crate::time::within;
+use crate::time::{has_timers, timer, until, within};
 
 /// Connections to one server: one for each runtime in which calls are made, as a connection lives
 /// only while its runtime runs.
@@ -52,6 +52,8 @@ pub(super) struct Connected {
     connection: MultiplexedConnection,
     driver: Weak<Driver>,
     calls: Calls,
+    /// Whether the runtime has timers, so that no call has to find that out.
+    has_timers: bool,
     _task: Option<Task>,
 }
 
@@ -113,7 +115,10 @@ impl Own {
             }
             let _call = Call::new(&connected.calls.waiting);
             let mut connection = connected.connection.clone();
-            let answer = within(left, pin!(request.send_shared(&mut connection))).await;
+            let answer = {
+                let sending = pin!(request.send_shared(&mut connection));
+                if connected.has_timers { until(pin!(timer(left)), sending).await } else { within(left, sending).await }
+            };
             match answer {
                 Some(Ok(replies)) if !replies.are_read_only() => {
                     connected.calls.has_replied.store(true, Ordering::Relaxed);
@@ -251,6 +256,11 @@ async fn read_what_came(runtime: &Handle) {
 }
 
 impl Connected {
+    fn new(connection: MultiplexedConnection, driver: &Arc<Driver>, task: Option<Task>) -> Self {
+        let (driver, calls) = (Arc::downgrade(driver), Calls::default());
+        Self { connection, driver, calls, has_timers: has_timers(), _task: task }
+    }
+
     /// Connects within this time.
     pub(super) async fn connect(client: &Client, time: Duration) -> Result<Self, Error> {
         let connected = within(time, connect(client)).await;
@@ -307,7 +317,7 @@ async fn connect(client: &Client) -> RedisResult<Connected> {
             // It has no time limit of its own, which needs the timers of the runtime.
             let config = config(&driver).set_connection_timeout(None);
             let connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-            Ok(Connected { connection, driver: Arc::downgrade(&driver), calls: Calls::default(), _task: None })
+            Ok(Connected::new(connection, &driver, None))
         }
     }
 }
@@ -347,7 +357,7 @@ where
     let settings = client.get_connection_info().redis_settings();
     let (connection, task) = MultiplexedConnection::new_with_config(settings, stream, config(&driver)).await?;
     let task = Task(tokio::spawn(task).abort_handle());
-    Ok(Connected { connection, driver: Arc::downgrade(&driver), calls: Calls::default(), _task: Some(task) })
+    Ok(Connected::new(connection, &driver, Some(task)))
 }
 
 fn config(driver: &Arc<Driver>) -> AsyncConnectionConfig {
