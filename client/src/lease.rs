@@ -230,6 +230,7 @@ impl AnyLimit {
     }
 
     /// Returns whether calls by this limit may use units that were leased for calls by the other.
+    #[inline]
     pub(crate) fn shares_leases(&self, other: &Self) -> bool {
         let (one, of_other) = (self.terms(), other.terms());
         self.algorithm() == other.algorithm()

@@ -417,6 +417,7 @@ impl Settings {
 
     /// Returns the time of this process as a timestamp, which counts from when the throttler was
     /// built.
+    #[inline]
     pub(super) fn time_of(&self, now: Instant) -> Timestamp {
         let passed = now.saturating_duration_since(self.start).as_micros();
         Timestamp::from_micros(u64::try_from(passed).unwrap_or(u64::MAX))

@@ -647,6 +647,7 @@ impl AsyncThrottler {
     }
 
     /// Returns [`now`](Self::now) for this moment of the process.
+    #[inline]
     fn time_of(&self, now: Instant) -> Timestamp {
         self.backend.memory_now().unwrap_or_else(|| self.settings.time_of(now))
     }

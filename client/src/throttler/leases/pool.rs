@@ -81,6 +81,7 @@ impl Pool {
     }
 
     /// Returns whether its units are for calls by this limit.
+    #[inline]
     pub(super) fn is_for(&self, limit: &AnyLimit) -> bool {
         self.of_calls.shares_leases(limit)
     }

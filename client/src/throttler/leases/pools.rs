@@ -197,6 +197,7 @@ impl Pools {
         drained
     }
 
+    #[inline]
     fn shard_of(&self, key: &str) -> &RwLock<Shard> {
         // The lowest bits choose a place in the shard's own table.
         let hash = self.hasher.hash_one(key) >> 32;
@@ -240,6 +241,7 @@ fn granting(decision: Decision, demand: Demand) -> Decision {
 }
 
 /// Locks a shard for this thread and others that only take units.
+#[inline]
 fn shared(shard: &RwLock<Shard>) -> RwLockReadGuard<'_, Shard> {
     shard.read().unwrap_or_else(PoisonError::into_inner)
 }
