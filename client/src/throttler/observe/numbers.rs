@@ -7,7 +7,7 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use foldhash::fast::RandomState;
-use metrics::{Level, Metadata, Unit, counter, describe_counter, describe_histogram, with_recorder};
+use metrics::{Label, Level, Metadata, Unit, counter, describe_counter, describe_histogram, with_recorder};
 
 use super::name_of;
 use crate::{Decision, Error, JointDecision, Key};
@@ -66,8 +66,8 @@ impl Numbers {
     }
 
     pub(super) fn asked(&self, time: Duration) {
-        self.describe();
         static KEY: metrics::Key = metrics::Key::from_static_name(STORE_SECONDS);
+        self.describe();
         with_recorder(|recorder| recorder.register_histogram(&KEY, &METADATA)).record(time);
     }
 
@@ -101,15 +101,18 @@ fn count_error(named: &Key<'_>) {
 }
 
 fn count_decision(limit: &str, answer: &'static str, decided_by: &'static str) {
-    let key = KEYS.with_borrow_mut(|keys| keys.of(limit, answer, decided_by));
+    let key = KEYS.try_with(|keys| keys.borrow_mut().of(limit, answer, decided_by));
+    // A thread that ends may have dropped them.
+    let key = key.unwrap_or_else(|_| Keys::default().of(limit, answer, decided_by));
     with_recorder(|recorder| recorder.register_counter(&key.key, &METADATA)).increment(1);
 }
 
 thread_local! {
-    /// The keys by which this thread counts decisions: making one takes two allocations.
+    /// The keys by which this thread counts decisions. Making one takes several allocations.
     static KEYS: RefCell<Keys> = RefCell::default();
 }
 
+/// By the name of the limit.
 #[derive(Default)]
 struct Keys(HashMap<Box<str>, Vec<Rc<DecisionsKey>>, RandomState>);
 
@@ -119,7 +122,7 @@ struct DecisionsKey {
     key: metrics::Key,
 }
 
-/// More names of limits than a program has, unless it makes them up.
+/// When a thread has the keys of this many limits, it forgets them, as names may be made anew.
 const MANY: usize = 1_000;
 
 impl Keys {
@@ -134,9 +137,12 @@ impl Keys {
         if self.0.len() >= MANY {
             self.0.clear();
         }
-        let labels =
-            [("limit", limit.to_owned()), ("answer", answer.to_owned()), ("decided_by", decided_by.to_owned())];
-        let key = Rc::new(DecisionsKey { answer, decided_by, key: metrics::Key::from_parts(DECISIONS, &labels) });
+        let labels = vec![
+            Label::new("limit", limit.to_owned()),
+            Label::from_static_parts("answer", answer),
+            Label::from_static_parts("decided_by", decided_by),
+        ];
+        let key = Rc::new(DecisionsKey { answer, decided_by, key: metrics::Key::from_parts(DECISIONS, labels) });
         self.0.entry(limit.into()).or_default().push(Rc::clone(&key));
         key
     }
