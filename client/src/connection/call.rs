@@ -34,6 +34,7 @@ impl Call {
     /// Returns the command with the text of its script, if these replies say that the server does
     /// not know its hash. A server that says so has executed nothing.
     #[cfg(feature = "script")]
+    #[inline]
     pub(super) fn by_text(&self, replies: &Replies) -> Option<Cmd> {
         let is_unknown = matches!(
             replies.last(),

@@ -68,6 +68,7 @@ impl Budget {
         Self { start, deadline }
     }
 
+    #[inline]
     fn left(&self) -> Duration {
         self.deadline.saturating_sub(self.start.elapsed())
     }

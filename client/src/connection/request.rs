@@ -76,6 +76,7 @@ impl Replies {
 
     /// Returns whether a primary has become a replica. It has refused the call, so nothing was
     /// charged.
+    #[inline]
     pub(super) fn are_read_only(&self) -> bool {
         let read_only = Some(redis::ServerErrorKind::ReadOnly);
         self.as_slice().iter().any(|reply| matches!(reply, Value::ServerError(error) if error.kind() == read_only))

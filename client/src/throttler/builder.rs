@@ -424,6 +424,7 @@ impl Settings {
     }
 
     /// Reports the answer to a call.
+    #[inline]
     pub(super) fn report(&self, asked: Asked<'_>, answer: Result<&Decision, &Error>) {
         self.observer.decided(asked, self.is_shadow, answer);
     }

@@ -205,10 +205,13 @@ impl Outages {
 
     /// Returns whether the node was the last one that was down. Nodes that no call has asked for a
     /// while, as others have their keys by now, are forgotten.
+    #[inline]
     fn mark_up(&self, node: &Node) -> bool {
-        if !self.is_any_down.load(Ordering::Relaxed) {
-            return false;
-        }
+        self.is_any_down.load(Ordering::Relaxed) && self.mark_up_in_outage(node)
+    }
+
+    #[cold]
+    fn mark_up_in_outage(&self, node: &Node) -> bool {
         let now = self.micros_after(Duration::ZERO);
         let unasked = u64::try_from(self.pause.as_micros()).unwrap_or(u64::MAX).saturating_mul(2);
         let is_over = |other: &Node, ask_at: &AtomicU64| {

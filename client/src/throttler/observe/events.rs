@@ -24,9 +24,15 @@ impl Events {
         self.has_keys = are_traced;
     }
 
-    /// Reports a limited call. Nothing is computed for it unless a subscriber wants the event.
+    #[inline]
     pub(super) fn decided(&self, asked: Asked<'_>, is_shadow: bool, decision: &Decision) {
-        let Some(retry_after) = decision.retry_after() else { return };
+        if let Some(retry_after) = decision.retry_after() {
+            self.limited(asked, is_shadow, decision, retry_after);
+        }
+    }
+
+    /// Reports a limited call. Nothing is computed for it unless a subscriber wants the event.
+    fn limited(&self, asked: Asked<'_>, is_shadow: bool, decision: &Decision, retry_after: RetryAfter) {
         let Asked { named, key, algorithm, .. } = asked;
         debug!(
             target: TARGET,

@@ -59,6 +59,7 @@ impl Observer {
     }
 
     /// Reports the answer to a call.
+    #[inline]
     pub(super) fn decided(&self, asked: Asked<'_>, is_shadow: bool, answer: Result<&Decision, &Error>) {
         #[cfg(feature = "tracing")]
         if let Ok(decision) = answer {
