@@ -162,10 +162,10 @@ impl AsyncThrottler {
     /// ```
     /// use std::time::Duration;
     ///
-    /// use premier_client::{AsyncBackend, AsyncThrottler, Concurrency, Error, Limit, Token, key};
+    /// use premier_client::{AsyncBackend, AsyncThrottler, Concurrency, Error, Fixed, Limit, key};
     ///
     /// const IN_FLIGHT: Concurrency = Limit::concurrency(50, Duration::from_secs(30));
-    /// const TOKENS: Limit<Token> = Limit::token_bucket(100_000, Duration::from_secs(60));
+    /// const TOKENS: Limit<Fixed> = Limit::fixed_window(100_000, Duration::from_secs(60));
     ///
     /// # struct Answer { tokens: u64 }
     /// # async fn complete(_: &str) -> Answer { Answer { tokens: 1_200 } }
