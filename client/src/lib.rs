@@ -260,8 +260,8 @@
 //! [`Throttler::hold_within`]) is reported once, when it is admitted or gives up. Of a call with
 //! several limits, all are counted if it is admitted, and those that limit it if it is not; the
 //! event is that of the [binding](JointDecision::binding) limit. [`peek`](Throttler::peek),
-//! renewals of permits and the bare commands are not reported, nor are calls that fail before
-//! anybody is asked, as by an unknown policy.
+//! renewals of permits and the bare commands are not reported, nor are calls that fail before the
+//! store is asked, such as those by an unknown policy.
 //!
 //! # Change limits while it runs
 //!

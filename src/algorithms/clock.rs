@@ -200,7 +200,7 @@ impl Default for Clock {
 }
 
 /// A [`Clock`] for readings that never step back, but may arrive out of order: one that others have
-/// overtaken counts as the latest. All timestamps are its own.
+/// overtaken counts as the latest. No other clock may have made the timestamps of its keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SteadyClock {
     latest: Timestamp,

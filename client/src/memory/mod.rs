@@ -29,16 +29,16 @@ use crate::{AnyLimit, Concurrency, Decision, Error, InvalidArgument, JointDecisi
 pub struct MemoryBackend(Arc<Memory>);
 
 struct Memory {
-    shards: Box<[Locked]>,
+    shards: Box<[ShardLock]>,
     hasher: RandomState,
     clock: Clock,
 }
 
-/// A shard and its lock, side by side: a call that has the line of the lock in its cache has the
-/// clock, too. Aligned so that no two shards share a line, nor two lines that are fetched together.
+/// A shard behind its lock, so that one line of the processor's cache holds the lock and the clock.
+/// Aligned so that no two shards share a line, nor two lines that are fetched together.
 #[derive(Default)]
 #[repr(align(128))]
-struct Locked(Mutex<Shard>);
+struct ShardLock(Mutex<Shard>);
 
 /// Shards per core, so that threads rarely wait for each other.
 const SHARDS_PER_CORE: usize = 8;
@@ -66,7 +66,7 @@ impl MemoryBackend {
     fn on(clock: Clock) -> Self {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let shards = (cores * SHARDS_PER_CORE).next_power_of_two();
-        let shards = (0..shards).map(|_| Locked::default()).collect();
+        let shards = (0..shards).map(|_| ShardLock::default()).collect();
         Self(Arc::new(Memory { shards, hasher: RandomState::default(), clock }))
     }
 
@@ -211,7 +211,7 @@ impl MemoryBackend {
     }
 
     fn shards(&self) -> impl Iterator<Item = MutexGuard<'_, Shard>> {
-        self.0.shards.iter().map(Locked::lock)
+        self.0.shards.iter().map(ShardLock::lock)
     }
 }
 
@@ -239,7 +239,7 @@ fn holder(id: &[u8]) -> Result<HolderId<'_>, InvalidArgument> {
     HolderId::new(id).map_err(|_| InvalidArgument::id(id.len() as u64))
 }
 
-impl Locked {
+impl ShardLock {
     /// Locks the shard. A panic cannot leave it half changed, as nothing panics between two
     /// changes.
     #[inline]

@@ -150,7 +150,7 @@ impl<B> Builder<B> {
     /// as many connections as calls wait at a time
     /// ([`max_connections`](crate::Backend::max_connections)). While replicas do not answer, each
     /// admitted call takes this timeout and its connection with it, so it should be short. Servers
-    /// look for timeouts ten times a second, so it may take 0.1 s longer.
+    /// check for timeouts ten times a second, so it may take 0.1 s longer.
     ///
     /// Of connections that you supply, those of a pool can confirm calls, and so can a
     /// `MultiplexedConnection`, on which all other calls wait meanwhile. Their own timeouts must be

@@ -107,8 +107,8 @@ pub struct Throttler {
 /// while it waits for its turn in a leaky bucket, or for borrowed tokens, gives its place back, by
 /// a task of its own: the store gets the units, but the turns of others do not change.
 ///
-/// A clock of tokio that is paused for a test does not pause the limits, which follow the clock of
-/// their store. A memory with a clock of your own can be moved along with it:
+/// Pausing tokio's clock in a test does not pause the limits: they follow the clock of their store.
+/// For such tests, use a memory whose clock you control:
 /// [`MemoryBackend::with_clock`](crate::MemoryBackend::with_clock).
 #[cfg(feature = "tokio")]
 #[derive(Debug, Clone)]

@@ -81,9 +81,9 @@ impl ClientAddress {
     /// Trusts this many proxies, counted from the server: the peer is the first. The client is the
     /// one that the last of them names.
     ///
-    /// A request that has fewer names than proxies is refused. Nothing tells a request that has
-    /// bypassed a proxy from one that has not: see to it that clients cannot reach the server
-    /// otherwise, or they choose their address by sending the header themselves.
+    /// A request that has fewer names than proxies is refused. Make sure that clients reach the
+    /// server only through these proxies: a client that bypasses one of them chooses its address by
+    /// sending the header itself.
     #[must_use]
     pub fn trusted_proxies(self, proxies: usize) -> Self {
         Self { trusted: Trusted::Count(proxies), ..self }
@@ -186,10 +186,6 @@ fn peer(head: &Head<'_>) -> Option<IpAddr> {
 }
 
 impl Client {
-    pub(crate) fn is_ipv4(&self) -> bool {
-        matches!(self.0, Network::V4(_))
-    }
-
     /// Returns the text by which clients are told apart.
     #[inline]
     pub(crate) fn text(&self) -> ArrayString<LONGEST> {

@@ -120,9 +120,10 @@ fn at_once<T>(answer: Poll<T>) -> T {
 async fn ask_and_wait(shared: Arc<Shared>, policies: Policies) -> Verdict {
     let start = shared.wait_up_to.map(|at_most| (Instant::now(), at_most));
     let left = || start.map(|(start, at_most)| at_most.saturating_sub(start.elapsed()));
+    let left_for_pauses = || left().unwrap_or_default();
     let heeded = shared.heeding().map(|heeding| heeding.of(&policies));
     if let Some(heeded) = &heeded
-        && let Err(after) = heeded.wait(|| left().unwrap_or_default()).await
+        && let Err(after) = heeded.wait(left_for_pauses).await
     {
         return Verdict::limited(RateLimits::heeded(after));
     }
@@ -133,7 +134,7 @@ async fn ask_and_wait(shared: Arc<Shared>, policies: Policies) -> Verdict {
     let Verdict::Admitted(mut admitted) = verdict else { return verdict };
     // What the service has asked for while this request waited.
     if let Some(heeded) = &heeded
-        && let Err(after) = heeded.wait(|| left().unwrap_or_default()).await
+        && let Err(after) = heeded.wait(left_for_pauses).await
     {
         return Verdict::limited(RateLimits::heeded(after));
     }

@@ -285,9 +285,10 @@ impl Shared {
             }
         };
         for rule in &self.rules {
-            match rule.choose(head, &mut add) {
-                Err(refusal) if !self.is_shadow => return Err(Rejected::Refused(refusal)),
-                _ => {}
+            if let Err(refusal) = rule.choose(head, &mut add)
+                && !self.is_shadow
+            {
+                return Err(Rejected::Refused(refusal));
             }
         }
         unknown.map_or(Ok(()), |error| Err(Rejected::Undecided(error)))

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use premier_client::{AnyLimit, AsyncThrottler, Decision, Error, InvalidArgument, Key, Limit, PolicyLimit};
 
-use crate::Client;
 use crate::headers::PolicyItem;
 use crate::parts::Parts;
 
@@ -81,18 +80,6 @@ impl Policy {
     /// [`add_part`](Self::add_part) for a text.
     pub(crate) fn add_text(&mut self, part: &str) {
         self.next_part().push_escaped(part);
-    }
-
-    /// [`add_part`](Self::add_part) for a client.
-    #[inline]
-    pub(crate) fn add_client(&mut self, client: &Client) {
-        let text = client.text();
-        if client.is_ipv4() {
-            // There is nothing to escape.
-            self.next_part().push_str(&text);
-        } else {
-            self.add_text(&text);
-        }
     }
 
     /// Counts requests without a part together, apart from those with any. No part is written like

@@ -353,7 +353,7 @@ impl Part {
     /// Finds the part in a request, and adds it to the policy.
     fn add_to(&self, policy: &mut Policy, head: &Head<'_>) -> Result<(), Lack> {
         match self {
-            Self::Client(address) => policy.add_client(&address.of(head).map_err(Lack::Missing)?),
+            Self::Client(address) => policy.add_text(&address.of(head).map_err(Lack::Missing)?.text()),
             Self::Header(name) => {
                 let mut values = head.headers().get_all(name).iter();
                 let refusal = |why| Refusal::new(StatusCode::BAD_REQUEST, format!("the header {name} is {why}"));
@@ -373,6 +373,7 @@ impl Part {
     }
 }
 
+/// Returns the method that a request counts as.
 fn method<'a>(head: &Head<'a>) -> &'a str {
     match head.method() {
         &Method::HEAD => Method::GET.as_str(),

@@ -106,10 +106,7 @@ impl Due {
         if let Some(charged) = &mut charged {
             charged.begin();
         }
-        let shown = match limits {
-            Some(limits) => Shown::add(limits, headers, extensions),
-            None => None,
-        };
+        let shown = limits.and_then(|limits| Shown::add(limits, headers, extensions));
         Self { shown, charged }
     }
 
@@ -166,7 +163,7 @@ impl Shown {
 }
 
 pin_project! {
-    // What is rare is boxed, as the future is moved.
+    // Rare states are boxed, because the future is moved.
     #[project = StateProjected]
     enum State<S, Q, F> {
         Rejected { response: Option<Box<Response<Bytes>>> },

@@ -17,7 +17,7 @@ const NEAR_LIMIT: &str = "premier_near_limit_total";
 const PERMITS_LOST: &str = "premier_permits_lost_total";
 const STORE_SECONDS: &str = "premier_store_duration_seconds";
 
-/// The same as that of the macros.
+/// What the macros of `metrics` would pass.
 static METADATA: Metadata<'static> = Metadata::new(module_path!(), Level::INFO, Some(module_path!()));
 
 /// Counts what a throttler decides. The recorder is the one that is installed when a call is
